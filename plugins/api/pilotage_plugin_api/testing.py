@@ -1,0 +1,1 @@
+"""Fixtures and the conformance suite for authors of step types."""
