@@ -1,0 +1,239 @@
+"""The plan: a blueprint and its parameters resolved against the inventory, step by step and host by host.
+
+A plan is what people approve and what the engine runs. Its digest is taken over `Plan.content`, which holds all
+that decides what happens (SEMANTICS: Plans), and nothing that changes by itself: no time, no preview, no free bytes.
+All durations are integer microseconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from pilotage_coordinator.domain.share import Share
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""What JSON can hold; tuples stand for lists."""
+
+
+class Effect(StrEnum):
+    """What starting a step may do, and so how often it may be started (SEMANTICS: Steps)."""
+
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    PROBE = "probe"
+    ONCE = "once"
+
+    @property
+    def restartable(self) -> bool:
+        """Return whether an interrupted attempt may simply be made again."""
+        return self in (Effect.READ, Effect.IDEMPOTENT)
+
+
+class FailureKind(StrEnum):
+    """What kind of failure ended an attempt, a step run or an execution (SEMANTICS: States)."""
+
+    PARAMETER = "parameter"
+    TARGET = "target"
+    POLICY = "policy"
+    APPROVAL = "approval"
+    STEP = "step"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class StepKind(StrEnum):
+    """The three forms of a step."""
+
+    LEAF = "leaf"
+    GROUP = "group"
+    CALL = "call"
+    """A blueprint called as a step: its steps stand in `steps`, with targets of their own."""
+
+
+class Place(StrEnum):
+    """Where a leaf's work is done."""
+
+    HOST = "host"
+    COORDINATOR = "coordinator"
+
+
+class OnFailure(StrEnum):
+    """What an unabsorbed failure of a step does to the execution."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+    ROLLBACK = "rollback"
+
+
+class OnOffline(StrEnum):
+    """What happens to a step whose host is offline when it is due."""
+
+    WAIT = "wait"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class RolloutFailure(StrEnum):
+    """What reaching `max_failures` does to a rollout."""
+
+    STOP = "stop"
+    REVERT_HOST = "revert_host"
+    REVERT_BATCH = "revert_batch"
+    REVERT_ALL = "revert_all"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How failed attempts are made again: after `initial_delay * multiplier ** n`, at most `max_delay`."""
+
+    max_attempts: int = 1
+    initial_delay: int = 1_000_000
+    multiplier: float = 2.0
+    max_delay: int = 300_000_000
+    jitter: float = 0.0
+    """Fraction of the delay that may be added; drawn from the attempt's key, so that replays agree."""
+    on: frozenset[FailureKind] = frozenset({FailureKind.STEP, FailureKind.INFRASTRUCTURE})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch of a rollout, and the time to wait after it."""
+
+    size: Share
+    wait: int = 0
+    gate: str = ""
+    """Name of the gate that must be released after this batch; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a step goes over its hosts or items. The last batch repeats; no batches = all in one."""
+
+    max_parallel: Share | None = None
+    batches: tuple[Batch, ...] = ()
+    max_failures: Share | None = None
+    """More failed hosts than this, over the whole rollout, end it. None = no limit."""
+    on_failure: RolloutFailure = RolloutFailure.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class HostsFrom:
+    """Hosts decided while running: those where another step succeeded."""
+
+    path: str
+    exclude: tuple[str, ...] = ()
+    limit: Share | None = None
+    order: str = ""
+    """A field of the host, `random` (drawn from the execution's id) or empty for plan order."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTypeUse:
+    """The step type that a leaf runs, as pinned by the plan."""
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    schema_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One node of a plan.
+
+    `path` is the ids from the root joined by `/`, unique in the plan; dependencies are paths of siblings.
+    Expressions (`when`, `for_each`, templates inside `parameters`) that could be resolved at plan time already are.
+    """
+
+    path: str
+    kind: StepKind
+    name: str = ""
+    type: StepTypeUse | None = None
+    effect: Effect = Effect.ONCE
+    destructive: bool = False
+    place: Place = Place.HOST
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    dependencies: tuple[str, ...] = ()
+    when: str = ""
+    hosts: tuple[str, ...] = ()
+    """In rollout order. Empty for a step on the coordinator outside a group, a call, and one with `hosts_from`.
+    A step inside a group carries none: it runs where its group runs."""
+    hosts_from: HostsFrom | None = None
+    run_once: bool = False
+    for_each: str | tuple[Json, ...] | None = None
+    """An expression to be evaluated when due, or the items if the plan resolved them. None = no loop."""
+    key: str = ""
+    """Expression for an item's key; empty = the item itself, which must be a string."""
+    max_items: int = 1000
+    rollout: Rollout = field(default_factory=Rollout)
+    retry: Retry = field(default_factory=Retry)
+    timeout: int = 0
+    """Bound of one attempt; 0 = none."""
+    deadline: int = 0
+    """Bound of the step on one host, from its first attempt, retries included; 0 = none."""
+    on_offline: OnOffline = OnOffline.WAIT
+    offline_deadline: int = 3_600_000_000
+    on_failure: OnFailure = OnFailure.STOP
+    on_unknown: Literal["hold", "fail"] = "hold"
+    irreversible: bool = False
+    undo: Literal["auto", "none", "steps"] = "auto"
+    undo_steps: tuple["PlannedStep", ...] = ()
+    sensitive_outputs: tuple[str, ...] = ()
+    at_plan: bool = False
+    planned_outputs: Mapping[str, Json] = field(default_factory=dict)
+    """For `at_plan`: host name to outputs, as answered when the execution's plan was made."""
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    """For a call: the parameters of the called blueprint, resolved where they could be."""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """For a call: name to expression over the inner steps."""
+    steps: tuple["PlannedStep", ...] = ()
+    finally_: tuple["PlannedStep", ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Return the last part of the path: the id that the blueprint gave."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def parent(self) -> str:
+        """Return the path of the group or call around this step; empty at the root."""
+        return self.path.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPlan:
+    """What a rollback does instead of each step's own undo."""
+
+    conditions: tuple[str, ...] = ()
+    actions: tuple[PlannedStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlueprintRef:
+    """A stored blueprint: (id, semantic version, digest of its content)."""
+
+    id: str
+    version: str
+    digest: str
+
+    def __str__(self) -> str:
+        """Return `id@version`."""
+        return f"{self.id}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an execution will do. Immutable; `digest` identifies it everywhere."""
+
+    blueprint: BlueprintRef
+    parameters: Mapping[str, Json]
+    """Resolved; sensitive values are replaced by `{"sensitive": "sha256:…"}`."""
+    targets: tuple[str, ...]
+    steps: tuple[PlannedStep, ...]
+    finally_: tuple[PlannedStep, ...] = ()
+    rollback: RollbackPlan | None = None
+    on_failure: OnFailure = OnFailure.STOP
+    deadline: int = 0
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    """sha256 of the canonical content (`domain.planning.content`)."""
