@@ -1,0 +1,101 @@
+"""How a step's work moves over its hosts, and the gates on its way."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pilotage_coordinator.domain.blueprint.position import NOWHERE, Position
+from pilotage_coordinator.domain.values import MINUTE, SECOND, Amount
+
+if TYPE_CHECKING:
+    from pilotage_coordinator.domain.blueprint.model import Step
+
+
+class OnTimeout(StrEnum):
+    """What an approval request that nobody answered means."""
+
+    DENY = "deny"
+    REVERT = "revert"
+    STOP = "stop"
+
+
+class OnRolloutFailure(StrEnum):
+    """What to undo when more hosts failed than `max_failures` allows."""
+
+    STOP = "stop"
+    REVERT_HOST = "revert_host"
+    REVERT_BATCH = "revert_batch"
+    REVERT_ALL = "revert_all"
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Ask others too, some microseconds after the request."""
+
+    after: int
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """An approval: who may answer, how many must agree, how long it waits (microseconds)."""
+
+    required: int = 1
+    of: tuple[str, ...] = ()
+    timeout: int = 24 * 60 * MINUTE
+    on_timeout: OnTimeout = OnTimeout.DENY
+    escalate: tuple[Escalation, ...] = ()
+    comment: bool = False
+    """True when an answer must carry a comment."""
+    description: str = ""
+    at: Position = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StepApproval:
+    """An approval that the blueprint asks for before a step; `step` is an id, or `*` for every top-level step."""
+
+    step: str
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch of hosts and what must happen after it. The last batch of a rollout repeats."""
+
+    size: Amount
+    wait: int = 0
+    """Microseconds to wait after the batch, before the next one starts."""
+    approval: Gate | None = None
+    at: Position = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A host is healthy when `steps` succeed all through `for_`, tried `every`, at latest `within` (microseconds)."""
+
+    steps: tuple["Step", ...]
+    for_: int = 10 * SECOND
+    within: int = 5 * MINUTE
+    every: int = 5 * SECOND
+    at: Position = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The normalised rollout: `strategy` is expanded at load into batches and max_parallel.
+
+    Empty `batches` mean one batch of all hosts. `max_parallel` None means no limit inside a batch. `max_failures` None
+    means failures never stop the rollout by themselves; it counts over the whole step, not per batch. With
+    `for_each`, only `max_parallel` is set and it counts items per host.
+    """
+
+    max_parallel: Amount | None = None
+    batches: tuple[Batch, ...] = ()
+    order_by: str | None = None
+    refresh: tuple["Step", ...] = ()
+    health: Health | None = None
+    analysis: tuple["Step", ...] = ()
+    max_failures: Amount | None = None
+    on_failure: OnRolloutFailure = OnRolloutFailure.STOP
+    at: Position = field(default=NOWHERE, compare=False, repr=False)
