@@ -1,0 +1,1 @@
+"""The shell around the engine: it runs executions, keeps time, recovers, and owns the port to the fleet."""
