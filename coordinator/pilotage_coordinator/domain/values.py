@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pilotage_coordinator.domain.errors import ValueRefused
+from pilotage_coordinator.domain.share import Share
 
 MICROSECOND: Final = 1
 MILLISECOND: Final = 1_000
@@ -41,9 +42,8 @@ _SIZE_UNITS: Final = {
 LARGEST_SIZE: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
-_PERCENT: Final = re.compile(r"(?P<whole>\d{1,3})(?:\.(?P<fraction>\d{1,2}))?%")
-WHOLE: Final = 10_000
-"""A hundred percent, in basis points."""
+MOST_HOSTS: Final = 999_999
+_PERCENT: Final = re.compile(r"(\d{1,3})%")
 
 
 def parse_duration(text: str) -> int:
@@ -90,60 +90,37 @@ def write_size(size: int) -> str:
 
 
 def parse_percent(text: str) -> int:
-    """Read `20%` or `2.5%` as basis points (2000, 250); raise ValueRefused otherwise."""
+    """Read `20%` as 20; raise ValueRefused unless it is a whole number from 1% to 100%."""
     match = _PERCENT.fullmatch(text)
-    if match is None:
-        raise ValueRefused(f"`{_cut(text)}` is no percentage; write it as 20% or 2.5%")
-    points = int(match["whole"]) * 100 + int((match["fraction"] or "").ljust(2, "0"))
-    if not 0 < points <= WHOLE:
-        raise ValueRefused(f"`{text}` is not between 0.01% and 100%")
-    return points
+    if match is None or not 1 <= int(match[1]) <= 100:
+        raise ValueRefused(f"`{_cut(text)}` is no percentage; write a whole number from 1% to 100%")
+    return int(match[1])
 
 
-def write_percent(points: int) -> str:
-    """Write basis points as a percentage: 2000 as `20%`, 250 as `2.5%`."""
-    whole, fraction = divmod(points, 100)
-    return f"{whole}.{fraction:02d}".rstrip("0").rstrip(".") + "%" if fraction else f"{whole}%"
+def read_share(value: object) -> Share:
+    """Read 4, `"4"` or `"20%"`; raise ValueRefused otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_HOSTS:
+        return Share(value)
+    if isinstance(value, str) and re.fullmatch(r"\d{1,6}", value):
+        return Share(int(value))
+    if isinstance(value, str) and value.endswith("%"):
+        return Share(parse_percent(value), percent=True)
+    raise ValueRefused(f"`{_cut(str(value))}` is neither a number of hosts nor a percentage; write it as 4 or 20%")
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many hosts: a count, a share of the resolved hosts, or an expression that gives either at plan time.
+    """How many hosts or items: a share, or an expression that gives one at plan time. Exactly one field is set."""
 
-    Exactly one field is set.
-    """
-
-    count: int | None = None
-    points: int | None = None
+    share: Share | None = None
     expression: str | None = None
-
-    def of(self, hosts: int) -> int:
-        """Return the number meant among `hosts`: a share is rounded up and at least 1.
-
-        Raises ValueRefused while the amount is still an expression.
-        """
-        if self.count is not None:
-            return self.count
-        if self.points is not None:
-            return max(1, -(-hosts * self.points // WHOLE))
-        raise ValueRefused(f"`{self.expression}` has no value yet; resolve it with the parameters first")
+    """A lone `${{ … }}` over `parameters`; its value is for `read_share`."""
 
     def write(self) -> int | str:
         """Return the form that a blueprint holds: 4, `20%` or `${{ … }}`."""
-        if self.count is not None:
-            return self.count
-        return write_percent(self.points) if self.points is not None else str(self.expression)
-
-
-def read_amount(value: object) -> Amount:
-    """Read 4, `"4"` or `"20%"`; raise ValueRefused otherwise. An expression is no value yet: see Amount."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000:
-        return Amount(count=value)
-    if isinstance(value, str) and re.fullmatch(r"\d{1,6}", value):
-        return Amount(count=int(value))
-    if isinstance(value, str) and value.endswith("%"):
-        return Amount(points=parse_percent(value))
-    raise ValueRefused(f"`{_cut(str(value))}` is neither a number of hosts nor a percentage; write it as 4 or 20%")
+        if self.share is None:
+            return str(self.expression)
+        return str(self.share) if self.share.percent else self.share.number
 
 
 def _cut(text: str) -> str:

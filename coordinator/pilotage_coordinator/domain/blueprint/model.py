@@ -13,9 +13,6 @@ from pilotage_coordinator.domain.blueprint.parameter import Parameter, Parameter
 from pilotage_coordinator.domain.blueprint.position import NOWHERE, Position
 from pilotage_coordinator.domain.blueprint.retry import (
     Defaults,
-    FailureKind,
-    OnFailure,
-    OnOffline,
     RetryPolicy,
     Settled,
 )
@@ -24,12 +21,20 @@ from pilotage_coordinator.domain.blueprint.rollout import (
     Escalation,
     Gate,
     Health,
-    OnRolloutFailure,
     OnTimeout,
     Rollout,
     StepApproval,
 )
 from pilotage_coordinator.domain.blueprint.targets import Capacity, Lock, Requires, Targets, Windows
+from pilotage_coordinator.domain.plan import (
+    Effect,
+    FailureKind,
+    OnFailure,
+    OnOffline,
+    Place,
+    RolloutFailure,
+    StepKind,
+)
 
 __all__ = [
     "Batch",
@@ -38,6 +43,7 @@ __all__ = [
     "Capacity",
     "Concurrency",
     "Defaults",
+    "Effect",
     "Escalation",
     "FailureKind",
     "Gate",
@@ -45,7 +51,6 @@ __all__ = [
     "Lock",
     "OnFailure",
     "OnOffline",
-    "OnRolloutFailure",
     "OnTimeout",
     "OnUnknown",
     "Parameter",
@@ -56,6 +61,7 @@ __all__ = [
     "RetryPolicy",
     "RollbackPlan",
     "Rollout",
+    "RolloutFailure",
     "Settled",
     "Step",
     "StepApproval",
@@ -68,21 +74,6 @@ __all__ = [
 
 
 _T = TypeVar("_T")
-
-
-class StepKind(StrEnum):
-    """What a step is."""
-
-    LEAF = "leaf"
-    GROUP = "group"
-    CALL = "call"
-
-
-class Place(StrEnum):
-    """Where a leaf step runs."""
-
-    HOST = "host"
-    COORDINATOR = "coordinator"
 
 
 class OnUnknown(StrEnum):
@@ -163,7 +154,7 @@ class Step:
     undo: Undo = Undo.AUTO
     undo_steps: tuple["Step", ...] = ()
     sensitive_outputs: tuple[str, ...] = ()
-    effect: str | None = None
+    effect: Effect | None = None
     """`read`, `idempotent` or `once`, where the type lets the author say; None: the type's own."""
     on_unknown: OnUnknown = OnUnknown.HOLD
 

@@ -2,37 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from pilotage_coordinator.domain.blueprint.position import NOWHERE, Position
+from pilotage_coordinator.domain.plan import FailureKind, OnOffline
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
-
-
-class FailureKind(StrEnum):
-    """Which kind a failure is (SEMANTICS, States)."""
-
-    PARAMETER = "parameter"
-    TARGET = "target"
-    POLICY = "policy"
-    APPROVAL = "approval"
-    STEP = "step"
-    INFRASTRUCTURE = "infrastructure"
-
-
-class OnOffline(StrEnum):
-    """What to do with a host that is not connected when its work is due."""
-
-    WAIT = "wait"
-    SKIP = "skip"
-    FAIL = "fail"
-
-
-class OnFailure(StrEnum):
-    """What a step failure that nothing absorbed does to the execution."""
-
-    STOP = "stop"
-    CONTINUE = "continue"
-    ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, slots=True)

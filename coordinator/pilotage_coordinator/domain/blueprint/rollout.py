@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pilotage_coordinator.domain.blueprint.position import NOWHERE, Position
+from pilotage_coordinator.domain.plan import RolloutFailure
 from pilotage_coordinator.domain.values import MINUTE, SECOND, Amount
 
 if TYPE_CHECKING:
@@ -17,15 +18,6 @@ class OnTimeout(StrEnum):
     DENY = "deny"
     REVERT = "revert"
     STOP = "stop"
-
-
-class OnRolloutFailure(StrEnum):
-    """What to undo when more hosts failed than `max_failures` allows."""
-
-    STOP = "stop"
-    REVERT_HOST = "revert_host"
-    REVERT_BATCH = "revert_batch"
-    REVERT_ALL = "revert_all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +89,5 @@ class Rollout:
     health: Health | None = None
     analysis: tuple["Step", ...] = ()
     max_failures: Amount | None = None
-    on_failure: OnRolloutFailure = OnRolloutFailure.STOP
+    on_failure: RolloutFailure = RolloutFailure.STOP
     at: Position = field(default=NOWHERE, compare=False, repr=False)
