@@ -1,0 +1,52 @@
+# Pilotage: `make demo` and `make test` do all their own set-up on a fresh machine.
+SHELL := /bin/sh
+export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.tools/root/usr/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup-demo ## Back up three hosts for real, with kill -9 in the middle (KEEP=1 leaves it up)
+	@python -m tests.demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: setup-test lint ## Lint, types, import rules and every test
+	pytest
+
+.PHONY: quick
+quick: setup ## The tests that need no process, network or program
+	pytest tests/unit tests/simulation tests/contract
+
+.PHONY: lint
+lint: setup ## Style, types and import rules
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports
+
+.PHONY: bench
+bench: setup-demo ## Measure throughput, latency and memory against bare ceilings, and print a report
+	@python -m tests.benchmarks $(BENCH)
+
+.PHONY: proto
+proto: setup ## Generate the wire code from proto/
+	python -m grpc_tools.protoc -I proto --python_out=proto --pyi_out=proto --grpc_python_out=proto proto/pilotage_proto/v1/fleet.proto
+
+.PHONY: format
+format: setup ## Format the code
+	ruff check --fix
+	ruff format
+
+.PHONY: setup
+setup: ## Build the locked environment in .venv
+	@tools/setup python
+
+.PHONY: setup-demo
+setup-demo: setup
+	@tools/setup programs restic
+
+.PHONY: setup-test
+setup-test: setup
+	@tools/setup programs restic spin gcc
