@@ -73,6 +73,10 @@ class FleetListener(Protocol):
         """
         ...
 
+    async def session_ready(self, host: str) -> None:
+        """The session is reconciled and `online(host)` is true: send what is still open for the host."""
+        ...
+
     async def session_closed(self, host: str, reason: str) -> None:
         """The host's session ended; what was sent may or may not have arrived."""
         ...
