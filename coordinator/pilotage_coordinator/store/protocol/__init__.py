@@ -1,0 +1,24 @@
+"""The port between the coordinator and what it must not forget. Implementations pass `tests/contract/store`."""
+
+from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
+from pilotage_coordinator.store.protocol.executions import ExecutionStore
+from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
+from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
+from pilotage_coordinator.store.protocol.logs import LogSlice, LogStore
+from pilotage_coordinator.store.protocol.store import Store, StoreFigures
+
+__all__ = [
+    "AnswerStore",
+    "AuditStore",
+    "BlueprintStore",
+    "CertificateStore",
+    "EnrolmentStore",
+    "ExecutionStore",
+    "HostStore",
+    "LogSlice",
+    "LogStore",
+    "PlanStore",
+    "SecretStore",
+    "Store",
+    "StoreFigures",
+]

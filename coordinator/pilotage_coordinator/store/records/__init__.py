@@ -1,0 +1,60 @@
+"""The rows that the store takes and gives, as frozen values."""
+
+from pilotage_coordinator.store.records.blueprint import BlueprintRecord, BlueprintSummary, PlanRecord
+from pilotage_coordinator.store.records.execution import (
+    AttemptRecord,
+    AttemptUpdate,
+    BlueprintMetric,
+    EventRecord,
+    ExecutionChange,
+    ExecutionCreation,
+    ExecutionFilter,
+    ExecutionInputs,
+    ExecutionRecord,
+    Progress,
+    Pruned,
+    StepRunFilter,
+    StepRunRecord,
+)
+from pilotage_coordinator.store.records.fleet import CertificateRecord, EnrolmentRecord, HostRecord, SessionMarks
+from pilotage_coordinator.store.records.ledger import (
+    FIRST_HASH,
+    AnswerRecord,
+    AuditEntry,
+    AuditHead,
+    AuditRecord,
+    AuditVerdict,
+    SecretRecord,
+)
+from pilotage_coordinator.store.records.page import Page
+
+__all__ = [
+    "FIRST_HASH",
+    "AnswerRecord",
+    "AttemptRecord",
+    "AttemptUpdate",
+    "AuditEntry",
+    "AuditHead",
+    "AuditRecord",
+    "AuditVerdict",
+    "BlueprintMetric",
+    "BlueprintRecord",
+    "BlueprintSummary",
+    "CertificateRecord",
+    "EnrolmentRecord",
+    "EventRecord",
+    "ExecutionChange",
+    "ExecutionCreation",
+    "ExecutionFilter",
+    "ExecutionInputs",
+    "ExecutionRecord",
+    "HostRecord",
+    "Page",
+    "PlanRecord",
+    "Progress",
+    "Pruned",
+    "SecretRecord",
+    "SessionMarks",
+    "StepRunFilter",
+    "StepRunRecord",
+]
