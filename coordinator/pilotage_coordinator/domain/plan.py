@@ -1,6 +1,6 @@
 """The plan: a blueprint and its parameters resolved against the inventory, step by step and host by host.
 
-A plan is what people approve and what the engine runs. Its digest is taken over `Plan.content`, which holds all
+A plan is what people approve and what the engine runs. Its digest is taken over its content, which holds all
 that decides what happens (SEMANTICS: Plans), and nothing that changes by itself: no time, no preview, no free bytes.
 All durations are integer microseconds.
 """
@@ -138,11 +138,25 @@ class StepTypeUse:
 
 
 @dataclass(frozen=True, slots=True)
+class BlueprintRef:
+    """A stored blueprint: (id, semantic version, digest of its content)."""
+
+    id: str
+    version: str
+    digest: str
+
+    def __str__(self) -> str:
+        """Return `id@version`."""
+        return f"{self.id}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedStep:
     """One node of a plan.
 
     `path` is the ids from the root joined by `/`, unique in the plan; dependencies are paths of siblings.
-    Expressions (`when`, `for_each`, templates inside `parameters`) that could be resolved at plan time already are.
+    Expressions (`when`, `for_each`, templates inside `parameters`) stand as written: the engine evaluates them when
+    the step is due. What they come to, where a plan can know it, is in `Plan.resolved` and so in the digest.
     """
 
     path: str
@@ -152,6 +166,8 @@ class PlannedStep:
     effect: Effect = Effect.ONCE
     destructive: bool = False
     place: Place = Place.HOST
+    type_on: Mapping[str, StepTypeUse] = field(default_factory=dict)
+    """Hosts whose plugin differs from `type`."""
     parameters: Mapping[str, Json] = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
     when: str = ""
@@ -182,8 +198,13 @@ class PlannedStep:
     at_plan: bool = False
     planned_outputs: Mapping[str, Json] = field(default_factory=dict)
     """For `at_plan`: host name to outputs, as answered when the execution's plan was made."""
+    planned_items: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    """For `for_each` that the plan could resolve: host name ("" on the coordinator) to items. Where a host stands here,
+    these are its items, whatever the expression would give later: they are what was approved."""
+    call: BlueprintRef | None = None
+    """For a call: the version that it runs."""
     arguments: Mapping[str, Json] = field(default_factory=dict)
-    """For a call: the parameters of the called blueprint, resolved where they could be."""
+    """For a call: the parameters of the called blueprint. Values, not templates; sensitive ones are masked."""
     outputs: Mapping[str, str] = field(default_factory=dict)
     """For a call: name to expression over the inner steps."""
     steps: tuple["PlannedStep", ...] = ()
@@ -209,16 +230,21 @@ class RollbackPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class BlueprintRef:
-    """A stored blueprint: (id, semantic version, digest of its content)."""
+class Resolved:
+    """What the expressions of one step come to on one host, as far as a plan can know.
 
-    id: str
-    version: str
-    digest: str
+    In `parameters`, a value known only at run time stands as `{"run_time": TEMPLATE}`, one made from a sensitive
+    parameter as `{"sensitive": "hmac-sha256:…"}`. Parameters without expressions are not repeated here.
+    """
 
-    def __str__(self) -> str:
-        """Return `id@version`."""
-        return f"{self.id}@{self.version}"
+    when: bool | None = None
+    """What `when` gives; None: there is none, or it is known at run time, or it is asked for each item."""
+    items: tuple[str, ...] | None = None
+    """The keys of the items, in order; None: no loop, or known at run time."""
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    """Those that are the same for every item."""
+    item_parameters: tuple[Mapping[str, Json], ...] = ()
+    """For each key in `items`, those that depend on the item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +253,7 @@ class Plan:
 
     blueprint: BlueprintRef
     parameters: Mapping[str, Json]
-    """Resolved; sensitive values are replaced by `{"sensitive": "sha256:…"}`."""
+    """Values, not templates; sensitive ones are replaced by `{"sensitive": "hmac-sha256:…"}` (docs/plans.md)."""
     targets: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     finally_: tuple[PlannedStep, ...] = ()
@@ -235,5 +261,8 @@ class Plan:
     on_failure: OnFailure = OnFailure.STOP
     deadline: int = 0
     outputs: Mapping[str, str] = field(default_factory=dict)
+    resolved: Mapping[str, Mapping[str, Resolved]] = field(default_factory=dict)
+    """Step path to host name ("" on the coordinator) to what its expressions come to there. For people and for the
+    digest; the engine does not read it."""
     digest: str = ""
     """sha256 of the canonical content (`domain.planning.content`)."""

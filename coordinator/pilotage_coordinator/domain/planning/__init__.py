@@ -1,0 +1,1 @@
+"""Planning: blueprint + parameters + inventory → plan, or everything that is wrong."""
