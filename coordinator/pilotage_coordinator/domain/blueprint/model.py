@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from pilotage_coordinator.domain.blueprint.nodes import Source
 from pilotage_coordinator.domain.blueprint.parameter import Parameter, ParameterType, Validation
-from pilotage_coordinator.domain.blueprint.position import NOWHERE, Position
+from pilotage_coordinator.domain.blueprint.position import NOWHERE, Path, Position
 from pilotage_coordinator.domain.blueprint.retry import (
     Defaults,
     RetryPolicy,
@@ -159,8 +160,8 @@ class Step:
     on_unknown: OnUnknown = OnUnknown.HOLD
 
     at: Position = field(default=NOWHERE, compare=False, repr=False)
-    path: str = field(default="", compare=False, repr=False)
-    """Where in the file's tree, such as `workflows.nightly.steps[2]`."""
+    path: Path = field(default=(), compare=False, repr=False)
+    """Where in the file's tree, such as `("workflows", "nightly", "steps", 2)`; see `write_path`."""
 
     def settled(self, defaults: Defaults) -> Settled:
         """Return what holds for this leaf: its own word first, then `defaults`, then the language's."""
@@ -239,6 +240,12 @@ class Blueprint:
     outputs: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     at: Position = field(default=NOWHERE, compare=False, repr=False)
+    source: Source | None = field(default=None, compare=False, repr=False)
+    """The tree that it was read from, for the places of errors found later."""
+
+    def position(self, path: Path) -> Position:
+        """Return where the part at `path` was written, or its nearest ancestor."""
+        return self.source.position(path) if self.source is not None else self.at
 
     def all_steps(self) -> Iterator[Step]:
         """Yield every step of the blueprint, outer before inner, in the order written."""

@@ -1,0 +1,48 @@
+"""From a file's text to blueprints, or to everything that is wrong with it."""
+
+from dataclasses import replace
+
+from pilotage_coordinator.domain.blueprint.errors import BlueprintError, Problems
+from pilotage_coordinator.domain.blueprint.features import BUILT
+from pilotage_coordinator.domain.blueprint.form.blueprint import FILE
+from pilotage_coordinator.domain.blueprint.form.shapes import INVALID, Reading
+from pilotage_coordinator.domain.blueprint.graph import check_graph
+from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.blueprint.nodes import MapNode, Source
+from pilotage_coordinator.domain.blueprint.reader import read_tree
+
+
+def load_blueprints(text: str, file: str, features: frozenset[str] = BUILT) -> tuple[Blueprint, ...]:
+    """Return the blueprints of a file, normalised, in the order written.
+
+    The file is in the rich form (`pilotage: 1`) or in the classic one. `file` is its name in errors; `features` are
+    the features that are built. Raises BlueprintError with every problem that was found. Pure and bounded: at most
+    some seconds for the largest file that is accepted (1 MiB), so callers with other work run it in a thread.
+    """
+    problems = Problems(file)
+    root = read_tree(text, problems)
+    classic = isinstance(root, MapNode) and root.get("pilotage") is None
+    reading = Reading(problems, features, classic)
+    blueprints = FILE.read(root, (), reading)
+    if blueprints is INVALID:
+        problems.refuse()
+        raise AssertionError("a file was refused without a problem")
+    source = Source(root)
+    blueprints = tuple(replace(each, source=source) for each in blueprints)
+    if not blueprints:
+        problems.add(root.at, ("workflows",), "this file holds no blueprint")
+    for blueprint in blueprints:
+        check_graph(blueprint, problems)
+    problems.refuse()
+    return blueprints
+
+
+def load_blueprint(text: str, file: str, features: frozenset[str] = BUILT) -> Blueprint:
+    """Return the one blueprint of a file. Raises BlueprintError, also when the file holds several."""
+    blueprints = load_blueprints(text, file, features)
+    if len(blueprints) > 1:
+        problems = Problems(file)
+        names = ", ".join(each.id for each in blueprints)
+        problems.add(blueprints[1].at, (), f"this file holds several blueprints: {names}", "say which one is meant")
+        raise BlueprintError(problems.found)
+    return blueprints[0]

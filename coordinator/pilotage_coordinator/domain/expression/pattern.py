@@ -1,0 +1,17 @@
+"""Regular expressions that take linear time, whatever their author wrote."""
+
+import cel
+
+from pilotage_coordinator.domain.errors import ValueRefused
+
+
+def matches_whole(pattern: str, text: str) -> bool:
+    """Return whether `pattern` matches all of `text`.
+
+    Python's `re` can take years on `(a+)+b` and cannot be interrupted; CEL's engine is linear, and has neither
+    look-around nor back-references. Raises ValueRefused when the pattern cannot be read.
+    """
+    try:
+        return bool(cel.evaluate(r"text.matches(pattern)", {"text": text, "pattern": rf"\A(?:{pattern})\z"}))
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ValueRefused(f"the pattern `{pattern[:60]}` cannot be read; it knows no look-around: {error}") from None
