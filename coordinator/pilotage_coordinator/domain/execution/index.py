@@ -1,0 +1,169 @@
+"""A plan made quick to walk: for each step its frame, its dependents, and whether it fans out or loops."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pilotage_coordinator.domain.plan import Json, Place, Plan, PlannedStep, StepKind
+
+ROOT: Final = ""
+"""Path of the frame of the whole execution."""
+ACTIONS: Final = "!rollback"
+"""Path of the frame that holds the blueprint's rollback actions."""
+
+
+def undo_frame(path: str) -> str:
+    """Return the path of the frame that holds a step's undo steps."""
+    return f"{path}!undo"
+
+
+class Role(StrEnum):
+    """In which part of its frame a step stands."""
+
+    BODY = "body"
+    FINALLY = "finally"
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """What is known of a step before anything runs."""
+
+    step: PlannedStep
+    frame: str
+    role: Role
+    dependents: tuple[str, ...]
+    on_host: bool
+    """Its frame belongs to one host."""
+    fans: bool
+    """It goes over hosts of its own."""
+    carries_item: bool
+    """A step around it loops: its item is that one's."""
+    templated: bool
+    """Its parameters (a call: its arguments) hold expressions."""
+    when_per_item: bool
+    call: str
+    """Path of the nearest call around it: the scope of its names. Empty outside calls."""
+
+    @property
+    def loops(self) -> bool:
+        """Return whether it has a `for_each`."""
+        return self.step.for_each is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInfo:
+    """What a frame holds: paths in plan order, and those that wait for nothing."""
+
+    path: str
+    body: tuple[str, ...]
+    finally_: tuple[str, ...]
+    first: tuple[str, ...]
+    first_finally: tuple[str, ...]
+    on_host: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanIndex:
+    """The whole plan, by path."""
+
+    steps: Mapping[str, StepInfo]
+    frames: Mapping[str, FrameInfo]
+    names: Mapping[tuple[str, str], str]
+    """(path of the nearest call, step id) to path: how expressions name steps."""
+
+
+def index_plan(plan: Plan) -> PlanIndex:
+    """Index a plan, its rollback actions and undo steps included. O(size of the plan)."""
+    steps: dict[str, StepInfo] = {}
+    frames: dict[str, FrameInfo] = {}
+    pending = [_Frame(ROOT, plan.steps, plan.finally_, on_host=False, carries_item=False, call="")]
+    if plan.rollback is not None and plan.rollback.actions:
+        pending.append(_Frame(ACTIONS, plan.rollback.actions, (), on_host=False, carries_item=False, call=""))
+    while pending:
+        frame = pending.pop()
+        frames[frame.path] = _frame_info(frame)
+        for role, siblings in ((Role.BODY, frame.steps), (Role.FINALLY, frame.finally_)):
+            dependents = _dependents(siblings)
+            for step in siblings:
+                info = _step_info(frame, step, role, tuple(dependents.get(step.path, ())))
+                steps[step.path] = info
+                pending += _frames_of(info)
+    names = {(info.call, info.step.id): path for path, info in steps.items()}
+    return PlanIndex(steps, frames, names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    path: str
+    steps: tuple[PlannedStep, ...]
+    finally_: tuple[PlannedStep, ...]
+    on_host: bool
+    carries_item: bool
+    call: str
+
+
+def _frame_info(frame: _Frame) -> FrameInfo:
+    return FrameInfo(
+        path=frame.path,
+        body=tuple(step.path for step in frame.steps),
+        finally_=tuple(step.path for step in frame.finally_),
+        first=tuple(step.path for step in frame.steps if not step.dependencies),
+        first_finally=tuple(step.path for step in frame.finally_ if not step.dependencies),
+        on_host=frame.on_host,
+    )
+
+
+def _step_info(frame: _Frame, step: PlannedStep, role: Role, dependents: tuple[str, ...]) -> StepInfo:
+    targeted = bool(step.hosts) or step.hosts_from is not None
+    fans = not frame.on_host and step.kind is not StepKind.CALL and (targeted or _works_on_hosts(step))
+    return StepInfo(
+        step=step,
+        frame=frame.path,
+        role=role,
+        dependents=dependents,
+        on_host=frame.on_host,
+        fans=fans,
+        carries_item=frame.carries_item,
+        templated=has_expression(step.arguments if step.kind is StepKind.CALL else step.parameters),
+        when_per_item=bool(step.when) and step.for_each is not None and _ITEM.search(step.when) is not None,
+        call=frame.call,
+    )
+
+
+def _works_on_hosts(step: PlannedStep) -> bool:
+    return step.kind is StepKind.GROUP or step.place is Place.HOST
+
+
+def _frames_of(info: StepInfo) -> Iterator[_Frame]:
+    step = info.step
+    on_host = info.on_host or info.fans
+    carries_item = info.carries_item or info.loops
+    if step.kind is not StepKind.LEAF:
+        call = step.path if step.kind is StepKind.CALL else info.call
+        yield _Frame(step.path, step.steps, step.finally_, on_host, carries_item, call)
+    if step.undo_steps:
+        yield _Frame(undo_frame(step.path), step.undo_steps, (), on_host, carries_item, info.call)
+
+
+def _dependents(siblings: Sequence[PlannedStep]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for step in siblings:
+        for dependency in step.dependencies:
+            found.setdefault(dependency, []).append(step.path)
+    return found
+
+
+_ITEM: Final = re.compile(r"\bitem(_key)?\b")
+
+
+def has_expression(tree: Json) -> bool:
+    """Return whether any string inside may hold an expression or an escape of one."""
+    if isinstance(tree, str):
+        return "{{" in tree
+    if isinstance(tree, Mapping):
+        return any(has_expression(key) or has_expression(value) for key, value in tree.items())
+    if isinstance(tree, Sequence):
+        return any(has_expression(each) for each in tree)
+    return False

@@ -1,0 +1,133 @@
+"""The moving parts between a plan and its runs: frames (a sequence of steps), fans (hosts), loops (items).
+
+They count what is open and how the rest ended, so that one result costs the same in a fleet of ten or of ten thousand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from immutables import Map
+
+from pilotage_coordinator.domain.execution.events import HaltCause
+from pilotage_coordinator.domain.execution.states import StepRunStatus
+from pilotage_coordinator.domain.plan import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many parts ended in which way."""
+
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_run: int = 0
+    cancelled: int = 0
+
+    def plus(self, status: StepRunStatus, count: int = 1) -> "Tally":
+        """Return the tally with `count` more parts that ended as `status`."""
+        return Tally(
+            self.succeeded + (count if status is StepRunStatus.SUCCEEDED else 0),
+            self.failed + (count if status is StepRunStatus.FAILED else 0),
+            self.skipped + (count if status is StepRunStatus.SKIPPED else 0),
+            self.not_run + (count if status is StepRunStatus.NOT_RUN else 0),
+            self.cancelled + (count if status is StepRunStatus.CANCELLED else 0),
+        )
+
+    @property
+    def total(self) -> int:
+        """Return how many parts ended."""
+        return self.succeeded + self.failed + self.skipped + self.not_run + self.cancelled
+
+
+class Phase(StrEnum):
+    """Where a frame is."""
+
+    BODY = "body"
+    ROLLBACK = "rollback"
+    """The whole execution's frame only."""
+    FINALLY = "finally"
+    RETURNING = "returning"
+    """All steps have ended; a call's outputs are to be evaluated, or the execution is to be concluded."""
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A sequence of steps being gone through: the execution itself, a group on a host, a call, an undo's steps."""
+
+    phase: Phase = Phase.BODY
+    remaining: int = 0
+    """Steps of this phase that have not ended."""
+    tally: Tally = field(default_factory=Tally)
+    """How the steps of the body ended."""
+    finally_failed: int = 0
+    halted: HaltCause | None = None
+    halt_reason: str = ""
+    open: Map[str, None] = field(default_factory=Map)
+    """Paths of steps whose turn came and that have not ended."""
+    closed: Map[str, StepRunStatus] = field(default_factory=Map)
+    """Paths of the steps that have ended, and how."""
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """A step going over its hosts, in batches and within a window."""
+
+    hosts: tuple[str, ...]
+    """In rollout order."""
+    dropped: tuple[str, ...] = ()
+    max_parallel: int = 0
+    """0 = no limit."""
+    max_failures: int = -1
+    """-1 = no limit."""
+    cursor: int = 0
+    """How many hosts have begun."""
+    batch: int = 0
+    batch_start: int = 0
+    batch_end: int = 0
+    running: Map[str, None] = field(default_factory=Map)
+    """Hosts that have begun, not ended, and are not held by an unknown."""
+    held: Map[str, None] = field(default_factory=Map)
+    """Hosts with an unknown run inside."""
+    tally: Tally = field(default_factory=Tally)
+    failed: tuple[str, ...] = ()
+    waiting: bool = False
+    """The batch is done; the next one waits for a time, a gate, or both."""
+    wait_until: int = 0
+    gate: str = ""
+    ended: str = ""
+    """Why no more hosts are started; empty while they are."""
+    reverting: bool = False
+    status: StepRunStatus | None = None
+    """How the step ended as a whole; None while it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A step going over the items of its `for_each` on one host."""
+
+    keys: tuple[str, ...]
+    values: Mapping[str, Json]
+    max_parallel: int = 0
+    cursor: int = 0
+    running: Map[str, None] = field(default_factory=Map)
+    tally: Tally = field(default_factory=Tally)
+    ended: str = ""
+    status: StepRunStatus | None = None
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGate:
+    """A named gate that somebody or something must release."""
+
+    name: str
+    path: str
+    host: str = ""
+    item: str = ""
+    prompt: str = ""
+    opened_at: int = 0
+    batch: bool = False
+    """It stands between two batches of the step, rather than before a run."""
