@@ -29,6 +29,7 @@ class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFUSAL_REASON_SUPERSEDED: _ClassVar[RefusalReason]
     REFUSAL_REASON_STALE_SESSION: _ClassVar[RefusalReason]
     REFUSAL_REASON_BAD_MESSAGE: _ClassVar[RefusalReason]
+    REFUSAL_REASON_OLD_COORDINATOR: _ClassVar[RefusalReason]
 
 class Effect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -83,6 +84,7 @@ REFUSAL_REASON_QUARANTINED: RefusalReason
 REFUSAL_REASON_SUPERSEDED: RefusalReason
 REFUSAL_REASON_STALE_SESSION: RefusalReason
 REFUSAL_REASON_BAD_MESSAGE: RefusalReason
+REFUSAL_REASON_OLD_COORDINATOR: RefusalReason
 EFFECT_UNSPECIFIED: Effect
 EFFECT_READ: Effect
 EFFECT_IDEMPOTENT: Effect
