@@ -1,0 +1,30 @@
+"""The built-in plugins, registered through the same door as anybody's (entry point group `pilotage.plugins`)."""
+
+from typing import Final
+
+from pilotage_plugin_api import Register, hookimpl
+
+from pilotage_plugins.backup import BACKUP_STEP_TYPES
+from pilotage_plugins.command.run import CommandRun
+from pilotage_plugins.discovery.data import DiscoveryData
+from pilotage_plugins.dummy import DUMMY_STEP_TYPES
+from pilotage_plugins.file.write import FileWrite
+from pilotage_plugins.http.check import HttpCheck
+from pilotage_plugins.wait.until import WaitUntil
+
+PILOTAGE_API: Final = (1, 1)
+
+
+@hookimpl
+def pilotage_register_step_types(register: Register) -> None:
+    """Register every built-in step type."""
+    for step_type in (
+        CommandRun,
+        FileWrite,
+        HttpCheck,
+        WaitUntil,
+        DiscoveryData,
+        *BACKUP_STEP_TYPES,
+        *DUMMY_STEP_TYPES,
+    ):
+        register(step_type())

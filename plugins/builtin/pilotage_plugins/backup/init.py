@@ -1,0 +1,50 @@
+"""`backup.init`: make the repository."""
+
+from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepOutputs
+
+from pilotage_plugins.backup.errors import failure, no_repository
+from pilotage_plugins.backup.repository import RepositoryParams, masked
+from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
+
+
+class BackupInitOutputs(StepOutputs):
+    """Which repository it is now, by its own id."""
+
+    repository_id: str
+
+
+class BackupInit(ResticStepType[RepositoryParams, BackupInitOutputs]):
+    """Make a restic repository unless it is there already.
+
+    A repository that is there must open with the password, or the step fails. There is no undo: a rollback never
+    destroys backups.
+    """
+
+    name = "backup.init"
+    effect = Effect.IDEMPOTENT
+    Params = RepositoryParams
+    Outputs = BackupInitOutputs
+
+    async def preview(self, ctx: StepContext, params: RepositoryParams) -> Preview:
+        """Say whether it would be made."""
+        async with open_repository(ctx, params) as restic:
+            there = await _exists(restic)
+        action = Action.NONE if there else Action.CREATE
+        return Preview(changes=(Change(action=action, subject=masked(params.repository)),))
+
+    async def run(self, ctx: StepContext, params: RepositoryParams) -> BackupInitOutputs:
+        """Make it; two hosts that do so at the same moment both succeed."""
+        async with open_repository(ctx, params) as restic:
+            if not await _exists(restic):
+                made = await restic.attempt("init")
+                if made.exit_code and b"already" not in made.stderr:
+                    raise failure(made, "making the repository", params.repository)
+            config = await restic.json("reading the repository's configuration", "cat", "config")
+        return BackupInitOutputs(repository_id=str(config["id"]))
+
+
+async def _exists(restic: Restic) -> bool:
+    result = await restic.attempt("cat", "config", on_line=lambda _line: None)
+    if result.exit_code and not no_repository(result):
+        raise failure(result, "opening the repository", restic.params.repository)
+    return result.exit_code == 0

@@ -1,0 +1,96 @@
+"""`backup.list`: which snapshots there are."""
+
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs
+from pydantic import Field, field_validator
+
+from pilotage_plugins.backup.manifests import all_manifests
+from pilotage_plugins.backup.repository import RepositoryParams
+from pilotage_plugins.backup.restic import ResticStepType, open_repository
+from pilotage_plugins.backup.snapshots import OURS, Snapshot, find, format_time, parse_time, size_of
+
+LISTED_JSON_LIMIT: Final = 56 * 1024
+
+
+class BackupListParams(RepositoryParams):
+    """Which snapshots."""
+
+    host: str | None = Field(None, min_length=1, description="Whose (this host's); \"*\" for every host's")
+    as_of: str = Field("latest", description="Only what was there at this time (RFC 3339), or `latest`")
+    newest_only: bool = Field(True, description="Only the newest of each set of paths; false: all of them")
+    limit: int = Field(100, ge=1, le=500, description="At most this many, the newest")
+
+    @field_validator("as_of")
+    @classmethod
+    def _time_or_latest(cls, as_of: str) -> str:
+        if as_of != "latest":
+            parse_time(as_of)
+        return as_of
+
+
+class ListedSnapshot(StepOutputs):
+    """One snapshot. `files` and `bytes` are known of those with a manifest."""
+
+    id: str
+    time: str
+    host: str
+    paths: tuple[str, ...]
+    tags: tuple[str, ...]
+    files: int | None
+    bytes: int | None
+
+
+class BackupListOutputs(StepOutputs):
+    """The snapshots, newest first. `age_s`: seconds since the newest; None when there is none."""
+
+    snapshots: tuple[ListedSnapshot, ...]
+    total: int
+    age_s: float | None
+
+
+class BackupList(ResticStepType[BackupListParams, BackupListOutputs]):
+    """List the snapshots of data that Pilotage made in a repository."""
+
+    name = "backup.list"
+    effect = Effect.READ
+    Params = BackupListParams
+    Outputs = BackupListOutputs
+
+    async def run(self, ctx: StepContext, params: BackupListParams) -> BackupListOutputs:
+        """Ask restic."""
+        host = None if params.host == "*" else params.host or ctx.host
+        async with open_repository(ctx, params) as restic:
+            snapshots = await find(restic, tags=[OURS], host=host)
+            manifests = await all_manifests(restic, host)
+        if params.as_of != "latest":
+            moment = parse_time(params.as_of)
+            snapshots = [snapshot for snapshot in snapshots if snapshot.time <= moment]
+        chosen = newest_of_each_group(snapshots) if params.newest_only else snapshots
+        newest_first = sorted(chosen, key=lambda snapshot: snapshot.time, reverse=True)
+        listed = tuple(_listed(snapshot, manifests) for snapshot in newest_first[: params.limit])
+        size = sum(len(json.dumps(item.model_dump(mode="json"))) for item in listed)
+        if size > LISTED_JSON_LIMIT:
+            raise StepFailed(f"{len(listed)} snapshots take {size} bytes, more than outputs may hold: lower `limit`")
+        age = (datetime.now(UTC) - newest_first[0].time).total_seconds() if newest_first else None
+        return BackupListOutputs(snapshots=listed, total=len(newest_first), age_s=age)
+
+
+def newest_of_each_group(snapshots: list[Snapshot]) -> list[Snapshot]:
+    """Return the newest snapshot of each set of paths of each host; the snapshots come oldest first."""
+    return list({snapshot.group: snapshot for snapshot in snapshots}.values())
+
+
+def _listed(snapshot: Snapshot, manifests: list[Snapshot]) -> ListedSnapshot:
+    size = size_of(snapshot, manifests)
+    return ListedSnapshot(
+        id=snapshot.id,
+        time=format_time(snapshot.time),
+        host=snapshot.host,
+        paths=snapshot.paths,
+        tags=snapshot.tags,
+        files=size.files,
+        bytes=size.bytes,
+    )

@@ -1,0 +1,153 @@
+"""The program restic: opening a repository, running one of its commands, waiting for locks."""
+
+import json
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pilotage_plugin_api import Availability, ProgramResult, StepContext, StepFailed, StepType, TargetFailed
+from pydantic import BaseModel
+
+from pilotage_plugins.backup.errors import failure, is_locked
+from pilotage_plugins.backup.repository import RepositoryParams, cache_arguments
+
+OLDEST_RESTIC: Final = (0, 14)
+LOCK_POLL_SECONDS: Final = 2.0
+_VERSION: Final = re.compile(r"restic (\d+)\.(\d+)(?:\.(\d+))?")
+
+Argument = str | bytes
+ParamsT = TypeVar("ParamsT", bound=BaseModel)
+OutputsT = TypeVar("OutputsT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Restic:
+    """An opened repository: every call runs restic once, and again only while a lock is in the way."""
+
+    ctx: StepContext
+    params: RepositoryParams
+    options: Sequence[str]
+    env: Mapping[str, str]
+    fds: Sequence[int]
+
+    async def run(
+        self,
+        what: str,
+        *arguments: Argument,
+        accept: Sequence[int] = (0,),
+        on_line: Callable[[bytes], None] | None = None,
+        on_error_line: Callable[[bytes], None] | None = None,
+        stdin: Callable[[], AsyncIterable[bytes]] | None = None,
+        stdout_to: int | None = None,
+    ) -> ProgramResult:
+        """Run a command; `what` names it in errors. Raises the StepError that the failure means."""
+        result = await self.attempt(
+            *arguments, on_line=on_line, on_error_line=on_error_line, stdin=stdin, stdout_to=stdout_to
+        )
+        if result.exit_code not in accept:
+            raise failure(result, what, self.params.repository)
+        return result
+
+    async def attempt(
+        self,
+        *arguments: Argument,
+        on_line: Callable[[bytes], None] | None = None,
+        on_error_line: Callable[[bytes], None] | None = None,
+        stdin: Callable[[], AsyncIterable[bytes]] | None = None,
+        stdout_to: int | None = None,
+    ) -> ProgramResult:
+        """Run a command and return how it ended, whatever its exit code.
+
+        When a lock is in the way, stale locks are removed once (`restic unlock` leaves living ones alone) and the
+        command is tried again until `lock_wait` has passed.
+        """
+        give_up = self.ctx.clock() + self.params.lock_wait.total_seconds()
+        cleaned = False
+        while True:
+            result = await self._start(
+                *arguments, on_line=on_line, on_error_line=on_error_line, stdin=stdin, stdout_to=stdout_to
+            )
+            if not is_locked(result) or (cleaned and self.ctx.clock() >= give_up):
+                return result
+            if cleaned:
+                self.ctx.log("the repository is locked by another restic; waiting")
+                await self.ctx.sleep(LOCK_POLL_SECONDS)
+            else:
+                self.ctx.log("the repository is locked; removing locks whose owner is gone")
+                await self._start("unlock")
+                cleaned = True
+
+    async def json_file(self, what: str, *arguments: Argument, name: str) -> Path:
+        """Run a command with --json and return the file in the scratch folder that holds what it printed."""
+        path = self.ctx.scratch / name
+        with path.open("wb") as out:
+            await self.run(what, "--json", *arguments, stdout_to=out.fileno())
+        return path
+
+    async def json(self, what: str, *arguments: Argument) -> Any:
+        """Run a command with --json and return the one value that it printed."""
+        path = await self.json_file(what, *arguments, name="answer.json")
+        try:
+            return json.loads(path.read_bytes())
+        except ValueError as error:
+            raise StepFailed(f"{what}: restic printed no JSON: {error}") from error
+        finally:
+            path.unlink()
+
+    async def _start(
+        self,
+        *arguments: Argument,
+        on_line: Callable[[bytes], None] | None = None,
+        on_error_line: Callable[[bytes], None] | None = None,
+        stdin: Callable[[], AsyncIterable[bytes]] | None = None,
+        stdout_to: int | None = None,
+    ) -> ProgramResult:
+        return await self.ctx.program(
+            ["restic", *self.options, *arguments],
+            env=self.env,
+            pass_fds=self.fds,
+            on_stdout=on_line,
+            on_stderr=on_error_line,
+            stdin=stdin() if stdin else None,
+            stdout_to=stdout_to,
+        )
+
+
+@asynccontextmanager
+async def open_repository(ctx: StepContext, params: RepositoryParams) -> AsyncIterator[Restic]:
+    """Prepare what restic needs to open the repository; secrets stay in memory files and its environment."""
+    async with AsyncExitStack() as stack:
+        password = await stack.enter_async_context(ctx.secret_file(params.password))
+        fds = [password.fd]
+        options = ["--password-file", password.path, *cache_arguments(params)]
+        if params.address_secret:
+            address = await stack.enter_async_context(ctx.secret_file(params.address_secret))
+            fds.append(address.fd)
+            options += ["--repository-file", address.path]
+        else:
+            options += ["--repo", params.repository]
+        env = {"RESTIC_PROGRESS_FPS": "2", "TMPDIR": str(ctx.scratch)}
+        for variable, ref in params.backend_secrets.items():
+            env[variable] = (await ctx.secret(ref)).decode()
+        yield Restic(ctx, params, options, env, fds)
+
+
+class ResticStepType(StepType[ParamsT, OutputsT]):
+    """What every verb shares: it needs restic on the host."""
+
+    async def available(self, ctx: StepContext) -> Availability:
+        """Look for restic and its version."""
+        try:
+            result = await ctx.program(["restic", "version"])
+        except TargetFailed:
+            return Availability(available=False, reason="restic is not installed: apt-get install restic")
+        found = _VERSION.search(result.stdout.decode("utf-8", "replace"))
+        if not found:
+            return Availability(available=False, reason=f"`restic version` ended with {result.ending}")
+        if (int(found[1]), int(found[2])) < OLDEST_RESTIC:
+            wanted = ".".join(map(str, OLDEST_RESTIC))
+            return Availability(available=False, reason=f"{found[0]} is too old: {wanted} or newer is needed")
+        return Availability(available=True, details={"restic": found[0].removeprefix("restic ")})

@@ -1,0 +1,139 @@
+"""Snapshots of a repository: how ours are marked, and how they are found again."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pilotage_plugin_api import StepFailed
+
+from pilotage_plugins.backup.restic import Restic
+
+OURS: Final = "pilotage"
+"""The tag of every snapshot of data that Pilotage made."""
+
+MANIFEST: Final = "pilotage-manifest"
+"""The tag of the snapshots that hold manifests; they never carry `pilotage`, so that data is selected without them."""
+
+SQLITE: Final = "database:sqlite"
+_MANIFEST_OF: Final = "manifest-of:"
+_BYTES: Final = "bytes:"
+_FILES: Final = "files:"
+_FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot as restic lists it."""
+
+    id: str
+    time: datetime
+    host: str
+    paths: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """What one line of backups shares: the same paths of the same host."""
+        return (self.host, *self.paths)
+
+    @property
+    def manifest_of(self) -> str | None:
+        """The id of the snapshot whose manifest this is; None for data."""
+        return next((tag.removeprefix(_MANIFEST_OF) for tag in self.tags if tag.startswith(_MANIFEST_OF)), None)
+
+    def counted(self, prefix: str) -> int | None:
+        """Return the number in the tag with this prefix."""
+        found = next((tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix)), "")
+        return int(found) if found.isdecimal() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a snapshot holds, as its manifest's tags say."""
+
+    files: int | None
+    bytes: int | None
+
+
+def attempt_tag(key: str) -> str:
+    """Return the tag that finds the snapshot of an attempt; keys may hold anything, tags no commas."""
+    return f"attempt:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def manifest_tags(data_id: str, files: int, size: int) -> list[str]:
+    """Return the tags of the manifest of a snapshot."""
+    return [MANIFEST, f"{_MANIFEST_OF}{data_id}", f"{_FILES}{files}", f"{_BYTES}{size}"]
+
+
+def check_tag(tag: str) -> str:
+    """Return a tag that an author wants; raises ValueError for one that restic would split or that is ours."""
+    if not tag or "," in tag or tag != tag.strip() or len(tag) > 256 or not tag.isprintable():
+        raise ValueError(f"{tag!r} is no tag: no commas, no line breaks, at most 256 characters")
+    if tag.startswith((OURS, _MANIFEST_OF, "attempt:", _BYTES, _FILES, "database:")):
+        raise ValueError(f"{tag!r} begins like the tags that Pilotage sets itself")
+    return tag
+
+
+def size_of(snapshot: Snapshot, manifests: Iterable[Snapshot]) -> Size:
+    """Return what the snapshot holds, from its manifest among these; unknown without one."""
+    manifest = next((found for found in manifests if found.manifest_of == snapshot.id), None)
+    return Size(manifest.counted(_FILES), manifest.counted(_BYTES)) if manifest else Size(None, None)
+
+
+async def find(restic: Restic, *, tags: Iterable[str] = (), host: str | None = None) -> list[Snapshot]:
+    """Return the snapshots that carry all these tags, of one host or of all, oldest first."""
+    arguments = ["--tag", ",".join(tags)] if tags else []
+    if host is not None:
+        arguments += ["--host", host]
+    listed = await restic.json("listing snapshots", "snapshots", *arguments)
+    return sorted(map(_snapshot, listed or []), key=lambda snapshot: snapshot.time)
+
+
+async def find_one(restic: Restic, wanted: str, host: str) -> Snapshot:
+    """Return the snapshot with this id or unambiguous beginning of one, or the `latest` of the host's data."""
+    if wanted == "latest":
+        ours = await find(restic, tags=[OURS], host=host)
+        if not ours:
+            raise StepFailed(f"there is no snapshot of {host} in {restic.params.repository}: run backup.create first")
+        return ours[-1]
+    found = [snapshot for snapshot in await find(restic) if snapshot.id.startswith(wanted)]
+    if len(found) != 1:
+        how_many = f"{len(found)} snapshots begin" if found else "no snapshot begins"
+        raise StepFailed(f"{how_many} with {wanted} in {restic.params.repository}: see backup.list")
+    return found[0]
+
+
+def check_snapshot_id(text: str) -> str:
+    """Return a snapshot id or `latest`; raises ValueError otherwise."""
+    if text == "latest" or re.fullmatch(r"[0-9a-f]{8,64}", text):
+        return text
+    raise ValueError(f"{text!r} is no snapshot: write `latest`, or at least 8 digits of its id")
+
+
+def parse_time(text: str) -> datetime:
+    """Read an RFC 3339 time, nanoseconds cut to microseconds; raises ValueError."""
+    moment = datetime.fromisoformat(_FRACTION.sub(r".\1", text))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone: write it as 2026-03-01T04:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Write a time as RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _snapshot(listed: dict[str, Any]) -> Snapshot:
+    try:
+        return Snapshot(
+            id=listed["id"],
+            time=parse_time(listed["time"]),
+            host=listed["hostname"],
+            paths=tuple(listed["paths"]),
+            tags=tuple(listed.get("tags") or ()),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StepFailed(f"restic lists a snapshot that cannot be read ({error}): a newer restic?") from error

@@ -1,0 +1,1 @@
+"""Running a program of the host: the step types of the plugin `command`."""

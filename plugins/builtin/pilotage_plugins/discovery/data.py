@@ -1,0 +1,187 @@
+"""`discovery.data`: which folders and databases a host holds."""
+
+import asyncio
+import os
+import shutil
+import stat
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+
+from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs, StepParams, StepType, TargetFailed
+from pydantic import Field
+
+from pilotage_plugins.backup.create import PlainPath
+from pilotage_plugins.backup.sqlite_copy import companions, is_sqlite
+from pilotage_plugins.tree.exclusion import Exclusion
+from pilotage_plugins.tree.walk import Found, Walk, path_key
+
+UNREADABLE_NAMED = 20
+
+
+class Kind(StrEnum):
+    """What can be looked for."""
+
+    VOLUMES = "volumes"
+    DATABASES = "databases"
+
+
+class DiscoveryDataParams(StepParams):
+    """Where to look."""
+
+    roots: tuple[PlainPath, ...] = Field(min_length=1, max_length=100, description="Folders, each a volume")
+    kinds: tuple[Kind, ...] = Field((Kind.VOLUMES, Kind.DATABASES), min_length=1)
+    exclude: tuple[str, ...] = Field((), max_length=200, description="Patterns, as in backup.create")
+    max_entries: int = Field(5_000_000, ge=1, description="More entries than this in all fail the step")
+
+
+class Volume(StepOutputs):
+    """A folder. `name` is unique on the host. `bytes` counts hard-linked files once. `exclude` names the databases
+    in it, with their journals, for a backup that leaves them to `backup.database`."""
+
+    name: str
+    path: str
+    bytes: int
+    files: int
+    containers: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class Database(StepOutputs):
+    """A database. `name` is unique on the host."""
+
+    engine: str
+    name: str
+    path: str
+    bytes: int
+
+
+class DiscoveryDataOutputs(StepOutputs):
+    """What was found, in the order of paths. `unreadable`: what could not be looked into (the first twenty)."""
+
+    volumes: tuple[Volume, ...]
+    databases: tuple[Database, ...]
+    unreadable: tuple[str, ...]
+    scratch_free_bytes: int
+
+
+class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
+    """Find the data of a host: the folders that it names, and the SQLite databases in them, told by their header.
+
+    Reads the names and sizes of everything and the first bytes of every file. Containers are not looked at yet.
+    """
+
+    name = "discovery.data"
+    effect = Effect.READ
+    Params = DiscoveryDataParams
+    Outputs = DiscoveryDataOutputs
+
+    async def run(self, ctx: StepContext, params: DiscoveryDataParams) -> DiscoveryDataOutputs:
+        """Walk every root."""
+        return await asyncio.to_thread(_Search(ctx, params).run)
+
+
+class _Search:
+    """One search; blocking, in a thread."""
+
+    def __init__(self, ctx: StepContext, params: DiscoveryDataParams) -> None:
+        self._ctx = ctx
+        self._params = params
+        self._entries = 0
+        self._unreadable: list[str] = []
+        self._databases: list[Database] = []
+
+    def run(self) -> DiscoveryDataOutputs:
+        roots = _checked_roots(self._params.roots)
+        names = _unique_names(roots)
+        volumes = [self._look_into(root, names[root]) for root in roots]
+        return DiscoveryDataOutputs(
+            volumes=tuple(volumes) if Kind.VOLUMES in self._params.kinds else (),
+            databases=tuple(self._databases) if Kind.DATABASES in self._params.kinds else (),
+            unreadable=tuple(self._unreadable[:UNREADABLE_NAMED]),
+            scratch_free_bytes=shutil.disk_usage(self._ctx.scratch).free,
+        )
+
+    def _look_into(self, root: bytes, name: str) -> Volume:
+        files = size = 0
+        linked: set[int] = set()
+        databases: list[str] = []
+        walk = Walk(
+            root,
+            exclusion=Exclusion(self._params.exclude),
+            checkpoint=self._ctx.checkpoint,
+            unreadable=lambda path, error: self._unreadable.append(f"{os.fsdecode(path)!a}: {error.strerror}"),
+        )
+        for found in walk.entries():
+            self._count()
+            if not stat.S_ISREG(found.stat.st_mode):
+                continue
+            files += 1
+            if found.stat.st_nlink == 1 or found.stat.st_ino not in linked:
+                size += found.stat.st_size
+            if found.stat.st_nlink > 1:
+                linked.add(found.stat.st_ino)
+            if path := self._database(found, root, name):
+                databases += [path, *companions(path)]
+        self._ctx.log(f"{os.fsdecode(root)!a}: {files} files, {size} bytes")
+        return Volume(
+            name=name, path=os.fsdecode(root), bytes=size, files=files, exclude=tuple(map(_literal, databases))
+        )
+
+    def _count(self) -> None:
+        self._entries += 1
+        if self._entries > self._params.max_entries:
+            raise StepFailed(
+                f"there are more than {self._params.max_entries} entries: narrow roots, or raise max_entries"
+            )
+
+    def _database(self, found: Found, root: bytes, volume: str) -> str | None:
+        """Note the file if it is a SQLite database; returns its path."""
+        try:
+            if not found.stat.st_size or not is_sqlite(found.path):
+                return None
+            path = found.path.decode()
+        except UnicodeDecodeError:
+            self._unreadable.append(f"{os.fsdecode(found.path)!a}: a database whose path is not UTF-8; rename it")
+            return None
+        except OSError as error:
+            self._unreadable.append(f"{os.fsdecode(found.path)!a}: {error.strerror}")
+            return None
+        inside = path[len(os.fsdecode(root).rstrip("/")) + 1 :] or Path(path).name
+        self._databases.append(
+            Database(engine="sqlite", name=f"{volume}/{inside}", path=path, bytes=found.stat.st_size)
+        )
+        return path
+
+
+def _checked_roots(roots: tuple[str, ...]) -> list[bytes]:
+    """Return the roots in walk order; raises TargetFailed for one that is not there, is a link, or lies in another."""
+    for root in roots:
+        try:
+            mode = os.lstat(root).st_mode
+        except OSError as error:
+            raise TargetFailed(f"cannot look into {root!r}: {error.strerror}") from error
+        if not stat.S_ISDIR(mode):
+            raise TargetFailed(
+                f"{root!r} is no folder" + (f"; name {os.path.realpath(root)!r}" if stat.S_ISLNK(mode) else "")
+            )
+    ordered = sorted({os.fsencode(root) for root in roots}, key=path_key)
+    for outer, inner in pairwise(ordered):
+        if inner.startswith(outer.rstrip(b"/") + b"/"):
+            raise TargetFailed(f"{os.fsdecode(inner)!r} lies in {os.fsdecode(outer)!r}: name only the outer one")
+    return ordered
+
+
+def _unique_names(roots: list[bytes]) -> dict[bytes, str]:
+    """Name each root by its last part, or by its whole path with dashes where two share that."""
+    last = {root: os.fsdecode(root).rstrip("/").rpartition("/")[2] or "root" for root in roots}
+    shared = list(last.values())
+    return {
+        root: name if shared.count(name) == 1 else os.fsdecode(root).strip("/").replace("/", "-")
+        for root, name in last.items()
+    }
+
+
+def _literal(path: str) -> str:
+    """Return the exclusion pattern that matches exactly this path."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in path)

@@ -1,0 +1,1 @@
+"""Files: the step types of the plugin `file`."""

@@ -1,0 +1,80 @@
+"""What a file was before it was written, kept so that an undo finds it even after a crash.
+
+It goes into the outputs. Between the replacement and the outcome a crash would lose it, and the retry would take the
+new content for the old; so a note beside the file holds it for that time, and a retry that finds the file already
+written believes the note.
+"""
+
+import base64
+import contextlib
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from pilotage_plugin_api import Refused, StepOutputs, TargetFailed
+from pydantic import Field, ValidationError
+
+KEPT_BYTES: Final = 32 * 1024
+
+
+class Previous(StepOutputs):
+    """The state of a path: absent, or a regular file. `content` is base64, None when it was not to be kept."""
+
+    existed: bool
+    content: str | None = None
+    sha256: str | None = None
+    mode: int = Field(0, ge=0, le=0o7777)
+    uid: int = 0
+    gid: int = 0
+
+
+class Note(StepOutputs):
+    """A note beside a file: which content was about to be written, and what was there before."""
+
+    writing_sha256: str
+    previous: Previous
+
+
+def read_previous(path: Path, *, keep: bool) -> Previous:
+    """Describe what is at the path now; raises TargetFailed for anything but a regular file or nothing.
+
+    With `keep`, a content above 32 KiB raises Refused: nobody should learn at a rollback that there is no way back.
+    """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return Previous(existed=False)
+    except OSError as error:
+        raise TargetFailed(f"cannot look at {str(path)!r}: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise TargetFailed(f"{str(path)!r} is no regular file (a link or a folder, say); it was left alone")
+    if keep and status.st_size > KEPT_BYTES:
+        raise Refused(
+            f"{str(path)!r} holds {status.st_size} bytes, above the {KEPT_BYTES} that can be kept for an undo:"
+            " set keep_previous: false to replace it without a way back"
+        )
+    content = path.read_bytes()
+    return Previous(
+        existed=True,
+        content=base64.b64encode(content).decode() if keep else None,
+        sha256=hashlib.sha256(content).hexdigest(),
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+    )
+
+
+def note_path(path: Path) -> Path:
+    """Return where the note of a file lies."""
+    return path.with_name(f".{path.name}.pilotage-previous")
+
+
+def read_note(path: Path, writing_sha256: str) -> Previous | None:
+    """Return what the note of an interrupted write of this same content says; None without one."""
+    with contextlib.suppress(FileNotFoundError, ValidationError):
+        note = Note.model_validate_json(note_path(path).read_bytes())
+        if note.writing_sha256 == writing_sha256:
+            return note.previous
+    return None

@@ -1,0 +1,1 @@
+"""Asking over HTTP: the step types of the plugin `http`."""

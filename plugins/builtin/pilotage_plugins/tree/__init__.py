@@ -1,0 +1,1 @@
+"""Trees of files: walking them, describing them exactly, and comparing a copy with the description."""

@@ -1,0 +1,1 @@
+"""Waiting for a condition: the step types of the plugin `wait`."""
