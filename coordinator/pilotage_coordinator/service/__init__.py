@@ -1,0 +1,1 @@
+"""What can be done with a coordinator: one function per operation. Every face parses, calls these, and renders."""

@@ -1,0 +1,62 @@
+"""The HTTP routes: one for each operation. Path parameters name fields of the operation's request."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pilotage_coordinator.service import (
+    blueprints,
+    control,
+    coordinator,
+    doctor,
+    executions,
+    hosts,
+    logs,
+    plans,
+    secrets,
+)
+from pilotage_coordinator.service.verb import Stream, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """GET and DELETE take the request's fields from path and query, all others from path and JSON body."""
+
+    method: str
+    path: str
+    verb: Verb[Any, Any] | Stream[Any, Any]
+    status: int = 200
+
+
+ROUTES: Final = (
+    Route("GET", "/v1/blueprints", blueprints.list_blueprints),
+    Route("POST", "/v1/blueprints", blueprints.add_blueprint, 201),
+    Route("POST", "/v1/blueprints/validate", blueprints.validate_blueprint),
+    Route("GET", "/v1/blueprints/{blueprint}", blueprints.show_blueprint),
+    Route("POST", "/v1/plans", plans.make_plan, 201),
+    Route("GET", "/v1/plans/{digest}", plans.show_plan),
+    Route("GET", "/v1/executions", executions.list_runs),
+    Route("POST", "/v1/executions", executions.start_run, 201),
+    Route("POST", "/v1/exec", executions.exec_command, 201),
+    Route("GET", "/v1/executions/{execution}", executions.show_run),
+    Route("GET", "/v1/executions/{execution}/events", executions.watch_run),
+    Route("GET", "/v1/executions/{execution}/replay", executions.replay_run),
+    Route("POST", "/v1/executions/{execution}/pause", control.pause_run, 202),
+    Route("POST", "/v1/executions/{execution}/resume", control.resume_run, 202),
+    Route("POST", "/v1/executions/{execution}/cancel", control.cancel_run, 202),
+    Route("POST", "/v1/executions/{execution}/retry", control.retry_run, 202),
+    Route("POST", "/v1/executions/{execution}/resolve", control.resolve_run, 202),
+    Route("POST", "/v1/executions/{execution}/gates/{gate}", control.release_gate, 202),
+    Route("GET", "/v1/executions/{execution}/logs", logs.read_logs),
+    Route("GET", "/v1/executions/{execution}/logs/follow", logs.follow_logs),
+    Route("POST", "/v1/tokens", hosts.make_token, 201),
+    Route("GET", "/v1/hosts", hosts.list_hosts),
+    Route("GET", "/v1/hosts/{host}", hosts.show_host),
+    Route("PATCH", "/v1/hosts/{host}", hosts.set_host),
+    Route("POST", "/v1/hosts/{host}/revoke", hosts.revoke_host),
+    Route("GET", "/v1/secrets", secrets.list_secrets),
+    Route("PUT", "/v1/secrets/{name:path}", secrets.set_secret),
+    Route("DELETE", "/v1/secrets/{name:path}", secrets.remove_secret),
+    Route("GET", "/v1/doctor", doctor.examine),
+    Route("GET", "/v1/coordinator", coordinator.status),
+    Route("POST", "/v1/coordinator/stop", coordinator.stop, 202),
+)

@@ -1,0 +1,187 @@
+"""An execution as people are shown it: where it is, on which hosts, what it waits for, and what happened when."""
+
+from pydantic import JsonValue
+
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.nodes import OpenGate
+from pilotage_coordinator.domain.execution.run import StepRun
+from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.plan import StepKind
+from pilotage_coordinator.service.wire import Answer, rfc3339
+from pilotage_coordinator.store.records import EventRecord, ExecutionRecord
+
+MOST_RUNS = 2000
+"""Step runs in one answer; failed and unfinished ones come first, `runs_omitted` counts the rest."""
+
+
+class ExecutionSummary(Answer):
+    """An execution in a list."""
+
+    id: str
+    blueprint: str
+    version: str
+    plan_digest: str
+    state: str
+    reason: str
+    requested_by: str
+    created_at: str
+    started_at: str
+    ended_at: str
+    counts: dict[str, int]
+    """Step runs by status."""
+    warnings: list[str]
+
+
+class StepRunAnswer(Answer):
+    """One step on one host (empty: the coordinator), for one item (empty: no loop)."""
+
+    step: str
+    name: str
+    host: str
+    item: str
+    state: str
+    waits_for: str
+    detail: str
+    attempts: int
+    started_at: str
+    ended_at: str
+    error: str
+    failure_kind: str
+    outputs: dict[str, JsonValue]
+    evidence: dict[str, JsonValue]
+
+
+class GateAnswer(Answer):
+    """A gate that somebody must release."""
+
+    name: str
+    step: str
+    host: str
+    prompt: str
+    opened_at: str
+
+
+class ExecutionDetail(ExecutionSummary):
+    """One execution, whole. `sequence` is that of the newest event in it."""
+
+    sequence: int
+    outputs: dict[str, JsonValue]
+    runs: list[StepRunAnswer]
+    runs_omitted: int
+    gates: list[GateAnswer]
+
+
+class EventAnswer(Answer):
+    """One event of an execution's history."""
+
+    execution: str
+    sequence: int
+    at: str
+    type: str
+    data: dict[str, JsonValue]
+
+
+class ProgressAnswer(Answer):
+    """How far a running step is, as it says itself; `fraction` from 0 to 1, null when it cannot tell."""
+
+    step: str
+    host: str
+    item: str
+    fraction: float | None
+    text: str
+
+
+def summary(record: ExecutionRecord) -> ExecutionSummary:
+    """Return an execution's row as it stands in a list."""
+    progress = record.progress
+    return ExecutionSummary(
+        id=record.id,
+        blueprint=record.blueprint_id,
+        version=record.blueprint_version,
+        plan_digest=record.plan_digest,
+        state=progress.status,
+        reason=progress.reason,
+        requested_by=record.requested_by,
+        created_at=rfc3339(record.created_at),
+        started_at=rfc3339(progress.started_at or 0),
+        ended_at=rfc3339(progress.ended_at or 0),
+        counts=dict(progress.counts),
+        warnings=list(progress.warnings),
+    )
+
+
+def detail(record: ExecutionRecord, state: ExecutionState) -> ExecutionDetail:
+    """Return an execution whole, as `state` has it (now, or at an earlier event)."""
+    runs = [run for run in state.runs.values() if run.kind is StepKind.LEAF]
+    runs.sort(key=lambda run: (_urgency(run), run.started_at or run.planned_at, run.key))
+    shown = sorted(runs[:MOST_RUNS], key=lambda run: (run.started_at or run.planned_at or 1 << 62, run.key))
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[run.status.value] = counts.get(run.status.value, 0) + 1
+    row = summary(record).model_dump()
+    row |= {
+        "state": state.status.value,
+        "reason": state.reason,
+        "started_at": rfc3339(state.begun_at),
+        "ended_at": rfc3339(state.ended_at),
+        "counts": counts,
+    }
+    return ExecutionDetail(
+        **row,
+        sequence=state.sequence,
+        outputs=dict(state.outputs),
+        runs=[step_run(state, run) for run in shown],
+        runs_omitted=len(runs) - len(shown),
+        gates=[_gate(each) for each in sorted(state.gates.values(), key=lambda gate: (gate.opened_at, gate.name))],
+    )
+
+
+def step_run(state: ExecutionState, run: StepRun) -> StepRunAnswer:
+    """Return one step run; sensitive outputs are named and not shown."""
+    step = state.step(run.key.path)
+    return StepRunAnswer(
+        step=run.key.path,
+        name=step.name or step.id,
+        host=run.key.host,
+        item=run.key.item,
+        state=run.status.value,
+        waits_for=run.reason.value if run.reason else "",
+        detail=run.detail,
+        attempts=run.attempts,
+        started_at=rfc3339(run.started_at),
+        ended_at=rfc3339(run.ended_at),
+        error=run.error or run.undo_error,
+        failure_kind=run.failure_kind.value if run.failure_kind else "",
+        outputs={
+            name: "<sensitive>" if name in step.sensitive_outputs else value for name, value in run.outputs.items()
+        },
+        evidence=dict(run.evidence),
+    )
+
+
+def event(execution: str, record: EventRecord) -> EventAnswer:
+    """Return one event."""
+    return EventAnswer(
+        execution=execution,
+        sequence=record.sequence,
+        at=rfc3339(record.at),
+        type=record.type,
+        data=dict(record.data),
+    )
+
+
+def progress(key: RunKey, value: tuple[float | None, str]) -> ProgressAnswer:
+    """Return how far one step run is."""
+    return ProgressAnswer(step=key.path, host=key.host, item=key.item, fraction=value[0], text=value[1])
+
+
+def _urgency(run: StepRun) -> int:
+    if run.status.value in ("failed", "unknown", "compensation_failed"):
+        return 0
+    return 2 if run.status.settled else 1
+
+
+def _gate(gate: OpenGate) -> GateAnswer:
+    return GateAnswer(
+        name=gate.name, step=gate.path, host=gate.host, prompt=gate.prompt, opened_at=rfc3339(gate.opened_at)
+    )

@@ -1,0 +1,249 @@
+"""Operations that start executions and look at them. What steers a running one stands in `control`."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from pilotage_proto.canonical import digest
+from pydantic import Field, JsonValue, StringConstraints, model_validator
+
+from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.service import plans
+from pilotage_coordinator.service.caller import Caller
+from pilotage_coordinator.service.errors import Conflict, Invalid
+from pilotage_coordinator.service.execution_view import (
+    EventAnswer,
+    ExecutionDetail,
+    ExecutionSummary,
+    ProgressAnswer,
+    detail,
+    event,
+    progress,
+    summary,
+)
+from pilotage_coordinator.service.plans import Argument, Selector, WhatToRun
+from pilotage_coordinator.service.ports import Planned
+from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.verb import allowed, stream, verb
+from pilotage_coordinator.service.wire import Answer, Digest, ExecutionId, Name, Page, PageRequest, Reason, Request
+from pilotage_coordinator.store import errors as store_errors
+from pilotage_coordinator.store.records import AnswerRecord, ExecutionFilter
+
+ANSWER_LIFE = 24 * 3600 * 1_000_000
+"""Microseconds for which a start is remembered under its idempotency key."""
+
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class StartRun(Request):
+    """Start a plan that was made before, by its digest; or plan and start in one go.
+
+    The same `idempotency_key` again within a day answers the first execution instead of starting another one.
+    """
+
+    plan_digest: Digest | None = None
+    what: WhatToRun | None = None
+    reason: Reason = ""
+    idempotency_key: IdempotencyKey | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "StartRun":
+        if (self.plan_digest is None) == (self.what is None):
+            raise ValueError("give exactly one of plan_digest and what")
+        return self
+
+    def subject(self) -> str:
+        return self.plan_digest or (self.what.subject() if self.what else "")
+
+
+class Exec(Request):
+    """Run one command on the hosts of a selector, as an execution like any other."""
+
+    command: Annotated[list[Argument], Field(min_length=1, max_length=4096)]
+    limit_to: Selector
+    reason: Reason = ""
+    idempotency_key: IdempotencyKey | None = None
+
+    def subject(self) -> str:
+        return self.command[0]
+
+
+class ListRuns(PageRequest):
+    """Ask for executions, newest first."""
+
+    blueprint: Name | None = None
+    state: list[ExecutionStatus] = Field(default_factory=list)
+
+
+class ShowRun(Request):
+    """Ask for one execution."""
+
+    execution: ExecutionId
+
+
+class WatchRun(Request):
+    """Ask for events above the sequence `after`, as they come, until the execution ends."""
+
+    execution: ExecutionId
+    after: Annotated[int, Field(ge=0)] = 0
+
+
+class ReplayRun(Request):
+    """Ask how an execution stood after one event; 0 means the newest."""
+
+    execution: ExecutionId
+    at: Annotated[int, Field(ge=0)] = 0
+
+
+class Started(Answer):
+    """An execution was started; `repeated` says that an earlier request with this key did it."""
+
+    execution: str
+    plan_digest: str
+    repeated: bool
+
+
+class Replayed(Answer):
+    """How an execution stood, and the event that brought it there."""
+
+    execution: ExecutionDetail
+    event: EventAnswer | None
+
+
+class WatchAnswer(Answer):
+    """One thing seen while watching: an event, or how far running steps are."""
+
+    event: EventAnswer | None = None
+    progress: list[ProgressAnswer] = Field(default_factory=list)
+
+
+@verb("run.start")
+async def start_run(services: Services, caller: Caller, request: StartRun) -> Started:
+    """Start an execution."""
+    body: dict[str, JsonValue] = request.model_dump(mode="json", exclude={"idempotency_key"})
+    return await _start(services, caller, "run.start", request, body)
+
+
+@verb("exec")
+async def exec_command(services: Services, caller: Caller, request: Exec) -> Started:
+    """Run one command on the hosts of a selector."""
+    what = WhatToRun(command=request.command, limit_to=request.limit_to)
+    start = StartRun(what=what, reason=request.reason, idempotency_key=request.idempotency_key)
+    body: dict[str, JsonValue] = request.model_dump(mode="json", exclude={"idempotency_key"})
+    return await _start(services, caller, "exec", start, body)
+
+
+@verb("run.list")
+async def list_runs(services: Services, caller: Caller, request: ListRuns) -> Page[ExecutionSummary]:
+    """List executions, newest first."""
+    chosen = ExecutionFilter(request.blueprint or "", tuple(each.value for each in request.state))
+    page = await services.store.executions.find(chosen, request.cursor, request.limit)
+    return Page(items=[summary(each) for each in page.rows], next=page.cursor)
+
+
+@verb("run.show")
+async def show_run(services: Services, caller: Caller, request: ShowRun) -> ExecutionDetail:
+    """Show one execution: every step on every host, open gates, errors and outputs."""
+    record = await services.store.executions.get(request.execution)
+    return detail(record, await services.runs.state(request.execution))
+
+
+@verb("run.replay")
+async def replay_run(services: Services, caller: Caller, request: ReplayRun) -> Replayed:
+    """Show how an execution stood after any of its events."""
+    record = await services.store.executions.get(request.execution)
+    at = request.at or record.sequence
+    if at > record.sequence:
+        raise Invalid(
+            f"execution {request.execution} has {record.sequence} events, not {at}",
+            fix=f"choose a sequence from 1 to {record.sequence}",
+        )
+    state = await services.runs.replay(request.execution, at)
+    last = await services.store.executions.events(request.execution, at - 1, 1)
+    return Replayed(execution=detail(record, state), event=event(request.execution, last[0]) if last else None)
+
+
+@stream("run.watch")
+async def watch_run(services: Services, caller: Caller, request: WatchRun) -> AsyncIterator[WatchAnswer]:
+    """Watch an execution: its events, then live, until it ends."""
+    await services.store.executions.get(request.execution)
+    return _watched(services, request)
+
+
+async def _watched(services: Services, request: WatchRun) -> AsyncIterator[WatchAnswer]:
+    async for record in services.runs.watch(request.execution, request.after):
+        running = services.runs.progress(request.execution)
+        yield WatchAnswer(
+            event=event(request.execution, record),
+            progress=[progress(key, value) for key, value in sorted(running.items())],
+        )
+
+
+async def _start(
+    services: Services, caller: Caller, operation: str, request: StartRun, body: dict[str, JsonValue]
+) -> Started:
+    request_digest = digest(body)
+    earlier = await _earlier(services, caller, request.idempotency_key, request_digest)
+    if earlier is not None:
+        return earlier
+    planned = await _planned(services, caller, request)
+    execution_id = services.new_id("exe")
+    started = Started(execution=execution_id, plan_digest=planned.plan.digest, repeated=False)
+    try:
+        await services.runs.start(
+            planned,
+            execution_id=execution_id,
+            requested_by=caller.principal,
+            reason=request.reason,
+            audit=allowed(
+                services,
+                caller,
+                operation,
+                execution_id,
+                plan_digest=planned.plan.digest,
+                blueprint=str(planned.plan.blueprint),
+                reason=request.reason,
+            ),
+            answer=_answer(services, caller, request.idempotency_key, request_digest, started),
+        )
+    except store_errors.Conflict:
+        # Two requests with one key at the same time: the other one was stored first.
+        earlier = await _earlier(services, caller, request.idempotency_key, request_digest)
+        if earlier is None:
+            raise
+        return earlier
+    return started
+
+
+async def _planned(services: Services, caller: Caller, request: StartRun) -> Planned:
+    if request.what is not None:
+        return await plans.plan(services, caller, request.what, previews=False)
+    return await services.plans.stored(request.plan_digest or "")
+
+
+async def _earlier(services: Services, caller: Caller, key: str | None, request_digest: str) -> Started | None:
+    if key is None:
+        return None
+    found = await services.store.answers.get(caller.principal, key, services.clock.now())
+    if found is None:
+        return None
+    if found.request_digest != request_digest:
+        raise Conflict(
+            f"idempotency key {key!r} was used for another request within the last day",
+            fix="use a new key for a new request",
+        )
+    return Started.model_validate({**found.answer, "repeated": True})
+
+
+def _answer(
+    services: Services, caller: Caller, key: str | None, request_digest: str, started: Started
+) -> AnswerRecord | None:
+    if key is None:
+        return None
+    return AnswerRecord(
+        key=key,
+        principal=caller.principal,
+        operation="run.start",
+        request_digest=request_digest,
+        answer=started.model_dump(mode="json"),
+        expires_at=services.clock.now() + ANSWER_LIFE,
+    )

@@ -1,0 +1,170 @@
+"""Operations on hosts: let them in, look, label, and let them go."""
+
+import json
+from typing import Annotated
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from pilotage_coordinator.service.caller import Caller
+from pilotage_coordinator.service.errors import Conflict
+from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.verb import allowed, verb
+from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Reason, Request, rfc3339
+from pilotage_coordinator.store.records import HostRecord
+
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")]
+LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$")]
+LabelValue = Annotated[str, StringConstraints(max_length=253)]
+Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=64)]
+
+LARGEST_VARIABLES = 64 * 1024
+
+
+class MakeToken(Request):
+    """Ask for a join token; with `name` it lets in that host only."""
+
+    name: HostName | None = None
+    labels: Labels = Field(default_factory=dict)
+
+    def subject(self) -> str:
+        return self.name or ""
+
+
+class TokenAnswer(Answer):
+    """The token, shown once, and the command to run on the machine that joins."""
+
+    token: str
+    expires_at: str
+    command: str
+
+
+class ListHosts(PageRequest):
+    """Ask for hosts, by name."""
+
+    revoked: bool = False
+
+
+class NamedHost(Request):
+    """Ask for one host."""
+
+    host: HostName
+
+    def subject(self) -> str:
+        return self.host
+
+
+class SetHost(NamedHost):
+    """Change what people say of a host: null removes a label or a variable; what is not named stays."""
+
+    labels: Annotated[dict[LabelName, LabelValue | None], Field(max_length=64)] = Field(default_factory=dict)
+    variables: Annotated[dict[LabelName, JsonValue], Field(max_length=256)] = Field(default_factory=dict)
+    environment: LabelValue | None = None
+    """The label of that name, which expressions see as `host.environment`; empty removes it."""
+
+
+class RevokeHost(NamedHost):
+    """Shut a host out for good. Its name becomes free; its id is never used again."""
+
+    reason: Reason = ""
+
+
+class HostSummary(Answer):
+    """A host in a list."""
+
+    id: str
+    name: str
+    state: str
+    """`online`, `offline`, `quarantined` or `revoked`."""
+    state_reason: str
+    labels: dict[str, JsonValue]
+    environment: str
+    agent_version: str
+    joined_at: str
+    last_seen_at: str
+
+
+class HostDetail(HostSummary):
+    """One host, whole."""
+
+    variables: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    step_types: list[dict[str, JsonValue]]
+    quarantined_plugins: list[dict[str, JsonValue]]
+
+
+@verb("host.token")
+async def make_token(services: Services, caller: Caller, request: MakeToken) -> TokenAnswer:
+    """Make a join token: single use, shown once, good for minutes."""
+    audit = allowed(services, caller, "host.token", request.subject(), labels=dict(request.labels))
+    token = await services.hosts.token(request.name or "", request.labels, created_by=caller.principal, audit=audit)
+    return TokenAnswer(
+        token=token.text, expires_at=rfc3339(token.expires_at), command=f"pilotage-agent join {token.text}"
+    )
+
+
+@verb("host.list")
+async def list_hosts(services: Services, caller: Caller, request: ListHosts) -> Page[HostSummary]:
+    """List hosts and whether they can be reached."""
+    page = await services.store.hosts.find(request.cursor, request.limit, revoked=request.revoked)
+    return Page(items=[_summary(services, row) for row in page.rows], next=page.cursor)
+
+
+@verb("host.show")
+async def show_host(services: Services, caller: Caller, request: NamedHost) -> HostDetail:
+    """Show one host: facts, labels, what it can run."""
+    return _detail(services, await services.store.hosts.named(request.host))
+
+
+@verb("host.set")
+async def set_host(services: Services, caller: Caller, request: SetHost) -> HostDetail:
+    """Set or remove labels and variables of a host."""
+    if len(json.dumps(request.variables)) > LARGEST_VARIABLES:
+        raise Conflict("the variables are larger than 64 KiB", fix="keep large content in files on the host")
+    labels: dict[str, str | None] = dict(request.labels)
+    if request.environment is not None:
+        labels["environment"] = request.environment or None
+    audit = allowed(
+        services, caller, "host.set", request.host, labels=dict(labels), variables=sorted(request.variables)
+    )
+    row = await services.hosts.label(request.host, labels, request.variables, audit=audit)
+    return _detail(services, row)
+
+
+@verb("host.revoke")
+async def revoke_host(services: Services, caller: Caller, request: RevokeHost) -> HostSummary:
+    """Shut a host out for good: its certificates end and its session is cut."""
+    audit = allowed(services, caller, "host.revoke", request.host, reason=request.reason)
+    return _summary(services, await services.hosts.revoke(request.host, audit=audit))
+
+
+def _summary(services: Services, row: HostRecord) -> HostSummary:
+    state, reason = _state(services, row)
+    return HostSummary(
+        id=row.id,
+        name=row.name,
+        state=state,
+        state_reason=reason,
+        labels=dict(row.labels),
+        environment=str(row.labels.get("environment", "")),
+        agent_version=row.agent_version,
+        joined_at=rfc3339(row.joined_at),
+        last_seen_at=rfc3339(row.last_seen or 0),
+    )
+
+
+def _detail(services: Services, row: HostRecord) -> HostDetail:
+    return HostDetail(
+        **_summary(services, row).model_dump(),
+        variables=dict(row.variables),
+        facts=dict(row.facts),
+        step_types=[dict(each) for each in row.step_types],
+        quarantined_plugins=[dict(each) for each in row.quarantined_plugins],
+    )
+
+
+def _state(services: Services, row: HostRecord) -> tuple[str, str]:
+    if row.revoked_at is not None:
+        return "revoked", ""
+    if row.quarantine:
+        return "quarantined", row.quarantine
+    return ("online" if services.hosts.online(row.name) else "offline"), ""

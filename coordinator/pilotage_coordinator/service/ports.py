@@ -1,0 +1,258 @@
+"""What the service needs from the runtime, as small protocols: the runtime fits them, tests fake them.
+
+Reads go to the store directly. Every write takes the audit entries that belong to it and stores them in its own
+transaction. Times are UTC microseconds.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.execution.inputs import Input
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.plan import Json, Plan
+from pilotage_coordinator.domain.planning.request import Note
+from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, BlueprintRecord, EventRecord, HostRecord
+
+Audit = tuple[AuditEntry, ...]
+
+
+class Clock(Protocol):
+    """Says what time it is."""
+
+    def now(self) -> int:
+        """Return UTC microseconds."""
+        ...
+
+
+class Library(Protocol):
+    """Blueprints, read and stored: `runtime.library.Library`."""
+
+    async def read(self, source: str, file: str) -> Sequence[Blueprint]:
+        """Read YAML against the step types known here, storing nothing; raises BlueprintError with every problem."""
+        ...
+
+    async def add(self, source: str, file: str, *, added_by: str, audit: Audit) -> Sequence[BlueprintRecord]:
+        """Store every blueprint of a file. The same content again changes nothing. Raises BlueprintError with every
+        problem, store.Refused when a published version would change."""
+        ...
+
+    def expand(self, blueprint: Blueprint) -> str:
+        """Return the normalised form as YAML."""
+        ...
+
+
+class Planned(Protocol):
+    """A plan as it was made and stored."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What people should know before they say yes."""
+        ...
+
+    @property
+    def previews(self) -> Mapping[str, Mapping[str, Mapping[str, Json]]]:
+        """Step path to host name to a Preview of the plugin API as JSON; empty where none was asked for."""
+        ...
+
+    @property
+    def made_at(self) -> int: ...
+
+
+class PlanMaker(Protocol):
+    """Makes plans: `runtime.planner.PlanMaker`."""
+
+    async def make(
+        self,
+        blueprint: str | Blueprint,
+        version: str,
+        parameters: Mapping[str, Json],
+        limit_to: str,
+        requested_by: str,
+        *,
+        previews: bool,
+        audit: Audit = (),
+    ) -> Planned:
+        """Plan a stored blueprint by id and version (empty = newest, `1` = newest of a major), or one that was read.
+
+        `limit_to` is a selector as people write it (`role=db`); with no targets in the blueprint it is them. The plan
+        is stored under its digest. Raises an error with `problems` (sequence of Problem) naming every reason not to.
+        """
+        ...
+
+    async def stored(self, digest: str) -> Planned:
+        """Return a plan that was made before; raises store.NotFound."""
+        ...
+
+
+class Runs(Protocol):
+    """Executions as they live: `runtime.executor.Executor`."""
+
+    async def start(
+        self,
+        planned: Planned,
+        *,
+        execution_id: str,
+        requested_by: str,
+        reason: str,
+        audit: Audit,
+        answer: AnswerRecord | None,
+    ) -> None:
+        """Start a plan; returns once the execution, its audit entries and the remembered answer are durable, in one
+        transaction. Raises store.Conflict when the answer's key is taken, a DomainError when the plan drifted."""
+        ...
+
+    async def submit(self, execution_id: str, input: Input, *, audit: Audit) -> None:
+        """Give the engine an input; raises its refusal when the state does not allow it."""
+        ...
+
+    async def state(self, execution_id: str) -> ExecutionState:
+        """Return where an execution is, live or loaded; raises store.NotFound."""
+        ...
+
+    async def replay(self, execution_id: str, at: int) -> ExecutionState:
+        """Return where it was after the event with sequence `at`; raises store.NotFound."""
+        ...
+
+    def watch(self, execution_id: str, after: int) -> AsyncIterator[EventRecord]:
+        """Yield event records above the sequence `after`, from the store and then live, until a terminal state."""
+        ...
+
+    def progress(self, execution_id: str) -> Mapping[RunKey, tuple[float | None, str]]:
+        """Return the newest progress of running step runs, by RunKey; empty when none is known."""
+        ...
+
+
+class JoinToken(Protocol):
+    """A token that lets one machine join. It is shown once and stored hashed."""
+
+    @property
+    def text(self) -> str:
+        """The token with the coordinator's address and pin: what `pilotage-agent join` takes."""
+        ...
+
+    @property
+    def expires_at(self) -> int: ...
+
+
+class Hosts(Protocol):
+    """What people do with hosts: `runtime.hosts.Hosts`. An unknown name raises store.NotFound."""
+
+    async def token(self, name: str, labels: Mapping[str, str], *, created_by: str, audit: Audit) -> JoinToken:
+        """Make a join token, bound to a host name if one is given."""
+        ...
+
+    def online(self, name: str) -> bool:
+        """Return whether the host has a reconciled session."""
+        ...
+
+    async def label(
+        self,
+        name: str,
+        labels: Mapping[str, str | None],
+        variables: Mapping[str, Json],
+        *,
+        audit: Audit,
+    ) -> HostRecord:
+        """Merge into what people say of a host; None removes a label or a variable."""
+        ...
+
+    async def revoke(self, name: str, *, audit: Audit) -> HostRecord:
+        """End the host's certificates and session for good."""
+        ...
+
+
+class Secrets(Protocol):
+    """The encrypted store of secrets, sealed by the room `security`."""
+
+    async def set(self, name: str, value: bytes, *, updated_by: str, audit: Audit) -> bool:
+        """Store or replace a secret; returns whether it is new."""
+        ...
+
+
+class LogLine(Protocol):
+    """One line of a step's log."""
+
+    @property
+    def cursor(self) -> str:
+        """Where reading goes on after this line."""
+        ...
+
+    @property
+    def at(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def item(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def stream(self) -> str:
+        """`stdout`, `stderr`, or `log` for the step's own words."""
+        ...
+
+    @property
+    def text(self) -> str: ...
+
+
+class Logs(Protocol):
+    """The logs of steps. Empty filters match all; a step's path also matches what is inside it."""
+
+    async def read(self, execution_id: str, path: str, host: str, after: str, limit: int) -> Sequence[LogLine]:
+        """Return lines by path, host, item and attempt, in order; `after` is a line's cursor."""
+        ...
+
+    def follow(self, execution_id: str, path: str, host: str, after: str) -> AsyncIterator[LogLine]:
+        """Yield what is there, then what comes, until the execution ends."""
+        ...
+
+
+class Finding(Protocol):
+    """What one check of the doctor found."""
+
+    @property
+    def check(self) -> str: ...
+    @property
+    def verdict(self) -> str:
+        """`ok`, `warning` or `failure`."""
+        ...
+
+    @property
+    def detail(self) -> str: ...
+    @property
+    def fix(self) -> str: ...
+
+
+class Doctor(Protocol):
+    """Looks at the coordinator's own health."""
+
+    async def examine(self) -> Sequence[Finding]:
+        """Run every check; a check that breaks is a finding, never an error."""
+        ...
+
+
+class Coordinator(Protocol):
+    """The process itself."""
+
+    @property
+    def started_at(self) -> int: ...
+    @property
+    def state_dir(self) -> str: ...
+    @property
+    def fleet_address(self) -> str: ...
+    @property
+    def enrol_address(self) -> str: ...
+    @property
+    def stopping(self) -> bool: ...
+
+    def stop(self) -> None:
+        """Begin a graceful stop; steps that run on hosts go on."""
+        ...

@@ -1,0 +1,34 @@
+"""Everything that operations work with, wired by `bootstrap`."""
+
+from dataclasses import dataclass
+
+from pilotage_coordinator.domain.identifier import NewId
+from pilotage_coordinator.service.ports import (
+    Clock,
+    Coordinator,
+    Doctor,
+    Hosts,
+    Library,
+    Logs,
+    PlanMaker,
+    Runs,
+    Secrets,
+)
+from pilotage_coordinator.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The ports, one of each, and the store for reads."""
+
+    clock: Clock
+    new_id: NewId
+    store: Store
+    library: Library
+    plans: PlanMaker
+    runs: Runs
+    hosts: Hosts
+    secrets: Secrets
+    logs: Logs
+    doctor: Doctor
+    coordinator: Coordinator
