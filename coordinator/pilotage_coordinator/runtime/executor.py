@@ -1,0 +1,352 @@
+"""Runs executions: starts them, feeds them what happens, sends what is due, and picks all of it up after a crash."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from pilotage_proto.attempt import AttemptKey
+
+from pilotage_coordinator.domain.execution import inputs as i
+from pilotage_coordinator.domain.execution.codec import decode
+from pilotage_coordinator.domain.execution.events import AttemptFinished, Event
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.run import OpenAttempt
+from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
+from pilotage_coordinator.domain.identifier import NewId
+from pilotage_coordinator.domain.plan import FailureKind, Place, Plan
+from pilotage_coordinator.domain.planning.codec import from_json
+from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
+from pilotage_coordinator.engine.evolve import evolve
+from pilotage_coordinator.engine.world import World
+from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.runtime.dispatch import CannotDispatch, Dispatcher
+from pilotage_coordinator.runtime.live import LiveExecution
+from pilotage_coordinator.runtime.projection import ASSIGNED, Position, count_runs
+from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
+from pilotage_coordinator.runtime.timers import Timers
+from pilotage_coordinator.store.errors import NotFound, StoreError
+from pilotage_coordinator.store.protocol import Store
+from pilotage_coordinator.store.records import (
+    AnswerRecord,
+    AttemptUpdate,
+    AuditEntry,
+    EventRecord,
+    ExecutionCreation,
+    ExecutionInputs,
+    ExecutionRecord,
+    Progress,
+)
+
+log = structlog.get_logger("workflow_engine")
+
+EVENTS_AT_ONCE = 5000
+RETRY_PAUSE = 2.0
+"""Seconds after which an input that the store did not take is given again."""
+
+
+class NoSuchExecution(Exception):
+    """There is no execution of this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is asked when an execution is to begin. Its plan must be stored."""
+
+    plan: Plan
+    requested_by: str
+    reason: str = ""
+    inputs: ExecutionInputs = field(default_factory=ExecutionInputs)
+    answer: AnswerRecord | None = None
+    """Under which idempotency key the answer is remembered; its `answer` is filled in here."""
+    audit: tuple[AuditEntry, ...] = ()
+
+
+@dataclass(slots=True)
+class Executor:
+    """All executions that are not over, in memory; the store has them all."""
+
+    store: Store
+    dispatcher: Dispatcher
+    world: World
+    clock: Clock
+    new_id: NewId
+    epoch: int
+    _live: dict[str, LiveExecution] = field(default_factory=dict)
+    _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
+    _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
+    _progress: dict[str, dict[RunKey, tuple[float | None, str]]] = field(default_factory=dict)
+    _timers: Timers = field(init=False)
+    recovered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once every execution that is not over is in memory."""
+
+    def __post_init__(self) -> None:
+        self._timers = Timers(self.clock, self._ring)
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Recover, then keep time until cancelled."""
+        await self.recover()
+        await self._timers.run()
+
+    async def recover(self) -> None:
+        """Load every execution that is not over. Sessions wait for this before they are reconciled."""
+        for execution in await self.store.executions.active():
+            live = await self.find(execution.id)
+            if live is not None and live.position.sequence == 0:
+                # The process died between creating the execution and beginning it.
+                self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
+        self.recovered.set()
+        log.info("executions.recovered", count=len(self._live), epoch=self.epoch)
+
+    async def close(self) -> None:
+        """Finish the commits that are under way; steps that run on hosts are not disturbed."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- what people ask --------------------------------------------------------------------------------------
+
+    async def start(self, start: Start) -> str:
+        """Create an execution and begin it; returns its id once both are durable."""
+        execution = self.new_id("exe")
+        now = self.clock.now()
+        answer = start.answer
+        record = ExecutionRecord(
+            id=execution,
+            blueprint_id=start.plan.blueprint.id,
+            blueprint_version=start.plan.blueprint.version,
+            plan_digest=start.plan.digest,
+            requested_by=start.requested_by,
+            created_at=now,
+            progress=Progress(status="pending", reason=start.reason),
+        )
+        if answer is not None:
+            answer = AnswerRecord(
+                answer.key, answer.principal, answer.operation, answer.request_digest,
+                {"execution_id": execution}, answer.expires_at,
+            )  # fmt: skip
+        creation = ExecutionCreation(record, start.inputs, audit=start.audit, answer=answer)
+        await self.store.executions.create(creation)
+        live = self._add(ExecutionState.new(execution, start.plan), Position())
+        await live.submit(i.Begin(seed=execution, requested_by=start.requested_by))
+        return execution
+
+    async def submit(self, execution: str, input: i.Input, audit: tuple[AuditEntry, ...] = ()) -> None:
+        """Give an execution an input; returns once what follows is durable. Raises the engine's Refused."""
+        await (await self._get(execution)).submit(input, audit)
+
+    async def state(self, execution: str) -> ExecutionState | None:
+        """Return an execution's state, from memory or folded from its events; None when there is none."""
+        live = self._live.get(execution)
+        if live is not None:
+            return live.state
+        try:
+            return (await self.load(execution))[0]
+        except NotFound:
+            return None
+
+    async def watch(self, execution: str, after: int) -> AsyncIterator[EventRecord]:
+        """Yield the events above sequence `after`, then those that come, until the execution is over."""
+        while True:
+            live = self._live.get(execution)
+            changed = live.changed if live is not None else None
+            events = await self.store.executions.events(execution, after, EVENTS_AT_ONCE)
+            for event in events:
+                yield event
+                after = event.sequence
+            if events:
+                continue
+            if live is None or changed is None or (live.state.terminal and after >= live.position.sequence):
+                return
+            await changed.wait()
+
+    def progress(self, execution: str) -> Mapping[RunKey, tuple[float | None, str]]:
+        """Return the newest progress of the step runs that report any."""
+        return self._progress.get(execution, {})
+
+    # --- what agents tell -------------------------------------------------------------------------------------
+
+    def waiting_for(self, host: str) -> list[LiveExecution]:
+        """Return the executions that have open attempts on a host, or wait for it."""
+        return [live for live in self._live.values() if host in live.state.by_host]
+
+    async def resume_on(self, host: str) -> None:
+        """Send what is open for a host that has just come online, and let executions that waited for it go on."""
+        for live in self.waiting_for(host):
+            await self._fence(live, host)
+            await self._send(live, due_on(live.state, host))
+            self.later(live, i.HostChanged(host))
+
+    async def report(self, report: AttemptReport) -> None:
+        """Take the end of an attempt; returns once it is durable."""
+        live = await self.find(report.key.execution)
+        if live is not None:
+            await live.submit(i.AttemptEnded(report))
+
+    async def begun(self, key: AttemptKey, started_at: int) -> None:
+        """Take the news that an attempt runs."""
+        live = await self.find(key.execution)
+        if live is not None and self.dispatcher.epoch_of(key) is not None:
+            self.later(live, i.AttemptStarted(key, started_at))
+
+    def set_progress(self, key: AttemptKey, fraction: float | None, text: str) -> None:
+        """Show progress of an open attempt."""
+        if self.dispatcher.epoch_of(key) is not None:
+            self._progress.setdefault(key.execution, {})[RunKey(key.path, key.host, key.item)] = (fraction, text)
+
+    @property
+    def active(self) -> int:
+        """Return how many executions are in memory."""
+        return len(self._live)
+
+    # --- Effects ----------------------------------------------------------------------------------------------
+
+    async def after(self, live: LiveExecution, events: Sequence[Event]) -> None:
+        """Do what the events ask for, now that they are durable."""
+        for event in events:
+            if isinstance(event, AttemptFinished):
+                run = RunKey(event.path, event.host, event.item)
+                self.dispatcher.ended(key_of_event(live.id, run, event))
+                self._progress.get(live.id, {}).pop(run, None)
+        todo = due_after(live.state, events)
+        for attempt in todo.assign:
+            self.dispatcher.opened(attempt_key(live.state, attempt), self.epoch)
+        await self._send(live, todo)
+        self._timers.set(live.id, next_wakeup(live.state))
+        if live.state.terminal and live.idle:
+            self._forget(live.id)
+
+    async def load(self, execution: str) -> tuple[ExecutionState, Position]:
+        """Fold an execution from its events; raises NotFound."""
+        record = await self.store.executions.get(execution)
+        plan = from_json((await self.store.plans.get(record.plan_digest)).content)
+        state = ExecutionState.new(execution, plan)
+        sequence = 0
+        while events := await self.store.executions.events(execution, sequence, EVENTS_AT_ONCE):
+            for row in events:
+                state = evolve(state, decode(row.type, row.data), row.at)
+            sequence = events[-1].sequence
+            await asyncio.sleep(0)
+        return state, Position(record.version, sequence, count_runs(state))
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    async def _get(self, execution: str) -> LiveExecution:
+        live = await self.find(execution)
+        if live is None:
+            raise NoSuchExecution(f"there is no execution {execution}; see: pilotage run list")
+        return live
+
+    async def find(self, execution: str) -> LiveExecution | None:
+        """Return an execution that can change, loading it if need be; one loading serves all who ask."""
+        live = self._live.get(execution)
+        if live is not None:
+            return live
+        task = self._loading.get(execution)
+        if task is None:
+            task = asyncio.create_task(self._load(execution), name=f"load {execution}")
+            self._loading[execution] = task
+            task.add_done_callback(lambda _: self._loading.pop(execution, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, execution: str) -> LiveExecution | None:
+        try:
+            state, position = await self.load(execution)
+        except NotFound:
+            return None
+        live = self._add(state, position)
+        for host in state.by_host:
+            for attempt in await self.store.executions.open_attempts(host):
+                if attempt.key.execution == execution:
+                    self.dispatcher.opened(attempt.key, attempt.epoch)
+        self._timers.set(execution, next_wakeup(state))
+        await self._send(live, Due(assign=tuple(each for each in due(state).assign if not self._on_host(state, each))))
+        return live
+
+    def _add(self, state: ExecutionState, position: Position) -> LiveExecution:
+        live = LiveExecution(
+            state, position, self.store.executions, self.world, self.clock, self, self.epoch, self._spawn_drain
+        )
+        self._live[state.id] = live
+        return live
+
+    def _forget(self, execution: str) -> None:
+        self._live.pop(execution, None)
+        self._progress.pop(execution, None)
+        self._timers.set(execution, None)
+
+    async def _fence(self, live: LiveExecution, host: str) -> None:
+        """Give attempts that were assigned by an earlier process of ours the present epoch, durably."""
+        stale = [
+            key
+            for key, epoch in self.dispatcher.open_on(host).items()
+            if key.execution == live.id and epoch != self.epoch
+        ]
+        if stale:
+            await live.submit(None, updates=tuple(AttemptUpdate(key, ASSIGNED, epoch=self.epoch) for key in stale))
+            for key in stale:
+                if self.dispatcher.epoch_of(key) is not None:
+                    self.dispatcher.opened(key, self.epoch)
+
+    async def _send(self, live: LiveExecution, todo: Due) -> None:
+        for attempt in todo.assign:
+            key = attempt_key(live.state, attempt)
+            if not self._on_host(live.state, attempt):
+                self._decline(live, key, "this step type cannot run on the coordinator")
+                continue
+            try:
+                await self.dispatcher.assign(live.state, attempt, key)
+            except CannotDispatch as error:
+                self._decline(live, key, str(error))
+        for attempt in todo.cancel:
+            self.dispatcher.cancel(attempt, attempt_key(live.state, attempt))
+
+    def _decline(self, live: LiveExecution, key: AttemptKey, reason: str) -> None:
+        """End an attempt that was never sent, and never will be."""
+        report = AttemptReport(
+            key=key,
+            epoch=self.epoch,
+            outcome=Outcome.DECLINED,
+            failure_kind=FailureKind.POLICY,
+            error=reason,
+            ended_at=self.clock.now(),
+        )
+        self.later(live, i.AttemptEnded(report))
+
+    @staticmethod
+    def _on_host(state: ExecutionState, attempt: OpenAttempt) -> bool:
+        return bool(attempt.run.host) and state.step(attempt.run.path).place is Place.HOST
+
+    def _ring(self, execution: str) -> None:
+        live = self._live.get(execution)
+        if live is not None:
+            self.later(live, i.Tick())
+
+    def later(self, live: LiveExecution, input: i.Input) -> None:
+        """Give an input that nobody waits for, again and again until the store takes it."""
+        live.submit(input).add_done_callback(lambda done: self._given(live, input, done))
+
+    def _given(self, live: LiveExecution, input: i.Input, done: "asyncio.Future[None]") -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, StoreError):
+            asyncio.get_running_loop().call_later(RETRY_PAUSE, self.later, live, input)
+        elif error is not None:
+            log.warning("input.refused", execution=live.id, input=type(input).__name__, error=str(error))
+
+    def _spawn_drain(self, name: str, live: LiveExecution) -> None:
+        self._spawn(live.drain(), name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task.failed", task=task.get_name(), error=repr(error), exc_info=error)

@@ -1,0 +1,142 @@
+"""The inventory as it is now: the hosts of the store, and which of them have a session."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pilotage_proto.canonical import digest
+
+from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
+from pilotage_coordinator.domain.fleet import HostInventory
+from pilotage_coordinator.domain.inventory import Host, Inventory, host_scope
+from pilotage_coordinator.domain.plan import Effect, Json
+from pilotage_coordinator.store.protocol import HostStore
+from pilotage_coordinator.store.records import HostRecord
+
+ENVIRONMENT_LABEL = "environment"
+"""The label that an expression also sees as `host.environment`."""
+
+
+class LiveInventory:
+    """A copy in memory of the store's hosts, so that asking for one costs nothing. The store has the facts."""
+
+    def __init__(self, store: HostStore) -> None:
+        """Take the store; `load` fills the copy."""
+        self._store = store
+        self._hosts: dict[str, Host] = {}
+        self._scopes: dict[str, dict[str, Any]] = {}
+        self._step_types = StepTypeReader()
+        self._snapshot: Inventory | None = None
+
+    async def load(self) -> None:
+        """Read all hosts; nobody is online yet."""
+        for record in await self._store.all():
+            self._put(self._host(record, online=False))
+
+    async def reload(self, name: str) -> None:
+        """Read one host again after its row changed; a host that is gone or revoked is dropped."""
+        known = self._hosts.get(name)
+        record = next((each for each in await self._store.all() if each.name == name), None)
+        if record is None:
+            self._hosts.pop(name, None)
+            self._changed(name)
+        else:
+            self._put(self._host(record, online=known.online if known else False))
+
+    def set_online(self, name: str, online: bool) -> None:
+        """Note that a session began or ended."""
+        if name in self._hosts:
+            self._put(replace(self._hosts[name], online=online))
+
+    def set_reported(self, name: str, inventory: HostInventory) -> None:
+        """Note what the agent says of its host."""
+        if name in self._hosts:
+            step_types = self._step_types.read(inventory.step_types)
+            self._put(replace(self._hosts[name], facts=inventory.facts, step_types=step_types))
+
+    def get(self, name: str) -> Host | None:
+        """Return a host, or None."""
+        return self._hosts.get(name)
+
+    def online(self, name: str) -> bool:
+        """Return whether the host has a reconciled session."""
+        host = self._hosts.get(name)
+        return host is not None and host.online
+
+    def scope(self, name: str) -> dict[str, Any] | None:
+        """Return what an expression sees as `host`, or None. The same object until the host changes."""
+        if name not in self._scopes and name in self._hosts:
+            self._scopes[name] = host_scope(self._hosts[name])
+        return self._scopes.get(name)
+
+    def snapshot(self) -> Inventory:
+        """Return all hosts as an immutable value."""
+        if self._snapshot is None:
+            self._snapshot = Inventory(self._hosts.values())
+        return self._snapshot
+
+    def step_types(self) -> Mapping[str, StepTypeInfo]:
+        """Return every step type that some host offers, by name."""
+        return {name: info for host in self._hosts.values() for name, info in host.step_types.items()}
+
+    def _host(self, record: HostRecord, *, online: bool) -> Host:
+        return Host(
+            id=record.id,
+            name=record.name,
+            address=address_of(record.facts),
+            labels={key: str(value) for key, value in record.labels.items()},
+            vars=record.variables,
+            facts=record.facts,
+            step_types=self._step_types.read(record.step_types),
+            quarantined={
+                str(each.get("distribution", "?")): str(each.get("reason", "")) for each in record.quarantined_plugins
+            },
+            environment=str(record.labels.get(ENVIRONMENT_LABEL, "")),
+            online=online,
+            last_seen=record.last_seen or 0,
+            added_at=record.joined_at,
+            agent_version=record.agent_version,
+        )
+
+    def _put(self, host: Host) -> None:
+        self._hosts[host.name] = host
+        self._changed(host.name)
+
+    def _changed(self, name: str) -> None:
+        self._scopes.pop(name, None)
+        self._snapshot = None
+
+
+class StepTypeReader:
+    """Turns the step types that agents announce into values; a thousand equal announcements share one result."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, Mapping[str, StepTypeInfo]] = {}
+
+    def read(self, announced: tuple[Mapping[str, Json], ...]) -> Mapping[str, StepTypeInfo]:
+        """Return the announced step types by name."""
+        key = digest(announced)
+        if key not in self._read:
+            self._read[key] = {str(each["name"]): _step_type(each) for each in announced}
+        return self._read[key]
+
+
+def _step_type(announced: Mapping[str, Any]) -> StepTypeInfo:
+    schemas = {"params": announced.get("params_schema", {}), "outputs": announced.get("outputs_schema", {})}
+    return StepTypeInfo(
+        name=announced["name"],
+        effect=Effect(announced.get("effect", Effect.ONCE)),
+        destructive=bool(announced.get("destructive", False)),
+        author_effects=tuple(Effect(each) for each in announced.get("author_effects", ())),
+        params_schema=schemas["params"],
+        outputs_schema=schemas["outputs"],
+        distribution=announced.get("distribution", ""),
+        version=announced.get("version", ""),
+        digest=digest(schemas),
+    )
+
+
+def address_of(facts: Mapping[str, Any]) -> str:
+    """Return the first address that a host reports, or nothing."""
+    addresses = facts.get("addresses") or ()
+    return str(addresses[0]) if addresses else ""

@@ -1,0 +1,107 @@
+"""Takes what agents say, and turns it into inputs of executions, rows of hosts and logs."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from pilotage_proto.attempt import AttemptKey
+
+from pilotage_coordinator.domain.execution.inputs import HostChanged
+from pilotage_coordinator.domain.fleet import AttemptReport, Greeting, HostInventory, JournalEntry, LogPiece
+from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.runtime.executor import Executor
+from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.reconciliation import reconcile
+from pilotage_coordinator.store.errors import StoreError
+from pilotage_coordinator.store.protocol import HostStore, LogStore
+
+log = structlog.get_logger("workflow_engine")
+
+
+@dataclass(slots=True)
+class AgentListener:
+    """Implements `FleetListener`."""
+
+    executor: Executor
+    hosts: HostStore
+    logs: LogStore
+    fleet: LiveInventory
+    clock: Clock
+    journals: dict[str, str] = field(default_factory=dict)
+    """Host to the journal of its last reconciled session."""
+
+    async def load(self) -> None:
+        """Read which journal each host had; before the first session."""
+        for record in await self.hosts.all():
+            if record.marks.journal_id:
+                self.journals[record.name] = record.marks.journal_id
+
+    async def session_opened(
+        self, host: str, greeting: Greeting, inventory: HostInventory, journal: Sequence[JournalEntry]
+    ) -> None:
+        """Compare what is open here with the agent's journal."""
+        await self.executor.recovered.wait()
+        earlier = self.journals.get(host, "")
+        found = reconcile(
+            self.executor.dispatcher.open_on(host),
+            journal,
+            journal_replaced=bool(earlier) and earlier != greeting.journal_id,
+            now=self.clock.now(),
+        )
+        for stranger in found.strangers:
+            log.warning("attempt.unexpected", host=host, attempt=str(stranger.key))
+        await asyncio.gather(
+            *(self.executor.report(report) for report in found.lost),
+            *(self.executor.begun(entry.key, entry.started_at) for entry in found.started),
+        )
+        self.journals[host] = greeting.journal_id
+        if self.fleet.get(host) is None:
+            await self.fleet.reload(host)
+        await self.inventory(host, inventory)
+
+    async def session_ready(self, host: str) -> None:
+        """Send what is open for the host."""
+        self.fleet.set_online(host, True)
+        await self.executor.resume_on(host)
+
+    async def session_closed(self, host: str, reason: str) -> None:
+        """The host is offline from now on."""
+        self.fleet.set_online(host, False)
+        for live in self.executor.waiting_for(host):
+            self.executor.later(live, HostChanged(host))
+
+    async def accepted(self, host: str, key: AttemptKey, epoch: int) -> None:
+        """The attempt is in the agent's journal; nothing follows before it starts."""
+
+    async def started(self, host: str, key: AttemptKey, epoch: int, started_at: int) -> None:
+        """The attempt runs."""
+        await self.executor.begun(key, started_at)
+
+    async def result(self, host: str, report: AttemptReport) -> bool:
+        """Take the end of an attempt; True once it is durable, or when it is no news."""
+        if self.executor.dispatcher.epoch_of(report.key) is None:
+            return True
+        if report.epoch > self.executor.epoch:
+            log.error("result.of_a_later_epoch", host=host, attempt=str(report.key), epoch=report.epoch)
+            return False
+        try:
+            await self.executor.report(report)
+        except StoreError:
+            return False
+        return True
+
+    async def log(self, host: str, piece: LogPiece) -> int:
+        """Keep a piece of log."""
+        return await self.logs.append(piece)
+
+    def progress(self, host: str, key: AttemptKey, fraction: float | None, text: str) -> None:
+        """Show progress of an open attempt."""
+        self.executor.set_progress(key, fraction, text)
+
+    async def inventory(self, host: str, inventory: HostInventory) -> None:
+        """Keep what the agent says of its host."""
+        self.fleet.set_reported(host, inventory)
+        known = self.fleet.get(host)
+        if known is not None:
+            await self.hosts.record_inventory(known.id, inventory, self.clock.now())

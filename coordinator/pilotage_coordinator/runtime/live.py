@@ -1,0 +1,160 @@
+"""One execution in memory: inputs come in, are decided in order, committed together, and then take effect.
+
+The state in memory is never ahead of the store: a batch of inputs is decided on a copy, which becomes the state once
+its events are durable. Inputs that arrive while a commit is under way wait for it and then share the next one.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.execution.events import Event
+from pilotage_coordinator.domain.execution.inputs import Input
+from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.engine.decide import decide
+from pilotage_coordinator.engine.evolve import evolve
+from pilotage_coordinator.engine.world import World
+from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.runtime.projection import Extra, Moment, Position, project
+from pilotage_coordinator.store.errors import StoreError
+from pilotage_coordinator.store.protocol import ExecutionStore
+from pilotage_coordinator.store.records import AttemptUpdate, AuditEntry
+
+log = structlog.get_logger("workflow_engine")
+
+
+class Effects(Protocol):
+    """What follows from events once they are durable: assignments, cancels, timers, news for watchers."""
+
+    async def after(self, live: "LiveExecution", events: Sequence[Event]) -> None:
+        """Make them happen. Must not fail: whatever is not done here is derived from state again later."""
+        ...
+
+    async def load(self, execution: str) -> tuple[ExecutionState, Position]:
+        """Return the state as the store has it: after a write whose fate is not known."""
+        ...
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An input in the queue, and who waits for it to be durable."""
+
+    input: Input | None
+    """None: nothing for the engine, only the updates."""
+    done: "asyncio.Future[None]"
+    audit: tuple[AuditEntry, ...] = ()
+    updates: tuple[AttemptUpdate, ...] = ()
+    """Changes of attempts' rows that are no news to the engine: a new fence."""
+
+
+@dataclass(slots=True)
+class LiveExecution:
+    """The one place in the process where this execution changes."""
+
+    state: ExecutionState
+    position: Position
+    store: ExecutionStore
+    world: World
+    clock: Clock
+    effects: Effects
+    epoch: int
+    spawn: Callable[[str, "LiveExecution"], None]
+    """Starts `drain` as a task of its owner."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced by a new one, at each commit."""
+    _queue: list[Waiting] = field(default_factory=list)
+    _draining: bool = False
+    _doubtful: bool = False
+    """The last write failed; whether it is in the store shows only there."""
+
+    @property
+    def id(self) -> str:
+        """Return the execution's id."""
+        return self.state.id
+
+    @property
+    def idle(self) -> bool:
+        """Return whether no input is waiting or being decided."""
+        return not self._draining and not self._queue
+
+    def submit(
+        self, input: Input | None, audit: tuple[AuditEntry, ...] = (), updates: tuple[AttemptUpdate, ...] = ()
+    ) -> "asyncio.Future[None]":
+        """Queue an input. The future ends when what follows from it is durable.
+
+        It raises the engine's Refused when the state does not allow the input, and StoreUnavailable when the disk
+        does not take it; in both cases nothing has changed.
+        """
+        waiting = Waiting(input, asyncio.get_running_loop().create_future(), audit, updates)
+        self._queue.append(waiting)
+        if not self._draining:
+            self._draining = True
+            self.spawn(f"execution {self.id}", self)
+        return waiting.done
+
+    async def drain(self) -> None:
+        """Decide and commit until the queue is empty. Runs once at a time."""
+        try:
+            while self._queue:
+                batch, self._queue = self._queue, []
+                await self._advance(batch)
+        finally:
+            self._draining = False
+            for waiting in self._queue:
+                waiting.done.cancel()
+
+    async def _advance(self, batch: Sequence[Waiting]) -> None:
+        try:
+            await self._settle_doubt()
+            await self._decide(batch)
+        except StoreError as error:
+            self._doubtful = True
+            log.error("execution.not_stored", execution=self.id, error=str(error))
+            for waiting in batch:
+                _fail(waiting, error)
+
+    async def _settle_doubt(self) -> None:
+        if self._doubtful:
+            self.state, self.position = await self.effects.load(self.id)
+            self._doubtful = False
+
+    async def _decide(self, batch: Sequence[Waiting]) -> None:
+        now = self.clock.now()
+        after = self.state
+        moments: list[Moment] = []
+        taken: list[Waiting] = []
+        for waiting in batch:
+            try:
+                decided = () if waiting.input is None else decide(after, waiting.input, now, self.world)
+            except DomainError as refused:
+                _fail(waiting, refused)
+                continue
+            for event in decided:
+                after = evolve(after, event, now)
+                moments.append(Moment(now, event))
+            taken.append(waiting)
+        updates = tuple(update for each in taken for update in each.updates)
+        if moments or updates:
+            audit = tuple(entry for each in taken for entry in each.audit)
+            await self._commit(after, moments, Extra(self.epoch, audit, updates))
+        for waiting in taken:
+            if not waiting.done.done():
+                waiting.done.set_result(None)
+        if moments:
+            await self.effects.after(self, [moment.event for moment in moments])
+
+    async def _commit(self, after: ExecutionState, moments: Sequence[Moment], extra: Extra) -> None:
+        change, position = project(self.state, after, moments, self.position, extra)
+        await self.store.commit(change)
+        self.state, self.position = after, position
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+
+def _fail(waiting: Waiting, error: Exception) -> None:
+    if not waiting.done.done():
+        waiting.done.set_exception(error)

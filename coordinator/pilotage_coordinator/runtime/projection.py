@@ -1,0 +1,234 @@
+"""From what happened to the rows that show it: pure, and at the cost of what changed."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pilotage_proto.attempt import AttemptKey
+
+from pilotage_coordinator.domain.execution import events as e
+from pilotage_coordinator.domain.execution.codec import encode, type_name
+from pilotage_coordinator.domain.execution.index import ROOT
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.run import StepRun
+from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.store.records import (
+    AttemptRecord,
+    AttemptUpdate,
+    AuditEntry,
+    EventRecord,
+    ExecutionChange,
+    Progress,
+    StepRunRecord,
+)
+
+RUNNING = "running"
+ASSIGNED = "assigned"
+CANCELLING = "cancelling"
+ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the store has an execution: what the next change is written against."""
+
+    version: int = 0
+    sequence: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One event, the time at which it was decided."""
+
+    at: int
+    event: e.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a change stores besides what follows from its events."""
+
+    epoch: int
+    """Under which new attempts are assigned."""
+    audit: tuple[AuditEntry, ...] = ()
+    updates: tuple[AttemptUpdate, ...] = ()
+
+
+def project(
+    before: ExecutionState,
+    after: ExecutionState,
+    moments: Sequence[Moment],
+    position: Position,
+    extra: Extra,
+) -> tuple[ExecutionChange, Position]:
+    """Return the change that stores `moments`, which led from `before` to `after`, and the position after it."""
+    touched = _touched(before, after, moments)
+    counts = _recount(position.counts, before, after, touched)
+    records = tuple(
+        EventRecord(position.sequence + number, moment.at, type_name(moment.event), encode(moment.event))
+        for number, moment in enumerate(moments, start=1)
+    )
+    attempts, updates = _attempts(after, moments, extra.epoch)
+    change = ExecutionChange(
+        execution=after.id,
+        expected_version=position.version,
+        progress=progress_of(after, counts),
+        events=records,
+        step_runs=tuple(_row(after.runs[key]) for key in touched if key in after.runs),
+        attempts=attempts,
+        attempt_updates=_merged(updates, extra.updates),
+        audit=extra.audit,
+    )
+    return change, Position(position.version + 1, position.sequence + len(records), counts)
+
+
+def progress_of(state: ExecutionState, counts: Mapping[str, int]) -> Progress:
+    """Return the execution's own row."""
+    ended = state.terminal
+    return Progress(
+        status=state.status,
+        reason=state.reason,
+        outcome=str(state.status) if ended else "",
+        started_at=state.begun_at or None,
+        ended_at=(state.ended_at or None) if ended else None,
+        counts=counts,
+        warnings=("some steps failed or were not run",) if state.warnings else (),
+    )
+
+
+def count_runs(state: ExecutionState) -> Mapping[str, int]:
+    """Return how many step runs are in which status. O(runs): once, when an execution is loaded."""
+    return Counter(str(run.status) for run in state.runs.values())
+
+
+def attempt_key(
+    execution: str, run: RunKey, event: "e.AttemptPlanned | e.AttemptBegun | e.AttemptFinished"
+) -> AttemptKey:
+    """Return the key of the attempt that an event is about."""
+    return AttemptKey(execution, run.path, run.host, run.item, event.kind, event.attempt)
+
+
+def _touched(before: ExecutionState, after: ExecutionState, moments: Sequence[Moment]) -> tuple[RunKey, ...]:
+    if any(isinstance(moment.event, e.ExecutionReopened) for moment in moments):
+        keys: Iterable[RunKey] = [*before.runs, *after.runs]
+    else:
+        keys = (key for moment in moments for named in _named(moment.event) for key in _with_frames(after, named))
+    return tuple(key for key in dict.fromkeys(keys) if before.runs.get(key) is not after.runs.get(key))
+
+
+def _named(event: e.Event) -> Iterator[RunKey]:
+    if isinstance(event, e.RunsSettled | e.CancelSent | e.CompensationSettled):
+        yield from event.runs
+        return
+    path: str | None = getattr(event, "path", None)
+    if path is not None:
+        yield RunKey(path, getattr(event, "host", ""), getattr(event, "item", ""))
+
+
+def _with_frames(state: ExecutionState, key: RunKey) -> Iterator[RunKey]:
+    """Yield a key and those of the groups and calls around it, whose rows may have changed with it."""
+    yield key
+    info = state.index.steps.get(key.path)
+    while info is not None and info.frame != ROOT:
+        around = info.frame.partition("!")[0]
+        for host in {key.host, ""}:
+            for item in {key.item, ""}:
+                yield RunKey(around, host, item)
+        info = state.index.steps.get(around)
+
+
+def _recount(
+    counts: Mapping[str, int], before: ExecutionState, after: ExecutionState, touched: Iterable[RunKey]
+) -> Mapping[str, int]:
+    fresh = Counter(dict(counts))
+    for key in touched:
+        old, new = before.runs.get(key), after.runs.get(key)
+        if old is not None:
+            fresh[str(old.status)] -= 1
+        if new is not None:
+            fresh[str(new.status)] += 1
+    return {status: count for status, count in fresh.items() if count > 0}
+
+
+def _row(run: StepRun) -> StepRunRecord:
+    return StepRunRecord(
+        path=run.key.path,
+        host=run.key.host,
+        item=run.key.item,
+        status=run.status,
+        reason=run.detail or (run.reason or ""),
+        attempts=run.attempts + run.undo_attempts,
+        started_at=run.started_at or None,
+        ended_at=run.ended_at or None,
+        outputs=run.outputs or None,
+        error=run.error or run.undo_error,
+        failure_kind=run.failure_kind or "",
+    )
+
+
+def _attempts(
+    state: ExecutionState, moments: Sequence[Moment], epoch: int
+) -> tuple[tuple[AttemptRecord, ...], tuple[AttemptUpdate, ...]]:
+    planned: dict[AttemptKey, AttemptRecord] = {}
+    updates: dict[AttemptKey, AttemptUpdate] = {}
+    for moment in moments:
+        event = moment.event
+        if isinstance(event, e.AttemptPlanned):
+            key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
+            planned[key] = _planned(state, event, key, moment.at, epoch)
+        elif isinstance(event, e.AttemptBegun):
+            key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
+            updates[key] = AttemptUpdate(key, RUNNING, started_at=event.started_at or moment.at)
+        elif isinstance(event, e.AttemptFinished):
+            key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
+            updates[key] = _finished(event, key, moment.at)
+        elif isinstance(event, e.CancelSent):
+            for run in event.runs:
+                if (attempt := state.open.get(run)) is not None:
+                    key = AttemptKey(state.id, run.path, run.host, run.item, attempt.kind, attempt.attempt)
+                    updates[key] = AttemptUpdate(key, CANCELLING)
+    # An attempt that is new in this change has no row to update yet.
+    for key in planned.keys() & updates.keys():
+        update = updates.pop(key)
+        planned[key] = replace(
+            planned[key],
+            status=update.status,
+            started_at=update.started_at,
+            ended_at=update.ended_at,
+            outcome=update.outcome,
+            digest=update.digest,
+            evidence=update.evidence,
+        )
+    return tuple(planned.values()), tuple(updates.values())
+
+
+def _merged(updates: tuple[AttemptUpdate, ...], more: tuple[AttemptUpdate, ...]) -> tuple[AttemptUpdate, ...]:
+    """Return all updates; of an attempt that has ended in this change, only its end."""
+    ended = {update.key for update in updates}
+    return (*(update for update in more if update.key not in ended), *updates)
+
+
+def _planned(state: ExecutionState, event: e.AttemptPlanned, key: AttemptKey, at: int, epoch: int) -> AttemptRecord:
+    step = state.step(event.path)
+    return AttemptRecord(
+        key=key,
+        epoch=epoch,
+        status=ASSIGNED,
+        effect=step.effect,
+        step_type=step.type.name if step.type else "",
+        parameters=event.parameters,
+        created_at=at,
+    )
+
+
+def _finished(event: e.AttemptFinished, key: AttemptKey, at: int) -> AttemptUpdate:
+    return AttemptUpdate(
+        key,
+        ENDED,
+        started_at=event.started_at or None,
+        ended_at=event.ended_at or at,
+        outcome=event.outcome,
+        digest=event.digest,
+        evidence=event.evidence,
+    )

@@ -1,0 +1,92 @@
+"""The named secrets: encrypted before they reach the store, decrypted only to be sealed to one agent."""
+
+from collections.abc import Mapping, Sequence
+
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.security.secrets import StoreCipher
+from pilotage_coordinator.store.errors import NotFound
+from pilotage_coordinator.store.protocol import SecretStore
+from pilotage_coordinator.store.records import SecretRecord
+
+SCHEME = "secret://"
+TABLE = "secrets"
+FIELD = "ciphertext"
+LARGEST_SECRET = 64 * 1024
+
+
+class SecretRefused(DomainError):
+    """A secret that does not exist, has no legal name, or is too large."""
+
+
+class SecretVault:
+    """Keeps secrets. A value leaves it only through `reveal`, towards one attempt on one host."""
+
+    def __init__(self, store: SecretStore, cipher: StoreCipher, clock: Clock) -> None:
+        """Take the store of ciphertexts and the cipher that made them."""
+        self._store = store
+        self._cipher = cipher
+        self._clock = clock
+
+    async def set(self, name: str, value: bytes, updated_by: str) -> SecretRecord:
+        """Store or replace a secret."""
+        check_name(name)
+        if not value:
+            raise SecretRefused(f"secret {name}: the value is empty; nothing was stored")
+        if len(value) > LARGEST_SECRET:
+            raise SecretRefused(
+                f"secret {name}: {len(value)} bytes are more than the {LARGEST_SECRET} a secret may have"
+            )
+        ciphertext = self._cipher.encrypt(value, TABLE, name, FIELD)
+        record = SecretRecord(name, ciphertext, b"", self._clock.now(), updated_by)
+        await self._store.put(record)
+        return record
+
+    async def list(self, after: str, limit: int) -> Sequence[SecretRecord]:
+        """Return secrets by name, from the one after `after` on."""
+        return [record for record in await self._store.list() if record.name > after][:limit]
+
+    async def remove(self, name: str) -> bool:
+        """Remove a secret; False: there was none."""
+        try:
+            await self._store.remove(name)
+        except NotFound:
+            return False
+        return True
+
+    async def reveal(self, name: str) -> bytes:
+        """Return a value, for sealing; raises SecretRefused when there is no such secret."""
+        try:
+            record = await self._store.get(name)
+        except NotFound as error:
+            raise SecretRefused(f"there is no secret {name!r}; store it with: pilotage secret set {name}") from error
+        return self._cipher.decrypt(record.ciphertext, TABLE, name, FIELD)
+
+
+def check_name(name: str) -> None:
+    """Raise SecretRefused unless `name` is parts of letters, digits and `._-`, joined by slashes."""
+    legal = all(part and part.strip(".") and all(c.isalnum() or c in "._-" for c in part) for part in name.split("/"))
+    if not legal or not name.isascii() or len(name) > 200:
+        raise SecretRefused(
+            f"{name!r} is no name for a secret; use letters, digits and ._- in parts joined by /, like restic/db1"
+        )
+
+
+def secret_names(parameters: Mapping[str, Json]) -> frozenset[str]:
+    """Return the names of all secrets that a tree of parameters refers to."""
+    found: set[str] = set()
+    _collect(parameters, found)
+    return frozenset(found)
+
+
+def _collect(value: Json, found: set[str]) -> None:
+    if isinstance(value, str):
+        if value.startswith(SCHEME):
+            found.add(value.removeprefix(SCHEME))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            _collect(inner, found)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            _collect(inner, found)

@@ -1,0 +1,48 @@
+"""The engine's view of the coordinator's present knowledge."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pilotage_coordinator.engine.world import CoordinatorStep, Expressions
+from pilotage_coordinator.runtime.inventory import LiveInventory
+
+
+class HostScopes(Mapping[str, Mapping[str, Any]]):
+    """The inventory as expressions see it, made host by host when asked for."""
+
+    def __init__(self, inventory: LiveInventory) -> None:
+        self._inventory = inventory
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        scope = self._inventory.scope(name)
+        if scope is None:
+            raise KeyError(name)
+        return scope
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inventory.snapshot())
+
+    def __len__(self) -> int:
+        return len(self._inventory.snapshot())
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeWorld:
+    """Implements `engine.World`."""
+
+    inventory: LiveInventory
+    expressions: Expressions
+    coordinator_steps: Mapping[str, CoordinatorStep]
+    hosts: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def over(
+        cls, inventory: LiveInventory, expressions: Expressions, coordinator_steps: Mapping[str, CoordinatorStep]
+    ) -> "RuntimeWorld":
+        """Return the world that shows this inventory."""
+        return cls(inventory, expressions, coordinator_steps, HostScopes(inventory))
+
+    def online(self, host: str) -> bool:
+        """Return whether an attempt could be sent to the host now."""
+        return self.inventory.online(host)
