@@ -1,0 +1,38 @@
+"""A session's transport over a gRPC stream."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from pilotage_proto.v1 import fleet_pb2 as pb
+
+from pilotage_coordinator.fleet.errors import TransportLost
+from pilotage_coordinator.fleet.wire import write_message
+
+_LOST = (grpc.RpcError, grpc.aio.UsageError, grpc.aio.InternalError)
+
+
+class GrpcTransport:
+    """The server's end of one Session call."""
+
+    def __init__(self, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        """Take the call's context; nobody else reads from or writes to it."""
+        self._context = context
+
+    async def receive(self) -> Sequence[pb.AgentItem] | None:
+        """Return the items of the next message, or None at the end."""
+        try:
+            message = await self._context.read()
+        except _LOST as error:
+            raise TransportLost(str(error) or type(error).__name__) from error
+        if message is grpc.aio.EOF:
+            return None
+        assert isinstance(message, pb.SessionRequest)
+        return message.items
+
+    async def send(self, items: Sequence[pb.CoordinatorItem]) -> None:
+        """Send one message."""
+        try:
+            await self._context.write(write_message(items))
+        except _LOST as error:
+            raise TransportLost(str(error) or type(error).__name__) from error

@@ -1,0 +1,262 @@
+"""Who is connected: admits sessions, finds a host's session, and is the runtime's door to the fleet (FleetPort)."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from pilotage_proto.attempt import AttemptKey
+
+from pilotage_coordinator.domain.fleet import Assignment, Query, QueryAnswer
+from pilotage_coordinator.fleet import wire
+from pilotage_coordinator.fleet.admission import Marks, Verdict, common_protocol, judge
+from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused, TransportLost
+from pilotage_coordinator.fleet.messages import AgentMessage, Hello
+from pilotage_coordinator.fleet.peer import Peer
+from pilotage_coordinator.fleet.registry import Host, Registry
+from pilotage_coordinator.fleet.session import Party, Session
+from pilotage_coordinator.fleet.settings import PROTOCOL_MAX, PROTOCOL_MIN, SessionSettings
+from pilotage_coordinator.fleet.transport import Transport
+from pilotage_coordinator.runtime.fleet_port import FleetListener, HostUnreachable
+
+_log = structlog.get_logger("pilotage.fleet")
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One host's place: at most one session sits here; `lock` serialises who gets it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    session: Session | None = None
+    handshakes: int = 0
+    last_instance: str = ""
+
+
+class Roster:
+    """Implements FleetPort. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: SessionSettings,
+        epoch: int,
+        clock: Callable[[], int],
+        token: Callable[[], str],
+    ) -> None:
+        """`clock` gives UTC microseconds, `token` unguessable unique texts."""
+        self._registry = registry
+        self._settings = settings
+        self._epoch = epoch
+        self._clock = clock
+        self._token = token
+        self._listener: FleetListener | None = None
+        self._seats: dict[str, _Seat] = {}
+        self._stopping: int | None = None
+        self._denials: int | None = None
+        self.highest_epoch_seen = 0
+        """The highest epoch that an agent reported; above one's own after a restore from an old backup."""
+
+    def listen(self, listener: FleetListener) -> None:
+        """Set who is told what agents say; before the first session."""
+        self._listener = listener
+
+    # FleetPort
+
+    def online(self, host: str) -> bool:
+        """Return whether the host has a reconciled session."""
+        session = self._session(host)
+        return session is not None and session.online
+
+    def assign(self, assignment: Assignment) -> None:
+        """Queue an attempt for its host, or drop it when there is no session."""
+        session = self._session(assignment.key.host)
+        if session is not None:
+            session.outbox.assign(assignment)
+
+    def cancel(self, key: AttemptKey, epoch: int, reason: str) -> None:
+        """Queue a cancel; an assignment that still waits for that key is withdrawn first."""
+        session = self._session(key.host)
+        if session is not None:
+            session.outbox.cancel(key, epoch, reason)
+
+    async def query(self, host: str, query: Query) -> QueryAnswer:
+        """Ask a host. `query.secrets` are plain values: only here the query's id, which they are bound to, is known."""
+        session = self._session(host)
+        if session is None:
+            raise HostUnreachable(f"{host} has no session now")
+        return await session.ask(query)
+
+    def sealing_key(self, host: str) -> bytes:
+        """Return the key that secrets for a connected host are sealed to; raises HostUnreachable."""
+        session = self._session(host)
+        if session is None:
+            raise HostUnreachable(f"{host} has no session now, so its sealing key is not known here")
+        return session.party.sealing_key
+
+    async def disconnect(self, host: str, reason: str) -> None:
+        """End the host's session at once; the agent is not asked to come back."""
+        session = self._session(host)
+        if session is not None:
+            known = await self._registry.host(session.party.host_id)
+            quarantined = known is not None and not known.revoked and known.quarantine
+            kind = RefusalReason.QUARANTINED if quarantined else RefusalReason.REVOKED
+            session.refuse(Refused(kind, reason, retry=False))
+
+    # Sessions
+
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """Return the sessions that there are now."""
+        return [seat.session for seat in self._seats.values() if seat.session is not None]
+
+    async def serve(self, peer: Peer, transport: Transport) -> None:
+        """Hold one stream from its beginning to its end. Returns normally however it ends."""
+        seat = self._seats.setdefault(peer.host, _Seat())
+        session: Session | None = None
+        try:
+            seat.handshakes += 1
+            try:
+                hello, rest = await self._greet(peer, seat, transport)
+                async with seat.lock:
+                    session, protocol = await self._admit(peer, seat, hello, transport)
+                    seat.session, seat.last_instance = session, hello.greeting.instance_id
+            finally:
+                seat.handshakes -= 1
+            welcome = wire.write_welcome(
+                protocol=protocol,
+                epoch=self._epoch,
+                clock=self._clock(),
+                heartbeat_seconds=self._settings.heartbeat_seconds,
+                log_window=self._settings.log_window,
+                version=self._settings.version,
+            )
+            await session.run(welcome, rest)
+        except Refused as refused:
+            _log.warning("session.refused", host=peer.host, reason=str(refused.reason), message=refused.message)
+            await self._say(transport, refused)
+        except TransportLost as error:
+            _log.info("session.lost_in_handshake", host=peer.host, error=str(error))
+        finally:
+            if session is not None and seat.session is session:
+                seat.session = None
+
+    async def sweep(self) -> None:
+        """End sessions whose certificate ended, and those whose host or certificate was denied. Call it often."""
+        now = self._clock()
+        denials = await self._registry.denials()
+        changed, self._denials = denials != self._denials, denials
+        for session in self.sessions:
+            if session.party.expires_at <= now:
+                session.end("the certificate of the stream ended; reconnect with the new one", wire.write_goodbye(0))
+            elif changed:
+                try:
+                    await self._standing(session.party.host_id, session.party.host, session.party.serial)
+                except Refused as refused:
+                    session.refuse(refused)
+
+    async def shut_down(self, reconnect_ms: int) -> None:
+        """Say goodbye to every agent, take no new session, and wait until all have ended."""
+        self._stopping = reconnect_ms
+        sessions = self.sessions
+        for session in sessions:
+            session.end("the coordinator stops", wire.write_goodbye(reconnect_ms))
+        for session in sessions:
+            await session.finished.wait()
+
+    def _session(self, host: str) -> Session | None:
+        seat = self._seats.get(host)
+        return seat.session if seat is not None else None
+
+    async def _greet(self, peer: Peer, seat: _Seat, transport: Transport) -> tuple[Hello, Sequence[AgentMessage]]:
+        """Return the Hello and what came with it."""
+        if self._stopping is not None:
+            raise TransportLost("the coordinator stops")
+        if seat.handshakes > self._settings.most_handshakes:
+            raise Refused(
+                RefusalReason.STALE_SESSION, f"{seat.handshakes - 1} streams of this host greet already", retry=True
+            )
+        await self._standing(peer.host_id, peer.host, peer.serial)
+        try:
+            async with asyncio.timeout(self._settings.handshake_seconds):
+                items = await transport.receive()
+            if items is None:
+                raise TransportLost("the agent ended the stream before its hello")
+            messages = wire.read_items(items)
+        except TimeoutError:
+            raise Refused(RefusalReason.BAD_MESSAGE, "no hello came in time", retry=True) from None
+        except BadMessage as error:
+            raise Refused(RefusalReason.BAD_MESSAGE, str(error), retry=False) from error
+        if not messages or not isinstance(messages[0], Hello):
+            raise Refused(RefusalReason.BAD_MESSAGE, "a session begins with a hello", retry=False)
+        return messages[0], messages[1:]
+
+    async def _admit(self, peer: Peer, seat: _Seat, hello: Hello, transport: Transport) -> tuple[Session, int]:
+        """Judge a greeting and make its session; the host's earlier one has ended then. Raises Refused."""
+        host = await self._standing(peer.host_id, peer.host, peer.serial)
+        protocol = common_protocol(hello.protocol_min, hello.protocol_max)
+        if protocol is None:
+            raise Refused(
+                RefusalReason.PROTOCOL,
+                f"the agent speaks protocol {hello.protocol_min} to {hello.protocol_max}, this coordinator "
+                f"{PROTOCOL_MIN} to {PROTOCOL_MAX}; upgrade the older of the two",
+                retry=False,
+            )
+        greeting = hello.greeting
+        self.highest_epoch_seen = max(self.highest_epoch_seen, greeting.highest_epoch)
+        old = seat.session
+        judgement = judge(greeting, host.marks, old.live if old else None, seat.last_instance, self._epoch)
+        verdict, reason = judgement.verdict, judgement.reason
+        if verdict is Verdict.CHALLENGE:
+            assert old is not None
+            verdict = Verdict.QUARANTINE if await old.challenge() else Verdict.ADMIT
+            reason = "two agents answer under the identity of this host: its key and state were copied"
+        if verdict is Verdict.OLD_COORDINATOR:
+            raise Refused(RefusalReason.OLD_COORDINATOR, reason, retry=False)
+        if verdict is Verdict.STALE:
+            raise Refused(RefusalReason.STALE_SESSION, reason, retry=True)
+        if verdict is Verdict.QUARANTINE:
+            raise await self._quarantine(peer, old, reason)
+        if old is not None:
+            old.refuse(Refused(RefusalReason.SUPERSEDED, "a newer session of this host was opened", retry=True))
+            await old.finished.wait()
+        if self._stopping is not None:
+            raise TransportLost("the coordinator stops")
+        marks = Marks(
+            journal_id=greeting.journal_id,
+            journal_sequence=greeting.journal_sequence,
+            session_counter=greeting.session_counter,
+            highest_epoch=greeting.highest_epoch,
+        )
+        await self._registry.remember(host.id, marks, greeting.agent_version, greeting.boot_id, self._clock())
+        assert self._listener is not None, "Roster.listen comes before the first session"
+        party = Party(host.id, host.name, peer.serial, peer.expires_at, host.sealing_key)
+        session = Session(party, hello, transport, self._listener, self._settings, self._token)
+        return session, protocol
+
+    async def _quarantine(self, peer: Peer, old: Session | None, reason: str) -> Refused:
+        refused = Refused(RefusalReason.QUARANTINED, reason, retry=False)
+        _log.error("host.quarantined", host=peer.host, reason=reason)
+        await self._registry.quarantine(peer.host_id, reason, self._clock())
+        if old is not None:
+            old.refuse(refused)
+        return refused
+
+    async def _standing(self, host_id: str, name: str, serial: str) -> Host:
+        """Return the host behind a certificate; raises Refused unless it may have sessions now."""
+        host = await self._registry.host(host_id)
+        if host is None or host.name != name:
+            raise Refused(RefusalReason.REVOKED, f"{name} ({host_id}) is not enrolled here; join again", retry=False)
+        if host.revoked:
+            raise Refused(RefusalReason.REVOKED, f"{name} was revoked; join again under a new identity", retry=False)
+        if await self._registry.denied(serial):
+            raise Refused(RefusalReason.REVOKED, f"certificate {serial} of {name} was revoked", retry=False)
+        if host.quarantine:
+            raise Refused(RefusalReason.QUARANTINED, f"{name} is in quarantine: {host.quarantine}", retry=False)
+        return host
+
+    async def _say(self, transport: Transport, refused: Refused) -> None:
+        try:
+            async with asyncio.timeout(self._settings.farewell_seconds):
+                await transport.send([wire.write_refusal(refused)])
+        except (TransportLost, TimeoutError):
+            _log.info("session.refusal_unsent", message=refused.message)

@@ -1,0 +1,405 @@
+"""The one place on the coordinator's side that maps between protobuf and values.
+
+Everything read here comes from an agent that may lie: sizes, ranges and JSON are checked, and BadMessage is raised with
+a text that names the field. Items of a kind that this version does not know are left out, as the protocol demands.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NoReturn, cast
+
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+from pilotage_proto.v1 import fleet_pb2 as pb
+
+from pilotage_coordinator.domain.fleet import (
+    Assignment,
+    AttemptReport,
+    Greeting,
+    HostInventory,
+    JournalEntry,
+    JournalState,
+    LogPiece,
+    Outcome,
+    Query,
+    QueryAnswer,
+    QueryPurpose,
+)
+from pilotage_coordinator.domain.plan import Effect, FailureKind, Json
+from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused
+from pilotage_coordinator.fleet.messages import (
+    Accepted,
+    AgentMessage,
+    Answered,
+    Heartbeat,
+    Hello,
+    JournalPage,
+    Progress,
+    Started,
+)
+
+MOST_ITEMS: Final = 1_000
+"""Items in one message, in either direction."""
+LARGEST_MESSAGE: Final = 4 * 1024 * 1024
+LONGEST_ID: Final = 256
+LONGEST_PATH: Final = 4_096
+LONGEST_TEXT: Final = 16 * 1024
+LARGEST_JSON: Final = 1024 * 1024
+"""Outputs have a tighter bound of 64 KiB, kept where they are made; this one only protects the coordinator."""
+LARGEST_LOG: Final = 1024 * 1024
+LONGEST_TIMEOUT: Final = 2**63 - 1
+
+_KINDS: Final = {pb.ATTEMPT_KIND_RUN: AttemptKind.RUN, pb.ATTEMPT_KIND_UNDO: AttemptKind.UNDO}
+_KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
+_STATES: Final = {
+    pb.JOURNAL_STATE_ACCEPTED: JournalState.ACCEPTED,
+    pb.JOURNAL_STATE_STARTED: JournalState.STARTED,
+    pb.JOURNAL_STATE_EXITED: JournalState.EXITED,
+}
+_OUTCOMES: Final = {
+    pb.OUTCOME_SUCCEEDED: Outcome.SUCCEEDED,
+    pb.OUTCOME_FAILED: Outcome.FAILED,
+    pb.OUTCOME_CANCELLED: Outcome.CANCELLED,
+    pb.OUTCOME_INTERRUPTED: Outcome.INTERRUPTED,
+    pb.OUTCOME_DECLINED: Outcome.DECLINED,
+}
+_FAILURES: Final = {
+    pb.FAILURE_KIND_UNSPECIFIED: None,
+    pb.FAILURE_KIND_PARAMETER: FailureKind.PARAMETER,
+    pb.FAILURE_KIND_TARGET: FailureKind.TARGET,
+    pb.FAILURE_KIND_POLICY: FailureKind.POLICY,
+    pb.FAILURE_KIND_APPROVAL: FailureKind.APPROVAL,
+    pb.FAILURE_KIND_STEP: FailureKind.STEP,
+    pb.FAILURE_KIND_INFRASTRUCTURE: FailureKind.INFRASTRUCTURE,
+}
+_EFFECTS: Final = {
+    Effect.READ: pb.EFFECT_READ,
+    Effect.IDEMPOTENT: pb.EFFECT_IDEMPOTENT,
+    Effect.PROBE: pb.EFFECT_PROBE,
+    Effect.ONCE: pb.EFFECT_ONCE,
+}
+_PURPOSES: Final = {
+    QueryPurpose.PREVIEW: pb.QUERY_PURPOSE_PREVIEW,
+    QueryPurpose.READ: pb.QUERY_PURPOSE_READ,
+}
+_REFUSALS: Final = {
+    RefusalReason.PROTOCOL: pb.REFUSAL_REASON_PROTOCOL,
+    RefusalReason.REVOKED: pb.REFUSAL_REASON_REVOKED,
+    RefusalReason.QUARANTINED: pb.REFUSAL_REASON_QUARANTINED,
+    RefusalReason.SUPERSEDED: pb.REFUSAL_REASON_SUPERSEDED,
+    RefusalReason.STALE_SESSION: pb.REFUSAL_REASON_STALE_SESSION,
+    RefusalReason.BAD_MESSAGE: pb.REFUSAL_REASON_BAD_MESSAGE,
+    RefusalReason.OLD_COORDINATOR: pb.REFUSAL_REASON_OLD_COORDINATOR,
+}
+
+
+def read_items(items: Sequence[pb.AgentItem]) -> list[AgentMessage]:
+    """Return the values of one message's items, in order."""
+    if len(items) > MOST_ITEMS:
+        raise BadMessage(f"a message holds {len(items)} items; at most {MOST_ITEMS} are taken")
+    messages: list[AgentMessage] = []
+    for item in items:
+        reader = _READERS.get(item.WhichOneof("item"))
+        if reader is not None:
+            messages.append(reader(item))
+    return messages
+
+
+def write_welcome(
+    *, protocol: int, epoch: int, clock: int, heartbeat_seconds: int, log_window: int, version: str
+) -> pb.CoordinatorItem:
+    """Return the item that admits a session."""
+    return pb.CoordinatorItem(
+        welcome=pb.Welcome(
+            protocol=protocol,
+            epoch=epoch,
+            clock=clock,
+            heartbeat_seconds=heartbeat_seconds,
+            log_window=log_window,
+            coordinator_version=version,
+        )
+    )
+
+
+def write_refusal(refused: Refused) -> pb.CoordinatorItem:
+    """Return the item that refuses or ends a session."""
+    return pb.CoordinatorItem(
+        refusal=pb.Refusal(reason=_REFUSALS[refused.reason], message=refused.message, retry=refused.retry)
+    )
+
+
+def write_assignment(assignment: Assignment) -> pb.CoordinatorItem:
+    """Return the item that carries an attempt to its agent; raises ValueError for what JSON cannot hold."""
+    return pb.CoordinatorItem(
+        assignment=pb.Assignment(
+            key=_write_key(assignment.key),
+            epoch=assignment.epoch,
+            plan_digest=assignment.plan_digest,
+            step_type=assignment.step_type,
+            effect=_EFFECTS[assignment.effect],
+            parameters=_write_json(assignment.parameters),
+            outputs=_write_json(assignment.outputs) if assignment.outputs else b"",
+            secrets=assignment.secrets,
+            timeout_ms=_milliseconds(assignment.timeout),
+            host_variables=_write_json(assignment.host_variables) if assignment.host_variables else b"",
+            sensitive_outputs=assignment.sensitive_outputs,
+        )
+    )
+
+
+def write_cancel(key: AttemptKey, epoch: int, reason: str) -> pb.CoordinatorItem:
+    """Return the item that stops an attempt."""
+    return pb.CoordinatorItem(cancel=pb.Cancel(key=_write_key(key), epoch=epoch, reason=reason[:LONGEST_TEXT]))
+
+
+def write_result_ack(key: AttemptKey) -> pb.CoordinatorItem:
+    """Return the item that lets the agent forget an attempt."""
+    return pb.CoordinatorItem(result_ack=pb.ResultAck(key=_write_key(key)))
+
+
+def write_log_ack(key: AttemptKey, offset: int) -> pb.CoordinatorItem:
+    """Return the item that says how much of a log is kept."""
+    return pb.CoordinatorItem(log_ack=pb.LogAck(key=_write_key(key), offset=offset))
+
+
+def write_ping(nonce: str) -> pb.CoordinatorItem:
+    """Return the item that asks for a heartbeat with `nonce`."""
+    return pb.CoordinatorItem(ping=pb.Ping(nonce=nonce))
+
+
+def write_query(query_id: str, query: Query, secrets: Mapping[str, bytes]) -> pb.CoordinatorItem:
+    """Return the item that asks a host; `secrets` are sealed for it."""
+    return pb.CoordinatorItem(
+        query=pb.Query(
+            query_id=query_id,
+            purpose=_PURPOSES[query.purpose],
+            step_type=query.step_type,
+            parameters=_write_json(query.parameters),
+            timeout_ms=_milliseconds(query.timeout),
+            secrets=secrets,
+            host_variables=_write_json(query.host_variables) if query.host_variables else b"",
+        )
+    )
+
+
+def write_goodbye(reconnect_ms: int) -> pb.CoordinatorItem:
+    """Return the item that announces the end of the stream."""
+    return pb.CoordinatorItem(goodbye=pb.Goodbye(reconnect_ms=reconnect_ms))
+
+
+def write_message(items: Iterable[pb.CoordinatorItem]) -> pb.SessionResponse:
+    """Return one message with these items."""
+    return pb.SessionResponse(items=items)
+
+
+def _read_hello(item: pb.AgentItem) -> Hello:
+    hello = item.hello
+    return Hello(
+        protocol_min=hello.protocol_min,
+        protocol_max=hello.protocol_max,
+        greeting=Greeting(
+            agent_version=_text(hello.agent_version, "hello.agent_version", LONGEST_ID),
+            instance_id=_named(hello.instance_id, "hello.instance_id"),
+            journal_id=_named(hello.journal_id, "hello.journal_id"),
+            journal_sequence=hello.journal_sequence,
+            session_counter=hello.session_counter,
+            highest_epoch=hello.highest_epoch,
+            boot_id=_text(hello.boot_id, "hello.boot_id", LONGEST_ID),
+            clock=hello.clock,
+            slots=hello.slots,
+        ),
+        inventory=_inventory(hello.inventory),
+    )
+
+
+def _read_inventory(item: pb.AgentItem) -> HostInventory:
+    return _inventory(item.inventory)
+
+
+def _inventory(inventory: pb.Inventory) -> HostInventory:
+    return HostInventory(
+        facts=_json_object(inventory.facts, "inventory.facts"),
+        step_types=_json_objects(inventory.step_types, "inventory.step_types"),
+        quarantined=_json_objects(inventory.quarantined, "inventory.quarantined"),
+    )
+
+
+def _read_journal(item: pb.AgentItem) -> JournalPage:
+    return JournalPage(
+        entries=tuple(_read_entry(entry) for entry in item.journal.entries), complete=item.journal.complete
+    )
+
+
+def _read_entry(entry: pb.JournalEntry) -> JournalEntry:
+    key = _read_key(entry.key)
+    state = _STATES.get(entry.state)
+    if state is None:
+        raise BadMessage(f"journal entry {key}: state {entry.state} is unknown")
+    report = _report(entry.result) if state is JournalState.EXITED else None
+    if report is not None and report.key != key:
+        raise BadMessage(f"journal entry {key} holds the result of another attempt, {report.key}")
+    return JournalEntry(key=key, state=state, epoch=entry.epoch, started_at=entry.started_at, report=report)
+
+
+def _read_accepted(item: pb.AgentItem) -> Accepted:
+    return Accepted(key=_read_key(item.accepted.key), epoch=item.accepted.epoch)
+
+
+def _read_started(item: pb.AgentItem) -> Started:
+    started = item.started
+    return Started(key=_read_key(started.key), epoch=started.epoch, started_at=started.started_at)
+
+
+def _read_result(item: pb.AgentItem) -> AttemptReport:
+    return _report(item.result)
+
+
+def _report(result: pb.Result) -> AttemptReport:
+    key = _read_key(result.key)
+    outcome = _OUTCOMES.get(result.outcome)
+    if outcome is None:
+        raise BadMessage(f"result of {key}: outcome {result.outcome} is unknown")
+    return AttemptReport(
+        key=key,
+        epoch=result.epoch,
+        outcome=outcome,
+        outputs=_json_object(result.outputs, "result.outputs"),
+        digest=_text(result.digest, "result.digest", LONGEST_ID),
+        failure_kind=_failure(result.failure_kind, f"result of {key}"),
+        error=_text(result.error, "result.error", LONGEST_TEXT),
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        evidence=_json_object(result.evidence, "result.evidence"),
+    )
+
+
+def _read_log(item: pb.AgentItem) -> LogPiece:
+    log = item.log
+    if len(log.data) > LARGEST_LOG:
+        raise BadMessage(f"a log chunk has {len(log.data)} bytes; at most {LARGEST_LOG} are taken")
+    if log.offset + log.dropped + len(log.data) >= 2**63:
+        raise BadMessage(f"a log chunk claims the offset {log.offset}, beyond any file")
+    return LogPiece(key=_read_key(log.key), offset=log.offset, data=log.data, dropped=log.dropped, last=log.last)
+
+
+def _read_progress(item: pb.AgentItem) -> Progress:
+    progress = item.progress
+    fraction = progress.fraction if 0 <= progress.fraction <= 1 else None
+    return Progress(key=_read_key(progress.key), fraction=fraction, text=_text(progress.text, "progress.text", 1_024))
+
+
+def _read_heartbeat(item: pb.AgentItem) -> Heartbeat:
+    beat = item.heartbeat
+    return Heartbeat(
+        clock=beat.clock,
+        nonce=_text(beat.nonce, "heartbeat.nonce", LONGEST_ID),
+        running=beat.running,
+        waiting=beat.waiting,
+    )
+
+
+def _read_query_answer(item: pb.AgentItem) -> Answered:
+    answer = item.query_answer
+    return Answered(
+        query_id=_text(answer.query_id, "query_answer.query_id", LONGEST_ID),
+        answer=QueryAnswer(
+            ok=answer.ok,
+            answer=_json_object(answer.answer, "query_answer.answer"),
+            failure_kind=_failure(answer.failure_kind, "query answer"),
+            error=_text(answer.error, "query_answer.error", LONGEST_TEXT),
+        ),
+    )
+
+
+_READERS: Final[Mapping[str | None, Callable[[pb.AgentItem], AgentMessage]]] = {
+    "hello": _read_hello,
+    "journal": _read_journal,
+    "accepted": _read_accepted,
+    "started": _read_started,
+    "result": _read_result,
+    "log": _read_log,
+    "progress": _read_progress,
+    "heartbeat": _read_heartbeat,
+    "inventory": _read_inventory,
+    "query_answer": _read_query_answer,
+}
+
+
+def _read_key(key: pb.AttemptKey) -> AttemptKey:
+    kind = _KINDS.get(key.kind)
+    if kind is None or key.attempt < 1:
+        raise BadMessage(f"an attempt key has kind {key.kind} and number {key.attempt}; the protocol allows neither")
+    return AttemptKey(
+        execution=_named(key.execution, "key.execution"),
+        path=_text(key.path, "key.path", LONGEST_PATH),
+        host=_text(key.host, "key.host", LONGEST_ID),
+        item=_text(key.item, "key.item", LONGEST_PATH),
+        kind=kind,
+        attempt=key.attempt,
+    )
+
+
+def _write_key(key: AttemptKey) -> pb.AttemptKey:
+    return pb.AttemptKey(
+        execution=key.execution,
+        path=key.path,
+        host=key.host,
+        item=key.item,
+        kind=_KIND_NUMBERS[key.kind],
+        attempt=key.attempt,
+    )
+
+
+def _failure(number: pb.FailureKind, what: str) -> FailureKind | None:
+    try:
+        return _FAILURES[number]
+    except KeyError:
+        raise BadMessage(f"{what}: failure kind {number} is unknown") from None
+
+
+def _text(text: str, field: str, longest: int) -> str:
+    if len(text) > longest:
+        raise BadMessage(f"{field} has {len(text)} characters; at most {longest} are taken")
+    return text
+
+
+def _named(text: str, field: str) -> str:
+    if not text:
+        raise BadMessage(f"{field} is empty")
+    return _text(text, field, LONGEST_ID)
+
+
+def _json_object(data: bytes, field: str) -> Mapping[str, Json]:
+    if not data:
+        return {}
+    value = _json(data, field)
+    if not isinstance(value, dict):
+        raise BadMessage(f"{field} is no JSON object")
+    return cast("Mapping[str, Json]", value)
+
+
+def _json_objects(data: bytes, field: str) -> tuple[Mapping[str, Json], ...]:
+    value = _json(data, field) if data else []
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise BadMessage(f"{field} is no JSON list of objects")
+    return tuple(value)
+
+
+def _json(data: bytes, field: str) -> Any:
+    if len(data) > LARGEST_JSON:
+        raise BadMessage(f"{field} has {len(data)} bytes; at most {LARGEST_JSON} are taken")
+    try:
+        return json.loads(data, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage(f"{field} is no JSON: {str(error)[:200]}") from error
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _write_json(value: Mapping[str, Json]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _milliseconds(microseconds: int) -> int:
+    return -(-microseconds // 1_000)

@@ -1,0 +1,70 @@
+"""A registry in memory, with the promises of the port."""
+
+from dataclasses import replace
+
+from pilotage_coordinator.fleet.admission import Marks
+from pilotage_coordinator.fleet.registry import Certificate, Host, NameTaken, Token, TokenSpent
+
+
+class MemoryRegistry:
+    def __init__(self) -> None:
+        self.tokens: dict[str, Token] = {}
+        self.hosts: dict[str, Host] = {}
+        self.certificates: dict[str, Certificate] = {}
+        self.denied_serials: set[str] = set()
+        self.proofs: dict[str, int] = {}
+        self.expired_renewals: dict[str, int] = {}
+        self.changes = 0
+
+    def add_token(self, token: Token) -> None:
+        self.tokens[token.digest] = token
+
+    def revoke(self, host_id: str) -> None:
+        self.hosts[host_id] = replace(self.hosts[host_id], revoked=True)
+        self.changes += 1
+
+    def deny(self, serial: str) -> None:
+        self.denied_serials.add(serial)
+        self.changes += 1
+
+    async def token(self, digest: str) -> Token | None:
+        return self.tokens.get(digest)
+
+    async def enrol(self, token: Token, host: Host, certificate: Certificate, now: int) -> None:
+        standing = self.tokens.get(token.digest)
+        if standing is None or standing.used_by:
+            raise TokenSpent(token.digest)
+        if any(other.name == host.name and not other.revoked for other in self.hosts.values()):
+            raise NameTaken(host.name)
+        self.tokens[token.digest] = replace(standing, used_by=host.id)
+        self.hosts[host.id] = host
+        self.certificates[certificate.serial] = certificate
+
+    async def host(self, host_id: str) -> Host | None:
+        return self.hosts.get(host_id)
+
+    async def denied(self, serial: str) -> bool:
+        return serial in self.denied_serials or serial not in self.certificates
+
+    async def denials(self) -> int:
+        return self.changes
+
+    async def add_certificate(self, certificate: Certificate, key_digest: str) -> None:
+        self.certificates[certificate.serial] = certificate
+        self.hosts[certificate.host_id] = replace(self.hosts[certificate.host_id], key_digest=key_digest)
+
+    async def renew_expired(self, certificate: Certificate, key_digest: str, proved_at: int) -> bool:
+        if proved_at <= self.proofs.get(certificate.host_id, 0):
+            return False
+        self.proofs[certificate.host_id] = proved_at
+        self.expired_renewals[certificate.host_id] = self.expired_renewals.get(certificate.host_id, 0) + 1
+        await self.add_certificate(certificate, key_digest)
+        return True
+
+    async def remember(self, host_id: str, marks: Marks, agent_version: str, boot_id: str, now: int) -> None:
+        self.hosts[host_id] = replace(self.hosts[host_id], marks=marks, agent_version=agent_version)
+
+    async def quarantine(self, host_id: str, reason: str, now: int) -> None:
+        host = self.hosts[host_id]
+        self.hosts[host_id] = replace(host, quarantine=host.quarantine or reason)
+        self.changes += 1
