@@ -10,6 +10,8 @@ from pilotage_coordinator.domain.blueprint.graph import check_graph
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.nodes import MapNode, Source
 from pilotage_coordinator.domain.blueprint.reader import read_tree
+from pilotage_coordinator.domain.blueprint.scope import check_scope
+from pilotage_coordinator.domain.expression.evaluation import Expressions
 
 
 def load_blueprints(text: str, file: str, features: frozenset[str] = BUILT) -> tuple[Blueprint, ...]:
@@ -33,6 +35,10 @@ def load_blueprints(text: str, file: str, features: frozenset[str] = BUILT) -> t
         problems.add(root.at, ("workflows",), "this file holds no blueprint")
     for blueprint in blueprints:
         check_graph(blueprint, problems)
+    problems.refuse()
+    expressions = Expressions()
+    for blueprint in blueprints:
+        check_scope(blueprint, problems, expressions)
     problems.refuse()
     return blueprints
 

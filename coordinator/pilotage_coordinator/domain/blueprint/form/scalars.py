@@ -10,7 +10,7 @@ from pilotage_coordinator.domain.blueprint.form.shapes import Reading, Schema
 from pilotage_coordinator.domain.blueprint.nodes import Node, ScalarNode, describe
 from pilotage_coordinator.domain.blueprint.position import Path
 from pilotage_coordinator.domain.errors import ValueRefused
-from pilotage_coordinator.domain.values import Amount, parse_duration, read_share
+from pilotage_coordinator.domain.values import MILLISECOND, Amount, parse_duration, read_share
 
 ID_PATTERN: Final = "[a-z][a-z0-9_]{0,62}"
 NAME_PATTERN: Final = "[A-Za-z_][A-Za-z0-9_]{0,62}"
@@ -169,14 +169,14 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """A plain number of some unit (`timeout_minutes: 5`), read as microseconds."""
+    """A plain number of some unit (`timeout_minutes: 5`), read as microseconds, to the millisecond."""
 
     unit: int
     least: float = 0
 
     def read(self, node: Node, path: Path, reading: Reading) -> Any:
         value = Number(self.least, 5_256_000, whole=False).read(node, path, reading)
-        return round(value * self.unit) if isinstance(value, int | float) else value
+        return round(value * self.unit / MILLISECOND) * MILLISECOND if isinstance(value, int | float) else value
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:
         return {"type": "number", "minimum": self.least}
