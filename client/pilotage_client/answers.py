@@ -1,0 +1,374 @@
+"""What a coordinator answers, as typed dictionaries. Times are RFC 3339 in UTC, empty for "not yet"."""
+
+from typing import Any, Generic, TypeAlias, TypedDict, TypeVar
+
+Json: TypeAlias = Any
+"""Whatever JSON holds."""
+
+T = TypeVar("T")
+
+
+class Page(TypedDict, Generic[T]):
+    """A part of a list; `next` is the cursor of the part after it, empty at the end."""
+
+    items: list[T]
+    next: str
+
+
+class BlueprintSummary(TypedDict):
+    """A blueprint in a list."""
+
+    id: str
+    version: str
+    name: str
+    description: str
+    digest: str
+    added_at: str
+    added_by: str
+
+
+class Parameter(TypedDict):
+    """A parameter that a blueprint asks for."""
+
+    name: str
+    type: str
+    required: bool
+    default: Json
+    description: str
+    choices: list[Json]
+    sensitive: bool
+
+
+class StepOutline(TypedDict):
+    """A step of a blueprint, and what is inside it."""
+
+    id: str
+    name: str
+    kind: str
+    type: str
+    calls: str
+    dependencies: list[str]
+    steps: list["StepOutline"]
+
+
+class BlueprintDetail(BlueprintSummary):
+    """One blueprint, whole."""
+
+    category: str
+    tags: list[str]
+    owner: str
+    documentation: str
+    versions: list[str]
+    parameters: list[Parameter]
+    steps: list[StepOutline]
+    finally_steps: list[StepOutline]
+    source: str
+
+
+class ValidatedBlueprint(TypedDict):
+    """A blueprint that holds; `expanded` is its normalised form as YAML."""
+
+    id: str
+    version: str
+    name: str
+    steps: int
+    expanded: str
+
+
+class Validated(TypedDict):
+    """Every blueprint of a file."""
+
+    items: list[ValidatedBlueprint]
+
+
+class Added(TypedDict):
+    """What a file brought into the library."""
+
+    items: list[BlueprintSummary]
+
+
+class Wave(TypedDict):
+    """Hosts of one batch of a rollout; then a wait (microseconds) and a gate, if there are any."""
+
+    number: int
+    hosts: list[str]
+    wait: int
+    gate: str
+
+
+class Change(TypedDict):
+    """One thing that would happen on a host."""
+
+    action: str
+    subject: str
+    before: str | None
+    after: str | None
+    note: str
+
+
+class Preview(TypedDict):
+    """What would change on one host."""
+
+    host: str
+    changes: list[Change]
+    complete: bool
+    note: str
+
+
+class PlanStep(TypedDict):
+    """One step of a plan."""
+
+    path: str
+    name: str
+    kind: str
+    type: str
+    effect: str
+    place: str
+    destructive: bool
+    irreversible: bool
+    run_once: bool
+    dependencies: list[str]
+    when: str
+    hosts_from: str
+    waves: list[Wave]
+    max_parallel: int
+    max_failures: int | None
+    items: list[Json] | None
+    max_items: int
+    parameters: dict[str, Json]
+    undo: str
+    on_failure: str
+    previews: list[Preview]
+    steps: list["PlanStep"]
+    finally_steps: list["PlanStep"]
+
+
+class Note(TypedDict):
+    """Something to know before saying yes."""
+
+    message: str
+    step: str
+    host: str
+
+
+class Plan(TypedDict):
+    """A plan; `digest` names it, and starting that digest does exactly this."""
+
+    digest: str
+    blueprint: str
+    version: str
+    blueprint_digest: str
+    made_at: str
+    targets: list[str]
+    parameters: dict[str, Json]
+    on_failure: str
+    deadline: int
+    steps: list[PlanStep]
+    finally_steps: list[PlanStep]
+    rollback_steps: list[PlanStep]
+    notes: list[Note]
+    changes_anything: bool
+
+
+class Started(TypedDict):
+    """An execution was started; `repeated`: by an earlier request with the same idempotency key."""
+
+    execution: str
+    plan_digest: str
+    repeated: bool
+
+
+class ExecutionSummary(TypedDict):
+    """An execution in a list. `counts` holds step runs by state."""
+
+    id: str
+    blueprint: str
+    version: str
+    plan_digest: str
+    state: str
+    reason: str
+    requested_by: str
+    created_at: str
+    started_at: str
+    ended_at: str
+    counts: dict[str, int]
+    warnings: list[str]
+
+
+class StepRun(TypedDict):
+    """One step on one host (empty: the coordinator), for one item (empty: no loop)."""
+
+    step: str
+    name: str
+    host: str
+    item: str
+    state: str
+    waits_for: str
+    detail: str
+    attempts: int
+    started_at: str
+    ended_at: str
+    error: str
+    failure_kind: str
+    outputs: dict[str, Json]
+    evidence: dict[str, Json]
+
+
+class Gate(TypedDict):
+    """A gate that somebody must release."""
+
+    name: str
+    step: str
+    host: str
+    prompt: str
+    opened_at: str
+
+
+class ExecutionDetail(ExecutionSummary):
+    """One execution, whole; `sequence` is that of the newest event in it."""
+
+    sequence: int
+    outputs: dict[str, Json]
+    runs: list[StepRun]
+    runs_omitted: int
+    gates: list[Gate]
+
+
+class Event(TypedDict):
+    """One event of an execution's history."""
+
+    execution: str
+    sequence: int
+    at: str
+    type: str
+    data: dict[str, Json]
+
+
+class Progress(TypedDict):
+    """How far a running step is, as it says itself; `fraction` from 0 to 1, or None."""
+
+    step: str
+    host: str
+    item: str
+    fraction: float | None
+    text: str
+
+
+class Watched(TypedDict):
+    """One thing seen while watching."""
+
+    event: Event | None
+    progress: list[Progress]
+
+
+class Replayed(TypedDict):
+    """How an execution stood, and the event that brought it there."""
+
+    execution: ExecutionDetail
+    event: Event | None
+
+
+class LogLine(TypedDict):
+    """One line of a step's log. What hosts say is data: never trust it."""
+
+    cursor: str
+    at: str
+    step: str
+    host: str
+    item: str
+    kind: str
+    attempt: int
+    stream: str
+    text: str
+
+
+class Token(TypedDict):
+    """A join token, shown once, and the command to run on the machine that joins."""
+
+    token: str
+    expires_at: str
+    command: str
+
+
+class HostSummary(TypedDict):
+    """A host in a list; `state` is online, offline, quarantined or revoked."""
+
+    id: str
+    name: str
+    state: str
+    state_reason: str
+    labels: dict[str, Json]
+    environment: str
+    agent_version: str
+    joined_at: str
+    last_seen_at: str
+
+
+class HostDetail(HostSummary):
+    """One host, whole."""
+
+    variables: dict[str, Json]
+    facts: dict[str, Json]
+    step_types: list[dict[str, Json]]
+    quarantined_plugins: list[dict[str, Json]]
+
+
+class Secret(TypedDict):
+    """What may be known of a secret."""
+
+    name: str
+    reference: str
+    updated_at: str
+    updated_by: str
+
+
+class SecretStored(TypedDict):
+    """A secret was stored; `new` is false when it replaced one."""
+
+    name: str
+    reference: str
+    new: bool
+
+
+class SecretRemoved(TypedDict):
+    """A secret was removed."""
+
+    name: str
+
+
+class Finding(TypedDict):
+    """What one check of the doctor found; `verdict` is ok, warning or failure."""
+
+    check: str
+    verdict: str
+    detail: str
+    fix: str
+
+
+class Examined(TypedDict):
+    """All findings of the doctor."""
+
+    healthy: bool
+    items: list[Finding]
+
+
+class Status(TypedDict):
+    """The coordinator, at a glance."""
+
+    coordinator_id: str
+    version: str
+    epoch: int
+    started_at: str
+    state_dir: str
+    fleet_address: str
+    enrol_address: str
+    hosts_online: int
+    hosts_total: int
+    executions_active: int
+    stopping: bool
+
+
+class Stopping(TypedDict):
+    """The coordinator will stop."""
+
+    executions_active: int

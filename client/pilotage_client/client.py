@@ -1,0 +1,303 @@
+"""The client: one method for each operation of a coordinator."""
+
+import base64
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pilotage_client import answers
+from pilotage_client.place import socket_path
+from pilotage_client.transport import Lost, Transport, segment
+
+
+class PilotageClient:
+    """Speaks to one coordinator; use it as an async context manager.
+
+    Every method raises CoordinatorUnreachable or RequestRefused (Denied for a missing permission). Lists are read to
+    their end unless a `limit` is given.
+    """
+
+    def __init__(self, transport: Transport | None = None, *, socket: Path | None = None) -> None:
+        """Take a transport, or the coordinator's unix socket (by default that of this user or machine)."""
+        self._transport = transport or Transport.over_socket(socket or socket_path())
+
+    async def __aenter__(self) -> "PilotageClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._transport.close()
+
+    # Blueprints
+
+    async def list_blueprints(self, limit: int | None = None) -> list[answers.BlueprintSummary]:
+        """Return the newest version of every stored blueprint."""
+        return await self._all("/v1/blueprints", {}, limit)
+
+    async def show_blueprint(self, blueprint: str) -> answers.BlueprintDetail:
+        """Return `id`, `id@1` or `id@1.2.0`."""
+        return await self._get(f"/v1/blueprints/{segment(blueprint)}")
+
+    async def validate_blueprint(self, source: str, file: str = "<request>") -> answers.Validated:
+        """Check a blueprint file's text."""
+        return await self._post("/v1/blueprints/validate", source=source, file=file)
+
+    async def add_blueprint(self, source: str, file: str = "<request>") -> answers.Added:
+        """Store every blueprint of a file's text."""
+        return await self._post("/v1/blueprints", source=source, file=file)
+
+    # Plans
+
+    async def make_plan(
+        self,
+        blueprint: str | None = None,
+        *,
+        source: str | None = None,
+        file: str | None = None,
+        workflow: str | None = None,
+        command: Sequence[str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        limit_to: str = "",
+        previews: bool = True,
+    ) -> answers.Plan:
+        """Plan a stored blueprint, the text of one, or a command; change nothing."""
+        what = _what(blueprint, source, file, workflow, command, parameters, limit_to)
+        return await self._post("/v1/plans", **what, previews=previews)
+
+    async def show_plan(self, digest: str) -> answers.Plan:
+        """Return a plan that was made before."""
+        return await self._get(f"/v1/plans/{segment(digest)}")
+
+    # Executions
+
+    async def start_run(
+        self,
+        blueprint: str | None = None,
+        *,
+        plan_digest: str | None = None,
+        source: str | None = None,
+        file: str | None = None,
+        workflow: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        limit_to: str = "",
+        reason: str = "",
+        idempotency_key: str | None = None,
+    ) -> answers.Started:
+        """Start a plan by its digest, or plan and start. Without a key of yours, a new one protects this call."""
+        what = None
+        if plan_digest is None:
+            what = _what(blueprint, source, file, workflow, None, parameters, limit_to)
+        return await self._post(
+            "/v1/executions",
+            plan_digest=plan_digest,
+            what=what,
+            reason=reason,
+            headers=_key(idempotency_key),
+        )
+
+    async def exec_command(
+        self, command: Sequence[str], limit_to: str, *, reason: str = "", idempotency_key: str | None = None
+    ) -> answers.Started:
+        """Run one command on the hosts of a selector."""
+        return await self._post(
+            "/v1/exec", command=list(command), limit_to=limit_to, reason=reason, headers=_key(idempotency_key)
+        )
+
+    async def list_runs(
+        self, *, blueprint: str | None = None, states: Sequence[str] = (), limit: int = 50
+    ) -> list[answers.ExecutionSummary]:
+        """Return executions, newest first, at most `limit`."""
+        return await self._all("/v1/executions", {"blueprint": blueprint, "state": list(states)}, limit)
+
+    async def show_run(self, execution: str) -> answers.ExecutionDetail:
+        """Return one execution, whole."""
+        return await self._get(f"/v1/executions/{segment(execution)}")
+
+    def watch_run(
+        self, execution: str, *, after: int = 0, patience: float = 60.0, lost: Lost | None = None
+    ) -> AsyncIterator[answers.Watched]:
+        """Yield events above `after`, then live ones, until the execution ends; survives a coordinator's restart."""
+        return self._transport.stream(
+            f"/v1/executions/{segment(execution)}/events", query={"after": after}, patience=patience, lost=lost
+        )
+
+    async def replay_run(self, execution: str, at: int = 0) -> answers.Replayed:
+        """Return how an execution stood after the event `at` (0: the newest)."""
+        return await self._get(f"/v1/executions/{segment(execution)}/replay", at=at)
+
+    async def pause_run(self, execution: str, reason: str = "") -> answers.ExecutionSummary:
+        """Start nothing new."""
+        return await self._post(f"/v1/executions/{segment(execution)}/pause", reason=reason)
+
+    async def resume_run(self, execution: str, reason: str = "") -> answers.ExecutionSummary:
+        """Go on after a pause."""
+        return await self._post(f"/v1/executions/{segment(execution)}/resume", reason=reason)
+
+    async def cancel_run(self, execution: str, reason: str = "") -> answers.ExecutionSummary:
+        """Stop what runs."""
+        return await self._post(f"/v1/executions/{segment(execution)}/cancel", reason=reason)
+
+    async def retry_run(self, execution: str, from_step: str | None = None) -> answers.ExecutionSummary:
+        """Run again what failed; or a step and all that depends on it."""
+        return await self._post(f"/v1/executions/{segment(execution)}/retry", from_step=from_step)
+
+    async def resolve_run(
+        self, execution: str, step: str, outcome: str, *, host: str = "", item: str = "", comment: str = ""
+    ) -> answers.ExecutionSummary:
+        """Say what became of an unknown step run: succeeded, failed or retry."""
+        return await self._post(
+            f"/v1/executions/{segment(execution)}/resolve",
+            step=step,
+            outcome=outcome,
+            host=host,
+            item=item,
+            comment=comment,
+        )
+
+    async def release_gate(
+        self, execution: str, gate: str, outcome: str = "approved", comment: str = ""
+    ) -> answers.ExecutionSummary:
+        """Answer a gate: approved or denied."""
+        path = f"/v1/executions/{segment(execution)}/gates/{segment(gate)}"
+        return await self._post(path, outcome=outcome, comment=comment)
+
+    async def read_logs(self, execution: str, *, step: str = "", host: str = "") -> AsyncIterator[answers.LogLine]:
+        """Yield the lines that there are."""
+        cursor = ""
+        while True:
+            path = f"/v1/executions/{segment(execution)}/logs"
+            page: answers.Page[answers.LogLine] = await self._get(path, step=step, host=host, cursor=cursor)
+            for line in page["items"]:
+                yield line
+            cursor = page["next"]
+            if not cursor:
+                return
+
+    def follow_logs(
+        self, execution: str, *, step: str = "", host: str = "", patience: float = 60.0, lost: Lost | None = None
+    ) -> AsyncIterator[answers.LogLine]:
+        """Yield lines that there are and then come, until the execution ends."""
+        return self._transport.stream(
+            f"/v1/executions/{segment(execution)}/logs/follow",
+            query={"step": step, "host": host},
+            patience=patience,
+            lost=lost,
+        )
+
+    # Hosts
+
+    async def make_token(self, name: str | None = None, labels: Mapping[str, str] | None = None) -> answers.Token:
+        """Make a join token, bound to a host name if one is given."""
+        return await self._post("/v1/tokens", name=name, labels=dict(labels or {}))
+
+    async def list_hosts(self, *, revoked: bool = False, limit: int | None = None) -> list[answers.HostSummary]:
+        """Return hosts by name."""
+        return await self._all("/v1/hosts", {"revoked": str(revoked).lower()}, limit)
+
+    async def show_host(self, host: str) -> answers.HostDetail:
+        """Return one host, whole."""
+        return await self._get(f"/v1/hosts/{segment(host)}")
+
+    async def set_host(
+        self,
+        host: str,
+        *,
+        labels: Mapping[str, str | None] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        environment: str | None = None,
+    ) -> answers.HostDetail:
+        """Set labels and variables; None removes one."""
+        body = {"labels": dict(labels or {}), "variables": dict(variables or {}), "environment": environment}
+        answer: answers.HostDetail = await self._transport.ask("PATCH", f"/v1/hosts/{segment(host)}", body=body)
+        return answer
+
+    async def revoke_host(self, host: str, reason: str = "") -> answers.HostSummary:
+        """Shut a host out for good."""
+        return await self._post(f"/v1/hosts/{segment(host)}/revoke", reason=reason)
+
+    # Secrets
+
+    async def set_secret(self, name: str, value: bytes) -> answers.SecretStored:
+        """Store or replace a secret."""
+        body = {"value_base64": base64.b64encode(value).decode()}
+        answer: answers.SecretStored = await self._transport.ask("PUT", f"/v1/secrets/{_name(name)}", body=body)
+        return answer
+
+    async def list_secrets(self, limit: int | None = None) -> list[answers.Secret]:
+        """Return the names of secrets."""
+        return await self._all("/v1/secrets", {}, limit)
+
+    async def remove_secret(self, name: str) -> answers.SecretRemoved:
+        """Remove a secret."""
+        answer: answers.SecretRemoved = await self._transport.ask("DELETE", f"/v1/secrets/{_name(name)}")
+        return answer
+
+    # The coordinator
+
+    async def examine(self) -> answers.Examined:
+        """Let the doctor look."""
+        return await self._get("/v1/doctor")
+
+    async def status(self) -> answers.Status:
+        """Return how the coordinator is."""
+        return await self._get("/v1/coordinator")
+
+    async def stop(self) -> answers.Stopping:
+        """Stop the coordinator gracefully."""
+        return await self._post("/v1/coordinator/stop")
+
+    async def healthy(self) -> bool:
+        """Return whether it serves; raises CoordinatorUnreachable when nobody answers."""
+        answer = await self._transport.ask("GET", "/v1/health")
+        return bool(answer["status"] == "serving")
+
+    async def _get(self, path: str, **query: Any) -> Any:
+        return await self._transport.ask("GET", path, query=query)
+
+    async def _post(self, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> Any:
+        return await self._transport.ask("POST", path, body=body, headers=headers)
+
+    async def _all(self, path: str, query: Mapping[str, Any], limit: int | None) -> list[Any]:
+        found: list[Any] = []
+        cursor = ""
+        while limit is None or len(found) < limit:
+            size = 1000 if limit is None else min(1000, limit - len(found))
+            page = await self._get(path, **query, cursor=cursor, limit=size)
+            found += page["items"]
+            cursor = page["next"]
+            if not cursor:
+                break
+        return found
+
+
+def _what(
+    blueprint: str | None,
+    source: str | None,
+    file: str | None,
+    workflow: str | None,
+    command: Sequence[str] | None,
+    parameters: Mapping[str, Any] | None,
+    limit_to: str,
+) -> dict[str, Any]:
+    values = {
+        "blueprint": blueprint,
+        "source": source,
+        "file": file,
+        "workflow": workflow,
+        "command": list(command) if command is not None else None,
+        "parameters": dict(parameters or {}),
+        "limit_to": limit_to,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _key(given: str | None) -> dict[str, str]:
+    return {"idempotency-key": given or uuid.uuid4().hex}
+
+
+def _name(secret: str) -> str:
+    """Return a secret's name as path: its slashes stand."""
+    return "/".join(segment(part) for part in secret.split("/"))
