@@ -1,0 +1,361 @@
+"""Every attempt that this agent holds, driven to its result: the ledger's verdicts carried out.
+
+It outlives sessions. One task drives each attempt: worker, STARTED into the journal, the run, EXITED into the
+journal, report. Messages are handled in the order in which they come; handling one never waits for a step.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from pilotage_proto.attempt import AttemptKey
+
+from pilotage_agent.errors import JournalUnwritable, SealBroken, WorkerLost
+from pilotage_agent.failpoint import Failpoints
+from pilotage_agent.journal import Journal
+from pilotage_agent.ledger import (
+    Answer,
+    AskProbe,
+    Attach,
+    Entry,
+    Ignore,
+    OutcomeFound,
+    Repeat,
+    Settle,
+    StillRunning,
+    Stop,
+    Take,
+    Withdraw,
+    WorkerGone,
+    judge_assignment,
+    judge_cancel,
+    judge_lost,
+    judge_probe,
+    judge_restart,
+    may_forget,
+    tombstone,
+)
+from pilotage_agent.messages import (
+    Accepted,
+    Assignment,
+    Cancel,
+    EntryState,
+    FailureKind,
+    Outcome,
+    Query,
+    Result,
+    ResultAck,
+    Started,
+)
+from pilotage_agent.outbox import Outbox
+from pilotage_agent.results import add_evidence, make_result
+from pilotage_agent.running import Run, Runner
+
+_log = logging.getLogger("pilotage.agent.attempts")
+
+RETRY_SECONDS: Final = 1.0
+"""How long to wait before an unwritable EXITED is tried again; doubled up to a minute."""
+
+_LONGEST_RETRY: Final = 60.0
+
+
+class Policy(Protocol):
+    """What this host allows, whatever a coordinator says."""
+
+    def refusal(self, assignment: Assignment) -> tuple[FailureKind, str] | None:
+        """Return why the assignment may not run here; None when it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptParts:
+    """What the attempts work with. `now` gives UTC microseconds."""
+
+    journal: Journal
+    runner: Runner
+    outbox: Outbox
+    policy: Policy
+    now: Callable[[], int]
+    failpoints: Failpoints
+
+
+class Attempts:
+    """The open attempts and their tasks. `slots` bounds how many run at once; others wait as ACCEPTED."""
+
+    def __init__(self, parts: AttemptParts, slots: int) -> None:
+        self._journal = parts.journal
+        self._runner = parts.runner
+        self._outbox = parts.outbox
+        self._policy = parts.policy
+        self._now = parts.now
+        self._failpoints = parts.failpoints
+        self._slots = asyncio.Semaphore(slots)
+        self._runs: dict[AttemptKey, Run] = {}
+        self._stops: dict[AttemptKey, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._queries: set[asyncio.Task[None]] = set()
+        self.on_fatal: Callable[[BaseException], None] = _log_fatal
+
+    @property
+    def running(self) -> int:
+        """How many attempts have begun and not ended."""
+        return sum(entry.state is EntryState.STARTED for entry in self._journal.entries())
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts wait for a slot or a worker."""
+        return sum(entry.state is EntryState.ACCEPTED for entry in self._journal.entries())
+
+    # --- after a start of the agent -----------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Take up what a former process of this agent left: watch what runs, settle what ended. Call it once, before
+        the first session; what takes longer goes on in tasks."""
+        for entry in self._runner.left_behind():
+            self._adopt(entry)
+        for entry in self._journal.entries():
+            if entry.state is EntryState.STARTED:
+                self._spawn(self._resume(entry))
+            elif entry.state is EntryState.EXITED:
+                await self._runner.reattach(entry)
+
+    def _adopt(self, entry: Entry) -> None:
+        """Know an attempt again whose record was lost (or never needed an fsync), from the traces that it left."""
+        known = self._journal.find(entry.key)
+        settled = self._journal.fences(entry.key).settled.find(entry.key)
+        if known is None and settled is not None and settled.attempt >= entry.key.attempt:
+            self._runner.settle(entry.key)
+        elif known is None or (known.state is EntryState.ACCEPTED and entry.state is EntryState.STARTED):
+            self._journal.note(entry)
+
+    async def _resume(self, entry: Entry) -> None:
+        found = await self._runner.reattach(entry)
+        if isinstance(found, OutcomeFound | WorkerGone):
+            verdict = judge_restart(entry, found, self._now())
+            await self._conclude(entry, verdict)
+            return
+        assert isinstance(judge_restart(entry, StillRunning(), self._now()), Attach)
+        await self._watch(entry, found)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def assign(self, message: Assignment) -> None:
+        """Handle an Assignment."""
+        entry = self._journal.find(message.key)
+        verdict = judge_assignment(entry, self._journal.fences(message.key), message, self._now())
+        match verdict:
+            case Answer(result) if entry is None:
+                self._outbox.result(result)
+            case Answer(result):
+                assert entry is not None
+                if result.epoch > entry.epoch:
+                    self._journal.note(replace(entry, epoch=result.epoch, result=result))
+                self._spawn(self._report(entry.key))
+            case Repeat(known):
+                self._journal.note(known)
+                self._report_state(known)
+            case Take(taken):
+                self._take(taken, message)
+
+    def cancel(self, message: Cancel) -> None:
+        """Handle a Cancel."""
+        self._failpoints.reach("agent.cancel.received")
+        entry = self._journal.find(message.key)
+        verdict = judge_cancel(entry, self._journal.fences(message.key), message, self._now())
+        match verdict:
+            case Ignore(reason):
+                _log.warning("ignored: %s", reason)
+            case Stop(key, reason):
+                self._stops[key] = reason
+                if run := self._runs.get(key):
+                    run.stop(reason)
+            case Answer(result, keep=True):
+                self._journal.note(tombstone(message, result))
+                self._failpoints.reach("agent.tombstone.noted")
+                self._spawn(self._report(message.key))
+            case Answer(result) if entry is None:
+                self._outbox.result(result)
+            case Answer():
+                self._spawn(self._report(message.key))
+            case Withdraw(result):
+                assert entry is not None
+                self._end(entry, result)
+                self._spawn(self._report(message.key))
+
+    def acknowledge(self, message: ResultAck) -> None:
+        """Handle a ResultAck: forget the attempt."""
+        self._failpoints.reach("agent.ack.received")
+        if may_forget(self._journal.find(message.key)):
+            self._journal.forget(message.key)
+            self._runner.settle(message.key)
+
+    def ask(self, message: Query) -> None:
+        """Handle a Query."""
+        task = asyncio.get_running_loop().create_task(self._answer(message))
+        self._queries.add(task)
+        task.add_done_callback(self._queries.discard)
+
+    def drop_queries(self) -> None:
+        """Stop working on queries: they are lost with their stream."""
+        for task in self._queries:
+            task.cancel()
+
+    def report_unacknowledged(self) -> None:
+        """Report again what has ended and was not acknowledged."""
+        for entry in self._journal.entries():
+            if entry.result is not None and self._journal.is_durable(entry.key):
+                self._outbox.result(entry.result)
+
+    async def close(self) -> None:
+        """Stop driving; workers go on by themselves."""
+        tasks = [*self._tasks, *self._queries]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- one attempt --------------------------------------------------------------------------------------------------
+
+    def _take(self, entry: Entry, message: Assignment) -> None:
+        self._failpoints.reach("agent.accepted.before_journal")
+        self._journal.note(entry)
+        self._failpoints.reach("agent.accepted.after_journal")
+        refusal = self._policy.refusal(message)
+        if refusal is not None:
+            self._end(entry, self._declined(entry, *refusal))
+            self._spawn(self._report(entry.key))
+            return
+        self._outbox.notice(Accepted(entry.key, entry.epoch))
+        self._spawn(self._drive(entry, message))
+
+    async def _drive(self, entry: Entry, message: Assignment) -> None:
+        async with self._slots:
+            if not self._is_still_accepted(entry.key):
+                return
+            try:
+                run = await self._runner.prepare(entry, message)
+            except (WorkerLost, SealBroken) as error:
+                if self._is_still_accepted(entry.key):
+                    await self._settle(entry, self._declined(entry, FailureKind.INFRASTRUCTURE, str(error)))
+                return
+            if not self._is_still_accepted(entry.key):
+                await run.discard()
+                return
+            started = await self._start(entry.key, run)
+            if started is not None:
+                await self._watch(started, run)
+
+    async def _start(self, key: AttemptKey, run: Run) -> Entry | None:
+        """Journal the start; nothing of the step happens before this has returned an entry."""
+        known = self._journal.find(key)
+        assert known is not None
+        started = replace(known, state=EntryState.STARTED, started_at=self._now(), worker=run.identity)
+        self._failpoints.reach("agent.started.before_journal")
+        self._runs[key] = run
+        try:
+            if started.effect.starts_once:
+                await self._journal.append(started)
+            else:
+                self._journal.note(started)
+        except JournalUnwritable as error:
+            self._runs.pop(key, None)
+            await run.discard()
+            declined = self._declined(started, FailureKind.INFRASTRUCTURE, f"not started: {error}")
+            # Reported without being durable: nothing began, and no disk space is needed to say so.
+            self._end(started, declined)
+            self._outbox.result(declined)
+            return None
+        self._failpoints.reach("agent.started.after_journal")
+        self._outbox.notice(Started(key, started.epoch, started.started_at))
+        return started
+
+    async def _watch(self, entry: Entry, run: Run) -> None:
+        self._runs[entry.key] = run
+        if reason := self._stops.get(entry.key):
+            run.stop(reason)
+        try:
+            found = await run.perform(entry)
+        finally:
+            self._runs.pop(entry.key, None)
+        match found:
+            case OutcomeFound(result):
+                await self._settle(entry, result)
+            case WorkerGone(begun=False):
+                await self._conclude(entry, judge_restart(entry, found, self._now()))
+            case WorkerGone(cause=cause):
+                await self._conclude(entry, judge_lost(entry, cause, self._now()))
+
+    async def _conclude(self, entry: Entry, verdict: Attach | AskProbe | Settle) -> None:
+        match verdict:
+            case Settle(result):
+                await self._settle(entry, result)
+            case AskProbe(cause):
+                answer = await self._runner.probe(entry)
+                await self._settle(entry, judge_probe(entry, cause, answer, self._now()))
+
+    async def _settle(self, entry: Entry, result: Result) -> None:
+        """Journal how an attempt ended, and then report it."""
+        self._failpoints.reach("agent.exited.before_journal")
+        self._end(entry, self._with_lines(result))
+        await self._report(entry.key)
+
+    def _end(self, entry: Entry, result: Result) -> None:
+        """Decide, at once and for good, how an attempt ended: what comes later does not change it."""
+        known = self._journal.find(entry.key) or entry
+        self._stops.pop(entry.key, None)
+        if known.state is not EntryState.EXITED:
+            ended = replace(result, epoch=known.epoch)
+            self._journal.note(replace(known, state=EntryState.EXITED, assignment=None, result=ended))
+
+    async def _report(self, key: AttemptKey) -> None:
+        """Report how an attempt ended, once that is durable, however long the disk refuses."""
+        pause = RETRY_SECONDS
+        while not self._journal.is_durable(key):
+            try:
+                await self._journal.flush()
+            except JournalUnwritable as error:
+                _log.error("%s: its end cannot be journaled, so it is not reported yet: %s", key, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_RETRY)
+        self._failpoints.reach("agent.exited.after_journal")
+        entry = self._journal.find(key)
+        if entry is not None and entry.result is not None:
+            self._outbox.result(entry.result)
+
+    async def _answer(self, message: Query) -> None:
+        self._outbox.answer(await self._runner.query(message))
+
+    def _report_state(self, entry: Entry) -> None:
+        if entry.state is EntryState.STARTED:
+            self._outbox.notice(Started(entry.key, entry.epoch, entry.started_at))
+        else:
+            self._outbox.notice(Accepted(entry.key, entry.epoch))
+
+    def _is_still_accepted(self, key: AttemptKey) -> bool:
+        entry = self._journal.find(key)
+        return entry is not None and entry.state is EntryState.ACCEPTED
+
+    def _declined(self, entry: Entry, kind: FailureKind, text: str) -> Result:
+        return make_result(
+            entry.key, entry.epoch, Outcome.DECLINED, failure_kind=kind, error=text, ended_at=self._now()
+        )
+
+    def _with_lines(self, result: Result) -> Result:
+        """Add the last lines of the log to the evidence of an interrupted attempt."""
+        if result.outcome is not Outcome.INTERRUPTED:
+            return result
+        return add_evidence(result, {"log": self._runner.last_lines(result.key)})
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.on_fatal(error)
+
+
+def _log_fatal(error: BaseException) -> None:
+    _log.critical("an attempt can no longer be driven: %s", error, exc_info=error)

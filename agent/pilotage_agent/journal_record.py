@@ -1,0 +1,123 @@
+"""Journal entries as JSON, for the journal's rows and the attempts' folders."""
+
+import base64
+import json
+from typing import Any
+
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+
+from pilotage_agent.ledger import Entry, WorkerIdentity
+from pilotage_agent.messages import Assignment, Effect, EntryState, FailureKind, Outcome, Result
+
+
+def entry_to_json(entry: Entry) -> str:
+    """Write an entry. The assignment, which may be large, is kept only for a probe."""
+    keep = entry.effect is Effect.PROBE and entry.state is not EntryState.EXITED
+    return json.dumps(
+        {
+            "key": _key_to_list(entry.key),
+            "state": entry.state.value,
+            "epoch": entry.epoch,
+            "effect": entry.effect.value,
+            "step_type": entry.step_type,
+            "timeout_ms": entry.timeout_ms,
+            "started_at": entry.started_at,
+            "worker": _worker_to_list(entry.worker),
+            "assignment": _assignment_to_dict(entry.assignment) if keep and entry.assignment else None,
+            "result": result_to_dict(entry.result) if entry.result else None,
+        }
+    )
+
+
+def entry_from_json(text: str) -> Entry:
+    """Read what `entry_to_json` wrote; raises ValueError, KeyError or TypeError for anything else."""
+    data = json.loads(text)
+    key = _key_from_list(data["key"])
+    epoch = int(data["epoch"])
+    worker = data["worker"]
+    return Entry(
+        key=key,
+        state=EntryState(data["state"]),
+        epoch=epoch,
+        effect=Effect(data["effect"]),
+        step_type=str(data["step_type"]),
+        timeout_ms=int(data["timeout_ms"]),
+        started_at=int(data["started_at"]),
+        worker=None if worker is None else WorkerIdentity(str(worker[0]), int(worker[1]), int(worker[2])),
+        assignment=None if data["assignment"] is None else _assignment_from_dict(key, epoch, data["assignment"]),
+        result=None if data["result"] is None else result_from_dict(key, epoch, data["result"]),
+    )
+
+
+def result_to_dict(result: Result) -> dict[str, Any]:
+    """Return a result, without its key and epoch, as JSON values."""
+    return {
+        "outcome": result.outcome.value,
+        "outputs": result.outputs.decode(),
+        "digest": result.digest,
+        "failure_kind": result.failure_kind.value,
+        "error": result.error,
+        "started_at": result.started_at,
+        "ended_at": result.ended_at,
+        "evidence": result.evidence.decode(),
+    }
+
+
+def result_from_dict(key: AttemptKey, epoch: int, data: dict[str, Any]) -> Result:
+    """Read what `result_to_dict` wrote."""
+    return Result(
+        key=key,
+        epoch=epoch,
+        outcome=Outcome(data["outcome"]),
+        outputs=str(data["outputs"]).encode(),
+        digest=str(data["digest"]),
+        failure_kind=FailureKind(data["failure_kind"]),
+        error=str(data["error"]),
+        started_at=int(data["started_at"]),
+        ended_at=int(data["ended_at"]),
+        evidence=str(data["evidence"]).encode(),
+    )
+
+
+def _key_to_list(key: AttemptKey) -> list[Any]:
+    return [key.execution, key.path, key.host, key.item, key.kind.value, key.attempt]
+
+
+def _key_from_list(data: list[Any]) -> AttemptKey:
+    execution, path, host, item, kind, attempt = data
+    return AttemptKey(str(execution), str(path), str(host), str(item), AttemptKind(kind), int(attempt))
+
+
+def _worker_to_list(worker: WorkerIdentity | None) -> list[Any] | None:
+    return None if worker is None else [worker.boot_id, worker.pid, worker.start_time]
+
+
+def _assignment_to_dict(assignment: Assignment) -> dict[str, Any]:
+    """Secrets stay sealed: only this agent's key opens them, and only for this attempt."""
+    return {
+        "plan_digest": assignment.plan_digest,
+        "step_type": assignment.step_type,
+        "effect": assignment.effect.value,
+        "parameters": assignment.parameters.decode(),
+        "outputs": assignment.outputs.decode(),
+        "secrets": {name: base64.b64encode(blob).decode() for name, blob in assignment.secrets.items()},
+        "timeout_ms": assignment.timeout_ms,
+        "host_variables": assignment.host_variables.decode(),
+        "sensitive_outputs": list(assignment.sensitive_outputs),
+    }
+
+
+def _assignment_from_dict(key: AttemptKey, epoch: int, data: dict[str, Any]) -> Assignment:
+    return Assignment(
+        key=key,
+        epoch=epoch,
+        plan_digest=str(data["plan_digest"]),
+        step_type=str(data["step_type"]),
+        effect=Effect(data["effect"]),
+        parameters=str(data["parameters"]).encode(),
+        outputs=str(data["outputs"]).encode(),
+        secrets={str(name): base64.b64decode(blob) for name, blob in data["secrets"].items()},
+        timeout_ms=int(data["timeout_ms"]),
+        host_variables=str(data["host_variables"]).encode(),
+        sensitive_outputs=tuple(data["sensitive_outputs"]),
+    )

@@ -1,0 +1,320 @@
+"""The rules of the journal, pure: what an agent answers, given what it knows of an attempt.
+
+Nothing here does anything. `attempts.py` carries the verdicts out; the simulation runs the same rules without
+processes. The promises are SEMANTICS' (Steps; Agent journal; Cancel): a key is started at most once by this journal,
+whatever is redelivered, cancelled or crashed in between.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+
+from pilotage_agent.messages import Assignment, Cancel, Effect, EntryState, FailureKind, Outcome, Result
+from pilotage_agent.results import make_result
+from pilotage_agent.settled import SettledRuns
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """A process that no other can be mistaken for: `start_time` is field 22 of /proc/PID/stat."""
+
+    boot_id: str
+    pid: int
+    start_time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One open attempt. `assignment` is kept while it is needed: until the start, and for a probe afterwards.
+
+    `started_at` is 0 before STARTED; `worker` is who was given the attempt.
+    """
+
+    key: AttemptKey
+    state: EntryState
+    epoch: int
+    effect: Effect
+    step_type: str
+    timeout_ms: int = 0
+    started_at: int = 0
+    worker: WorkerIdentity | None = None
+    assignment: Assignment | None = field(default=None, repr=False)
+    result: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """What an agent knows beside the entry itself. `newest` is the highest open attempt of the same step run."""
+
+    highest_epoch: int
+    settled: SettledRuns
+    newest: int = 0
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A new attempt: journal it and drive it to its result."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Known and under way: say again how far it is. The entry has adopted the assignment's epoch."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Report this result. `keep`: it is news, so it is journaled before it is reported."""
+
+    result: Result
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Accepted and not begun: it ends here with this result, journaled before it is reported."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Running: ask the worker to stop; the result comes when it has."""
+
+    key: AttemptKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Nothing may be done; `reason` goes to the log."""
+
+    reason: str
+
+
+def judge_assignment(entry: Entry | None, fences: Fences, message: Assignment, now: int) -> Take | Repeat | Answer:
+    """Decide what an Assignment leads to."""
+    if message.epoch < fences.highest_epoch:
+        # Answered, never kept: the fence is against this sender, and a newer one may send the same key again.
+        return Answer(_declined(message, f"epoch {message.epoch} is below {fences.highest_epoch}", now), keep=False)
+    if entry is not None:
+        return _judge_known(entry, message)
+    settled = fences.settled.find(message.key)
+    if settled is not None and settled.attempt >= message.key.attempt:
+        if settled.attempt == message.key.attempt and not settled.began:
+            text = f"this attempt was settled before ({settled.outcome}) and never began"
+            return Answer(_declined(message, text, now), keep=False)
+        cause = "an attempt of this step run with this number or a higher one ended here and was acknowledged"
+        known = {"cause": cause, "settled_attempt": settled.attempt, "settled_outcome": settled.outcome.value}
+        return Answer(_lost(message, known, now), keep=False)
+    if fences.newest > message.key.attempt:
+        cause = f"attempt {fences.newest} of this step run is already here"
+        return Answer(_lost(message, {"cause": cause}, now), keep=False)
+    if fences.settled.too_old(message.key):
+        cause = "the execution is older than this agent's memory of what it has run; start a new execution"
+        return Answer(_lost(message, {"cause": cause}, now), keep=False)
+    return Take(_entry_of(message))
+
+
+def judge_cancel(entry: Entry | None, fences: Fences, message: Cancel, now: int) -> Answer | Withdraw | Stop | Ignore:
+    """Decide what a Cancel leads to. An unseen key gets a tombstone, so that a late Assignment is not started."""
+    if message.epoch < fences.highest_epoch:
+        return Ignore(f"cancel of {message.key} with epoch {message.epoch}, below {fences.highest_epoch}")
+    if entry is None:
+        settled = fences.settled.find(message.key)
+        if settled is not None and settled.attempt >= message.key.attempt and settled.began:
+            known = {"cause": "the attempt ended here and was acknowledged", "settled_outcome": settled.outcome.value}
+            return Answer(_lost(message, known, now), keep=False)
+        return Answer(cancelled_unbegun(message.key, message.epoch, message.reason, now), keep=True)
+    match entry.state:
+        case EntryState.EXITED:
+            assert entry.result is not None
+            return Answer(entry.result, keep=False)
+        case EntryState.ACCEPTED:
+            return Withdraw(cancelled_unbegun(entry.key, entry.epoch, message.reason, now))
+        case EntryState.STARTED:
+            return Stop(entry.key, message.reason)
+
+
+def tombstone(message: Cancel, result: Result) -> Entry:
+    """Return the entry that keeps a late Assignment of a cancelled, never seen key from being started."""
+    return Entry(
+        key=message.key,
+        state=EntryState.EXITED,
+        epoch=message.epoch,
+        effect=Effect.ONCE,
+        step_type="",
+        result=result,
+    )
+
+
+def may_forget(entry: Entry | None) -> bool:
+    """Whether a ResultAck lets the attempt be forgotten: only one that has ended."""
+    return entry is not None and entry.state is EntryState.EXITED
+
+
+# --- after a restart of the agent -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """The worker lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeFound:
+    """The worker left a whole outcome file; `result` is what it says."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """No worker, no outcome. `begun` is what the attempt's folder shows; only trusted within the same boot."""
+
+    begun: bool
+    same_boot: bool
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Go on watching the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskProbe:
+    """Let the step type find out what became of the attempt."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Journal this result and report it."""
+
+    result: Result
+
+
+Found = StillRunning | OutcomeFound | WorkerGone
+
+
+def judge_restart(entry: Entry, found: Found, now: int) -> Attach | AskProbe | Settle:
+    """Decide how a STARTED entry goes on after the agent came back."""
+    match found:
+        case StillRunning():
+            return Attach()
+        case OutcomeFound(result):
+            return Settle(result)
+        case WorkerGone(begun=False, same_boot=True, cause=cause):
+            text = f"the attempt was never begun: {cause}"
+            return Settle(
+                make_result(
+                    entry.key,
+                    entry.epoch,
+                    Outcome.DECLINED,
+                    failure_kind=FailureKind.INFRASTRUCTURE,
+                    error=text,
+                    ended_at=now,
+                )
+            )
+        case WorkerGone(cause=cause):
+            return judge_lost(entry, cause, now)
+
+
+def judge_lost(entry: Entry, cause: str, now: int) -> AskProbe | Settle:
+    """Decide what a begun attempt whose worker vanished without an outcome leads to."""
+    if entry.effect is Effect.PROBE and entry.key.kind is AttemptKind.RUN and entry.assignment is not None:
+        return AskProbe(cause)
+    return Settle(interrupted(entry, {"cause": cause}, now))
+
+
+def judge_probe(entry: Entry, cause: str, answer: Mapping[str, Any], now: int) -> Result:
+    """Turn a probe's answer, `{"answer", "outputs", "evidence"}`, into the attempt's result."""
+    found = str(answer.get("answer", "unknown"))
+    evidence = {"cause": cause, "probe": found, "probe_evidence": str(answer.get("evidence", ""))}
+    if found != "done":
+        return interrupted(entry, evidence, now)
+    return make_result(
+        entry.key,
+        entry.epoch,
+        Outcome.SUCCEEDED,
+        outputs=answer.get("outputs") or {},
+        started_at=entry.started_at,
+        ended_at=now,
+        evidence=evidence,
+    )
+
+
+def interrupted(entry: Entry, evidence: Mapping[str, Any], now: int) -> Result:
+    """Make the result of an attempt that began and whose end nobody saw."""
+    return make_result(
+        entry.key,
+        entry.epoch,
+        Outcome.INTERRUPTED,
+        failure_kind=FailureKind.INFRASTRUCTURE,
+        error=f"interrupted: {evidence.get('cause', 'the end of the attempt is not known')}",
+        started_at=entry.started_at,
+        ended_at=now,
+        evidence={**evidence, "journal": {"state": entry.state.value, "started_at": entry.started_at}},
+    )
+
+
+def cancelled_unbegun(key: AttemptKey, epoch: int, reason: str, now: int) -> Result:
+    """Make the result of an attempt that was cancelled before it began."""
+    text = f"cancelled before it began: {reason}" if reason else "cancelled before it began"
+    return make_result(key, epoch, Outcome.CANCELLED, error=text, ended_at=now)
+
+
+def _judge_known(entry: Entry, message: Assignment) -> Take | Repeat | Answer:
+    match entry.state:
+        case EntryState.EXITED:
+            assert entry.result is not None
+            return Answer(replace(entry.result, epoch=message.epoch), keep=False)
+        case EntryState.ACCEPTED if entry.assignment is None:
+            return Take(_entry_of(message))
+        case _:
+            return Repeat(replace(entry, epoch=message.epoch))
+
+
+def _entry_of(message: Assignment) -> Entry:
+    return Entry(
+        key=message.key,
+        state=EntryState.ACCEPTED,
+        epoch=message.epoch,
+        effect=message.effect,
+        step_type=message.step_type,
+        timeout_ms=message.timeout_ms,
+        assignment=message,
+    )
+
+
+def _declined(message: Assignment, why: str, now: int) -> Result:
+    return make_result(
+        message.key,
+        message.epoch,
+        Outcome.DECLINED,
+        failure_kind=FailureKind.INFRASTRUCTURE,
+        error=f"not started: {why}",
+        ended_at=now,
+    )
+
+
+def _lost(message: Assignment | Cancel, evidence: Mapping[str, Any], now: int) -> Result:
+    return make_result(
+        message.key,
+        message.epoch,
+        Outcome.INTERRUPTED,
+        failure_kind=FailureKind.INFRASTRUCTURE,
+        error=f"not started again: {evidence['cause']}",
+        ended_at=now,
+        evidence=evidence,
+    )

@@ -1,0 +1,233 @@
+"""The one place where the agent's values meet protobuf. fleet.proto is the contract."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+from pilotage_proto.v1 import fleet_pb2 as pb
+
+from pilotage_agent import messages as m
+from pilotage_agent.errors import LinkLost
+
+_KIND: Final = {AttemptKind.RUN: pb.ATTEMPT_KIND_RUN, AttemptKind.UNDO: pb.ATTEMPT_KIND_UNDO}
+_KIND_BACK: Final = {number: kind for kind, number in _KIND.items()}
+_STATE: Final = {
+    m.EntryState.ACCEPTED: pb.JOURNAL_STATE_ACCEPTED,
+    m.EntryState.STARTED: pb.JOURNAL_STATE_STARTED,
+    m.EntryState.EXITED: pb.JOURNAL_STATE_EXITED,
+}
+_OUTCOME: Final = {
+    m.Outcome.SUCCEEDED: pb.OUTCOME_SUCCEEDED,
+    m.Outcome.FAILED: pb.OUTCOME_FAILED,
+    m.Outcome.CANCELLED: pb.OUTCOME_CANCELLED,
+    m.Outcome.INTERRUPTED: pb.OUTCOME_INTERRUPTED,
+    m.Outcome.DECLINED: pb.OUTCOME_DECLINED,
+}
+_FAILURE: Final = {
+    m.FailureKind.NONE: pb.FAILURE_KIND_UNSPECIFIED,
+    m.FailureKind.PARAMETER: pb.FAILURE_KIND_PARAMETER,
+    m.FailureKind.TARGET: pb.FAILURE_KIND_TARGET,
+    m.FailureKind.POLICY: pb.FAILURE_KIND_POLICY,
+    m.FailureKind.APPROVAL: pb.FAILURE_KIND_APPROVAL,
+    m.FailureKind.STEP: pb.FAILURE_KIND_STEP,
+    m.FailureKind.INFRASTRUCTURE: pb.FAILURE_KIND_INFRASTRUCTURE,
+}
+_EFFECT: Final = {
+    pb.EFFECT_READ: m.Effect.READ,
+    pb.EFFECT_IDEMPOTENT: m.Effect.IDEMPOTENT,
+    pb.EFFECT_PROBE: m.Effect.PROBE,
+    pb.EFFECT_ONCE: m.Effect.ONCE,
+}
+_REASON: Final = {
+    pb.REFUSAL_REASON_PROTOCOL: m.RefusalReason.PROTOCOL,
+    pb.REFUSAL_REASON_REVOKED: m.RefusalReason.REVOKED,
+    pb.REFUSAL_REASON_QUARANTINED: m.RefusalReason.QUARANTINED,
+    pb.REFUSAL_REASON_SUPERSEDED: m.RefusalReason.SUPERSEDED,
+    pb.REFUSAL_REASON_STALE_SESSION: m.RefusalReason.STALE_SESSION,
+    pb.REFUSAL_REASON_BAD_MESSAGE: m.RefusalReason.BAD_MESSAGE,
+}
+_PURPOSE: Final = {
+    pb.QUERY_PURPOSE_PREVIEW: m.QueryPurpose.PREVIEW,
+    pb.QUERY_PURPOSE_READ: m.QueryPurpose.READ,
+}
+
+
+def to_request(items: Iterable[m.AgentItem]) -> pb.SessionRequest:
+    """Return the message that carries these items."""
+    return pb.SessionRequest(items=[_item_out(item) for item in items])
+
+
+def from_response(response: pb.SessionResponse) -> list[m.CoordinatorItem]:
+    """Return the items of a message. Kinds that this version does not know are left out; raises LinkLost for known
+    kinds that make no sense."""
+    found = []
+    for item in response.items:
+        kind = item.WhichOneof("item")
+        if kind is None:
+            continue
+        try:
+            found.append(_READERS[kind](getattr(item, kind)))
+        except (KeyError, ValueError) as error:
+            raise LinkLost(f"the coordinator sent a {kind} that cannot be read: {error!r}") from error
+    return found
+
+
+def key_out(key: AttemptKey) -> pb.AttemptKey:
+    """Return the wire form of a key."""
+    return pb.AttemptKey(
+        execution=key.execution,
+        path=key.path,
+        host=key.host,
+        item=key.item,
+        kind=_KIND[key.kind],
+        attempt=key.attempt,
+    )
+
+
+def key_in(key: pb.AttemptKey) -> AttemptKey:
+    """Read a key; raises KeyError for a kind that is none, ValueError for an empty execution or attempt 0."""
+    if not key.execution or not key.path or not key.attempt:
+        raise ValueError("an attempt key without execution, path or attempt")
+    return AttemptKey(key.execution, key.path, key.host, key.item, _KIND_BACK[key.kind], key.attempt)
+
+
+def _item_out(item: m.AgentItem) -> pb.AgentItem:
+    match item:
+        case m.Result():
+            return pb.AgentItem(result=_result_out(item))
+        case m.Accepted():
+            return pb.AgentItem(accepted=pb.Accepted(key=key_out(item.key), epoch=item.epoch))
+        case m.Started():
+            started = pb.Started(key=key_out(item.key), epoch=item.epoch, started_at=item.started_at)
+            return pb.AgentItem(started=started)
+        case m.LogChunk():
+            chunk = pb.LogChunk(
+                key=key_out(item.key), offset=item.offset, data=item.data, dropped=item.dropped, last=item.last
+            )
+            return pb.AgentItem(log=chunk)
+        case m.Progress():
+            progress = pb.Progress(key=key_out(item.key), fraction=item.fraction, text=item.text)
+            return pb.AgentItem(progress=progress)
+        case m.Heartbeat():
+            beat = pb.Heartbeat(clock=item.clock, nonce=item.nonce, running=item.running, waiting=item.waiting)
+            return pb.AgentItem(heartbeat=beat)
+        case m.Inventory():
+            return pb.AgentItem(inventory=_inventory_out(item))
+        case m.QueryAnswer():
+            answer = pb.QueryAnswer(
+                query_id=item.query_id,
+                ok=item.ok,
+                answer=item.answer,
+                failure_kind=_FAILURE[item.failure_kind],
+                error=item.error,
+            )
+            return pb.AgentItem(query_answer=answer)
+        case m.JournalPage():
+            page = pb.JournalPage(entries=[_line_out(line) for line in item.entries], complete=item.complete)
+            return pb.AgentItem(journal=page)
+        case m.Hello():
+            return pb.AgentItem(hello=_hello_out(item))
+
+
+def _hello_out(hello: m.Hello) -> pb.Hello:
+    return pb.Hello(
+        protocol_min=hello.protocol_min,
+        protocol_max=hello.protocol_max,
+        agent_version=hello.agent_version,
+        instance_id=hello.instance_id,
+        journal_id=hello.journal_id,
+        journal_sequence=hello.journal_sequence,
+        session_counter=hello.session_counter,
+        highest_epoch=hello.highest_epoch,
+        boot_id=hello.boot_id,
+        clock=hello.clock,
+        slots=hello.slots,
+        inventory=_inventory_out(hello.inventory),
+    )
+
+
+def _inventory_out(inventory: m.Inventory) -> pb.Inventory:
+    return pb.Inventory(facts=inventory.facts, step_types=inventory.step_types, quarantined=inventory.quarantined)
+
+
+def _line_out(line: m.JournalLine) -> pb.JournalEntry:
+    return pb.JournalEntry(
+        key=key_out(line.key),
+        state=_STATE[line.state],
+        epoch=line.epoch,
+        result=None if line.result is None else _result_out(line.result),
+        started_at=line.started_at,
+    )
+
+
+def _result_out(result: m.Result) -> pb.Result:
+    return pb.Result(
+        key=key_out(result.key),
+        epoch=result.epoch,
+        outcome=_OUTCOME[result.outcome],
+        outputs=result.outputs,
+        digest=result.digest,
+        failure_kind=_FAILURE[result.failure_kind],
+        error=result.error,
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        evidence=result.evidence,
+    )
+
+
+def _welcome_in(item: pb.Welcome) -> m.Welcome:
+    return m.Welcome(
+        protocol=item.protocol,
+        epoch=item.epoch,
+        clock=item.clock,
+        heartbeat_seconds=item.heartbeat_seconds,
+        log_window=item.log_window,
+        coordinator_version=item.coordinator_version,
+    )
+
+
+def _assignment_in(item: pb.Assignment) -> m.Assignment:
+    return m.Assignment(
+        key=key_in(item.key),
+        epoch=item.epoch,
+        plan_digest=item.plan_digest,
+        step_type=item.step_type,
+        # An effect that a newer coordinator may know and we do not gets the most careful treatment.
+        effect=_EFFECT.get(item.effect, m.Effect.ONCE),
+        parameters=item.parameters,
+        outputs=item.outputs,
+        secrets=dict(item.secrets),
+        timeout_ms=item.timeout_ms,
+        host_variables=item.host_variables,
+        sensitive_outputs=tuple(item.sensitive_outputs),
+    )
+
+
+def _query_in(item: pb.Query) -> m.Query:
+    return m.Query(
+        query_id=item.query_id,
+        purpose=_PURPOSE[item.purpose],
+        step_type=item.step_type,
+        parameters=item.parameters,
+        timeout_ms=item.timeout_ms,
+        secrets=dict(item.secrets),
+        host_variables=item.host_variables,
+    )
+
+
+def _refusal_in(item: pb.Refusal) -> m.Refusal:
+    reason = _REASON.get(item.reason, m.RefusalReason.UNSPECIFIED)
+    return m.Refusal(reason, item.message, item.retry)
+
+
+_READERS: Final[dict[str, Any]] = {
+    "welcome": _welcome_in,
+    "refusal": _refusal_in,
+    "assignment": _assignment_in,
+    "cancel": lambda item: m.Cancel(key_in(item.key), item.epoch, item.reason),
+    "result_ack": lambda item: m.ResultAck(key_in(item.key)),
+    "log_ack": lambda item: m.LogAck(key_in(item.key), item.offset),
+    "ping": lambda item: m.Ping(item.nonce),
+    "query": _query_in,
+    "goodbye": lambda item: m.Goodbye(item.reconnect_ms),
+}

@@ -1,0 +1,297 @@
+"""What agent and coordinator say to each other, as values; fleet.proto is the contract, link/wire.py maps them.
+
+JSON travels as bytes and stays bytes here, so that nothing is decoded before somebody needs it.
+Times are UTC microseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pilotage_proto.attempt import AttemptKey
+
+
+class Effect(StrEnum):
+    """What a step does to the world, as the coordinator declares it for one assignment."""
+
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    PROBE = "probe"
+    ONCE = "once"
+
+    @property
+    def starts_once(self) -> bool:
+        """Whether a second start of one attempt would break a promise (SEMANTICS, Steps)."""
+        return self in (Effect.ONCE, Effect.PROBE)
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; these words are also what its digest covers."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    DECLINED = "declined"
+
+
+class FailureKind(StrEnum):
+    """Whose news a failure is (SEMANTICS, States)."""
+
+    NONE = ""
+    PARAMETER = "parameter"
+    TARGET = "target"
+    POLICY = "policy"
+    APPROVAL = "approval"
+    STEP = "step"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class EntryState(StrEnum):
+    """How far the journal knows an attempt to be."""
+
+    ACCEPTED = "accepted"
+    STARTED = "started"
+    EXITED = "exited"
+
+
+class QueryPurpose(StrEnum):
+    """What a query wants."""
+
+    PREVIEW = "preview"
+    READ = "read"
+
+
+class RefusalReason(StrEnum):
+    """Why a coordinator will not hold a session."""
+
+    UNSPECIFIED = "unspecified"
+    PROTOCOL = "protocol"
+    REVOKED = "revoked"
+    QUARANTINED = "quarantined"
+    SUPERSEDED = "superseded"
+    STALE_SESSION = "stale_session"
+    BAD_MESSAGE = "bad_message"
+
+
+# --- from the agent -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Facts and step types of this host, each as JSON bytes."""
+
+    facts: bytes = b"{}"
+    step_types: bytes = b"[]"
+    quarantined: bytes = b"[]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The first item of a session."""
+
+    agent_version: str
+    instance_id: str
+    journal_id: str
+    journal_sequence: int
+    session_counter: int
+    highest_epoch: int
+    boot_id: str
+    clock: int
+    slots: int
+    inventory: Inventory
+    protocol_min: int
+    protocol_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How an attempt ended; `digest` covers the canonical form of {outcome, outputs, error}."""
+
+    key: AttemptKey
+    epoch: int
+    outcome: Outcome
+    outputs: bytes
+    digest: str
+    failure_kind: FailureKind
+    error: str
+    started_at: int
+    ended_at: int
+    evidence: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLine:
+    """One open attempt, as Hello's pages report it."""
+
+    key: AttemptKey
+    state: EntryState
+    epoch: int
+    result: Result | None
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPage:
+    """Some of the open attempts; `complete` on the last page."""
+
+    entries: tuple[JournalLine, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The assignment is here."""
+
+    key: AttemptKey
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The attempt has begun."""
+
+    key: AttemptKey
+    epoch: int
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Whole NDJSON lines of an attempt's log. `offset` counts the bytes that are kept and sent, without gaps;
+    `dropped` is how many bytes were left out just before `data`."""
+
+    key: AttemptKey
+    offset: int
+    data: bytes
+    dropped: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an attempt is: 0 to 1, negative when unknown."""
+
+    key: AttemptKey
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The agent lives; `nonce` echoes the Ping that asked."""
+
+    clock: int
+    nonce: str
+    running: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAnswer:
+    """The answer to a query: JSON when `ok`, else what went wrong."""
+
+    query_id: str
+    ok: bool
+    answer: bytes = b""
+    failure_kind: FailureKind = FailureKind.NONE
+    error: str = ""
+
+
+AgentItem = (
+    Hello | JournalPage | Accepted | Started | Result | LogChunk | Progress | Heartbeat | Inventory | QueryAnswer
+)
+
+# --- from the coordinator -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """The session is open."""
+
+    protocol: int
+    epoch: int
+    clock: int
+    heartbeat_seconds: int
+    log_window: int
+    coordinator_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The session will not go on."""
+
+    reason: RefusalReason
+    message: str
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One attempt to be made. Secrets are sealed (see sealing.py)."""
+
+    key: AttemptKey
+    epoch: int
+    plan_digest: str
+    step_type: str
+    effect: Effect
+    parameters: bytes = b"{}"
+    outputs: bytes = b""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    timeout_ms: int = 0
+    host_variables: bytes = b"{}"
+    sensitive_outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResultAck:
+    """The result is kept; the agent may forget the attempt."""
+
+    key: AttemptKey
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the attempt; always answered by a Result."""
+
+    key: AttemptKey
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAck:
+    """Everything before `offset` is kept."""
+
+    key: AttemptKey
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Answer with a Heartbeat that echoes the nonce."""
+
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A read-only question for a plan."""
+
+    query_id: str
+    purpose: QueryPurpose
+    step_type: str
+    parameters: bytes = b"{}"
+    timeout_ms: int = 0
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    host_variables: bytes = b"{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The coordinator is about to stop; dial again after about this long."""
+
+    reconnect_ms: int
+
+
+CoordinatorItem = Welcome | Refusal | Assignment | Cancel | ResultAck | LogAck | Ping | Query | Goodbye

@@ -1,0 +1,75 @@
+"""Making the results of attempts: bounded texts, canonical outputs, and the digest that both sides recompute."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.canonical import CanonicalError, canonical, digest
+
+from pilotage_agent.messages import FailureKind, Outcome, Result
+
+ERROR_LIMIT: Final = 16 * 1024
+"""Characters of an error text; the middle of a longer one is cut."""
+
+EVIDENCE_LIMIT: Final = 64 * 1024
+"""Bytes of evidence as JSON."""
+
+
+def bounded(text: str, limit: int = ERROR_LIMIT) -> str:
+    """Return the text with its middle cut when it is longer than `limit` characters; lone surrogates are replaced."""
+    text = text.encode("utf-8", "replace").decode()
+    if len(text) <= limit:
+        return text
+    half = limit // 2 - 20
+    return f"{text[:half]} [... {len(text) - 2 * half} characters cut ...] {text[-half:]}"
+
+
+def make_result(
+    key: AttemptKey,
+    epoch: int,
+    outcome: Outcome,
+    *,
+    outputs: Mapping[str, Any] | None = None,
+    failure_kind: FailureKind = FailureKind.NONE,
+    error: str = "",
+    started_at: int = 0,
+    ended_at: int = 0,
+    evidence: Mapping[str, Any] | None = None,
+) -> Result:
+    """Build a result whose digest fits. Outputs that have no canonical form turn a success into a failure."""
+    values = dict(outputs or {})
+    error = bounded(error)
+    try:
+        body = canonical(values)
+    except CanonicalError as problem:
+        values, body = {}, b"{}"
+        outcome, failure_kind = Outcome.FAILED, FailureKind.STEP
+        error = f"the outputs cannot be recorded: {problem}"
+    return Result(
+        key=key,
+        epoch=epoch,
+        outcome=outcome,
+        outputs=body,
+        digest=digest({"outcome": outcome.value, "outputs": values, "error": error}),
+        failure_kind=failure_kind,
+        error=error,
+        started_at=started_at,
+        ended_at=ended_at,
+        evidence=_evidence(evidence or {}),
+    )
+
+
+def add_evidence(result: Result, more: Mapping[str, Any]) -> Result:
+    """Return the result with more evidence; the digest does not cover it."""
+    return replace(result, evidence=_evidence({**json.loads(result.evidence or b"{}"), **more}))
+
+
+def _evidence(values: Mapping[str, Any]) -> bytes:
+    body = json.dumps(values, ensure_ascii=True).encode()
+    if len(body) <= EVIDENCE_LIMIT:
+        return body
+    small = {name: value for name, value in values.items() if name != "log"}
+    body = json.dumps({**small, "cut": True}).encode()
+    return body if len(body) <= EVIDENCE_LIMIT else b'{"cut": true}'

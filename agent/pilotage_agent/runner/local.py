@@ -1,0 +1,211 @@
+"""The runner on a real machine: attempts in worker processes, their folders, and how they end."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+
+from pilotage_agent.errors import AgentError, WorkerLost
+from pilotage_agent.failpoint import Failpoints
+from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone
+from pilotage_agent.messages import Assignment, FailureKind, Query, QueryAnswer, QueryPurpose
+from pilotage_agent.runner.attempt_folder import AttemptFolder, folder_name, folders_in
+from pilotage_agent.runner.job import Job, Purpose
+from pilotage_agent.runner.local_log import LocalLog
+from pilotage_agent.runner.local_run import AttachedRun, Limits, LocalRun, Question, outcome_of
+from pilotage_agent.runner.pool import WorkerPool
+from pilotage_agent.runner.process import boot_id, is_alive
+from pilotage_agent.runner.step_log import last_lines
+
+_log = logging.getLogger("pilotage.agent.runner")
+
+PROBE_TIMEOUT_MS: Final = 5 * 60 * 1000
+QUERY_TIMEOUT_MS: Final = 60 * 1000
+EVIDENCE_LINES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerParts:
+    """What a runner is told about its host. `facts` is JSON; `unseal` opens one sealed secret (context, name, blob);
+    `is_builtin` says whether a step type may share a worker with others."""
+
+    host: str
+    facts: Callable[[], str]
+    unseal: Callable[[str, str, bytes], bytes]
+    is_builtin: Callable[[str], bool]
+    now: Callable[[], int]
+
+
+class LocalRunner:
+    """Implements the Runner port with worker processes."""
+
+    def __init__(
+        self, root: Path, pool: WorkerPool, parts: RunnerParts, limits: Limits, failpoints: Failpoints
+    ) -> None:
+        self._root = root
+        self._pool = pool
+        self._parts = parts
+        self._limits = limits
+        self._failpoints = failpoints
+        self._boot = boot_id()
+        self._logs: dict[AttemptKey, LocalLog] = {}
+
+    async def prepare(self, entry: Entry, assignment: Assignment) -> LocalRun:
+        """Take a worker and make the attempt's folder; raises WorkerLost or SealBroken."""
+        secrets = self._open_secrets(str(entry.key), assignment.secrets)
+        reuse = not entry.effect.starts_once and not secrets and self._parts.is_builtin(entry.step_type)
+        worker = await self._pool.take(reuse=reuse)
+        folder = self.folder(entry.key)
+        job = Job(
+            purpose=Purpose.UNDO if entry.key.kind is AttemptKind.UNDO else Purpose.RUN,
+            key=str(entry.key),
+            host=entry.key.host or self._parts.host,
+            folder=str(folder.path),
+            step_type=entry.step_type,
+            effect=entry.effect.value,
+            parameters=assignment.parameters.decode(),
+            outputs=assignment.outputs.decode(),
+            secrets=secrets,
+            sensitive_outputs=assignment.sensitive_outputs,
+            host_variables=assignment.host_variables.decode(),
+            facts=self._parts.facts(),
+            timeout_ms=entry.timeout_ms,
+            memory_bytes=self._limits.memory_bytes,
+            durable=entry.effect.starts_once,
+            reuse=reuse,
+        )
+        log = LocalLog(entry.key, folder.path)
+        self._logs[entry.key] = log
+        return LocalRun(entry, job, worker, folder, log, self._pool, self._limits, self._parts.now, self._failpoints)
+
+    async def reattach(self, entry: Entry) -> AttachedRun | OutcomeFound | WorkerGone:
+        """Look for the attempt's outcome, then its worker, then the outcome again (it may have come in between)."""
+        folder = self.folder(entry.key)
+        log = LocalLog(entry.key, folder.path)
+        self._logs[entry.key] = log
+        if (outcome := folder.read_outcome()) is not None:
+            log.end()
+            return outcome_of(entry, outcome)
+        if entry.worker is not None and is_alive(entry.worker, self._boot):
+            with contextlib.suppress(ProcessLookupError, OSError):
+                return AttachedRun(entry, folder, log, self._limits, self._parts.now)
+        log.end()
+        if (outcome := folder.read_outcome()) is not None:
+            return outcome_of(entry, outcome)
+        same_boot = entry.worker is not None and entry.worker.boot_id == self._boot
+        cause = "its worker ended without an outcome" if same_boot else "the host was restarted while it ran"
+        return WorkerGone(begun=folder.has_begun(), same_boot=same_boot, cause=cause)
+
+    def left_behind(self) -> Iterable[Entry]:
+        """Return the entries of all folders that are not merely waiting for their log to be sent."""
+        for folder in folders_in(self._root):
+            entry = folder.entry()
+            if entry is None:
+                folder.remove()
+            elif folder.is_acknowledged():
+                log = LocalLog(entry.key, folder.path)
+                log.end()
+                self._logs[entry.key] = log
+            else:
+                yield entry
+
+    def logs(self) -> Iterable[LocalLog]:
+        """Return every log that is here."""
+        return tuple(self._logs.values())
+
+    async def probe(self, entry: Entry) -> Mapping[str, Any]:
+        """Run the step type's probe in a fresh worker; an answer that cannot be had is `unknown`."""
+        assert entry.assignment is not None
+        try:
+            secrets = self._open_secrets(str(entry.key), entry.assignment.secrets)
+            answer = await self._ask(
+                Purpose.PROBE, entry.assignment, secrets, PROBE_TIMEOUT_MS, entry.effect.value, key=str(entry.key)
+            )
+        except AgentError as error:
+            return {"answer": "unknown", "evidence": f"the probe could not be run: {error}"}
+        if not answer["ok"]:
+            return {"answer": "unknown", "evidence": f"the probe failed: {answer['error']}"}
+        found: dict[str, Any] = json.loads(answer["answer"])
+        return found
+
+    async def query(self, query: Query) -> QueryAnswer:
+        """Answer in a worker; nothing is journaled."""
+        purpose = Purpose.PREVIEW if query.purpose is QueryPurpose.PREVIEW else Purpose.READ
+        try:
+            secrets = self._open_secrets(query.query_id, query.secrets)
+            timeout = query.timeout_ms or QUERY_TIMEOUT_MS
+            answer = await self._ask(purpose, query, secrets, timeout, "read", key=f"query/{query.query_id}")
+        except AgentError as error:
+            return QueryAnswer(query.query_id, False, b"", FailureKind.INFRASTRUCTURE, str(error))
+        kind = FailureKind(answer["failure_kind"])
+        return QueryAnswer(query.query_id, bool(answer["ok"]), answer["answer"].encode(), kind, answer["error"])
+
+    def log_of(self, key: AttemptKey) -> LocalLog | None:
+        return self._logs.get(key)
+
+    def last_lines(self, key: AttemptKey) -> list[str]:
+        return last_lines(self.folder(key).path, EVIDENCE_LINES)
+
+    def settle(self, key: AttemptKey) -> None:
+        """Keep the folder only as long as its log is wanted."""
+        if key in self._logs and self._logs[key].size():
+            self.folder(key).mark_acknowledged()
+        else:
+            self.drop(key)
+
+    def drop(self, key: AttemptKey) -> None:
+        self._logs.pop(key, None)
+        self.folder(key).remove()
+
+    def folder(self, key: AttemptKey) -> AttemptFolder:
+        """Return the folder of an attempt."""
+        return AttemptFolder(self._root / folder_name(key))
+
+    def _open_secrets(self, context: str, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
+        return {name: self._parts.unseal(context, name, blob) for name, blob in sealed.items()}
+
+    async def _ask(
+        self,
+        purpose: Purpose,
+        subject: Assignment | Query,
+        secrets: Mapping[str, bytes],
+        timeout_ms: int,
+        effect: str,
+        *,
+        key: str,
+    ) -> dict[str, Any]:
+        """Let a worker answer something that is no attempt; raises WorkerLost."""
+        folder = AttemptFolder(self._root / f"question-{uuid.uuid4().hex}")
+        try:
+            folder.path.mkdir(mode=0o700)
+        except OSError as error:
+            raise WorkerLost(f"no folder can be made for it: {error}") from error
+        reuse = not secrets and purpose is not Purpose.PROBE and self._parts.is_builtin(subject.step_type)
+        job = Job(
+            purpose=purpose,
+            key=key,
+            host=self._parts.host,
+            folder=str(folder.path),
+            step_type=subject.step_type,
+            effect=effect,
+            parameters=subject.parameters.decode(),
+            secrets=secrets,
+            host_variables=subject.host_variables.decode(),
+            facts=self._parts.facts(),
+            timeout_ms=timeout_ms,
+            memory_bytes=self._limits.memory_bytes,
+            durable=False,
+            reuse=reuse,
+        )
+        try:
+            worker = await self._pool.take(reuse=reuse)
+            return await Question(job, worker, folder, self._pool, self._limits).answer()
+        finally:
+            await asyncio.to_thread(folder.remove)

@@ -1,0 +1,41 @@
+"""One attempt's log on disk, as the link reads it."""
+
+import asyncio
+from pathlib import Path
+
+from pilotage_proto.attempt import AttemptKey
+
+from pilotage_agent.runner.attempt_folder import AttemptFolder
+from pilotage_agent.runner.step_log import log_size, read_piece
+
+
+class LocalLog:
+    """Implements the LogSource port over an attempt's folder."""
+
+    def __init__(self, key: AttemptKey, folder: Path) -> None:
+        self._key = key
+        self._folder = folder
+        self._ended = False
+
+    @property
+    def key(self) -> AttemptKey:
+        return self._key
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def end(self) -> None:
+        """Nothing more will be written."""
+        self._ended = True
+
+    def size(self) -> int:
+        return log_size(self._folder)
+
+    async def read(self, offset: int, limit: int) -> tuple[bytes, int, bool]:
+        ended = self._ended
+        piece = await asyncio.to_thread(read_piece, self._folder, offset, limit, ended=ended)
+        return piece.data, piece.dropped, piece.last
+
+    def progress(self) -> tuple[float | None, str] | None:
+        return AttemptFolder(self._folder).read_progress()

@@ -1,0 +1,183 @@
+"""A worker: the process in which one attempt runs (or, for cheap built-in reads, one after the other).
+
+It is forked from the zygote, waits for a job on its socket, runs it, leaves the outcome in the attempt's folder, says
+so on the socket, and ends. It does not need the agent once it has its job. SIGTERM asks the step to stop.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn, TextIO
+
+from pilotage_agent.failpoint import Failpoints
+from pilotage_agent.journal_record import result_to_dict
+from pilotage_agent.redaction import Redactor
+from pilotage_agent.runner.attempt_folder import AttemptFolder
+from pilotage_agent.runner.call import Called, StepTypes, call_step
+from pilotage_agent.runner.frames import FrameBroken, pack, receive
+from pilotage_agent.runner.job import Job
+from pilotage_agent.runner.process import become_subreaper, children_of, kill_descendants
+from pilotage_agent.runner.reporting import AttemptReporter, GrantedSecrets, PrintedText, microseconds
+from pilotage_agent.runner.step_log import StepLogWriter
+
+REUSE_LIMIT: Final = 1_000
+"""Attempts that one worker may run (ARCHITECTURE, Workers)."""
+
+_OOM_SCORE: Final = "500"
+
+
+def settle_in(channel: socket.socket) -> None:
+    """Become a worker, right after the fork: own session, no inherited files, first to go when memory runs out."""
+    os.setsid()
+    become_subreaper("pilotage-worker")
+    for ours in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+        signal.signal(ours, signal.SIG_DFL)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    for handle in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if handle > 2 and handle != channel.fileno():
+            with contextlib.suppress(OSError):
+                os.close(handle)
+
+
+def serve(channel: socket.socket, step_types: StepTypes, failpoints: Failpoints) -> NoReturn:
+    """Take jobs until there are no more, or until one of them leaves the process unfit for another."""
+    try:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        for _ in range(REUSE_LIMIT):
+            message = receive(channel)
+            if message is None:
+                break
+            job = Job.from_message(message)
+            if not _do(job, loop, channel, step_types, failpoints):
+                break
+    except (FrameBroken, OSError):
+        os._exit(3)
+    except BaseException:
+        os._exit(4)
+    os._exit(0)
+
+
+def _do(
+    job: Job, loop: asyncio.AbstractEventLoop, channel: socket.socket, step_types: StepTypes, failpoints: Failpoints
+) -> bool:
+    """Do one job; says whether the process may take another."""
+    folder = AttemptFolder(Path(job.folder))
+    redactor = Redactor(job.secrets.values())
+    log = StepLogWriter(folder.path, microseconds, redactor.text)
+    reporter = AttemptReporter(log, folder, redactor, loop)
+    threads_before = threading.active_count()
+    cancel = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, cancel.set)
+    _limit_memory(job.memory_bytes)
+    folder.scratch.mkdir(mode=0o700, exist_ok=True)
+    if job.purpose.is_attempt:
+        folder.mark_begun()
+        failpoints.reach("worker.begun")
+    with _printed_to(reporter):
+        called = _run(loop, job, folder, reporter, cancel, step_types)
+    left = _end_survivors(reporter)
+    outcome = _finish(job, called, redactor)
+    log.close()
+    if job.purpose.is_attempt:
+        failpoints.reach("worker.outcome.before_write")
+        folder.write_outcome(outcome, durable=job.durable)
+        failpoints.reach("worker.outcome.after_write")
+    fit = (
+        job.reuse
+        and not left
+        and not cancel.is_set()
+        and called.clean
+        and threading.active_count() <= threads_before
+        and not asyncio.all_tasks(loop)
+    )
+    with contextlib.suppress(OSError):
+        channel.sendall(pack({"done": outcome, "fit": fit}))
+    shutil.rmtree(folder.scratch, ignore_errors=True)
+    if fit:
+        loop.remove_signal_handler(signal.SIGTERM)
+        os.chdir("/")
+    return fit
+
+
+def _run(
+    loop: asyncio.AbstractEventLoop,
+    job: Job,
+    folder: AttemptFolder,
+    reporter: AttemptReporter,
+    cancel: asyncio.Event,
+    step_types: StepTypes,
+) -> Called:
+    deadline = time.monotonic() + job.timeout_ms / 1000 if job.timeout_ms else None
+    secrets = GrantedSecrets(job.secrets)
+    try:
+        return loop.run_until_complete(call_step(job, folder.scratch, reporter, secrets, cancel, deadline, step_types))
+    except BaseException as error:
+        return Called.failed(f"{job.step_type} ended its process's work: {type(error).__name__}: {error}", clean=False)
+
+
+def _finish(job: Job, called: Called, redactor: Redactor) -> dict[str, Any]:
+    """Redact what the step gave and put it into the form in which it travels."""
+    outputs: Mapping[str, Any] = redactor.value(called.outputs)
+    if job.purpose.is_attempt:
+        hidden = {name: "[redacted]" for name in job.sensitive_outputs if name in outputs}
+        return result_to_dict(called.result(job, {**outputs, **hidden}, redactor.text(called.error), microseconds()))
+    return {
+        "ok": called.ok,
+        "answer": json.dumps(outputs),
+        "failure_kind": called.failure_kind.value,
+        "error": redactor.text(called.error),
+    }
+
+
+def _end_survivors(reporter: AttemptReporter) -> bool:
+    """End whatever the step left running below this process; says whether there was anything."""
+    me = os.getpid()
+    if not children_of(me):
+        return False
+    before = len(children_of(me))
+    kill_descendants(me)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    reporter.note(f"the step left {before} process(es) behind; they were ended")
+    return True
+
+
+def _limit_memory(limit: int) -> None:
+    """Bound what each process of the attempt may allocate, programs included.
+
+    RLIMIT_DATA counts writable private memory only, so programs that reserve large address ranges still run.
+    """
+    if limit:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+
+
+@contextlib.contextmanager
+def _printed_to(reporter: AttemptReporter) -> Any:
+    """Send what a plugin prints to the attempt's log."""
+    streams: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)
+    sys.stdout, sys.stderr = PrintedText(reporter, "stdout"), PrintedText(reporter, "stderr")
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = streams

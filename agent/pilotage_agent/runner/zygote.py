@@ -1,0 +1,127 @@
+"""The zygote: a small single-threaded process that forks workers in a fraction of a millisecond.
+
+Started as a program (`python -m pilotage_agent.runner.zygote FD`), so it shares nothing with the agent's threads and
+never imports gRPC. The agent asks on a SOCK_SEQPACKET socket, `{"fork": N}`; each worker is answered by
+`{"worker": PID}` with the worker's own socket attached, and its end by `{"exit": PID, "status": N}` (status as of
+waitpid). When the agent goes away the zygote stays until the last busy worker has ended, to bury what it leaves.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from pilotage_agent.failpoint import Failpoints
+from pilotage_agent.ledger import WorkerIdentity
+from pilotage_agent.runner.call import StepTypes, builtin_catalogue
+from pilotage_agent.runner.process import become_subreaper, boot_id, children_of, kill_tree, start_time
+from pilotage_agent.runner.worker import serve, settle_in
+
+
+class Zygote:
+    """Forks and buries."""
+
+    def __init__(self, agent: socket.socket, step_types: StepTypes, failpoints: Failpoints) -> None:
+        self._agent: socket.socket | None = agent
+        self._step_types = step_types
+        self._failpoints = failpoints
+        self._workers: set[int] = set()
+
+    def run(self, wakeup: int) -> None:
+        """Serve until the agent is gone and no worker is left."""
+        poll = select.poll()
+        poll.register(wakeup, select.POLLIN)
+        if self._agent is not None:
+            poll.register(self._agent, select.POLLIN)
+        while self._agent is not None or self._workers:
+            for handle, _ in poll.poll():
+                if handle == wakeup:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(wakeup, 4096)
+                elif self._agent is not None and not self._serve_agent(self._agent):
+                    poll.unregister(self._agent)
+                    self._agent.close()
+                    self._agent = None
+            self._bury()
+
+    def _serve_agent(self, agent: socket.socket) -> bool:
+        """Do what one message asks; says whether the agent is still there."""
+        try:
+            data = agent.recv(4096)
+        except OSError:
+            return False
+        if not data:
+            return False
+        for _ in range(int(json.loads(data)["fork"])):
+            self._fork(agent)
+        return True
+
+    def _fork(self, agent: socket.socket) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(theirs)
+        theirs.close()
+        self._workers.add(pid)
+        with ours, contextlib.suppress(OSError):
+            socket.send_fds(agent, [json.dumps({"worker": pid}).encode()], [ours.fileno()])
+
+    def _become_worker(self, channel: socket.socket) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            settle_in(channel)
+            serve(channel, self._step_types, self._failpoints)
+        finally:
+            os._exit(5)
+
+    def _bury(self) -> None:
+        ended = False
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid in self._workers:
+                    self._workers.discard(pid)
+                    ended = True
+                    self._tell({"exit": pid, "status": status})
+        if ended:
+            self._end_strays()
+
+    def _end_strays(self) -> None:
+        """End what dead workers left: every child that is no worker of ours came here by adoption."""
+        me = os.getpid()
+        for pid in children_of(me):
+            began = start_time(pid)
+            if pid not in self._workers and began is not None:
+                kill_tree(WorkerIdentity(boot_id(), pid, began), boot_id())
+
+    def _tell(self, message: dict[str, int]) -> None:
+        if self._agent is not None:
+            with contextlib.suppress(OSError):
+                self._agent.send(json.dumps(message).encode())
+
+
+def main(arguments: list[str]) -> None:
+    """Be the zygote over the socket whose descriptor is the first argument."""
+    agent = socket.socket(fileno=int(arguments[0]))
+    agent.setblocking(True)
+    agent.set_inheritable(False)
+    become_subreaper("pilotage-zygote")
+    failpoints = Failpoints.from_environment(os.environ)
+    step_types = StepTypes(builtin_catalogue())
+    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    gc.collect()
+    gc.freeze()
+    Zygote(agent, step_types, failpoints).run(wake_read)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""The port between the attempts and whatever really runs them: processes here, plain values in the simulation."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from pilotage_proto.attempt import AttemptKey
+
+from pilotage_agent.ledger import Entry, Found, OutcomeFound, WorkerGone, WorkerIdentity
+from pilotage_agent.messages import Assignment, Query, QueryAnswer
+
+
+class LogSource(Protocol):
+    """One attempt's log, as the link reads it. Offsets count kept bytes."""
+
+    @property
+    def key(self) -> AttemptKey:
+        """Whose log it is."""
+
+    def size(self) -> int:
+        """Return how many bytes could be read now, cheaply; may be less than what `read` finds once it has ended."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be written."""
+
+    async def read(self, offset: int, limit: int) -> tuple[bytes, int, bool]:
+        """Return whole lines from `offset`, the bytes dropped just before them, and whether nothing follows."""
+
+    def progress(self) -> tuple[float | None, str] | None:
+        """Return the attempt's newest progress, if it told any."""
+
+
+class Run(Protocol):
+    """One attempt at a worker: prepared, then performed once."""
+
+    @property
+    def identity(self) -> WorkerIdentity:
+        """The worker."""
+
+    async def perform(self, entry: Entry) -> OutcomeFound | WorkerGone:
+        """Hand the attempt to its worker, or go on watching it, and return how it ended. Call it once.
+
+        `entry` is the attempt's STARTED entry, already journaled, with this run's worker in it.
+        """
+
+    def stop(self, reason: str) -> None:
+        """Ask the step to stop, and make sure of it after a grace. Before `perform` it keeps the step from beginning
+        at all. Returns at once; any number of times."""
+
+    async def discard(self) -> None:
+        """Give the worker back; the attempt never begins. Instead of `perform`."""
+
+
+class Runner(Protocol):
+    """Runs attempts and answers questions."""
+
+    async def prepare(self, entry: Entry, assignment: Assignment) -> Run:
+        """Get a worker ready; nothing of the step has begun. Raises WorkerLost or SealBroken."""
+
+    async def reattach(self, entry: Entry) -> Run | OutcomeFound | WorkerGone:
+        """Find out, after a restart of the agent, what is there of a STARTED attempt."""
+
+    def left_behind(self) -> Iterable[Entry]:
+        """Return the attempts that a former agent process began, as far as traces of them are found, whether the
+        journal knows them or not."""
+
+    async def probe(self, entry: Entry) -> Mapping[str, Any]:
+        """Ask the step type what became of an interrupted attempt: `{"answer", "outputs", "evidence"}`."""
+
+    async def query(self, query: Query) -> QueryAnswer:
+        """Answer a read-only question; never raises."""
+
+    def log_of(self, key: AttemptKey) -> LogSource | None:
+        """Return the log of an attempt that has one here."""
+
+    def last_lines(self, key: AttemptKey) -> list[str]:
+        """Return the last lines of an attempt's log, for evidence."""
+
+    def settle(self, key: AttemptKey) -> None:
+        """The attempt's result is acknowledged; only its log may still be wanted."""
+
+    def drop(self, key: AttemptKey) -> None:
+        """Nothing of the attempt is wanted any more."""
+
+
+__all__ = ["Found", "LogSource", "Run", "Runner"]
