@@ -68,5 +68,5 @@ class SecretStore(Protocol):
         ...
 
     async def remove(self, name: str, audit: tuple[AuditEntry, ...] = ()) -> None:
-        """Remove a secret; raises NotFound. Its bytes are overwritten in the file (`secure_delete`)."""
+        """Remove a secret; raises NotFound."""
         ...

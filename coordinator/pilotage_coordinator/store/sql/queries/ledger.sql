@@ -1,0 +1,64 @@
+-- name: audit_head
+SELECT sequence, hash FROM audit_log ORDER BY sequence DESC LIMIT 1;
+
+-- name: audit_insert
+INSERT INTO audit_log (sequence, at, principal, operation, subject, outcome, detail, previous, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: audit_after
+SELECT sequence, at, principal, operation, subject, outcome, detail, previous, hash
+FROM audit_log WHERE sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: audit_newest
+SELECT sequence, at, principal, operation, subject, outcome, detail, previous, hash
+FROM audit_log WHERE sequence < ? ORDER BY sequence DESC LIMIT ?;
+
+-- name: answer_get
+SELECT key, principal, operation, request_digest, answer, expires_at FROM idempotency
+WHERE principal = ? AND key = ? AND expires_at > ?;
+
+-- name: answer_put
+-- Replaces an expired answer only.
+INSERT INTO idempotency (principal, key, operation, request_digest, answer, expires_at)
+VALUES (:principal, :key, :operation, :request_digest, :answer, :expires_at)
+ON CONFLICT DO UPDATE SET operation = excluded.operation, request_digest = excluded.request_digest,
+    answer = excluded.answer, expires_at = excluded.expires_at
+WHERE idempotency.expires_at <= :now;
+
+-- name: answers_expire
+DELETE FROM idempotency WHERE expires_at <= ?;
+
+-- name: secret_exists
+SELECT 1 FROM secrets WHERE name = ?;
+
+-- name: secret_put
+INSERT INTO secrets (name, ciphertext, nonce, updated_at, updated_by) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET ciphertext = excluded.ciphertext, nonce = excluded.nonce,
+    updated_at = excluded.updated_at, updated_by = excluded.updated_by;
+
+-- name: secret_get
+SELECT name, ciphertext, nonce, updated_at, updated_by FROM secrets WHERE name = ?;
+
+-- name: secrets_all
+SELECT name, ciphertext, nonce, updated_at, updated_by FROM secrets ORDER BY name;
+
+-- name: secret_remove
+DELETE FROM secrets WHERE name = ?;
+
+-- name: epoch_get
+SELECT epoch FROM meta;
+
+-- name: epoch_next
+UPDATE meta SET epoch = max(epoch + 1, ?) RETURNING epoch;
+
+-- name: coordinator_id
+SELECT coordinator_id FROM meta;
+
+-- name: meta_insert
+INSERT INTO meta (only_row, coordinator_id, epoch, created_at) VALUES (1, ?, 0, ?);
+
+-- name: schema_versions
+SELECT version, name FROM schema_version ORDER BY version;
+
+-- name: schema_version_insert
+INSERT INTO schema_version (version, name, applied_at) VALUES (?, ?, ?);

@@ -1,0 +1,39 @@
+-- name: executions_prunable
+SELECT id, plan_digest FROM workflow_executions INDEXED BY executions_by_end
+WHERE ended_at IS NOT NULL AND ended_at < :before ORDER BY ended_at, number LIMIT :limit;
+
+-- name: events_prune
+DELETE FROM workflow_events WHERE execution = :execution AND sequence IN (
+    SELECT sequence FROM workflow_events WHERE execution = :execution ORDER BY sequence LIMIT :limit
+);
+
+-- name: attempts_prune
+DELETE FROM workflow_attempts WHERE (execution, path, host, item, kind, attempt) IN (
+    SELECT execution, path, host, item, kind, attempt FROM workflow_attempts WHERE execution = :execution LIMIT :limit
+);
+
+-- name: step_runs_prune
+DELETE FROM workflow_step_runs WHERE (execution, path, host, item) IN (
+    SELECT execution, path, host, item FROM workflow_step_runs WHERE execution = :execution LIMIT :limit
+);
+
+-- name: inputs_remove
+DELETE FROM execution_inputs WHERE execution = ?;
+
+-- name: execution_remove
+DELETE FROM workflow_executions WHERE id = ?;
+
+-- name: plan_remove_unused
+DELETE FROM plans WHERE digest = :digest
+    AND NOT EXISTS (SELECT 1 FROM workflow_executions WHERE plan_digest = :digest);
+
+-- name: plans_never_run
+SELECT digest FROM plans INDEXED BY plans_by_creation
+WHERE created_at < :before
+    AND NOT EXISTS (SELECT 1 FROM workflow_executions WHERE plan_digest = plans.digest)
+ORDER BY created_at LIMIT :limit;
+
+-- name: step_type_sets_remove_unused
+DELETE FROM step_type_sets WHERE NOT EXISTS (
+    SELECT 1 FROM host_inventories WHERE host_inventories.step_types = step_type_sets.digest
+);

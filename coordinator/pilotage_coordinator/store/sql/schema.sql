@@ -1,0 +1,289 @@
+-- The whole schema as of the newest version: what a new database is made from.
+-- An old database gets here by migrations/; a test proves that both ways lead to the same schema.
+-- Times are UTC microseconds. Columns with JSON say so. Enum columns hold the domain's values; only NULL has a meaning here.
+
+CREATE TABLE schema_version (
+    version INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE meta (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    coordinator_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE workflow_blueprints (
+    id TEXT NOT NULL,
+    version TEXT NOT NULL,
+    major INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    draft INTEGER NOT NULL CHECK (draft IN (0, 1)),
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    source TEXT NOT NULL,
+    normalised TEXT NOT NULL, -- JSON
+    added_at INTEGER NOT NULL,
+    added_by TEXT NOT NULL,
+    PRIMARY KEY (id, version)
+) STRICT;
+
+-- Also the proof against a mistake in code: a published version stays as it is.
+CREATE TRIGGER blueprint_stays BEFORE UPDATE ON workflow_blueprints WHEN old.draft = 0
+BEGIN
+    SELECT raise(ABORT, 'a published blueprint version never changes');
+END;
+
+CREATE TRIGGER blueprint_kept BEFORE DELETE ON workflow_blueprints WHEN old.draft = 0
+BEGIN
+    SELECT raise(ABORT, 'a published blueprint version is never removed');
+END;
+
+CREATE TABLE plans (
+    digest TEXT NOT NULL PRIMARY KEY,
+    content TEXT NOT NULL, -- JSON
+    view TEXT NOT NULL, -- JSON
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX plans_by_creation ON plans (created_at);
+
+-- `number` is the order of creation, whatever clocks say; every index ends with it, so that pages are ranges.
+CREATE TABLE workflow_executions (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    blueprint_id TEXT NOT NULL,
+    blueprint_version TEXT NOT NULL,
+    plan_digest TEXT NOT NULL REFERENCES plans (digest),
+    requested_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    counts TEXT NOT NULL, -- JSON
+    warnings TEXT NOT NULL -- JSON
+) STRICT;
+CREATE INDEX executions_by_blueprint ON workflow_executions (blueprint_id);
+CREATE INDEX executions_by_status ON workflow_executions (status);
+CREATE INDEX executions_by_blueprint_status ON workflow_executions (blueprint_id, status);
+CREATE INDEX executions_by_plan ON workflow_executions (plan_digest);
+CREATE INDEX executions_active ON workflow_executions (number) WHERE ended_at IS NULL;
+CREATE INDEX executions_by_end ON workflow_executions (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Beside the row that changes with every step, because an update rewrites its whole row.
+CREATE TABLE execution_inputs (
+    execution TEXT NOT NULL PRIMARY KEY,
+    parameters TEXT NOT NULL, -- JSON
+    sealed BLOB
+) STRICT;
+
+CREATE TABLE workflow_events (
+    execution TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    data TEXT NOT NULL, -- JSON
+    PRIMARY KEY (execution, sequence)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE workflow_step_runs (
+    execution TEXT NOT NULL,
+    path TEXT NOT NULL,
+    host TEXT NOT NULL,
+    item TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    outputs TEXT, -- JSON
+    error TEXT NOT NULL,
+    failure_kind TEXT NOT NULL,
+    PRIMARY KEY (execution, path, host, item)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX step_runs_by_status ON workflow_step_runs (execution, status);
+CREATE INDEX step_runs_by_host ON workflow_step_runs (host, execution);
+
+CREATE TABLE workflow_attempts (
+    execution TEXT NOT NULL,
+    path TEXT NOT NULL,
+    host TEXT NOT NULL,
+    item TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    effect TEXT NOT NULL,
+    step_type TEXT NOT NULL,
+    parameters TEXT NOT NULL, -- JSON
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    outcome TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    evidence TEXT NOT NULL, -- JSON
+    PRIMARY KEY (execution, path, host, item, kind, attempt)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempts_open ON workflow_attempts (host) WHERE ended_at IS NULL;
+
+-- Counters, so that no figure needs a scan. Kept by triggers: no path of code can forget one.
+CREATE TABLE workflow_metrics (
+    blueprint_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    current INTEGER NOT NULL,
+    entered INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    duration INTEGER NOT NULL,
+    PRIMARY KEY (blueprint_id, status)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER metrics_created AFTER INSERT ON workflow_executions
+BEGIN
+    INSERT INTO workflow_metrics (blueprint_id, status, current, entered, ended, duration)
+    VALUES (new.blueprint_id, new.status, 1, 1, 0, 0)
+    ON CONFLICT DO UPDATE SET current = current + 1, entered = entered + 1;
+END;
+
+-- One trigger for both columns: SQLite promises no order among several.
+CREATE TRIGGER metrics_moved AFTER UPDATE OF status, ended_at ON workflow_executions
+WHEN old.status <> new.status OR (old.ended_at IS NULL) <> (new.ended_at IS NULL)
+BEGIN
+    UPDATE workflow_metrics SET current = current - 1
+    WHERE blueprint_id = old.blueprint_id AND status = old.status;
+    INSERT INTO workflow_metrics (blueprint_id, status, current, entered, ended, duration)
+    VALUES (
+        new.blueprint_id,
+        new.status,
+        1,
+        new.status <> old.status,
+        old.ended_at IS NULL AND new.ended_at IS NOT NULL,
+        CASE WHEN old.ended_at IS NULL THEN max(0, coalesce(new.ended_at, new.created_at) - new.created_at) ELSE 0 END
+    )
+    ON CONFLICT DO UPDATE SET current = current + 1, entered = entered + excluded.entered,
+        ended = ended + excluded.ended, duration = duration + excluded.duration;
+END;
+
+CREATE TRIGGER metrics_removed AFTER DELETE ON workflow_executions
+BEGIN
+    UPDATE workflow_metrics SET current = current - 1
+    WHERE blueprint_id = old.blueprint_id AND status = old.status;
+END;
+
+-- Never deleted: an id is never given twice.
+CREATE TABLE hosts (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    joined_at INTEGER NOT NULL,
+    key_digest TEXT NOT NULL,
+    sealing_key BLOB NOT NULL,
+    labels TEXT NOT NULL, -- JSON
+    variables TEXT NOT NULL, -- JSON
+    agent_version TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    journal_id TEXT NOT NULL,
+    journal_sequence INTEGER NOT NULL,
+    session_counter INTEGER NOT NULL,
+    highest_epoch INTEGER NOT NULL,
+    certificate_serial TEXT NOT NULL,
+    last_seen INTEGER,
+    revoked_at INTEGER,
+    quarantine TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX hosts_by_name ON hosts (name) WHERE revoked_at IS NULL;
+CREATE INDEX hosts_in_order ON hosts (name, id);
+
+CREATE TRIGGER host_stays BEFORE DELETE ON hosts
+BEGIN
+    SELECT raise(ABORT, 'hosts are revoked, never deleted');
+END;
+
+-- Beside the row that changes with every session; large.
+CREATE TABLE host_inventories (
+    host TEXT NOT NULL PRIMARY KEY REFERENCES hosts (id),
+    facts TEXT NOT NULL, -- JSON
+    step_types TEXT NOT NULL REFERENCES step_type_sets (digest),
+    quarantined_plugins TEXT NOT NULL, -- JSON
+    reported_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX inventories_by_set ON host_inventories (step_types);
+
+-- Hosts with the same plugins share one set.
+CREATE TABLE step_type_sets (
+    digest TEXT NOT NULL PRIMARY KEY,
+    content TEXT NOT NULL -- JSON
+) STRICT;
+
+CREATE TABLE enrolments (
+    token_hash TEXT NOT NULL PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    host_name TEXT NOT NULL,
+    labels TEXT NOT NULL, -- JSON
+    used_at INTEGER,
+    used_by TEXT REFERENCES hosts (id)
+) STRICT;
+CREATE INDEX enrolments_by_expiry ON enrolments (expires_at);
+
+CREATE TABLE certificates (
+    serial TEXT NOT NULL PRIMARY KEY,
+    host TEXT NOT NULL REFERENCES hosts (id),
+    not_before INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+CREATE INDEX certificates_by_host ON certificates (host);
+CREATE INDEX certificates_by_expiry ON certificates (not_after);
+CREATE INDEX certificates_revoked ON certificates (not_after) WHERE revoked_at IS NOT NULL;
+
+CREATE TABLE secrets (
+    name TEXT NOT NULL PRIMARY KEY,
+    ciphertext BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    updated_at INTEGER NOT NULL,
+    updated_by TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE idempotency (
+    principal TEXT NOT NULL,
+    key TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    request_digest TEXT NOT NULL,
+    answer TEXT NOT NULL, -- JSON
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (principal, key)
+) STRICT;
+CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
+
+CREATE TABLE audit_log (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    principal TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL, -- JSON
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_kept BEFORE DELETE ON audit_log
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
+
+CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit_log
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
+
+CREATE TRIGGER audit_linked BEFORE INSERT ON audit_log
+WHEN new.sequence <> (SELECT coalesce(max(sequence), 0) + 1 FROM audit_log)
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;

@@ -1,0 +1,37 @@
+"""What every part of the store works with: grouped writes, reads, and SQL by name."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pilotage_coordinator.store.database import Database
+from pilotage_coordinator.store.sqlite.group_commit import GroupCommit
+from pilotage_coordinator.store.sqlite.queries import Queries
+
+Row: TypeAlias = tuple[Any, ...]
+"""A row as SQLite gives it: the schema's STRICT tables vouch for the types."""
+Parameters: TypeAlias = "Sequence[Any] | dict[str, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The way to one database."""
+
+    database: Database
+    writes: GroupCommit
+    queries: Queries
+
+    async def rows(self, query: str, parameters: Parameters = ()) -> list[Row]:
+        """Read all rows of one named query."""
+        sql = self.queries[query]
+
+        def work(connection: sqlite3.Connection) -> list[Row]:
+            return connection.execute(sql, parameters).fetchall()
+
+        return await self.database.read(work)
+
+    async def row(self, query: str, parameters: Parameters = ()) -> Row | None:
+        """Read the first row of one named query."""
+        rows = await self.rows(query, parameters)
+        return rows[0] if rows else None

@@ -1,0 +1,25 @@
+"""JSON in columns."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_encoder = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=lambda value: _plain(value), allow_nan=False
+)
+
+
+def write_json(value: object) -> str:
+    """Return compact JSON; any mapping counts as an object. Raises TypeError or ValueError for other values."""
+    return _encoder.encode(value)
+
+
+def read_json(text: str) -> Any:
+    """Return what `write_json` wrote, lists for tuples."""
+    return json.loads(text)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,105 @@
+"""The works that write executions. What can be computed is computed before the transaction begins."""
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import pairwise
+
+from pilotage_coordinator.store.database import Work
+from pilotage_coordinator.store.errors import Conflict, NotFound, Refused
+from pilotage_coordinator.store.records import AttemptUpdate, EventRecord, ExecutionChange, ExecutionCreation
+from pilotage_coordinator.store.sqlite import execution_rows as rows
+from pilotage_coordinator.store.sqlite.answers import put_answer
+from pilotage_coordinator.store.sqlite.audit import append_audit
+from pilotage_coordinator.store.sqlite.codec import write_json
+from pilotage_coordinator.store.sqlite.queries import Queries
+
+
+def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
+    """Return the work that stores a new execution; raises Refused if its events do not begin at 1."""
+    _check_sequence(new.execution.id, new.events)
+    if new.events and new.events[0].sequence != 1:
+        raise Refused(f"{new.execution.id}: its first event has sequence {new.events[0].sequence}, not 1")
+    execution = rows.creation_row(new)
+    inputs = (new.execution.id, write_json(new.inputs.parameters), new.inputs.sealed)
+    events = rows.event_rows(new.execution.id, new.events)
+    runs = rows.step_run_rows(new.execution.id, new.step_runs)
+
+    def work(connection: sqlite3.Connection) -> None:
+        if new.answer is not None:
+            put_answer(connection, queries, new.answer, new.execution.created_at)
+        if connection.execute(queries["plan_exists"], (new.execution.plan_digest,)).fetchone() is None:
+            raise NotFound(f"{new.execution.id}: its plan {new.execution.plan_digest} is not stored: plan again")
+        if connection.execute(queries["execution_by_id"], (new.execution.id,)).fetchone() is not None:
+            raise Conflict(f"{new.execution.id} exists already")
+        connection.execute(queries["execution_insert"], execution)
+        connection.execute(queries["inputs_insert"], inputs)
+        connection.executemany(queries["event_insert"], events)
+        connection.executemany(queries["step_run_put"], runs)
+        append_audit(connection, queries, new.audit)
+
+    return work
+
+
+def advance(queries: Queries, change: ExecutionChange) -> Work[None]:
+    """Return the work that stores a change; raises Refused for one that is not of one piece."""
+    _check_sequence(change.execution, change.events)
+    for key in (*(new.key for new in change.attempts), *(update.key for update in change.attempt_updates)):
+        if key.execution != change.execution:
+            raise Refused(f"{change.execution}: the change has an attempt of another execution: {key}")
+    statement = queries["execution_advance" if change.events else "execution_advance_silently"]
+    execution = rows.advance_row(change)
+    events = rows.event_rows(change.execution, change.events)
+    runs = rows.step_run_rows(change.execution, change.step_runs)
+    attempts = rows.attempt_rows(change.attempts)
+    updates = [(update, rows.attempt_update_row(update)) for update in change.attempt_updates]
+
+    def work(connection: sqlite3.Connection) -> None:
+        if connection.execute(statement, execution).rowcount == 0:
+            raise _why_not_advanced(connection, queries, change)
+        if events:
+            connection.executemany(queries["event_insert"], events)
+        if runs:
+            connection.executemany(queries["step_run_put"], runs)
+        if attempts:
+            try:
+                connection.executemany(queries["attempt_insert"], attempts)
+            except sqlite3.IntegrityError as error:
+                raise Conflict(f"{change.execution}: an attempt of the change has a row already ({error})") from error
+        for update, row in updates:
+            if connection.execute(queries["attempt_update"], row).rowcount == 0:
+                raise _why_not_updated(connection, queries, update)
+        if change.audit:
+            append_audit(connection, queries, change.audit)
+
+    return work
+
+
+def _check_sequence(execution: str, events: Sequence[EventRecord]) -> None:
+    for earlier, later in pairwise(events):
+        if later.sequence != earlier.sequence + 1:
+            raise Refused(f"{execution}: event {later.sequence} follows event {earlier.sequence} in one change")
+
+
+def _why_not_advanced(connection: sqlite3.Connection, queries: Queries, change: ExecutionChange) -> Conflict | NotFound:
+    row = connection.execute(queries["execution_by_id"], (change.execution,)).fetchone()
+    if row is None:
+        return NotFound(f"there is no execution {change.execution}")
+    found = rows.execution_record(row)
+    if found.version != change.expected_version:
+        return Conflict(
+            f"{change.execution} is at version {found.version}, the change was decided on {change.expected_version}: "
+            "read it again and decide again"
+        )
+    return Conflict(
+        f"{change.execution}: its newest event is {found.sequence}, the change brings {change.events[0].sequence}"
+    )
+
+
+def _why_not_updated(connection: sqlite3.Connection, queries: Queries, update: AttemptUpdate) -> Conflict | NotFound:
+    row = connection.execute(queries["attempt_by_key"], rows.key_row(update.key)).fetchone()
+    if row is None:
+        return NotFound(f"there is no attempt {update.key}")
+    epoch, ended_at = row
+    if ended_at is not None:
+        return Conflict(f"attempt {update.key} has ended already")
+    return Conflict(f"attempt {update.key} is of epoch {epoch}, the update is for epoch {update.expected_epoch}")

@@ -1,0 +1,180 @@
+"""Executions on SQLite."""
+
+import heapq
+import sqlite3
+
+from pilotage_coordinator.store.errors import NotFound
+from pilotage_coordinator.store.records import (
+    AttemptRecord,
+    BlueprintMetric,
+    EventRecord,
+    ExecutionChange,
+    ExecutionCreation,
+    ExecutionFilter,
+    ExecutionInputs,
+    ExecutionRecord,
+    Page,
+    Pruned,
+    StepRunFilter,
+    StepRunRecord,
+)
+from pilotage_coordinator.store.sqlite import execution_changes, execution_rows, retention
+from pilotage_coordinator.store.sqlite.access import Access, Row
+from pilotage_coordinator.store.sqlite.codec import read_json
+from pilotage_coordinator.store.sqlite.paging import LARGEST_INTEGER, bounded, read_cursor, write_cursor
+
+_NUMBER = 15
+"""Column `number` of the queries over executions."""
+
+
+class SqliteExecutions:
+    """Implements `ExecutionStore`."""
+
+    def __init__(self, access: Access) -> None:
+        """Work on this database."""
+        self._access = access
+
+    async def create(self, creation: ExecutionCreation) -> None:
+        """Store a new execution."""
+        await self._access.writes.submit(execution_changes.creation(self._access.queries, creation))
+
+    async def commit(self, change: ExecutionChange) -> None:
+        """Store one step forward."""
+        await self._access.writes.submit(execution_changes.advance(self._access.queries, change))
+
+    async def get(self, execution: str) -> ExecutionRecord:
+        """Return an execution."""
+        row = await self._access.row("execution_by_id", (execution,))
+        if row is None:
+            raise _no_execution(execution)
+        return execution_rows.execution_record(row)
+
+    async def inputs(self, execution: str) -> ExecutionInputs:
+        """Return what an execution was started with."""
+        row = await self._access.row("inputs_by_execution", (execution,))
+        if row is None:
+            raise _no_execution(execution)
+        return ExecutionInputs(parameters=read_json(row[0]), sealed=row[1])
+
+    async def find(self, filter: ExecutionFilter, cursor: str = "", limit: int = 50) -> Page[ExecutionRecord]:
+        """List executions, newest created first."""
+        bounded(limit, 1_000)
+        (before,) = read_cursor("executions", cursor, (LARGEST_INTEGER,))
+        query = _listing(filter)
+        statuses: tuple[str | None, ...] = tuple(sorted({str(status) for status in filter.statuses})) or (None,)
+        sql = self._access.queries[query]
+
+        def work(connection: sqlite3.Connection) -> list[Row]:
+            # One range of an index for each status, merged: an IN would have to sort all of history.
+            ranges = [
+                connection.execute(
+                    sql, {"blueprint": filter.blueprint_id, "status": status, "before": before, "limit": limit + 1}
+                ).fetchall()
+                for status in statuses
+            ]
+            return list(heapq.merge(*ranges, key=lambda row: int(row[_NUMBER]), reverse=True))[: limit + 1]
+
+        found = await self._access.database.read(work)
+        rows = found[:limit]
+        return Page(
+            rows=tuple(execution_rows.execution_record(row) for row in rows),
+            cursor=write_cursor("executions", rows[-1][_NUMBER]) if len(found) > limit else "",
+        )
+
+    async def active(self) -> tuple[ExecutionRecord, ...]:
+        """Return all executions that have not ended."""
+        return tuple(execution_rows.execution_record(row) for row in await self._access.rows("executions_active"))
+
+    async def events(self, execution: str, after: int = 0, limit: int = 1000) -> tuple[EventRecord, ...]:
+        """Return events above a sequence."""
+        parameters = {"execution": execution, "after": after, "limit": bounded(limit, 10_000)}
+        return tuple(execution_rows.event_record(row) for row in await self._access.rows("events_after", parameters))
+
+    async def step_runs(
+        self, execution: str, filter: StepRunFilter | None = None, cursor: str = "", limit: int = 1000
+    ) -> Page[StepRunRecord]:
+        """List step runs ordered by path, host, item."""
+        chosen = filter or StepRunFilter()
+        after_path, after_host, after_item = read_cursor("step runs", cursor, ("", "", ""))
+        parameters = {
+            "execution": execution,
+            "path": chosen.path,
+            "host": chosen.host,
+            "status": chosen.status,
+            "after_path": after_path,
+            "after_host": after_host,
+            "after_item": after_item,
+            "fresh": not cursor,
+            "limit": bounded(limit, 10_000) + 1,
+        }
+        query, names = _step_run_listing(chosen)
+        found = await self._access.rows(query, {name: parameters[name] for name in ("execution", "limit", *names)})
+        rows = found[:limit]
+        return Page(
+            rows=tuple(execution_rows.step_run_record(row) for row in rows),
+            cursor=write_cursor("step runs", *rows[-1][:3]) if len(found) > limit else "",
+        )
+
+    async def step_run(self, execution: str, path: str, host: str, item: str) -> StepRunRecord:
+        """Return one step run."""
+        row = await self._access.row("step_run_by_key", (execution, path, host, item))
+        if row is None:
+            where = f"on {host or 'the coordinator'}" + (f" for item {item}" if item else "")
+            raise NotFound(f"{execution} has no step run `{path}` {where}")
+        return execution_rows.step_run_record(row)
+
+    async def attempts(
+        self, execution: str, path: str, host: str | None = None, item: str | None = None
+    ) -> tuple[AttemptRecord, ...]:
+        """Return a step's attempts."""
+        parameters = {"execution": execution, "path": path, "item": item}
+        query = "attempts_of_path"
+        if host is not None:
+            parameters["host"] = host
+            query = "attempts_of_path_on_host"
+        return tuple(execution_rows.attempt_record(row) for row in await self._access.rows(query, parameters))
+
+    async def open_attempts(self, host: str) -> tuple[AttemptRecord, ...]:
+        """Return the attempts of a host that have not ended."""
+        return tuple(execution_rows.attempt_record(row) for row in await self._access.rows("attempts_open", (host,)))
+
+    async def metrics(self, blueprint_id: str = "") -> tuple[BlueprintMetric, ...]:
+        """Return counters."""
+        rows = await (
+            self._access.rows("metrics_of_blueprint", (blueprint_id,))
+            if blueprint_id
+            else self._access.rows("metrics_all")
+        )
+        return tuple(BlueprintMetric(*row) for row in rows)
+
+    async def prunable(self, ended_before: int, limit: int = 100) -> tuple[str, ...]:
+        """Return ids of executions that `prune` would remove."""
+        rows = await self._access.rows("executions_prunable", {"before": ended_before, "limit": bounded(limit, 1_000)})
+        return tuple(row[0] for row in rows)
+
+    async def prune(self, ended_before: int, rows: int = 5000) -> Pruned:
+        """Remove executions that ended before a time."""
+        return await self._access.writes.submit(
+            retention.prune(self._access.queries, ended_before, bounded(rows, 100_000))
+        )
+
+
+def _listing(filter: ExecutionFilter) -> str:
+    if filter.blueprint_id:
+        return "executions_of_blueprint_in_status" if filter.statuses else "executions_of_blueprint"
+    return "executions_in_status" if filter.statuses else "executions_newest"
+
+
+def _step_run_listing(filter: StepRunFilter) -> tuple[str, tuple[str, ...]]:
+    """Return the query that reads the fewest rows for a filter, and the parameters that it takes."""
+    if filter.path is not None:
+        return "step_runs_of_path", ("path", "host", "status", "after_host", "after_item", "fresh")
+    if filter.host is not None:
+        return "step_runs_of_host", ("host", "status", "after_path", "after_item")
+    if filter.status is not None:
+        return "step_runs_in_status", ("status", "after_path", "after_host", "after_item")
+    return "step_runs_all", ("after_path", "after_host", "after_item")
+
+
+def _no_execution(execution: str) -> NotFound:
+    return NotFound(f"there is no execution {execution}: it may have been removed by retention")

@@ -1,0 +1,111 @@
+"""Between records of the fleet and rows of its tables."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+
+from pilotage_proto.canonical import digest_of_bytes
+
+from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord, SessionMarks
+from pilotage_coordinator.store.sqlite.access import Row
+from pilotage_coordinator.store.sqlite.codec import read_json, write_json
+from pilotage_coordinator.store.sqlite.queries import Queries
+
+StepTypes = tuple[Mapping[str, Json], ...]
+
+
+def host_row(host: HostRecord) -> Row:
+    """Return the parameters of `host_insert`."""
+    return (
+        host.id,
+        host.name,
+        host.joined_at,
+        host.key_digest,
+        host.sealing_key,
+        write_json(host.labels),
+        write_json(host.variables),
+        host.agent_version,
+        host.boot_id,
+        host.marks.journal_id,
+        host.marks.journal_sequence,
+        host.marks.session_counter,
+        host.marks.highest_epoch,
+        host.certificate_serial,
+        host.last_seen,
+        host.revoked_at,
+        host.quarantine,
+    )
+
+
+def host_record(row: Row, step_types: Callable[[str], StepTypes]) -> HostRecord:
+    """Read a row with the columns of `host_by_id`; `step_types` finds a set by its digest."""
+    return HostRecord(
+        id=row[0],
+        name=row[1],
+        joined_at=row[2],
+        key_digest=row[3],
+        sealing_key=row[4],
+        labels=read_json(row[5]),
+        variables=read_json(row[6]),
+        agent_version=row[7],
+        boot_id=row[8],
+        marks=SessionMarks(*row[9:13]),
+        certificate_serial=row[13],
+        last_seen=row[14],
+        revoked_at=row[15],
+        quarantine=row[16],
+        facts={} if row[17] is None else read_json(row[17]),
+        step_types=() if row[18] is None else step_types(row[18]),
+        quarantined_plugins=() if row[19] is None else tuple(read_json(row[19])),
+    )
+
+
+def read_hosts(
+    connection: sqlite3.Connection, queries: Queries, query: str, parameters: tuple[object, ...] | Mapping[str, object]
+) -> tuple[HostRecord, ...]:
+    """Read hosts by a named query; hosts with the same step types share one value."""
+    sets: dict[str, StepTypes] = {}
+
+    def step_types(digest: str) -> StepTypes:
+        if digest not in sets:
+            sets[digest] = tuple(read_json(connection.execute(queries["step_type_set"], (digest,)).fetchone()[0]))
+        return sets[digest]
+
+    return tuple(host_record(row, step_types) for row in connection.execute(queries[query], parameters).fetchall())
+
+
+def put_inventory(connection: sqlite3.Connection, queries: Queries, host: str, inventory: "InventoryRow") -> None:
+    """Keep an inventory within a transaction."""
+    facts, step_types, quarantined, at = inventory
+    digest = digest_of_bytes(step_types.encode())
+    connection.execute(queries["step_type_set_put"], (digest, step_types))
+    connection.execute(queries["inventory_put"], (host, facts, digest, quarantined, at))
+
+
+InventoryRow = tuple[str, str, str, int]
+"""Facts, step types and quarantined plugins as JSON, and when they were told."""
+
+
+def enrolment_record(row: Row) -> EnrolmentRecord:
+    """Read a row with the columns of `enrolment_by_hash`."""
+    return EnrolmentRecord(
+        token_hash=row[0],
+        created_at=row[1],
+        created_by=row[2],
+        expires_at=row[3],
+        host_name=row[4],
+        labels=read_json(row[5]),
+        used_at=row[6],
+        used_by=row[7] or "",
+    )
+
+
+def certificate_row(certificate: CertificateRecord) -> Row:
+    """Return the parameters of `certificate_insert`."""
+    return (
+        certificate.serial,
+        certificate.host,
+        certificate.not_before,
+        certificate.not_after,
+        certificate.revoked_at,
+    )

@@ -1,0 +1,112 @@
+"""The database of the simulation: real SQLite in memory, called inline, so that a simulated clock rules all time.
+
+A simulated crash is the end of an `InlineDatabase` without a close; what its disk holds stays, and another opens it.
+"""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from pilotage_coordinator.store.database import Work
+from pilotage_coordinator.store.errors import StoreLocked, StoreUnavailable
+from pilotage_coordinator.store.sqlite import connection as connections
+from pilotage_coordinator.store.sqlite.transaction import commit, transact, unavailable
+
+T = TypeVar("T")
+
+
+class SimulatedDisk:
+    """What survives a simulated crash, and the faults to be had with it."""
+
+    def __init__(self, stall: Callable[[str], Awaitable[None]] | None = None) -> None:
+        """Make an empty disk.
+
+        `stall` is awaited around each transaction with `before commit` and `after commit`: it may take simulated time,
+        or raise to end the caller there. Ended before, nothing is stored; ended after, all is, and nobody was told.
+        """
+        self.connection = connections.open_memory()
+        self.stall = stall
+        self.full = False
+        """While true, every commit fails as on a full disk."""
+        self.owner: object | None = None
+        """The database that has it open."""
+        self.commits = 0
+
+    def close(self) -> None:
+        """Throw the disk away."""
+        self.connection.close()
+
+
+class InlineDatabase:
+    """A `Database` on a simulated disk."""
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        """Open the disk; raises StoreLocked if another has it open."""
+        if disk.owner is not None:
+            raise StoreLocked("the simulated disk is open: close or crash its database first")
+        disk.owner = self
+        self._disk = disk
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Return the connection, to prepare the schema with."""
+        return self._mine()
+
+    async def write(self, works: Sequence[Work[object]]) -> list[object]:
+        """Run works in one transaction, between the two stalls."""
+        await self._stall("before commit")
+        results = transact(self._mine(), works, self._commit)
+        await self._stall("after commit")
+        return results
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a work that only reads."""
+        connection = self._mine()
+        connection.execute("PRAGMA query_only = ON")
+        try:
+            return work(connection)
+        except sqlite3.OperationalError as error:
+            raise unavailable(error) from error
+        finally:
+            connection.execute("PRAGMA query_only = OFF")
+
+    def checkpoint_due(self) -> bool:
+        """Return False: there is no write-ahead log in memory."""
+        return False
+
+    async def checkpoint(self) -> int:
+        """Do nothing: there is no write-ahead log in memory."""
+        self._mine()
+        return 0
+
+    async def vacuum(self, pages: int) -> None:
+        """Give free pages back."""
+        self._mine().execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+
+    async def close(self) -> None:
+        """Let go of the disk."""
+        self.crash()
+
+    def crash(self) -> None:
+        """End as a killed process ends: whatever is not committed is gone, and this object is of no more use."""
+        if self._disk.owner is self:
+            self._disk.owner = None
+
+    def _mine(self) -> sqlite3.Connection:
+        if self._disk.owner is not self:
+            raise StoreUnavailable("the database is closed: the coordinator is stopping")
+        return self._disk.connection
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        if self._disk.full:
+            connection.execute("ROLLBACK")
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        commit(connection)
+        self._disk.commits += 1
+
+    async def _stall(self, moment: str) -> None:
+        if self._disk.stall is not None:
+            await self._disk.stall(moment)
+        self._mine()

@@ -1,0 +1,98 @@
+"""Bringing a database to the newest schema, or refusing it."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from pilotage_coordinator.store.errors import SchemaRefused
+from pilotage_coordinator.store.sqlite import connection as connections
+from pilotage_coordinator.store.sqlite.queries import Migration, Queries
+
+
+def prepare(connection: sqlite3.Connection, queries: Queries, coordinator_id: str, now: int) -> None:
+    """Install the schema in an empty database, or migrate an older one.
+
+    `coordinator_id` names a new database; one that exists keeps its own. Raises SchemaRefused for a database of a newer
+    version. All or nothing: a crash leaves what was there before.
+    """
+    if _is_empty(connection):
+        install(connection, queries, coordinator_id, now)
+    migrate(connection, queries, now)
+
+
+def refuse_foreign(connection: sqlite3.Connection) -> None:
+    """Raise SchemaRefused, before anything is changed, unless the file is empty or this product's."""
+    try:
+        known = _is_empty(connection) or connections.is_ours(connection)
+    except sqlite3.DatabaseError as error:
+        raise SchemaRefused(
+            f"the file cannot be read as a database ({error}): restore a backup, or give another path"
+        ) from error
+    if not known:
+        raise SchemaRefused("the file is a database of another program: give another path")
+
+
+def install(connection: sqlite3.Connection, queries: Queries, coordinator_id: str, now: int) -> None:
+    """Make the newest schema in an empty database."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connections.claim(connection)
+        _run(connection, queries.schema)
+        for migration in queries.migrations:
+            connection.execute(queries["schema_version_insert"], (migration.version, migration.name, now))
+        connection.execute(queries["meta_insert"], (coordinator_id, now))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def migrate(connection: sqlite3.Connection, queries: Queries, now: int) -> None:
+    """Apply the migrations that are missing, each in its own transaction."""
+    applied = [(int(version), str(name)) for version, name in connection.execute(queries["schema_versions"])]
+    _refuse_newer(applied, queries.migrations)
+    for migration in queries.migrations[len(applied) :]:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _run(connection, migration.script)
+            connection.execute(queries["schema_version_insert"], (migration.version, migration.name, now))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _refuse_newer(applied: Sequence[tuple[int, str]], known: Sequence[Migration]) -> None:
+    for (version, name), migration in zip(applied, known, strict=False):
+        if (version, name) != (migration.version, migration.name):
+            raise SchemaRefused(
+                f"the database has schema {version} `{name}` where this version has `{migration.name}`: "
+                "it was written by a different line of this product; use the program that wrote it"
+            )
+    if len(applied) > len(known):
+        version, name = applied[-1]
+        raise SchemaRefused(
+            f"the database has schema {version} `{name}`; this program knows schemas up to {len(known)}: "
+            "it was written by a newer version; install that version again, or restore a backup made before"
+        )
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    # Not `executescript`: that would end the transaction first.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    if statement.strip() and any(not line.startswith("--") for line in statement.strip().splitlines()):
+        raise ValueError(f"the script ends within a statement: {statement.strip()[:80]}")
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return not _tables(connection) and connections.application(connection) == 0
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}

@@ -1,0 +1,117 @@
+"""The store as a whole on SQLite, and how it is opened."""
+
+import sqlite3
+from pathlib import Path
+
+from pilotage_coordinator.domain.identifier import NewId
+from pilotage_coordinator.store.database import Database
+from pilotage_coordinator.store.protocol import StoreFigures
+from pilotage_coordinator.store.sqlite import connection as connections
+from pilotage_coordinator.store.sqlite import schema
+from pilotage_coordinator.store.sqlite.access import Access
+from pilotage_coordinator.store.sqlite.answers import SqliteAnswers
+from pilotage_coordinator.store.sqlite.audit import SqliteAudit
+from pilotage_coordinator.store.sqlite.blueprints import SqliteBlueprints, SqlitePlans
+from pilotage_coordinator.store.sqlite.enrolments import SqliteCertificates, SqliteEnrolments
+from pilotage_coordinator.store.sqlite.executions import SqliteExecutions
+from pilotage_coordinator.store.sqlite.group_commit import GroupCommit
+from pilotage_coordinator.store.sqlite.hosts import SqliteHosts
+from pilotage_coordinator.store.sqlite.inline import InlineDatabase, SimulatedDisk
+from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.secrets import SqliteSecrets
+from pilotage_coordinator.store.sqlite.threaded import READ_SECONDS, ThreadedDatabase
+
+_PAGES_GIVEN_BACK = 1_000
+
+
+class SqliteStore:
+    """Implements `Store` on any `Database` that is SQLite."""
+
+    def __init__(self, access: Access, coordinator_id: str) -> None:
+        """Take over an open database; made by `open_store` and `open_simulated_store`."""
+        self._access = access
+        self.coordinator_id = coordinator_id
+        self.executions = SqliteExecutions(access)
+        self.blueprints = SqliteBlueprints(access)
+        self.plans = SqlitePlans(access)
+        self.hosts = SqliteHosts(access)
+        self.enrolments = SqliteEnrolments(access)
+        self.certificates = SqliteCertificates(access)
+        self.secrets = SqliteSecrets(access)
+        self.answers = SqliteAnswers(access)
+        self.audit = SqliteAudit(access)
+
+    async def epoch(self) -> int:
+        """Return the current epoch."""
+        rows = await self._access.rows("epoch_get")
+        return int(rows[0][0])
+
+    async def begin_epoch(self, at_least: int = 0) -> int:
+        """Begin the next epoch."""
+        sql = self._access.queries["epoch_next"]
+        return await self._access.writes.submit(
+            lambda connection: int(connection.execute(sql, (at_least,)).fetchone()[0])
+        )
+
+    async def maintain(self, now: int) -> None:
+        """Do the chores that can wait for an idle moment."""
+        await self.answers.remove_expired(now)
+        await self.enrolments.remove_expired(now)
+        await self.certificates.remove_expired(now)
+        sql = self._access.queries["step_type_sets_remove_unused"]
+        await self._access.writes.submit(lambda connection: connection.execute(sql).rowcount)
+        await self._access.writes.vacuum(_PAGES_GIVEN_BACK)
+        await self._access.writes.checkpoint()
+
+    def figures(self) -> StoreFigures:
+        """Return counters for monitoring."""
+        writes = self._access.writes
+        return StoreFigures(
+            writes=writes.writes,
+            transactions=writes.transactions,
+            conflicts=writes.conflicts,
+            checkpoints=writes.checkpoints,
+            wal_pages=writes.wal_pages,
+        )
+
+    async def close(self) -> None:
+        """Finish what was begun and release the file."""
+        try:
+            await self._access.writes.close()
+        finally:
+            await self._access.database.close()
+
+
+async def open_store(path: Path, *, now: int, new_id: NewId, read_seconds: float = READ_SECONDS) -> SqliteStore:
+    """Open the store in a file, making or migrating it as needed. The folder must exist and be on a local disk.
+
+    `now` (UTC microseconds) and `new_id` are used for a new database only. Raises StoreLocked, SchemaRefused or
+    StoreUnavailable, with nothing left open. The store must be closed, or the process does not end.
+    """
+    queries = Queries()
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        schema.refuse_foreign(connection)
+        connections.settle_writer(connection)
+        schema.prepare(connection, queries, new_id("coo"), now)
+
+    database = await ThreadedDatabase.open(path, prepare, read_seconds=read_seconds)
+    return await _store(database, queries)
+
+
+async def open_simulated_store(disk: SimulatedDisk, *, now: int, new_id: NewId) -> SqliteStore:
+    """Open the store on a simulated disk. Never waits but in the disk's own stalls."""
+    queries = Queries()
+    database = InlineDatabase(disk)
+    schema.prepare(database.connection, queries, new_id("coo"), now)
+    return await _store(database, queries)
+
+
+async def _store(database: Database, queries: Queries) -> SqliteStore:
+    access = Access(database=database, writes=GroupCommit(database), queries=queries)
+    try:
+        rows = await access.rows("coordinator_id")
+    except BaseException:
+        await database.close()
+        raise
+    return SqliteStore(access, str(rows[0][0]))

@@ -1,0 +1,208 @@
+"""The database on disk: aiosqlite's threads, one that writes and a few that read."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar, cast
+
+import aiosqlite
+import structlog
+
+from pilotage_coordinator.store.database import Work
+from pilotage_coordinator.store.errors import ReadTooLong, SchemaRefused, StoreUnavailable
+from pilotage_coordinator.store.sqlite import connection as connections
+from pilotage_coordinator.store.sqlite.file_lock import FileLock
+from pilotage_coordinator.store.sqlite.transaction import commit, transact, unavailable
+
+T = TypeVar("T")
+
+READERS = 3
+READ_SECONDS = 1.0
+CHECKPOINT_BYTES = 4 * 1024 * 1024
+"""Growth of the write-ahead log after which it is moved into the database."""
+_WAIT_FACTOR = 8
+"""A log this many times longer waits for readers, who end within a second, so that it cannot grow for ever."""
+_STEPS_BETWEEN_LOOKS = 10_000
+_ROWS_PER_CHECKPOINT = 4_000
+
+_log = structlog.get_logger("pilotage.store")
+
+
+class _Thread(aiosqlite.Connection):
+    """An aiosqlite connection that runs a whole work in one hop to its thread."""
+
+    async def run(self, work: Work[T]) -> T:
+        def call() -> T:
+            return work(self._conn)
+
+        return cast(T, await self._execute(call))  # type: ignore[no-untyped-call]
+
+
+class _Reader:
+    """One reading connection. Its queries are interrupted when their time is over."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = 0.0
+        self.thread = _Thread(partial(self._open, path), iter_chunk_size=64)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        connection = connections.open_reader(path)
+        connection.set_progress_handler(lambda: time.monotonic() > self._until, _STEPS_BETWEEN_LOOKS)
+        return connection
+
+    async def read(self, work: Work[T]) -> T:
+        return await self.thread.run(partial(self._read, work))
+
+    def _read(self, work: Work[T], connection: sqlite3.Connection) -> T:
+        self._until = time.monotonic() + self._seconds
+        try:
+            connection.execute("BEGIN")
+            return work(connection)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise ReadTooLong(
+                    f"a query took longer than {self._seconds:g} s and was stopped: ask for fewer rows at once"
+                ) from error
+            raise unavailable(error) from error
+        finally:
+            self._until = time.monotonic() + self._seconds
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+class ThreadedDatabase:
+    """A `Database` in a file. Made by `open`; must be closed, or the process does not end."""
+
+    def __init__(self, path: Path, lock: FileLock, writer: _Thread, read_seconds: float) -> None:
+        """Take over a lock and a writer that are open; `open` does the rest."""
+        self._path = path
+        self._lock = lock
+        self._writer = writer
+        self._readers = [_Reader(path, read_seconds) for _ in range(READERS)]
+        self._opened: list[_Reader] = []
+        self._idle: asyncio.Queue[_Reader] = asyncio.Queue()
+        self._closed = False
+        self._rows_at_checkpoint = 0
+        self._rows = 0
+
+    @classmethod
+    async def open(
+        cls, path: Path, prepare: Callable[[sqlite3.Connection], None], *, read_seconds: float = READ_SECONDS
+    ) -> "ThreadedDatabase":
+        """Lock and open a database; `prepare` is called on the writing connection before anything else.
+
+        Raises StoreLocked, SchemaRefused (from `prepare`) or StoreUnavailable, with nothing left open.
+        """
+        lock = FileLock(path)
+        writer = _Thread(partial(_open_writer, path, prepare), iter_chunk_size=64)
+        try:
+            await writer
+        except BaseException as error:
+            # The thread has ended by itself: aiosqlite stops it when the connector fails.
+            lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise unavailable(error) from error
+            if isinstance(error, SchemaRefused):
+                raise SchemaRefused(f"{path}: {error}") from error
+            raise
+        database = cls(path, lock, writer, read_seconds)
+        try:
+            await database._open_readers()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def _open_readers(self) -> None:
+        for reader in self._readers:
+            await reader.thread
+            self._opened.append(reader)
+            self._idle.put_nowait(reader)
+
+    async def write(self, works: Sequence[Work[object]]) -> list[object]:
+        """Run works in one transaction on the writing thread."""
+        self._refuse_closed()
+        results, self._rows = await self._writer.run(partial(_write, works))
+        return results
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a work on a free reader."""
+        self._refuse_closed()
+        reader = await self._idle.get()
+        try:
+            self._refuse_closed()
+            return await reader.read(work)
+        finally:
+            # A cancelled caller's query still runs; the next on this reader waits in its thread for it.
+            self._idle.put_nowait(reader)
+
+    def checkpoint_due(self) -> bool:
+        """Return whether enough was written since the last checkpoint."""
+        return self._rows - self._rows_at_checkpoint >= _ROWS_PER_CHECKPOINT
+
+    async def checkpoint(self) -> int:
+        """Checkpoint without waiting for readers, unless the log has become very long."""
+        self._refuse_closed()
+        self._rows_at_checkpoint = self._rows
+        try:
+            return await self._writer.run(_checkpoint)
+        except sqlite3.Error as error:
+            # Nothing is lost: the log stays, and the next checkpoint moves it.
+            _log.warning("checkpoint failed", database=str(self._path), error=str(error))
+            return 0
+
+    async def vacuum(self, pages: int) -> None:
+        """Give free pages back."""
+        self._refuse_closed()
+        try:
+            await self._writer.run(partial(_vacuum, pages=pages))
+        except sqlite3.Error as error:
+            _log.warning("free pages stay in the file", database=str(self._path), error=str(error))
+
+    async def close(self) -> None:
+        """Close readers, then the writer, whose close moves the log into the file, then unlock."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            for reader in self._opened:
+                await reader.thread.close()
+        finally:
+            try:
+                await self._writer.close()
+            finally:
+                self._lock.release()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"{self._path} is closed: the coordinator is stopping")
+
+
+def _open_writer(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    connection = connections.open_writer(path)
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _write(works: Sequence[Work[object]], connection: sqlite3.Connection) -> tuple[list[object], int]:
+    return transact(connection, works, commit), connection.total_changes
+
+
+def _checkpoint(connection: sqlite3.Connection) -> int:
+    _, pages, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+    if pages > moved and pages * page_size > _WAIT_FACTOR * CHECKPOINT_BYTES:
+        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    return max(int(pages), 0)
+
+
+def _vacuum(connection: sqlite3.Connection, pages: int) -> None:
+    connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
