@@ -12,7 +12,7 @@ from pilotage_coordinator.domain.expression.pattern import matches_whole
 from pilotage_coordinator.domain.values import parse_duration, parse_size, write_duration, write_size
 
 HOST_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
-SECRET: Final = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9._/-]{0,251}")
+SECRET: Final = re.compile(r"secret://(?=.{1,255}$)[A-Za-z0-9][A-Za-z0-9._@+-]*(?:/[A-Za-z0-9._@+-]+)*")
 IMAGE: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,254}(?:@sha256:[0-9a-f]{64})?")
 
 _PYTHON_TYPES: Final[Mapping[ParameterType, tuple[type, ...]]] = {

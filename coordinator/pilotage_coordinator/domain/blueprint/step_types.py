@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pilotage_coordinator.domain.plan import Effect, Place
+from pilotage_coordinator.domain.blueprint.errors import Problem, Problems, did_you_mean
+from pilotage_coordinator.domain.blueprint.json_schema import violations
+from pilotage_coordinator.domain.blueprint.model import Blueprint, Step
+from pilotage_coordinator.domain.blueprint.position import Path
+from pilotage_coordinator.domain.blueprint.retry import Defaults
+from pilotage_coordinator.domain.plan import Effect, Place, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +28,77 @@ class StepTypeInfo:
     version: str = ""
     digest: str = ""
     """Digest of the two schemas."""
+
+
+def check_step_types(blueprint: Blueprint, catalogue: Mapping[str, StepTypeInfo]) -> tuple[Problem, ...]:
+    """Return what the known step types say against a blueprint: nothing when every leaf would be accepted.
+
+    Unknown types, parameters that break their schema, an `effect` that the type does not leave to authors, a place
+    where the type does not run, `at_plan` and `refresh` on types that do more than read, outputs that do not exist.
+    """
+    problems = Problems(blueprint.at.file)
+    refreshing = {
+        each.id for step in blueprint.all_steps() if step.rollout is not None for each in step.rollout.refresh
+    }
+    for step in blueprint.all_steps():
+        if step.kind is not StepKind.LEAF:
+            continue
+        info = catalogue.get(step.type)
+        if info is None:
+            _note(
+                problems, blueprint, step, ("type",), f"there is no step type `{step.type}`", _nearest(step, catalogue)
+            )
+            continue
+        _check_leaf(problems, blueprint, step, info, step.id in refreshing)
+    return tuple(problems.found)
+
+
+def parameters_with_defaults(step: Step, defaults: Defaults, info: StepTypeInfo) -> Mapping[str, object]:
+    """Return the parameters of a leaf, with the blueprint's `user` and `env` where its type has such parameters."""
+    known = info.params_schema.get("properties")
+    known = known if isinstance(known, Mapping) else {}
+    parameters = dict(step.parameters)
+    if defaults.user is not None and "user" in known:
+        parameters.setdefault("user", defaults.user)
+    own = parameters.get("env", {})
+    if defaults.env and "env" in known and isinstance(own, Mapping):
+        parameters["env"] = {**defaults.env, **own}
+    return parameters
+
+
+def effect_of(step: Step, info: StepTypeInfo) -> Effect:
+    """Return the effect that holds for a leaf: its author's word where the type leaves it to him, else the type's."""
+    return step.effect if step.effect is not None and step.effect in info.author_effects else info.effect
+
+
+def _check_leaf(problems: Problems, blueprint: Blueprint, step: Step, info: StepTypeInfo, refreshes: bool) -> None:
+    for each in violations(info.params_schema, dict(step.parameters)):
+        _note(problems, blueprint, step, ("parameters", *each.path), each.message, each.hint)
+    if step.effect is not None and step.effect is not info.effect and step.effect not in info.author_effects:
+        allowed = " or ".join(sorted(info.author_effects))
+        hint = f"authors may declare {allowed}" if allowed else f"it is always {info.effect}; remove `effect`"
+        _note(problems, blueprint, step, ("effect",), f"`{step.type}` is never {step.effect}", hint)
+    if step.place is Place.COORDINATOR and info.place is not Place.COORDINATOR:
+        hint = "remove `place: coordinator`"
+        _note(problems, blueprint, step, ("place",), f"`{step.type}` runs on hosts, never on the coordinator", hint)
+    if step.place is Place.HOST and info.place is Place.COORDINATOR:
+        _note(problems, blueprint, step, ("place",), f"`{step.type}` runs on the coordinator", "remove `place`")
+    if (step.at_plan or refreshes) and effect_of(step, info) is not Effect.READ:
+        word = "at_plan" if step.at_plan else "refresh"
+        hint = "only read steps run before anyone has agreed to anything"
+        _note(problems, blueprint, step, ("id",), f"`{word}` needs effect read; `{step.type}` is {info.effect}", hint)
+    outputs = info.outputs_schema.get("properties")
+    for index, name in enumerate(step.sensitive_outputs):
+        if isinstance(outputs, Mapping) and name not in outputs:
+            path = ("sensitive_outputs", index)
+            _note(problems, blueprint, step, path, f"`{step.type}` has no output `{name}`", did_you_mean(name, outputs))
+
+
+def _nearest(step: Step, catalogue: Mapping[str, StepTypeInfo]) -> str:
+    near = did_you_mean(step.type, catalogue)
+    return near if near.startswith("did") else "no connected host and no built-in offers it; see `pilotage plugin list`"
+
+
+def _note(problems: Problems, blueprint: Blueprint, step: Step, inner: Path, message: str, hint: str = "") -> None:
+    path = (*step.path, *inner)
+    problems.add(blueprint.position(path), path, message, hint)
