@@ -5,11 +5,13 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pilotage_client import answers
 from pilotage_client.place import socket_path
 from pilotage_client.transport import Lost, Transport, segment
+
+T = TypeVar("T")
 
 
 class PilotageClient:
@@ -39,15 +41,15 @@ class PilotageClient:
 
     async def show_blueprint(self, blueprint: str) -> answers.BlueprintDetail:
         """Return `id`, `id@1` or `id@1.2.0`."""
-        return await self._get(f"/v1/blueprints/{segment(blueprint)}")
+        return await self._get(answers.BlueprintDetail, f"/v1/blueprints/{segment(blueprint)}")
 
     async def validate_blueprint(self, source: str, file: str = "<request>") -> answers.Validated:
         """Check a blueprint file's text."""
-        return await self._post("/v1/blueprints/validate", source=source, file=file)
+        return await self._post(answers.Validated, "/v1/blueprints/validate", source=source, file=file)
 
     async def add_blueprint(self, source: str, file: str = "<request>") -> answers.Added:
         """Store every blueprint of a file's text."""
-        return await self._post("/v1/blueprints", source=source, file=file)
+        return await self._post(answers.Added, "/v1/blueprints", source=source, file=file)
 
     # Plans
 
@@ -65,11 +67,11 @@ class PilotageClient:
     ) -> answers.Plan:
         """Plan a stored blueprint, the text of one, or a command; change nothing."""
         what = _what(blueprint, source, file, workflow, command, parameters, limit_to)
-        return await self._post("/v1/plans", **what, previews=previews)
+        return await self._post(answers.Plan, "/v1/plans", **what, previews=previews)
 
     async def show_plan(self, digest: str) -> answers.Plan:
         """Return a plan that was made before."""
-        return await self._get(f"/v1/plans/{segment(digest)}")
+        return await self._get(answers.Plan, f"/v1/plans/{segment(digest)}")
 
     # Executions
 
@@ -91,6 +93,7 @@ class PilotageClient:
         if plan_digest is None:
             what = _what(blueprint, source, file, workflow, None, parameters, limit_to)
         return await self._post(
+            answers.Started,
             "/v1/executions",
             plan_digest=plan_digest,
             what=what,
@@ -103,7 +106,12 @@ class PilotageClient:
     ) -> answers.Started:
         """Run one command on the hosts of a selector."""
         return await self._post(
-            "/v1/exec", command=list(command), limit_to=limit_to, reason=reason, headers=_key(idempotency_key)
+            answers.Started,
+            "/v1/exec",
+            command=list(command),
+            limit_to=limit_to,
+            reason=reason,
+            headers=_key(idempotency_key),
         )
 
     async def list_runs(
@@ -114,7 +122,7 @@ class PilotageClient:
 
     async def show_run(self, execution: str) -> answers.ExecutionDetail:
         """Return one execution, whole."""
-        return await self._get(f"/v1/executions/{segment(execution)}")
+        return await self._get(answers.ExecutionDetail, f"/v1/executions/{segment(execution)}")
 
     def watch_run(
         self, execution: str, *, after: int = 0, patience: float = 60.0, lost: Lost | None = None
@@ -126,29 +134,32 @@ class PilotageClient:
 
     async def replay_run(self, execution: str, at: int = 0) -> answers.Replayed:
         """Return how an execution stood after the event `at` (0: the newest)."""
-        return await self._get(f"/v1/executions/{segment(execution)}/replay", at=at)
+        return await self._get(answers.Replayed, f"/v1/executions/{segment(execution)}/replay", at=at)
 
     async def pause_run(self, execution: str, reason: str = "") -> answers.ExecutionSummary:
         """Start nothing new."""
-        return await self._post(f"/v1/executions/{segment(execution)}/pause", reason=reason)
+        return await self._post(answers.ExecutionSummary, f"/v1/executions/{segment(execution)}/pause", reason=reason)
 
     async def resume_run(self, execution: str, reason: str = "") -> answers.ExecutionSummary:
         """Go on after a pause."""
-        return await self._post(f"/v1/executions/{segment(execution)}/resume", reason=reason)
+        return await self._post(answers.ExecutionSummary, f"/v1/executions/{segment(execution)}/resume", reason=reason)
 
     async def cancel_run(self, execution: str, reason: str = "") -> answers.ExecutionSummary:
         """Stop what runs."""
-        return await self._post(f"/v1/executions/{segment(execution)}/cancel", reason=reason)
+        return await self._post(answers.ExecutionSummary, f"/v1/executions/{segment(execution)}/cancel", reason=reason)
 
     async def retry_run(self, execution: str, from_step: str | None = None) -> answers.ExecutionSummary:
         """Run again what failed; or a step and all that depends on it."""
-        return await self._post(f"/v1/executions/{segment(execution)}/retry", from_step=from_step)
+        return await self._post(
+            answers.ExecutionSummary, f"/v1/executions/{segment(execution)}/retry", from_step=from_step
+        )
 
     async def resolve_run(
         self, execution: str, step: str, outcome: str, *, host: str = "", item: str = "", comment: str = ""
     ) -> answers.ExecutionSummary:
         """Say what became of an unknown step run: succeeded, failed or retry."""
         return await self._post(
+            answers.ExecutionSummary,
             f"/v1/executions/{segment(execution)}/resolve",
             step=step,
             outcome=outcome,
@@ -162,14 +173,14 @@ class PilotageClient:
     ) -> answers.ExecutionSummary:
         """Answer a gate: approved or denied."""
         path = f"/v1/executions/{segment(execution)}/gates/{segment(gate)}"
-        return await self._post(path, outcome=outcome, comment=comment)
+        return await self._post(answers.ExecutionSummary, path, outcome=outcome, comment=comment)
 
     async def read_logs(self, execution: str, *, step: str = "", host: str = "") -> AsyncIterator[answers.LogLine]:
         """Yield the lines that there are."""
         cursor = ""
         while True:
             path = f"/v1/executions/{segment(execution)}/logs"
-            page: answers.Page[answers.LogLine] = await self._get(path, step=step, host=host, cursor=cursor)
+            page = await self._get(answers.Page[answers.LogLine], path, step=step, host=host, cursor=cursor)
             for line in page["items"]:
                 yield line
             cursor = page["next"]
@@ -191,7 +202,7 @@ class PilotageClient:
 
     async def make_token(self, name: str | None = None, labels: Mapping[str, str] | None = None) -> answers.Token:
         """Make a join token, bound to a host name if one is given."""
-        return await self._post("/v1/tokens", name=name, labels=dict(labels or {}))
+        return await self._post(answers.Token, "/v1/tokens", name=name, labels=dict(labels or {}))
 
     async def list_hosts(self, *, revoked: bool = False, limit: int | None = None) -> list[answers.HostSummary]:
         """Return hosts by name."""
@@ -199,7 +210,7 @@ class PilotageClient:
 
     async def show_host(self, host: str) -> answers.HostDetail:
         """Return one host, whole."""
-        return await self._get(f"/v1/hosts/{segment(host)}")
+        return await self._get(answers.HostDetail, f"/v1/hosts/{segment(host)}")
 
     async def set_host(
         self,
@@ -211,20 +222,18 @@ class PilotageClient:
     ) -> answers.HostDetail:
         """Set labels and variables; None removes one."""
         body = {"labels": dict(labels or {}), "variables": dict(variables or {}), "environment": environment}
-        answer: answers.HostDetail = await self._transport.ask("PATCH", f"/v1/hosts/{segment(host)}", body=body)
-        return answer
+        return cast(answers.HostDetail, await self._transport.ask("PATCH", f"/v1/hosts/{segment(host)}", body=body))
 
     async def revoke_host(self, host: str, reason: str = "") -> answers.HostSummary:
         """Shut a host out for good."""
-        return await self._post(f"/v1/hosts/{segment(host)}/revoke", reason=reason)
+        return await self._post(answers.HostSummary, f"/v1/hosts/{segment(host)}/revoke", reason=reason)
 
     # Secrets
 
     async def set_secret(self, name: str, value: bytes) -> answers.SecretStored:
         """Store or replace a secret."""
         body = {"value_base64": base64.b64encode(value).decode()}
-        answer: answers.SecretStored = await self._transport.ask("PUT", f"/v1/secrets/{_name(name)}", body=body)
-        return answer
+        return cast(answers.SecretStored, await self._transport.ask("PUT", f"/v1/secrets/{_name(name)}", body=body))
 
     async def list_secrets(self, limit: int | None = None) -> list[answers.Secret]:
         """Return the names of secrets."""
@@ -232,40 +241,39 @@ class PilotageClient:
 
     async def remove_secret(self, name: str) -> answers.SecretRemoved:
         """Remove a secret."""
-        answer: answers.SecretRemoved = await self._transport.ask("DELETE", f"/v1/secrets/{_name(name)}")
-        return answer
+        return cast(answers.SecretRemoved, await self._transport.ask("DELETE", f"/v1/secrets/{_name(name)}"))
 
     # The coordinator
 
     async def examine(self) -> answers.Examined:
         """Let the doctor look."""
-        return await self._get("/v1/doctor")
+        return await self._get(answers.Examined, "/v1/doctor")
 
     async def status(self) -> answers.Status:
         """Return how the coordinator is."""
-        return await self._get("/v1/coordinator")
+        return await self._get(answers.Status, "/v1/coordinator")
 
     async def stop(self) -> answers.Stopping:
         """Stop the coordinator gracefully."""
-        return await self._post("/v1/coordinator/stop")
+        return await self._post(answers.Stopping, "/v1/coordinator/stop")
 
     async def healthy(self) -> bool:
         """Return whether it serves; raises CoordinatorUnreachable when nobody answers."""
         answer = await self._transport.ask("GET", "/v1/health")
         return bool(answer["status"] == "serving")
 
-    async def _get(self, path: str, **query: Any) -> Any:
-        return await self._transport.ask("GET", path, query=query)
+    async def _get(self, kind: type[T], path: str, **query: Any) -> T:
+        return cast(T, await self._transport.ask("GET", path, query=query))
 
-    async def _post(self, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> Any:
-        return await self._transport.ask("POST", path, body=body, headers=headers)
+    async def _post(self, kind: type[T], path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> T:
+        return cast(T, await self._transport.ask("POST", path, body=body, headers=headers))
 
     async def _all(self, path: str, query: Mapping[str, Any], limit: int | None) -> list[Any]:
         found: list[Any] = []
         cursor = ""
         while limit is None or len(found) < limit:
             size = 1000 if limit is None else min(1000, limit - len(found))
-            page = await self._get(path, **query, cursor=cursor, limit=size)
+            page = await self._get(answers.Page[Any], path, **query, cursor=cursor, limit=size)
             found += page["items"]
             cursor = page["next"]
             if not cursor:

@@ -1,5 +1,6 @@
 """The Starlette application: every route of the table, and nothing that a table cannot say."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -28,12 +29,12 @@ Identify = Callable[[Request], Caller]
 """Says who sends a request; raises ServiceError (Denied) for somebody unknown."""
 
 
-def application(services: Services, identify: Identify) -> Starlette:
-    """Return the application over one set of services."""
+def application(services: Services, identify: Identify, closing: asyncio.Event) -> Starlette:
+    """Return the application over one set of services. Setting `closing` ends its streams."""
     routes = [StarletteRoute("/v1/health", _health, methods=["GET"])]
     routes += [
         StarletteRoute(
-            route.path, _endpoint(route, services, identify), methods=[route.method], name=route.verb.operation
+            route.path, _endpoint(route, services, identify, closing), methods=[route.method], name=route.verb.operation
         )
         for route in ROUTES
     ]
@@ -47,13 +48,20 @@ async def _health(request: Request) -> Response:
     return JSONResponse({"status": "serving"})
 
 
-def _endpoint(route: Route, services: Services, identify: Identify) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    route: Route, services: Services, identify: Identify, closing: asyncio.Event
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             caller = identify(request)
             asked = await _parse(route, request)
             if isinstance(route.verb, Stream):
-                return await _streamed(route.verb, services, caller, asked)
+                answers = await route.verb(services, caller, asked)
+                return StreamingResponse(
+                    events(answers, closing),
+                    media_type="text/event-stream",
+                    headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+                )
             answer = await route.verb(services, caller, asked)
         except BodyRefused as error:
             return problem.response(error.status, error.detail, kind=error.kind)
@@ -77,15 +85,6 @@ async def _parse(route: Route, request: Request) -> Any:
     # A query has only text; JSON has types of its own, so nothing is converted there.
     by_query = request.method in ("GET", "DELETE")
     return route.verb.request.model_validate(given, strict=not by_query)
-
-
-async def _streamed(stream: Stream[Any, Any], services: Services, caller: Caller, asked: Any) -> Response:
-    answers = await stream(services, caller, asked)
-    return StreamingResponse(
-        events(answers),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-    )
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

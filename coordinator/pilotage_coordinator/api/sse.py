@@ -15,35 +15,48 @@ HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment shows that the stream lives."""
 
 
-async def events(answers: AsyncIterator[Any], heartbeat: float = HEARTBEAT) -> AsyncGenerator[bytes, None]:
-    """Yield each answer as an event, then `event: end`; a failure midway as `event: error`."""
-    pending: asyncio.Future[Any] | None = None
+async def events(
+    answers: AsyncIterator[BaseModel], closing: asyncio.Event, heartbeat: float = HEARTBEAT
+) -> AsyncGenerator[bytes, None]:
+    """Yield each answer as an event, then `event: end`; a failure midway as `event: error`.
+
+    When `closing` is set the stream just stops, without an end: the client comes back when somebody serves again.
+    """
+    closed = asyncio.ensure_future(closing.wait())
+    pending = _ask(answers)
     try:
         while True:
-            pending = pending or asyncio.ensure_future(_next(answers))
-            done, _ = await asyncio.wait({pending}, timeout=heartbeat)
-            if not done:
-                yield b": alive\n\n"
-                continue
-            answer, pending = pending.result(), None
-            if answer is None:
-                yield _END
+            done, _ = await asyncio.wait({pending, closed}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
+            if pending in done:
+                answer = pending.result()
+                if answer is None:
+                    yield _END
+                    return
+                # Asked before the yield: whenever this generator is closed, cancelling `pending` ends `answers` too.
+                pending = _ask(answers)
+                yield _event(answer)
+            elif closed in done:
                 return
-            yield _event(answer)
+            else:
+                yield b": alive\n\n"
     except ServiceError as error:
         yield b"event: error\ndata: " + _line(error.detail) + b"\n\n"
     finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.wait({pending})
-        if isinstance(answers, AsyncGenerator):
-            await answers.aclose()
+        closed.cancel()
+        pending.cancel()
 
 
 _END: Final = b"event: end\ndata: {}\n\n"
 
 
-async def _next(answers: AsyncIterator[Any]) -> Any:
+def _ask(answers: AsyncIterator[BaseModel]) -> "asyncio.Task[BaseModel | None]":
+    task = asyncio.create_task(_next(answers))
+    # Whoever left will not read its error: mark it as seen.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+async def _next(answers: AsyncIterator[BaseModel]) -> BaseModel | None:
     return await anext(answers, None)
 
 
