@@ -14,8 +14,8 @@ from pilotage_coordinator.domain.execution.events import AttemptFinished, Event
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
-from pilotage_coordinator.domain.identifier import NewId
 from pilotage_coordinator.domain.plan import FailureKind, Place, Plan
 from pilotage_coordinator.domain.planning.codec import from_json
 from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
@@ -26,6 +26,7 @@ from pilotage_coordinator.runtime.dispatch import CannotDispatch, Dispatcher
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.projection import ASSIGNED, Position, count_runs
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
+from pilotage_coordinator.runtime.sensitive import referring
 from pilotage_coordinator.runtime.timers import Timers
 from pilotage_coordinator.store.errors import NotFound, StoreError
 from pilotage_coordinator.store.protocol import Store
@@ -47,20 +48,17 @@ RETRY_PAUSE = 2.0
 """Seconds after which an input that the store did not take is given again."""
 
 
-class NoSuchExecution(Exception):
-    """There is no execution of this id."""
-
-
 @dataclass(frozen=True, slots=True)
 class Start:
     """What is asked when an execution is to begin. Its plan must be stored."""
 
+    execution: str
     plan: Plan
     requested_by: str
     reason: str = ""
     inputs: ExecutionInputs = field(default_factory=ExecutionInputs)
     answer: AnswerRecord | None = None
-    """Under which idempotency key the answer is remembered; its `answer` is filled in here."""
+    """The answer to remember under the request's idempotency key."""
     audit: tuple[AuditEntry, ...] = ()
 
 
@@ -72,7 +70,6 @@ class Executor:
     dispatcher: Dispatcher
     world: World
     clock: Clock
-    new_id: NewId
     epoch: int
     _live: dict[str, LiveExecution] = field(default_factory=dict)
     _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
@@ -109,44 +106,35 @@ class Executor:
 
     # --- what people ask --------------------------------------------------------------------------------------
 
-    async def start(self, start: Start) -> str:
-        """Create an execution and begin it; returns its id once both are durable."""
-        execution = self.new_id("exe")
-        now = self.clock.now()
-        answer = start.answer
+    async def start(self, start: Start) -> None:
+        """Create an execution and begin it; returns once both are durable."""
         record = ExecutionRecord(
-            id=execution,
+            id=start.execution,
             blueprint_id=start.plan.blueprint.id,
             blueprint_version=start.plan.blueprint.version,
             plan_digest=start.plan.digest,
             requested_by=start.requested_by,
-            created_at=now,
-            progress=Progress(status="pending", reason=start.reason),
+            created_at=self.clock.now(),
+            progress=Progress(status=ExecutionStatus.PENDING, reason=start.reason),
         )
-        if answer is not None:
-            answer = AnswerRecord(
-                answer.key, answer.principal, answer.operation, answer.request_digest,
-                {"execution_id": execution}, answer.expires_at,
-            )  # fmt: skip
-        creation = ExecutionCreation(record, start.inputs, audit=start.audit, answer=answer)
+        creation = ExecutionCreation(record, start.inputs, audit=start.audit, answer=start.answer)
         await self.store.executions.create(creation)
-        live = self._add(ExecutionState.new(execution, start.plan), Position())
-        await live.submit(i.Begin(seed=execution, requested_by=start.requested_by))
-        return execution
+        plan = referring(start.plan, start.execution)
+        live = self._add(ExecutionState.new(start.execution, plan), Position())
+        await live.submit(i.Begin(seed=start.execution, requested_by=start.requested_by))
 
     async def submit(self, execution: str, input: i.Input, audit: tuple[AuditEntry, ...] = ()) -> None:
         """Give an execution an input; returns once what follows is durable. Raises the engine's Refused."""
         await (await self._get(execution)).submit(input, audit)
 
-    async def state(self, execution: str) -> ExecutionState | None:
-        """Return an execution's state, from memory or folded from its events; None when there is none."""
+    async def state(self, execution: str) -> ExecutionState:
+        """Return an execution's state, from memory or folded from its events; raises store.NotFound."""
         live = self._live.get(execution)
-        if live is not None:
-            return live.state
-        try:
-            return (await self.load(execution))[0]
-        except NotFound:
-            return None
+        return live.state if live is not None else (await self.load(execution))[0]
+
+    async def replay(self, execution: str, at: int) -> ExecutionState:
+        """Return the state after the event with sequence `at`; raises store.NotFound."""
+        return (await self.load(execution, at))[0]
 
     async def watch(self, execution: str, after: int) -> AsyncIterator[EventRecord]:
         """Yield the events above sequence `after`, then those that come, until the execution is over."""
@@ -219,16 +207,18 @@ class Executor:
         if live.state.terminal and live.idle:
             self._forget(live.id)
 
-    async def load(self, execution: str) -> tuple[ExecutionState, Position]:
-        """Fold an execution from its events; raises NotFound."""
+    async def load(self, execution: str, until: int | None = None) -> tuple[ExecutionState, Position]:
+        """Fold an execution from its events, all of them or those up to a sequence; raises store.NotFound."""
         record = await self.store.executions.get(execution)
         plan = from_json((await self.store.plans.get(record.plan_digest)).content)
-        state = ExecutionState.new(execution, plan)
+        state = ExecutionState.new(execution, referring(plan, execution))
         sequence = 0
         while events := await self.store.executions.events(execution, sequence, EVENTS_AT_ONCE):
             for row in events:
+                if until is not None and row.sequence > until:
+                    return state, Position(record.version, sequence, count_runs(state))
                 state = evolve(state, decode(row.type, row.data), row.at)
-            sequence = events[-1].sequence
+                sequence = row.sequence
             await asyncio.sleep(0)
         return state, Position(record.version, sequence, count_runs(state))
 
@@ -237,7 +227,7 @@ class Executor:
     async def _get(self, execution: str) -> LiveExecution:
         live = await self.find(execution)
         if live is None:
-            raise NoSuchExecution(f"there is no execution {execution}; see: pilotage run list")
+            raise NotFound(f"there is no execution {execution}; see: pilotage run list")
         return live
 
     async def find(self, execution: str) -> LiveExecution | None:

@@ -8,12 +8,14 @@ from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import SecretStore
-from pilotage_coordinator.store.records import SecretRecord
+from pilotage_coordinator.store.records import AuditEntry, SecretRecord
 
 SCHEME = "secret://"
 TABLE = "secrets"
 FIELD = "ciphertext"
 LARGEST_SECRET = 64 * 1024
+RESERVED = "execution/"
+"""How the names of secrets begin that belong to one execution."""
 
 
 class SecretRefused(DomainError):
@@ -29,31 +31,19 @@ class SecretVault:
         self._cipher = cipher
         self._clock = clock
 
-    async def set(self, name: str, value: bytes, updated_by: str) -> SecretRecord:
-        """Store or replace a secret."""
+    async def set(self, name: str, value: bytes, *, updated_by: str, audit: tuple[AuditEntry, ...] = ()) -> bool:
+        """Store or replace a secret; returns whether it is new."""
         check_name(name)
+        return await self.keep(name, value, updated_by=updated_by, audit=audit)
+
+    async def keep(self, name: str, value: bytes, *, updated_by: str, audit: tuple[AuditEntry, ...] = ()) -> bool:
+        """Store a secret under any name, also one that only the coordinator may use."""
         if not value:
             raise SecretRefused(f"secret {name}: the value is empty; nothing was stored")
         if len(value) > LARGEST_SECRET:
-            raise SecretRefused(
-                f"secret {name}: {len(value)} bytes are more than the {LARGEST_SECRET} a secret may have"
-            )
+            raise SecretRefused(f"secret {name}: {len(value)} bytes; a secret may have at most {LARGEST_SECRET}")
         ciphertext = self._cipher.encrypt(value, TABLE, name, FIELD)
-        record = SecretRecord(name, ciphertext, b"", self._clock.now(), updated_by)
-        await self._store.put(record)
-        return record
-
-    async def list(self, after: str, limit: int) -> Sequence[SecretRecord]:
-        """Return secrets by name, from the one after `after` on."""
-        return [record for record in await self._store.list() if record.name > after][:limit]
-
-    async def remove(self, name: str) -> bool:
-        """Remove a secret; False: there was none."""
-        try:
-            await self._store.remove(name)
-        except NotFound:
-            return False
-        return True
+        return await self._store.put(SecretRecord(name, ciphertext, self._clock.now(), updated_by), audit)
 
     async def reveal(self, name: str) -> bytes:
         """Return a value, for sealing; raises SecretRefused when there is no such secret."""
@@ -67,6 +57,8 @@ class SecretVault:
 def check_name(name: str) -> None:
     """Raise SecretRefused unless `name` is parts of letters, digits and `._-`, joined by slashes."""
     legal = all(part and part.strip(".") and all(c.isalnum() or c in "._-" for c in part) for part in name.split("/"))
+    if name.startswith(RESERVED):
+        raise SecretRefused(f"{name!r}: names that begin with {RESERVED} belong to the coordinator; choose another")
     if not legal or not name.isascii() or len(name) > 200:
         raise SecretRefused(
             f"{name!r} is no name for a secret; use letters, digits and ._- in parts joined by /, like restic/db1"

@@ -1,0 +1,244 @@
+"""Plans with the hosts' help: asks what a plan must know, stores what came of it, and plans again before a start."""
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pilotage_proto.canonical import digest
+
+from pilotage_coordinator.domain.blueprint.expand import expand, expand_text
+from pilotage_coordinator.domain.blueprint.loader import load_blueprints
+from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.expression.evaluation import Expressions
+from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
+from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
+from pilotage_coordinator.domain.planning.codec import from_json, to_json
+from pilotage_coordinator.domain.planning.planner import make_plan, pins_of
+from pilotage_coordinator.domain.planning.request import (
+    Note,
+    Pins,
+    Planned,
+    PlanRequest,
+    Question,
+    Questions,
+    ReadAnswer,
+    ReadKey,
+    StoredBlueprint,
+    World,
+)
+from pilotage_coordinator.domain.planning.view import preview_questions
+from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
+from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
+from pilotage_coordinator.security.secrets import StoreCipher
+from pilotage_coordinator.store.protocol import AuditStore, PlanStore
+from pilotage_coordinator.store.records import AuditEntry, PlanRecord
+
+MOST_ROUNDS = 20
+"""Rounds of questions that one plan may take; each step that depends on another's answer takes one more."""
+MOST_QUESTIONS_AT_ONCE = 200
+PREVIEW_TIMEOUT = 30_000_000
+
+Previews = Mapping[str, Mapping[str, Mapping[str, Json]]]
+
+
+class PlanDrifted(DomainError):
+    """What was planned is not what would happen now."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadePlan:
+    """A plan as it is stored, and what planning it again needs."""
+
+    planned: Planned
+    request: PlanRequest
+    made_at: int
+    previews: Previews = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan itself."""
+        return self.planned.plan
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """Return what people should know before they say yes."""
+        return self.planned.notes
+
+
+@dataclass(slots=True)
+class PlanMaker:
+    """Makes plans over the live inventory."""
+
+    store: PlanStore
+    audit: AuditStore
+    library: Library
+    inventory: LiveInventory
+    coordinator_types: Mapping[str, StepTypeInfo]
+    port: FleetPort
+    vault: SecretVault
+    cipher: StoreCipher
+    clock: Clock
+    sensitive_key: bytes
+
+    async def make(
+        self,
+        blueprint: str | Blueprint,
+        version: str,
+        parameters: Mapping[str, Json],
+        limit_to: str,
+        requested_by: str,
+        *,
+        previews: bool,
+        audit: tuple[AuditEntry, ...] = (),
+    ) -> MadePlan:
+        """Plan a stored blueprint by id, or one that was only read; stores the plan under its digest."""
+        if isinstance(blueprint, str):
+            stored = await self.library.get(blueprint, version)
+        else:
+            stored = StoredBlueprint(
+                BlueprintRef(blueprint.id, blueprint.version, digest(expand(blueprint))), blueprint
+            )
+        request = PlanRequest(stored, parameters, limit_to, seed=f"{requested_by}/{self.clock.now()}")
+        planned = await self._plan(request)
+        made = MadePlan(planned, replace(request, pins=pins_of(planned.plan)), self.clock.now())
+        if previews:
+            made = replace(made, previews=await self._previews(planned.plan))
+        await self.store.put(PlanRecord(planned.plan.digest, to_json(planned.plan), self._write(made), made.made_at))
+        if audit:
+            await self.audit.append(*audit)
+        return made
+
+    async def stored(self, digest: str) -> MadePlan:
+        """Return a plan that was made before; raises store.NotFound."""
+        record = await self.store.get(digest)
+        plan = from_json(record.content)
+        row: Mapping[str, Any] = record.view
+        request = await self._read_request(plan, row)
+        notes = tuple(Note(each["message"], each["path"], each["host"]) for each in row["notes"])
+        return MadePlan(Planned(plan, notes=notes), request, record.created_at, row["previews"])
+
+    async def again(self, made: MadePlan) -> Planned:
+        """Plan once more, with fresh answers; raises PlanDrifted when something else would happen now."""
+        fresh = await self._plan(made.request)
+        if fresh.plan.digest != made.plan.digest:
+            changed = ", ".join(_differences(to_json(made.plan), to_json(fresh.plan))) or "its content"
+            raise PlanDrifted(
+                f"the plan of {made.plan.blueprint} no longer holds; what changed: {changed}. "
+                "Look at the new plan and start that one; nothing was started"
+            )
+        return fresh
+
+    async def _plan(self, request: PlanRequest) -> Planned:
+        world = World(
+            inventory=self.inventory.snapshot(),
+            library=self.library,
+            step_types=self.coordinator_types,
+            expressions=Expressions(),
+            sensitive_key=self.sensitive_key,
+        )
+        answers: dict[ReadKey, ReadAnswer] = {}
+        for _ in range(MOST_ROUNDS):
+            outcome = await asyncio.to_thread(make_plan, request, replace(world, answers=dict(answers)))
+            if isinstance(outcome, Planned):
+                return outcome
+            answers.update(await self._ask(outcome))
+        raise DomainError(
+            f"{request.blueprint.ref}: after {MOST_ROUNDS} rounds of questions there is still no plan; "
+            "make fewer steps with `at_plan` depend on each other"
+        )
+
+    async def _ask(self, questions: Questions) -> Mapping[ReadKey, ReadAnswer]:
+        limit = asyncio.Semaphore(MOST_QUESTIONS_AT_ONCE)
+
+        async def ask(question: Question) -> tuple[ReadKey, ReadAnswer]:
+            async with limit:
+                answer = await self._query(QueryPurpose.READ, question)
+            return question.key, ReadAnswer(answer.answer, answer.error, answer.failure_kind)
+
+        return dict(await asyncio.gather(*(ask(question) for question in questions.questions)))
+
+    async def _previews(self, plan: Plan) -> Previews:
+        limit = asyncio.Semaphore(MOST_QUESTIONS_AT_ONCE)
+        found: dict[str, dict[str, Mapping[str, Json]]] = {}
+
+        async def ask(question: Question) -> None:
+            if not self.inventory.online(question.host):
+                return
+            async with limit:
+                answer = await self._query(QueryPurpose.PREVIEW, question)
+            shown = answer.answer if answer.ok else {"error": answer.error}
+            found.setdefault(question.path, {})[question.host] = shown
+
+        await asyncio.gather(*(ask(question) for question in preview_questions(plan)))
+        return found
+
+    async def _query(self, purpose: QueryPurpose, question: Question) -> QueryAnswer:
+        try:
+            secrets = {name: await self.vault.reveal(name) for name in secret_names(question.parameters)}
+            host = self.inventory.get(question.host)
+            query = Query(
+                purpose,
+                question.step_type,
+                question.parameters,
+                question.timeout or PREVIEW_TIMEOUT,
+                secrets,
+                host.vars if host else {},
+            )
+            return await self.port.query(question.host, query)
+        except HostUnreachable as error:
+            return QueryAnswer(ok=False, failure_kind=FailureKind.TARGET, error=str(error))
+        except DomainError as error:
+            return QueryAnswer(ok=False, failure_kind=FailureKind.PARAMETER, error=str(error))
+
+    def _write(self, made: MadePlan) -> Mapping[str, Json]:
+        """Return what is kept beside the plan: notes and previews in clear, the request (it may hold secrets) not."""
+        request, pins = made.request, made.request.pins
+        body = json.dumps(
+            {
+                "source": expand_text(request.blueprint.blueprint),
+                "parameters": request.parameters,
+                "limit_to": request.limit_to,
+                "seed": request.seed,
+                "hosts": dict(pins.hosts),
+                "blueprints": {path: [ref.id, ref.version, ref.digest] for path, ref in pins.blueprints.items()},
+                "unanswered": sorted(pins.unanswered),
+            }
+        ).encode()
+        sealed = self.cipher.encrypt(body, "plans", made.plan.digest, "request")
+        return {
+            "request": b64encode(sealed).decode(),
+            "notes": [{"message": note.message, "path": note.path, "host": note.host} for note in made.notes],
+            "previews": made.previews,
+        }
+
+    async def _read_request(self, plan: Plan, row: Mapping[str, Any]) -> PlanRequest:
+        ref = plan.blueprint
+        body = self.cipher.decrypt(b64decode(row["request"]), "plans", plan.digest, "request")
+        kept = json.loads(body)
+        (blueprint,) = await asyncio.to_thread(load_blueprints, kept["source"], str(ref))
+        pins = Pins(
+            hosts=kept["hosts"],
+            blueprints={path: BlueprintRef(*parts) for path, parts in kept["blueprints"].items()},
+            unanswered=frozenset((path, host) for path, host in kept["unanswered"]),
+        )
+        return PlanRequest(StoredBlueprint(ref, blueprint), kept["parameters"], kept["limit_to"], kept["seed"], pins)
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], place: str = "") -> Iterable[str]:
+    """Yield where two plans differ, at most a few places, outermost first."""
+    for key in sorted(before.keys() | after.keys()):
+        one, other = before.get(key), after.get(key)
+        if one == other or key == "digest":
+            continue
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _differences(one, other, f"{place}{key}.")
+        else:
+            yield f"{place}{key}"

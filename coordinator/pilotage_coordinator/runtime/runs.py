@@ -1,0 +1,74 @@
+"""Executions as people ask for them: a plan is checked once more, its sensitive values are put away, then it runs."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.execution.inputs import Input
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.planning.request import Planned
+from pilotage_coordinator.runtime.executor import Executor, Start
+from pilotage_coordinator.runtime.planner import MadePlan, PlanMaker
+from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.sensitive import secret_name
+from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, EventRecord, ExecutionInputs
+
+
+class SensitiveRefused(DomainError):
+    """A sensitive parameter that is no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The door to the executor."""
+
+    executor: Executor
+    plans: PlanMaker
+    vault: SecretVault
+
+    async def start(
+        self,
+        planned: MadePlan,
+        *,
+        execution_id: str,
+        requested_by: str,
+        reason: str,
+        audit: tuple[AuditEntry, ...],
+        answer: AnswerRecord | None,
+    ) -> None:
+        """Plan again, compare, and start; raises PlanDrifted, or store.Conflict when the answer's key is taken."""
+        fresh = await self.plans.again(planned)
+        await self._put_away(execution_id, fresh, requested_by)
+        inputs = ExecutionInputs(parameters=fresh.plan.parameters)
+        await self.executor.start(Start(execution_id, fresh.plan, requested_by, reason, inputs, answer, audit))
+
+    async def submit(self, execution_id: str, input: Input, *, audit: tuple[AuditEntry, ...]) -> None:
+        """Give the engine an input; raises its refusal when the state does not allow it."""
+        await self.executor.submit(execution_id, input, audit)
+
+    async def state(self, execution_id: str) -> ExecutionState:
+        """Return where an execution is; raises store.NotFound."""
+        return await self.executor.state(execution_id)
+
+    async def replay(self, execution_id: str, at: int) -> ExecutionState:
+        """Return where it was after the event with sequence `at`; raises store.NotFound."""
+        return await self.executor.replay(execution_id, at)
+
+    def watch(self, execution_id: str, after: int) -> AsyncIterator[EventRecord]:
+        """Yield events above the sequence `after`, from the store and then live, until it is over."""
+        return self.executor.watch(execution_id, after)
+
+    def progress(self, execution_id: str) -> Mapping[RunKey, tuple[float | None, str]]:
+        """Return the newest progress of running step runs."""
+        return self.executor.progress(execution_id)
+
+    async def _put_away(self, execution: str, planned: Planned, requested_by: str) -> None:
+        """Store sensitive values as secrets of this execution, before the execution exists."""
+        for path, values in planned.sensitive_parameters.items():
+            for name, value in values.items():
+                if not isinstance(value, str):
+                    raise SensitiveRefused(
+                        f"parameter {name} is sensitive and {type(value).__name__}; only text can be kept secret"
+                    )
+                await self.vault.keep(secret_name(execution, path, name), value.encode(), updated_by=requested_by)
