@@ -203,8 +203,11 @@ class PlannedStep:
     these are its items, whatever the expression would give later: they are what was approved."""
     call: BlueprintRef | None = None
     """For a call: the version that it runs."""
+    targets: tuple[str, ...] = ()
+    """For a call: what `targets` names inside it."""
     arguments: Mapping[str, Json] = field(default_factory=dict)
-    """For a call: the parameters of the called blueprint. Values, not templates; sensitive ones are masked."""
+    """For a call: the parameters of the called blueprint. Values, never rendered again (one may look like a template);
+    sensitive ones are masked, and stand under this path in the execution's sensitive parameters."""
     outputs: Mapping[str, str] = field(default_factory=dict)
     """For a call: name to expression over the inner steps."""
     steps: tuple["PlannedStep", ...] = ()
@@ -255,6 +258,7 @@ class Plan:
     parameters: Mapping[str, Json]
     """Values, not templates; sensitive ones are replaced by `{"sensitive": "hmac-sha256:…"}` (docs/plans.md)."""
     targets: tuple[str, ...]
+    """What the name `targets` means in expressions: the hosts of the blueprint's own targets, in plan order."""
     steps: tuple[PlannedStep, ...]
     finally_: tuple[PlannedStep, ...] = ()
     rollback: RollbackPlan | None = None

@@ -15,9 +15,9 @@ from typing import Protocol, TypeAlias
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
+from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Inventory
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
-from pilotage_coordinator.domain.planning.evaluation import Evaluator
 
 ReadKey: TypeAlias = tuple[str, str]
 """The path of a step with `at_plan`, and the host that it asks."""
@@ -90,7 +90,8 @@ class World:
     library: Library
     step_types: Mapping[str, StepTypeInfo]
     """The step types that run on the coordinator."""
-    expressions: Evaluator
+    expressions: Expressions
+    """Not safe for several threads: whoever plans in a thread brings its own."""
     sensitive_key: bytes
     """The coordinator's key for `{"sensitive": "hmac-sha256:…"}`, at least 32 bytes, the same for its whole life."""
     answers: Mapping[ReadKey, ReadAnswer] = field(default_factory=dict)

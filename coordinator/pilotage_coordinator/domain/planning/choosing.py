@@ -1,0 +1,92 @@
+"""Targets of a blueprint or a step, with their expressions resolved, turned into hosts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pilotage_coordinator.domain.blueprint.model import Targets
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.inventory import Host, host_scope
+from pilotage_coordinator.domain.plan import FailureKind, HostsFrom, Json
+from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
+from pilotage_coordinator.domain.planning.resolution import Resolution, View
+from pilotage_coordinator.domain.planning.settings import share_of
+from pilotage_coordinator.domain.planning.targets import Choice, Select, resolve_targets, unknown_host
+
+
+def selecting(resolution: Resolution, parameters: Mapping[str, Json]) -> Select:
+    """Return what asks a condition over `parameters` and `host`."""
+
+    def select(condition: str, host: Host) -> bool:
+        return resolution.bare_condition(condition, {"parameters": parameters, "host": host_scope(host)})
+
+    return select
+
+
+def choose(targets: Targets, frame: Frame, bench: Bench, resolution: Resolution, path: str) -> tuple[str, ...]:
+    """Return the hosts that `targets` means, in plan order; none when it is refused, which the bench then knows."""
+    try:
+        choice = _choice(targets, frame, bench, resolution, path)
+    except DomainError as error:
+        bench.refuse(FailureKind.TARGET, reason(error), path=path, at=targets.at)
+        return ()
+    select = selecting(resolution, frame.parameters)
+    chosen = resolve_targets(choice, bench.world.inventory, select)
+    for problem in chosen.problems:
+        bench.add(problem)
+    return chosen.hosts
+
+
+def choose_from(targets: Targets, frame: Frame, bench: Bench, resolution: Resolution, path: str) -> HostsFrom | None:
+    """Return hosts that are decided while running: those where another step succeeded."""
+    source = targets.from_step or ""
+    if source not in frame.paths:
+        bench.refuse(FailureKind.TARGET, f"there is no step `{source}`", path=path, at=targets.at)
+        return None
+    for name in targets.exclude:
+        if name not in bench.world.inventory:
+            message, fix = unknown_host(name, bench.world.inventory)
+            bench.refuse(FailureKind.TARGET, message, fix, path=path, at=targets.at)
+    try:
+        limit = share_of(targets.limit, frame, resolution)
+    except DomainError as error:
+        bench.refuse(FailureKind.TARGET, reason(error), path=path, at=targets.at)
+        return None
+    order = "" if targets.order == "name" else targets.order
+    return HostsFrom(frame.paths[source], targets.exclude, limit, order)
+
+
+def _choice(targets: Targets, frame: Frame, bench: Bench, resolution: Resolution, path: str) -> Choice:
+    view = View(frame)
+    select, hosts = targets.select, None
+    if targets.hosts_expression is not None:
+        select, hosts = _from_value(resolution.render(targets.hosts_expression, view))
+    elif select is None:
+        hosts = tuple(_name(resolution.render(each, view)) for each in targets.hosts)
+    return Choice(
+        select=select,
+        hosts=hosts,
+        exclude=tuple(_name(resolution.render(each, view)) for each in targets.exclude),
+        limit=share_of(targets.limit, frame, resolution),
+        order=targets.order,
+        seed=f"{bench.request.seed}\0{path}",
+        narrow=bench.narrow,
+        path=path,
+        written=targets,
+    )
+
+
+def _from_value(value: Any) -> tuple[str | None, tuple[str, ...] | None]:
+    match value:
+        case str():
+            return None, (value,)
+        case list():
+            return None, tuple(_name(each) for each in value)
+        case {"select": str(condition)} if len(value) == 1:
+            return condition, None
+    raise DomainError("hosts must come to a name, a list of names, or {select: CONDITION}")
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise DomainError(f"a host is named by a text, not by {value!r}")

@@ -1,0 +1,338 @@
+"""From the steps of a blueprint to the steps of a plan."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from pilotage_coordinator.domain.blueprint.model import OnFailure, Place, Step, StepKind, Undo
+from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.plan import (
+    Effect,
+    FailureKind,
+    HostsFrom,
+    OnOffline,
+    PlannedStep,
+    Rollout,
+    StepTypeUse,
+)
+from pilotage_coordinator.domain.planning.around import Around, in_order
+from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
+from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
+from pilotage_coordinator.domain.planning.choosing import choose, choose_from
+from pilotage_coordinator.domain.planning.codec import plain
+from pilotage_coordinator.domain.planning.leaf_values import LeafValues, Looked
+from pilotage_coordinator.domain.planning.reads import Reads
+from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
+from pilotage_coordinator.domain.planning.settings import limits_of, on_failure_of, rollout_of
+from pilotage_coordinator.domain.planning.unbuilt import unbuilt_in_step
+
+MOST_STEPS = 5_000
+"""Steps of one plan, called blueprints included (ARCHITECTURE: Limits)."""
+
+
+class CallPlanner(Protocol):
+    """Plans a step that calls a blueprint."""
+
+    def __call__(self, step: Step, around: Around, path: str) -> PlannedStep:
+        """Return the call with its steps inside; problems go to the bench."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a step runs: its own hosts (as written into the plan), and the hosts to look at."""
+
+    own: tuple[str, ...] = ()
+    looked_at: tuple[str, ...] = ()
+    """With [""] for a step that runs once on the coordinator."""
+    hosts_from: HostsFrom | None = None
+
+
+class StepPlanner:
+    """Plans every kind of step."""
+
+    def __init__(self, bench: Bench, resolution: Resolution, call: CallPlanner) -> None:
+        self._bench = bench
+        self._resolution = resolution
+        self._call = call
+
+    def siblings(self, steps: Sequence[Step], around: Around) -> tuple[PlannedStep, ...]:
+        """Plan a list of siblings, each after what it depends on; returned in the order written."""
+        found = {step.id: self.step(step, around) for step in in_order(steps)}
+        return tuple(found[step.id] for step in steps)
+
+    def step(self, step: Step, around: Around) -> PlannedStep:
+        """Plan one step with all inside it."""
+        path = around.path(step.id)
+        self._bench.steps += 1
+        if self._bench.steps == MOST_STEPS + 1:
+            fix = "make several blueprints of it"
+            self._bench.refuse(FailureKind.PARAMETER, f"the plan has more than {MOST_STEPS} steps", fix, path=path)
+            self._bench.check()
+        for message, fix in unbuilt_in_step(step, around):
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, fix)
+        match step.kind:
+            case StepKind.CALL:
+                planned = self._call(step, around, path)
+            case StepKind.GROUP:
+                planned = self._group(step, around, path)
+            case _:
+                planned = self._leaf(step, around, path)
+        return replace(
+            planned,
+            name=step.name,
+            dependencies=tuple(around.path(each) for each in step.dependencies),
+            when=step.when or "",
+            on_failure=on_failure_of(step, around),
+            irreversible=step.irreversible,
+        )
+
+    def _group(self, step: Step, around: Around, path: str) -> PlannedStep:
+        frame = around.frame
+        ground = self._ground(step, around, path)
+        active, unsure = self._active(step, around, path, ground.looked_at)
+        frame.hosts_of[step.id] = ground.looked_at
+        inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP)
+        return PlannedStep(
+            path=path,
+            kind=StepKind.GROUP,
+            hosts=ground.own,
+            hosts_from=ground.hosts_from,
+            run_once=step.run_once,
+            rollout=self._rollout(step, frame, path),
+            steps=self.siblings(step.steps, inner),
+            finally_=self.siblings(step.finally_, inner),
+            undo=step.undo.value,
+            undo_steps=self.siblings(step.undo_steps, replace(inner, lenient=True)),
+            **limits_of(step, frame),
+        )
+
+    def _active(self, step: Step, around: Around, path: str, hosts: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+        """Return the hosts on which a group may run, and whether its `when` is known only at run time."""
+        if step.when is None:
+            return hosts, False
+        active: list[str] = []
+        unsure = False
+        for host in hosts:
+            view = View(around.frame, host)
+            try:
+                references = self._resolution.condition_references(step.when)
+                if self._resolution.waits(references, around.frame):
+                    self._bench.waiting = unsure = True
+                    active.append(host)
+                elif self._resolution.depends(references, view) is Depends.RUN_TIME:
+                    unsure = True
+                    active.append(host)
+                else:
+                    runs = self._resolution.condition(step.when, view)
+                    self._bench.know_when(path, host, runs)
+                    active += [host] if runs else []
+            except DomainError as error:
+                self._bench.refuse(FailureKind.PARAMETER, reason(error), path=path, host=host, at=step.at)
+        return tuple(active), unsure
+
+    def _leaf(self, step: Step, around: Around, path: str) -> PlannedStep:
+        frame = around.frame
+        parameters = self._parameters(step, around)
+        own_type = self._bench.world.step_types.get(step.type)
+        place = self._place(step, own_type, path)
+        ground = self._leaf_ground(step, around, path, place)
+        values = LeafValues(self._bench, self._resolution, frame, step, path)
+        looked = self._look(values, step, around, ground, parameters, path)
+        active = tuple(host for host in ground.looked_at if looked.runs_on(host))
+        if own_type is not None:
+            pinned = Pinned(own_type, use_of(own_type))
+        else:
+            pinned = self._pin(step, parameters, active, path)
+        frame.hosts_of[step.id] = ground.looked_at
+        planned = PlannedStep(
+            path=path,
+            kind=StepKind.LEAF,
+            type=pinned.use or StepTypeUse(step.type),
+            effect=self._effect(step, pinned.info, path),
+            destructive=pinned.info is not None and pinned.info.destructive,
+            place=place,
+            type_on=pinned.on,
+            parameters=parameters,
+            hosts=ground.own,
+            hosts_from=ground.hosts_from,
+            run_once=step.run_once,
+            for_each=step.for_each,
+            key=step.key or "",
+            max_items=step.max_items,
+            rollout=self._rollout(step, frame, path),
+            on_unknown=step.on_unknown.value,
+            undo=step.undo.value,
+            undo_steps=self._undo(step, around, path, active),
+            sensitive_outputs=step.sensitive_outputs,
+            at_plan=step.at_plan,
+            planned_items=looked.items,
+            **limits_of(step, frame),
+        )
+        if step.at_plan:
+            planned = replace(planned, planned_outputs=self._read(values, step, around, path, active, parameters))
+        return planned
+
+    def _look(
+        self,
+        values: LeafValues,
+        step: Step,
+        around: Around,
+        ground: Ground,
+        parameters: Mapping[str, Any],
+        path: str,
+    ) -> Looked:
+        """Resolve the leaf's expressions on its hosts and keep what they come to."""
+        frame = around.frame
+        try:
+            references = values.references(parameters)
+            loop = self._resolution.tree_references([step.for_each, step.key])
+        except DomainError as error:
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, reason(error))
+            return Looked({}, {})
+        if self._resolution.sensitive(loop, frame):
+            message = "for_each and key use a sensitive parameter, but keys of items are shown everywhere"
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "loop over what is not sensitive")
+            return Looked({}, {})
+        if self._resolution.waits(references, frame):
+            self._bench.waiting = True
+            return Looked({}, {})
+        # A step whose hosts are decided while running reads hosts that may drop out before.
+        looked = values.look(ground.looked_at, parameters, around.lenient or ground.hosts_from is not None)
+        if looked.resolved:
+            self._bench.resolved[path] = looked.resolved
+        self._bench.step_runs += looked.runs
+        return looked
+
+    def _read(
+        self,
+        values: LeafValues,
+        step: Step,
+        around: Around,
+        path: str,
+        hosts: tuple[str, ...],
+        parameters: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        try:
+            references = values.references(parameters)
+        except DomainError:
+            return {}
+        reads = Reads(self._bench, self._resolution, around.frame, step, path)
+        return reads.gather(hosts, parameters, references)
+
+    def _undo(self, step: Step, around: Around, path: str, hosts: tuple[str, ...]) -> tuple[PlannedStep, ...]:
+        if step.undo is not Undo.STEPS:
+            return ()
+        # What an undo reads exists only once the step has run.
+        inner = Around(around.frame, path, hosts, lenient=True, on_failure=OnFailure.STOP)
+        before = self._bench.step_runs
+        planned = self.siblings(step.undo_steps, inner)
+        self._bench.step_runs = before
+        return planned
+
+    def _parameters(self, step: Step, around: Around) -> dict[str, Any]:
+        """Return the leaf's parameters, with `user` and `env` of the defaults where its type takes them."""
+        parameters: dict[str, Any] = plain(step.parameters)
+        defaults = around.frame.defaults
+        if defaults.user is None and not defaults.env:
+            return parameters
+        known: Any = {}
+        for host in self._bench.world.inventory.values():
+            if step.type in host.step_types:
+                known = host.step_types[step.type].params_schema.get("properties", {})
+                break
+        if defaults.user is not None and "user" in known and "user" not in parameters:
+            parameters["user"] = defaults.user
+        if defaults.env and "env" in known and isinstance(parameters.get("env", {}), dict):
+            parameters["env"] = {**defaults.env, **parameters.get("env", {})}
+        return parameters
+
+    def _place(self, step: Step, own_type: StepTypeInfo | None, path: str) -> Place:
+        if own_type is None:
+            if step.place is Place.COORDINATOR:
+                message = f"{step.type} cannot run on the coordinator, which runs no plugins"
+                self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "remove `place: coordinator`")
+            return Place.HOST
+        if step.place is Place.HOST:
+            message = f"{step.type} runs on the coordinator alone"
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "remove `place: host`")
+        return Place.COORDINATOR
+
+    def _leaf_ground(self, step: Step, around: Around, path: str, place: Place) -> Ground:
+        """Return where a leaf runs. On the coordinator: once where it says so or nothing has targets, else per host."""
+        if around.in_group or place is Place.HOST:
+            return self._ground(step, around, path)
+        has_targets = step.targets is not None or around.frame.targets is not None
+        if step.place is Place.COORDINATOR or not has_targets:
+            return Ground((), ("",))
+        return self._ground(step, around, path)
+
+    def _ground(self, step: Step, around: Around, path: str) -> Ground:
+        frame = around.frame
+        if around.hosts is not None:
+            return Ground((), around.hosts)
+        targets = step.targets
+        if targets is not None and targets.from_step is not None:
+            hosts_from = choose_from(targets, frame, self._bench, self._resolution, path)
+            bound = frame.hosts_of.get(targets.from_step, ())
+            return Ground((), tuple(name for name in bound if name and name not in targets.exclude), hosts_from)
+        if targets is not None:
+            hosts = choose(targets, frame, self._bench, self._resolution, path)
+        elif frame.targets is not None:
+            hosts = frame.targets
+        else:
+            message = "it runs on hosts, but neither it nor its blueprint has targets"
+            self._bench.refuse_step(FailureKind.TARGET, step, path, message, "say which with -l, such as -l role=db")
+            return Ground()
+        if step.run_once and hosts:
+            hosts = self._pin_host(step, frame, path, hosts)
+        return Ground(hosts, hosts)
+
+    def _pin_host(self, step: Step, frame: Frame, path: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the one host for `run_once`: the pinned one, else the first online, else the first if it waits."""
+        pinned = self._bench.request.pins.hosts.get(path)
+        if pinned in hosts:
+            return (pinned,)
+        online = next((name for name in hosts if self._bench.world.inventory[name].online), None)
+        if online is not None:
+            return (online,)
+        if step.settled(frame.defaults).on_offline is OnOffline.WAIT:
+            self._bench.note(f"none of its {len(hosts)} hosts is online: it waits for {hosts[0]}", path, hosts[0])
+            return hosts[:1]
+        message = f"run_once: none of its {len(hosts)} hosts is online"
+        self._bench.refuse_step(FailureKind.TARGET, step, path, message, "start an agent, or write `on_offline: wait`")
+        return ()
+
+    def _pin(self, step: Step, parameters: Mapping[str, Any], hosts: tuple[str, ...], path: str) -> Pinned:
+        inventory = self._bench.world.inventory
+        pinned = pin_step_type(step.type, parameters, [inventory[name] for name in hosts if name])
+        for misfit in pinned.misfits:
+            self._bench.refuse(FailureKind.TARGET, misfit.message, misfit.fix, path=path, host=misfit.host, at=step.at)
+        if pinned.info is None and not hosts:
+            known = next(
+                (each.step_types[step.type] for each in inventory.values() if step.type in each.step_types), None
+            )
+            return Pinned(known, use_of(known) if known is not None else None)
+        return pinned
+
+    def _effect(self, step: Step, info: StepTypeInfo | None, path: str) -> Effect:
+        if info is None:
+            return step.effect or Effect.ONCE
+        effect = step.effect or info.effect
+        if effect is not info.effect and effect not in info.author_effects:
+            message = f"{step.type} has the effect `{info.effect}`; a blueprint may not declare `{effect}`"
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "remove `effect`")
+        if step.at_plan and effect is not Effect.READ:
+            message = f"at_plan: {step.type} has the effect `{effect}`, and planning changes nothing"
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "only effect `read` can run at plan")
+        if step.at_plan and info.place is Place.COORDINATOR:
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, "at_plan is for steps that run on hosts")
+        return effect
+
+    def _rollout(self, step: Step, frame: Frame, path: str) -> Rollout:
+        try:
+            return rollout_of(step.rollout, frame, self._resolution)
+        except DomainError as error:
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, f"rollout: {reason(error)}")
+            return Rollout()

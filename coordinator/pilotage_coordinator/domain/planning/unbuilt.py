@@ -1,0 +1,65 @@
+"""What the language can say and planning does not do yet: refused by name, never ignored."""
+
+from collections.abc import Iterator
+
+from pilotage_coordinator.domain.blueprint.model import Blueprint, Step, StepKind
+from pilotage_coordinator.domain.planning.around import Around
+
+Refusal = tuple[str, str]
+"""Message and cure."""
+
+_LATER = "is not available yet"
+
+
+def unbuilt_in_blueprint(blueprint: Blueprint, called: bool) -> Iterator[Refusal]:
+    """Yield what a blueprint asks for that is not built."""
+    requires = blueprint.requires
+    for name, present in (
+        ("approvals", blueprint.approvals),
+        ("locks", blueprint.locks),
+        ("capacity", blueprint.capacity),
+        ("windows", blueprint.windows),
+        ("concurrency", blueprint.concurrency),
+        ("resource_requirements", blueprint.resource_requirements),
+        ("requires.backup_within", requires is not None and requires.backup_within),
+    ):
+        if present:
+            yield f"`{name}` {_LATER}", "remove it"
+    plan = blueprint.rollback_plan
+    if called and plan is not None and plan.actions:
+        yield f"rollback actions of a called blueprint: this {_LATER}", "write `undo` at the steps themselves"
+
+
+def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
+    """Yield what a step asks for, or where it stands, that is not built."""
+    rollout = step.rollout
+    leaf = step.kind is StepKind.LEAF
+    for name, present in (
+        ("locks", step.locks),
+        ("capacity", step.capacity),
+        ("windows", step.windows),
+        ("requires_approval", step.requires_approval),
+        ("approvers", step.approvers),
+        ("rollout.health", rollout is not None and rollout.health),
+        ("rollout.analysis", rollout is not None and rollout.analysis),
+        ("rollout.order_by", rollout is not None and (rollout.order_by or rollout.refresh)),
+        ("an approval between batches", rollout is not None and any(batch.approval for batch in rollout.batches)),
+    ):
+        if present:
+            yield f"`{name}` {_LATER}", "remove it"
+    for name, present in (
+        ("for_each on a group or a call", step.for_each is not None and not leaf),
+        ("a call inside a group", step.kind is StepKind.CALL and around.in_group),
+        ("run_once inside a group", step.run_once and around.in_group),
+        ("targets inside a group", step.targets is not None and around.in_group),
+        ("a rollout inside a group", rollout is not None and around.in_group and step.for_each is None),
+        ("at_plan inside a group", step.at_plan and around.in_group),
+        ("at_plan with for_each", step.at_plan and step.for_each is not None),
+        ("at_plan with sensitive_outputs", step.at_plan and bool(step.sensitive_outputs)),
+    ):
+        if present:
+            yield f"{name} {_LATER}", "move it outside" if "inside" in name else "remove it"
+    if step.kind is StepKind.CALL:
+        for name, present in (("rollout", rollout is not None), ("run_once", step.run_once)):
+            if present:
+                yield f"a call takes no `{name}`", "write it at the steps of the called blueprint"
