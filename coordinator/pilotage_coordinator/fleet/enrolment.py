@@ -64,7 +64,7 @@ class Welcomed:
 
 
 class Enrolment:
-    """Answers joins and renewals. Stateless but for the brake; the registry holds the facts."""
+    """Answers joins and renewals; the registry holds the facts."""
 
     def __init__(
         self,
@@ -81,6 +81,11 @@ class Enrolment:
         self._seconds = seconds
         self._new_host_id = new_host_id
         self._brake = Brake()
+        self._proofs: dict[str, int] = {}
+        """Time of each host's last proof, while it could be replayed. Only thrift: what a replay yields is a
+        certificate for a key that the thief has not."""
+        self.renewed_after_expiry = 0
+        """How many certificates were renewed by proof since the start."""
 
     async def join(self, demand: JoinDemand, source: str) -> Welcomed:
         """Trade a token for an identity; with the same key, again while the token lives. Raises EnrolmentRefused."""
@@ -91,7 +96,7 @@ class Enrolment:
         """Return a new certificate chain for the host behind a valid certificate. Raises EnrolmentRefused."""
         host = await self._trusted(peer)
         issued = self._issue(_read_key(signing_request), host.id, host.name)
-        await self._registry.add_certificate(_record(issued, host.id), issued.key_digest)
+        await self._registry.add_certificate(_record(issued, host.id))
         _log.info("certificate.renewed", host=host.name, serial=issued.serial)
         return issued.chain
 
@@ -169,7 +174,7 @@ class Enrolment:
                 EnrolmentFault.BAD_TOKEN, "the join token was used already; print another: pilotage host token"
             )
         issued = self._issue(key, host.id, host.name)
-        await self._registry.add_certificate(_record(issued, host.id), issued.key_digest)
+        await self._registry.add_certificate(_record(issued, host.id))
         return self._welcome(host, issued)
 
     async def _renew_expired(self, proof: RenewalProof) -> tuple[bytes, ...]:
@@ -181,8 +186,12 @@ class Enrolment:
         peer = self._proven(proof)
         host = await self._trusted(peer)
         issued = self._issue(_read_key(proof.signing_request), host.id, host.name)
-        if not await self._registry.renew_expired(_record(issued, host.id), issued.key_digest, proof.at):
+        if proof.at <= self._proofs.get(host.id, 0):
             raise EnrolmentRefused(EnrolmentFault.DENIED, "this proof was used already; make a new one")
+        self._proofs = {known: at for known, at in self._proofs.items() if at > now - 2 * PROOF_SKEW}
+        self._proofs[host.id] = proof.at
+        await self._registry.add_certificate(_record(issued, host.id))
+        self.renewed_after_expiry += 1
         _log.warning("certificate.renewed_after_expiry", host=host.name, serial=issued.serial)
         return issued.chain
 

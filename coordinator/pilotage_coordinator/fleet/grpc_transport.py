@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from pilotage_proto.v1 import fleet_pb2 as pb
 
-from pilotage_coordinator.fleet.errors import TransportLost
+from pilotage_coordinator.fleet.errors import BadMessage, TransportLost
 from pilotage_coordinator.fleet.wire import write_message
 
 _LOST = (grpc.RpcError, grpc.aio.UsageError, grpc.aio.InternalError)
@@ -23,6 +24,8 @@ class GrpcTransport:
         """Return the items of the next message, or None at the end."""
         try:
             message = await self._context.read()
+        except DecodeError as error:
+            raise BadMessage("a message cannot be decoded") from error
         except _LOST as error:
             raise TransportLost(str(error) or type(error).__name__) from error
         if message is grpc.aio.EOF:

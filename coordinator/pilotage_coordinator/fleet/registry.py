@@ -28,7 +28,7 @@ class Host:
     id: str
     name: str
     key_digest: str
-    """Hexadecimal SHA-256 of the public key that it joined with or last renewed to."""
+    """Hexadecimal SHA-256 of the public key that it joined with."""
     sealing_key: bytes
     joined_at: int
     revoked: bool = False
@@ -83,21 +83,17 @@ class Registry(Protocol):
         """Return whether this certificate is on the deny list, or was never issued."""
         ...
 
-    async def denials(self) -> int:
-        """Return a number that changes whenever a host or certificate is denied or a host is quarantined."""
+    async def deny_list(self, now: int) -> frozenset[str]:
+        """Return the serials that are denied and have not ended. Revoking a host denies all its certificates."""
         ...
 
-    async def add_certificate(self, certificate: Certificate, key_digest: str) -> None:
-        """Record a certificate for a known host, and the key that it now uses."""
+    async def add_certificate(self, certificate: Certificate) -> None:
+        """Record a certificate for a known host."""
         ...
 
-    async def renew_expired(self, certificate: Certificate, key_digest: str, proved_at: int) -> bool:
-        """Record and count a renewal by proof. False, and nothing recorded, unless `proved_at` is later than the
-        host's last one: a proof works once."""
-        ...
-
-    async def remember(self, host_id: str, marks: Marks, agent_version: str, boot_id: str, now: int) -> None:
-        """Keep the marks of an admitted greeting."""
+    async def remember(self, host_id: str, marks: Marks, agent_version: str, boot_id: str, now: int) -> bool:
+        """Keep the marks of an admitted greeting. False, and nothing kept, if the host may not have a session any
+        more or another session was admitted meanwhile: the agent is to try again."""
         ...
 
     async def quarantine(self, host_id: str, reason: str, now: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.v1 import fleet_pb2 as pb
 
 from pilotage_coordinator.domain.fleet import Assignment, Query, QueryAnswer
 from pilotage_coordinator.fleet import wire
@@ -14,7 +15,7 @@ from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused
 from pilotage_coordinator.fleet.messages import AgentMessage, Hello
 from pilotage_coordinator.fleet.peer import Peer
 from pilotage_coordinator.fleet.registry import Host, Registry
-from pilotage_coordinator.fleet.session import Party, Session
+from pilotage_coordinator.fleet.session import INTERNAL_PAUSE_MS, Party, Session
 from pilotage_coordinator.fleet.settings import PROTOCOL_MAX, PROTOCOL_MIN, SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
 from pilotage_coordinator.runtime.fleet_port import FleetListener, HostUnreachable
@@ -52,7 +53,6 @@ class Roster:
         self._listener: FleetListener | None = None
         self._seats: dict[str, _Seat] = {}
         self._stopping: int | None = None
-        self._denials: int | None = None
         self.highest_epoch_seen = 0
         """The highest epoch that an agent reported; above one's own after a restore from an old backup."""
 
@@ -133,9 +133,12 @@ class Roster:
             await session.run(welcome, rest)
         except Refused as refused:
             _log.warning("session.refused", host=peer.host, reason=str(refused.reason), message=refused.message)
-            await self._say(transport, refused)
+            await self._say(transport, wire.write_refusal(refused))
         except TransportLost as error:
             _log.info("session.lost_in_handshake", host=peer.host, error=str(error))
+        except Exception:
+            _log.exception("session.failed_in_handshake", host=peer.host)
+            await self._say(transport, wire.write_goodbye(INTERNAL_PAUSE_MS))
         finally:
             if session is not None and seat.session is session:
                 seat.session = None
@@ -143,16 +146,14 @@ class Roster:
     async def sweep(self) -> None:
         """End sessions whose certificate ended, and those whose host or certificate was denied. Call it often."""
         now = self._clock()
-        denials = await self._registry.denials()
-        changed, self._denials = denials != self._denials, denials
+        denied = await self._registry.deny_list(now)
         for session in self.sessions:
             if session.party.expires_at <= now:
                 session.end("the certificate of the stream ended; reconnect with the new one", wire.write_goodbye(0))
-            elif changed:
-                try:
-                    await self._standing(session.party.host_id, session.party.host, session.party.serial)
-                except Refused as refused:
-                    session.refuse(refused)
+            elif session.party.serial in denied:
+                session.refuse(
+                    Refused(RefusalReason.REVOKED, "the certificate of this stream was revoked", retry=False)
+                )
 
     async def shut_down(self, reconnect_ms: int) -> None:
         """Say goodbye to every agent, take no new session, and wait until all have ended."""
@@ -227,7 +228,8 @@ class Roster:
             session_counter=greeting.session_counter,
             highest_epoch=greeting.highest_epoch,
         )
-        await self._registry.remember(host.id, marks, greeting.agent_version, greeting.boot_id, self._clock())
+        if not await self._registry.remember(host.id, marks, greeting.agent_version, greeting.boot_id, self._clock()):
+            raise Refused(RefusalReason.STALE_SESSION, "the host's standing has just changed; try again", retry=True)
         assert self._listener is not None, "Roster.listen comes before the first session"
         party = Party(host.id, host.name, peer.serial, peer.expires_at, host.sealing_key)
         session = Session(party, hello, transport, self._listener, self._settings, self._token)
@@ -254,9 +256,9 @@ class Roster:
             raise Refused(RefusalReason.QUARANTINED, f"{name} is in quarantine: {host.quarantine}", retry=False)
         return host
 
-    async def _say(self, transport: Transport, refused: Refused) -> None:
+    async def _say(self, transport: Transport, last: pb.CoordinatorItem) -> None:
         try:
             async with asyncio.timeout(self._settings.farewell_seconds):
-                await transport.send([wire.write_refusal(refused)])
+                await transport.send([last])
         except (TransportLost, TimeoutError):
-            _log.info("session.refusal_unsent", message=refused.message)
+            _log.info("session.last_word_unsent", word=last.WhichOneof("item"))

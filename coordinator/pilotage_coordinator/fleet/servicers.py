@@ -1,11 +1,13 @@
 """The gRPC services: each method reads who calls, calls the room's own code, and maps refusals to status codes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeAlias
 from urllib.parse import unquote
 
 import grpc
+import structlog
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pilotage_proto.v1 import fleet_pb2 as pb
@@ -16,6 +18,8 @@ from pilotage_coordinator.fleet.errors import EnrolmentFault, EnrolmentRefused
 from pilotage_coordinator.fleet.grpc_transport import GrpcTransport
 from pilotage_coordinator.fleet.peer import NotAnAgent, Peer, read_peer
 from pilotage_coordinator.fleet.roster import Roster
+
+_log = structlog.get_logger("pilotage.fleet")
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -28,6 +32,25 @@ _CODES: Final = {
     EnrolmentFault.DENIED: grpc.StatusCode.PERMISSION_DENIED,
     EnrolmentFault.TOO_MANY: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+
+
+Method: TypeAlias = "Callable[[Any, Any, Context], Awaitable[Any]]"
+
+
+def _guarded(method: Method) -> Method:
+    """Let no text of an unexpected error reach the caller."""
+
+    @functools.wraps(method)
+    async def guarded(servicer: Any, request: Any, context: Context) -> Any:
+        try:
+            return await method(servicer, request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            _log.exception("call.failed", method=method.__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, "the coordinator failed; its log says why")
+
+    return guarded
 
 
 class FleetServicer(services.FleetServiceServicer):
@@ -45,6 +68,7 @@ class FleetServicer(services.FleetServiceServicer):
         session = asyncio.ensure_future(self._roster.serve(peer, GrpcTransport(context)))
         await asyncio.shield(session)
 
+    @_guarded
     async def Renew(self, request: pb.RenewRequest, context: Context) -> pb.RenewResponse:
         """Replace a certificate that is still valid."""
         peer = await _identify(context)
@@ -62,6 +86,7 @@ class EnrolmentServicer(services.EnrolmentServiceServicer):
         self._enrolment = enrolment
         self._fleet_address = fleet_address
 
+    @_guarded
     async def Join(self, request: pb.JoinRequest, context: Context) -> pb.JoinResponse:
         """Trade a token for a certificate."""
         demand = JoinDemand(
@@ -83,6 +108,7 @@ class EnrolmentServicer(services.EnrolmentServiceServicer):
             sealing_key_receipt=welcomed.sealing_key_receipt,
         )
 
+    @_guarded
     async def RenewExpired(self, request: pb.RenewExpiredRequest, context: Context) -> pb.RenewExpiredResponse:
         """Give a known agent a new certificate by proof of its key."""
         proof = RenewalProof(

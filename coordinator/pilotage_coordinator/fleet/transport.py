@@ -13,7 +13,10 @@ class Transport(Protocol):
     """
 
     async def receive(self) -> Sequence[pb.AgentItem] | None:
-        """Return the items of the next message, or None once the agent has ended the stream."""
+        """Return the items of the next message, or None once the agent has ended the stream.
+
+        Raises BadMessage for what is no message.
+        """
         ...
 
     async def send(self, items: Sequence[pb.CoordinatorItem]) -> None:

@@ -264,7 +264,7 @@ def _report(result: pb.Result) -> AttemptReport:
         outcome=outcome,
         outputs=_json_object(result.outputs, "result.outputs"),
         digest=_text(result.digest, "result.digest", LONGEST_ID),
-        failure_kind=_failure(result.failure_kind, f"result of {key}"),
+        failure_kind=_failure(result.failure_kind, "result.failure_kind"),
         error=_text(result.error, "result.error", LONGEST_TEXT),
         started_at=result.started_at,
         ended_at=result.ended_at,
@@ -304,7 +304,7 @@ def _read_query_answer(item: pb.AgentItem) -> Answered:
         answer=QueryAnswer(
             ok=answer.ok,
             answer=_json_object(answer.answer, "query_answer.answer"),
-            failure_kind=_failure(answer.failure_kind, "query answer"),
+            failure_kind=_failure(answer.failure_kind, "query_answer.failure_kind"),
             error=_text(answer.error, "query_answer.error", LONGEST_TEXT),
         ),
     )
@@ -353,7 +353,7 @@ def _failure(number: pb.FailureKind, what: str) -> FailureKind | None:
     try:
         return _FAILURES[number]
     except KeyError:
-        raise BadMessage(f"{what}: failure kind {number} is unknown") from None
+        raise BadMessage(f"{what} {number} is unknown") from None
 
 
 def _text(text: str, field: str, longest: int) -> str:
@@ -388,7 +388,7 @@ def _json(data: bytes, field: str) -> Any:
     if len(data) > LARGEST_JSON:
         raise BadMessage(f"{field} has {len(data)} bytes; at most {LARGEST_JSON} are taken")
     try:
-        return json.loads(data, parse_constant=_no_number)
+        return _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"{field} is no JSON: {str(error)[:200]}") from error
 
@@ -398,7 +398,19 @@ def _no_number(constant: str) -> NoReturn:
 
 
 def _write_json(value: Mapping[str, Json]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_number)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 
 
 def _milliseconds(microseconds: int) -> int:

@@ -12,20 +12,16 @@ class MemoryRegistry:
         self.hosts: dict[str, Host] = {}
         self.certificates: dict[str, Certificate] = {}
         self.denied_serials: set[str] = set()
-        self.proofs: dict[str, int] = {}
-        self.expired_renewals: dict[str, int] = {}
-        self.changes = 0
 
     def add_token(self, token: Token) -> None:
         self.tokens[token.digest] = token
 
     def revoke(self, host_id: str) -> None:
         self.hosts[host_id] = replace(self.hosts[host_id], revoked=True)
-        self.changes += 1
+        self.denied_serials |= {each.serial for each in self.certificates.values() if each.host_id == host_id}
 
     def deny(self, serial: str) -> None:
         self.denied_serials.add(serial)
-        self.changes += 1
 
     async def token(self, digest: str) -> Token | None:
         return self.tokens.get(digest)
@@ -46,25 +42,19 @@ class MemoryRegistry:
     async def denied(self, serial: str) -> bool:
         return serial in self.denied_serials or serial not in self.certificates
 
-    async def denials(self) -> int:
-        return self.changes
+    async def deny_list(self, now: int) -> frozenset[str]:
+        return frozenset(self.denied_serials)
 
-    async def add_certificate(self, certificate: Certificate, key_digest: str) -> None:
+    async def add_certificate(self, certificate: Certificate) -> None:
         self.certificates[certificate.serial] = certificate
-        self.hosts[certificate.host_id] = replace(self.hosts[certificate.host_id], key_digest=key_digest)
 
-    async def renew_expired(self, certificate: Certificate, key_digest: str, proved_at: int) -> bool:
-        if proved_at <= self.proofs.get(certificate.host_id, 0):
+    async def remember(self, host_id: str, marks: Marks, agent_version: str, boot_id: str, now: int) -> bool:
+        host = self.hosts[host_id]
+        if host.revoked or host.quarantine:
             return False
-        self.proofs[certificate.host_id] = proved_at
-        self.expired_renewals[certificate.host_id] = self.expired_renewals.get(certificate.host_id, 0) + 1
-        await self.add_certificate(certificate, key_digest)
+        self.hosts[host_id] = replace(host, marks=marks, agent_version=agent_version)
         return True
-
-    async def remember(self, host_id: str, marks: Marks, agent_version: str, boot_id: str, now: int) -> None:
-        self.hosts[host_id] = replace(self.hosts[host_id], marks=marks, agent_version=agent_version)
 
     async def quarantine(self, host_id: str, reason: str, now: int) -> None:
         host = self.hosts[host_id]
         self.hosts[host_id] = replace(host, quarantine=host.quarantine or reason)
-        self.changes += 1
