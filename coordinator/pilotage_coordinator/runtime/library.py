@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from pilotage_proto.canonical import digest
 
-from pilotage_coordinator.domain.blueprint.expand import expand, expand_text
+from pilotage_coordinator.domain.blueprint.errors import BlueprintError
+from pilotage_coordinator.domain.blueprint.expand import content_digest, expand, to_json
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo, check_step_types
@@ -51,9 +51,13 @@ class Library:
     async def read(self, source: str, file: str) -> Sequence[Blueprint]:
         """Read YAML against the step types known here, storing nothing; raises BlueprintError with every problem."""
         blueprints = await asyncio.to_thread(load_blueprints, source, file)
-        known = {**self.inventory.step_types(), **self.coordinator_types}
-        for blueprint in blueprints:
-            check_step_types(blueprint, known, file)
+        offered = self.inventory.step_types()
+        if offered:
+            # Before the first host has joined, nobody can say which step types there are.
+            known = {**offered, **self.coordinator_types}
+            problems = [problem for each in blueprints for problem in check_step_types(each, known)]
+            if problems:
+                raise BlueprintError(problems)
         return blueprints
 
     async def add(
@@ -69,7 +73,7 @@ class Library:
 
     def expand(self, blueprint: Blueprint) -> str:
         """Return the normalised form as YAML."""
-        return expand_text(blueprint)
+        return expand(blueprint)
 
     async def get(self, id: str, version: str) -> StoredBlueprint:
         """Return one version: exact (`1.2.0`), the newest of a major (`1`) or the newest (empty); raises NotFound."""
@@ -100,13 +104,12 @@ class Library:
     ) -> Sequence[BlueprintRecord]:
         stored = []
         for blueprint in blueprints:
-            normalised = expand(blueprint)
             record = BlueprintRecord(
                 id=blueprint.id,
                 version=blueprint.version,
-                digest=digest(normalised),
+                digest=content_digest(blueprint),
                 source=source,
-                normalised=normalised,
+                normalised=to_json(blueprint),
                 added_at=self.clock.now(),
                 added_by=added_by,
             )

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pilotage_proto.canonical import digest
-
-from pilotage_coordinator.domain.blueprint.expand import expand, expand_text
+from pilotage_coordinator.domain.blueprint.expand import content_digest, expand
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
@@ -104,7 +102,7 @@ class PlanMaker:
             stored = await self.library.get(blueprint, version)
         else:
             stored = StoredBlueprint(
-                BlueprintRef(blueprint.id, blueprint.version, digest(expand(blueprint))), blueprint
+                BlueprintRef(blueprint.id, blueprint.version, content_digest(blueprint)), blueprint
             )
         request = PlanRequest(stored, parameters, limit_to, seed=f"{requested_by}/{self.clock.now()}")
         planned = await self._plan(request)
@@ -203,7 +201,7 @@ class PlanMaker:
         request, pins = made.request, made.request.pins
         body = json.dumps(
             {
-                "source": expand_text(request.blueprint.blueprint),
+                "source": expand(request.blueprint.blueprint),
                 "parameters": request.parameters,
                 "limit_to": request.limit_to,
                 "seed": request.seed,

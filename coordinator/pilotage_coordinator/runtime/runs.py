@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.inputs import Input
@@ -9,7 +10,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.planning.request import Planned
 from pilotage_coordinator.runtime.executor import Executor, Start
-from pilotage_coordinator.runtime.planner import MadePlan, PlanMaker
+from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.sensitive import secret_name
 from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, EventRecord, ExecutionInputs
@@ -29,7 +30,7 @@ class Runs:
 
     async def start(
         self,
-        planned: MadePlan,
+        planned: Any,
         *,
         execution_id: str,
         requested_by: str,
@@ -37,7 +38,10 @@ class Runs:
         audit: tuple[AuditEntry, ...],
         answer: AnswerRecord | None,
     ) -> None:
-        """Plan again, compare, and start; raises PlanDrifted, or store.Conflict when the answer's key is taken."""
+        """Plan again, compare, and start; raises PlanDrifted, or store.Conflict when the answer's key is taken.
+
+        `planned` is what the plan maker gave: a MadePlan, which faces need not know.
+        """
         fresh = await self.plans.again(planned)
         await self._put_away(execution_id, fresh, requested_by)
         inputs = ExecutionInputs(parameters=fresh.plan.parameters)

@@ -1,0 +1,119 @@
+"""Looks at everything that can be wrong with a coordinator, and says what to do."""
+
+import shutil
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotage_coordinator.runtime.clock import SystemClock
+from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.store.protocol import Store
+
+LEAST_FREE_BYTES = 512 * 1024 * 1024
+LARGEST_JUMP = 5_000_000
+SOUND_SQLITE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+"""Releases that hold the fix of the WAL reset bug (sqlite.org, 2026); the last two within their branches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found. `verdict`: ok, warning or failure."""
+
+    check: str
+    verdict: str
+    detail: str
+    fix: str = ""
+
+
+@dataclass(slots=True)
+class Doctor:
+    """The checks."""
+
+    store: Store
+    inventory: LiveInventory
+    clock: SystemClock
+    state_dir: Path
+
+    async def examine(self) -> Sequence[Finding]:
+        """Run every check; a check that breaks is a finding, never an error."""
+        checks: tuple[tuple[str, Callable[[], Awaitable[Finding]]], ...] = (
+            ("database", self._database),
+            ("sqlite", self._sqlite),
+            ("audit log", self._audit),
+            ("disk", self._disk),
+            ("clock", self._clock),
+            ("hosts", self._hosts),
+            ("plugins", self._plugins),
+        )
+        found = []
+        for name, check in checks:
+            try:
+                found.append(await check())
+            except Exception as error:
+                found.append(Finding(name, "failure", f"the check itself failed: {error!r}"))
+        return found
+
+    async def _database(self) -> Finding:
+        figures = self.store.figures()
+        detail = f"epoch {await self.store.epoch()}, {figures.writes} writes in {figures.transactions} transactions"
+        return Finding("database", "ok", detail)
+
+    async def _sqlite(self) -> Finding:
+        found = tuple(int(part) for part in sqlite3.sqlite_version.split("."))
+        sound = found >= SOUND_SQLITE[0] or any(found[:2] == each[:2] and found >= each for each in SOUND_SQLITE[1:])
+        detail = f"SQLite {sqlite3.sqlite_version}"
+        if sound:
+            return Finding("sqlite", "ok", detail)
+        return Finding(
+            "sqlite",
+            "ok",
+            f"{detail} has the WAL bug of releases before 3.51.3; one writing connection alone checkpoints, "
+            "which avoids it",
+        )
+
+    async def _audit(self) -> Finding:
+        verdict = await self.store.audit.verify()
+        if verdict.fault:
+            return Finding("audit log", "failure", verdict.fault, "somebody changed the database; keep a copy of it")
+        return Finding("audit log", "ok", f"{verdict.checked} entries, unbroken chain")
+
+    async def _disk(self) -> Finding:
+        free = shutil.disk_usage(self.state_dir).free
+        detail = f"{free // (1024 * 1024)} MiB free in {self.state_dir}"
+        if free < LEAST_FREE_BYTES:
+            return Finding("disk", "failure", detail, "make room: without it nothing can be recorded, so nothing runs")
+        return Finding("disk", "ok", detail)
+
+    async def _clock(self) -> Finding:
+        jumped = self.clock.wall_difference()
+        if abs(jumped) > LARGEST_JUMP:
+            seconds = jumped / 1_000_000
+            return Finding(
+                "clock",
+                "warning",
+                f"the machine's clock was set {seconds:+.0f} s away while the coordinator ran",
+                "restart the coordinator when no step is waiting for a time",
+            )
+        return Finding("clock", "ok", "not set since the start")
+
+    async def _hosts(self) -> Finding:
+        hosts = self.inventory.snapshot()
+        away = [host.name for host in hosts.values() if not host.online]
+        if not hosts:
+            return Finding("hosts", "warning", "no host has joined", "pilotage host token")
+        detail = f"{len(hosts) - len(away)} of {len(hosts)} online"
+        if away:
+            shown = ", ".join(away[:10]) + (" …" if len(away) > 10 else "")
+            return Finding("hosts", "warning", f"{detail}; offline: {shown}", "systemctl status pilotage-agent there")
+        return Finding("hosts", "ok", detail)
+
+    async def _plugins(self) -> Finding:
+        broken = [
+            f"{host.name}: {plugin}: {reason}"
+            for host in self.inventory.snapshot().values()
+            for plugin, reason in host.quarantined.items()
+        ]
+        if broken:
+            return Finding("plugins", "warning", "; ".join(broken[:5]), "mend or uninstall the plugin on that host")
+        return Finding("plugins", "ok", f"{len(self.inventory.step_types())} step types offered")
