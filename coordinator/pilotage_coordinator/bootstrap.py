@@ -32,6 +32,7 @@ from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.dispatch import Dispatcher
 from pilotage_coordinator.runtime.doctor import Doctor
 from pilotage_coordinator.runtime.executor import Executor
+from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.hosts import Hosts
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
@@ -134,7 +135,7 @@ async def _run(
     vault = SecretVault(store.secrets, cipher, clock)
     dispatcher = Dispatcher(roster, vault, inventory, epoch)
     world = RuntimeWorld.over(inventory, Expressions(), COORDINATOR_STEPS)
-    executor = Executor(store, dispatcher, world, clock, epoch)
+    executor = Executor(store, dispatcher, world, clock, epoch, Failpoints.from_environment(os.environ))
     listener = AgentListener(executor, store.hosts, logs, inventory, clock)
     await listener.load()
     roster.listen(listener)
@@ -145,8 +146,9 @@ async def _run(
         store.plans, store.audit, library, inventory, COORDINATOR_TYPES, roster, vault, cipher, clock,
         sensitive_key=hmac.digest(key, b"pilotage sensitive parameters", "sha256"),
     )  # fmt: skip
+    enrol_address = process.enrol_address
     hosts = Hosts(
-        store.hosts, store.enrolments, inventory, roster, clock, secrets.token_bytes, process.enrol_address, authority.pin
+        store.hosts, store.enrolments, inventory, roster, clock, secrets.token_bytes, enrol_address, authority.pin
     )  # fmt: skip
     services = Services(
         clock=clock,

@@ -23,6 +23,7 @@ from pilotage_coordinator.engine.evolve import evolve
 from pilotage_coordinator.engine.world import World
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.dispatch import CannotDispatch, Dispatcher
+from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.projection import ASSIGNED, Position, count_runs
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
@@ -71,6 +72,7 @@ class Executor:
     world: World
     clock: Clock
     epoch: int
+    failpoints: Failpoints = field(default_factory=Failpoints)
     _live: dict[str, LiveExecution] = field(default_factory=dict)
     _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
     _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
@@ -119,6 +121,7 @@ class Executor:
         )
         creation = ExecutionCreation(record, start.inputs, audit=start.audit, answer=start.answer)
         await self.store.executions.create(creation)
+        self.failpoints.reach("coordinator.execution.created")
         plan = referring(start.plan, start.execution)
         live = self._add(ExecutionState.new(start.execution, plan), Position())
         await live.submit(i.Begin(seed=start.execution, requested_by=start.requested_by))
@@ -171,8 +174,10 @@ class Executor:
     async def report(self, report: AttemptReport) -> None:
         """Take the end of an attempt; returns once it is durable."""
         live = await self.find(report.key.execution)
+        self.failpoints.reach("coordinator.result.taken")
         if live is not None:
             await live.submit(i.AttemptEnded(report))
+        self.failpoints.reach("coordinator.result.kept")
 
     async def begun(self, key: AttemptKey, started_at: int) -> None:
         """Take the news that an attempt runs."""
@@ -258,7 +263,15 @@ class Executor:
 
     def _add(self, state: ExecutionState, position: Position) -> LiveExecution:
         live = LiveExecution(
-            state, position, self.store.executions, self.world, self.clock, self, self.epoch, self._spawn_drain
+            state,
+            position,
+            self.store.executions,
+            self.world,
+            self.clock,
+            self,
+            self.epoch,
+            self.failpoints,
+            self._spawn_drain,
         )
         self._live[state.id] = live
         return live
@@ -291,6 +304,7 @@ class Executor:
                 await self.dispatcher.assign(live.state, attempt, key)
             except CannotDispatch as error:
                 self._decline(live, key, str(error))
+            self.failpoints.reach("coordinator.assignment.queued")
         for attempt in todo.cancel:
             self.dispatcher.cancel(attempt, attempt_key(live.state, attempt))
 

@@ -55,6 +55,7 @@ class AgentListener:
             *(self.executor.report(report) for report in found.lost),
             *(self.executor.begun(entry.key, entry.started_at) for entry in found.started),
         )
+        self.executor.failpoints.reach("coordinator.session.reconciled")
         self.journals[host] = greeting.journal_id
         if self.fleet.get(host) is None:
             await self.fleet.reload(host)

@@ -19,6 +19,7 @@ from pilotage_coordinator.engine.decide import decide
 from pilotage_coordinator.engine.evolve import evolve
 from pilotage_coordinator.engine.world import World
 from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.projection import Extra, Moment, Position, project
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import ExecutionStore
@@ -62,6 +63,7 @@ class LiveExecution:
     clock: Clock
     effects: Effects
     epoch: int
+    failpoints: Failpoints
     spawn: Callable[[str, "LiveExecution"], None]
     """Starts `drain` as a task of its owner."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -149,7 +151,9 @@ class LiveExecution:
 
     async def _commit(self, after: ExecutionState, moments: Sequence[Moment], extra: Extra) -> None:
         change, position = project(self.state, after, moments, self.position, extra)
+        self.failpoints.reach("coordinator.change.before_commit")
         await self.store.commit(change)
+        self.failpoints.reach("coordinator.change.after_commit")
         self.state, self.position = after, position
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()

@@ -16,7 +16,8 @@ from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
 from pilotage_coordinator.domain.planning.codec import from_json, to_json
-from pilotage_coordinator.domain.planning.planner import make_plan, pins_of
+from pilotage_coordinator.domain.planning.pins import pins_of
+from pilotage_coordinator.domain.planning.planner import make_plan
 from pilotage_coordinator.domain.planning.request import (
     Note,
     Pins,
