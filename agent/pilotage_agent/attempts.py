@@ -51,7 +51,7 @@ from pilotage_agent.messages import (
 )
 from pilotage_agent.outbox import Outbox
 from pilotage_agent.results import add_evidence, make_result
-from pilotage_agent.running import Run, Runner
+from pilotage_agent.running import LogSink, Run, Runner
 
 _log = logging.getLogger("pilotage.agent.attempts")
 
@@ -76,6 +76,7 @@ class AttemptParts:
     runner: Runner
     outbox: Outbox
     policy: Policy
+    logs: LogSink
     now: Callable[[], int]
     failpoints: Failpoints
 
@@ -88,6 +89,7 @@ class Attempts:
         self._runner = parts.runner
         self._outbox = parts.outbox
         self._policy = parts.policy
+        self._logs = parts.logs
         self._now = parts.now
         self._failpoints = parts.failpoints
         self._slots = asyncio.Semaphore(slots)
@@ -114,11 +116,14 @@ class Attempts:
         the first session; what takes longer goes on in tasks."""
         for entry in self._runner.left_behind():
             self._adopt(entry)
+        for log in self._runner.logs():
+            self._logs.add(log)
         for entry in self._journal.entries():
             if entry.state is EntryState.STARTED:
                 self._spawn(self._resume(entry))
             elif entry.state is EntryState.EXITED:
                 await self._runner.reattach(entry)
+                self._send_log(entry.key)
 
     def _adopt(self, entry: Entry) -> None:
         """Know an attempt again whose record was lost (or never needed an fsync), from the traces that it left."""
@@ -131,6 +136,7 @@ class Attempts:
 
     async def _resume(self, entry: Entry) -> None:
         found = await self._runner.reattach(entry)
+        self._send_log(entry.key)
         if isinstance(found, OutcomeFound | WorkerGone):
             verdict = judge_restart(entry, found, self._now())
             await self._conclude(entry, verdict)
@@ -273,10 +279,12 @@ class Attempts:
         self._runs[entry.key] = run
         if reason := self._stops.get(entry.key):
             run.stop(reason)
+        self._send_log(entry.key)
         try:
             found = await run.perform(entry)
         finally:
             self._runs.pop(entry.key, None)
+        self._logs.nudge(entry.key)
         match found:
             case OutcomeFound(result):
                 await self._settle(entry, result)
@@ -324,6 +332,10 @@ class Attempts:
 
     async def _answer(self, message: Query) -> None:
         self._outbox.answer(await self._runner.query(message))
+
+    def _send_log(self, key: AttemptKey) -> None:
+        if log := self._runner.log_of(key):
+            self._logs.add(log)
 
     def _report_state(self, entry: Entry) -> None:
         if entry.state is EntryState.STARTED:

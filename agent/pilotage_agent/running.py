@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from pilotage_proto.attempt import AttemptKey
 
-from pilotage_agent.ledger import Entry, Found, OutcomeFound, WorkerGone, WorkerIdentity
+from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentity
 from pilotage_agent.messages import Assignment, Query, QueryAnswer
 
 
@@ -28,6 +28,16 @@ class LogSource(Protocol):
 
     def progress(self) -> tuple[float | None, str] | None:
         """Return the attempt's newest progress, if it told any."""
+
+
+class LogSink(Protocol):
+    """Where logs go that are to be sent."""
+
+    def add(self, source: LogSource) -> None:
+        """Send this log from now on."""
+
+    def nudge(self, key: AttemptKey) -> None:
+        """Look at this log now: it has ended."""
 
 
 class Run(Protocol):
@@ -73,14 +83,14 @@ class Runner(Protocol):
     def log_of(self, key: AttemptKey) -> LogSource | None:
         """Return the log of an attempt that has one here."""
 
+    def logs(self) -> Iterable[LogSource]:
+        """Return every log that is here, also of attempts that are settled."""
+
     def last_lines(self, key: AttemptKey) -> list[str]:
         """Return the last lines of an attempt's log, for evidence."""
 
     def settle(self, key: AttemptKey) -> None:
         """The attempt's result is acknowledged; only its log may still be wanted."""
 
-    def drop(self, key: AttemptKey) -> None:
-        """Nothing of the attempt is wanted any more."""
-
-
-__all__ = ["Found", "LogSource", "Run", "Runner"]
+    def log_sent(self, key: AttemptKey) -> None:
+        """The coordinator has the whole log."""

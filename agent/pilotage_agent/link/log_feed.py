@@ -5,7 +5,6 @@ session, from the offset that the coordinator last acknowledged; after a restart
 the log starts over and the first acknowledgement moves it on.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -31,54 +30,79 @@ class _Feed:
 
 
 class LogFeed:
-    """The logs that are still to be sent. `done` is called with the key of each that is wholly acknowledged."""
+    """The logs that are still to be sent. `done` is called with the key of each that is wholly acknowledged.
+
+    Implements the LogSink port. Only logs that were found to have news are taken up, so a session's work does not
+    grow with the number of silent attempts.
+    """
 
     def __init__(self, done: Callable[[AttemptKey], None]) -> None:
         self._feeds: dict[AttemptKey, _Feed] = {}
-        self._turns: deque[AttemptKey] = deque()
+        self._turns: dict[AttemptKey, None] = {}
         self._done = done
         self._window = 0
+        self._unacknowledged = 0
 
     def __len__(self) -> int:
         return len(self._feeds)
 
     def add(self, source: LogSource) -> None:
         """Send this log from now on."""
-        if source.key not in self._feeds:
-            self._feeds[source.key] = _Feed(source)
-            self._turns.append(source.key)
+        self._feeds.setdefault(source.key, _Feed(source))
+        self.nudge(source.key)
+
+    def nudge(self, key: AttemptKey) -> None:
+        """Look at this log now; one that ended without a line is done with at once."""
+        feed = self._feeds.get(key)
+        if feed is None or feed.finished:
+            return
+        if feed.source.ended and feed.source.size() == 0:
+            self._remove(key)
+        elif feed.source.ended or feed.source.size() > feed.sent:
+            self._turns[key] = None
+
+    def look(self) -> bool:
+        """Look at every log; says whether there is something to send."""
+        for key in tuple(self._feeds):
+            self.nudge(key)
+        return bool(self._turns)
 
     def begin_session(self, window: int) -> None:
         """Start over from what is acknowledged, with a window of so many bytes."""
         self._window = window
+        self._unacknowledged = 0
         for feed in self._feeds.values():
             feed.sent = feed.acknowledged
             feed.finished = False
+        self.look()
 
     def acknowledge(self, message: LogAck) -> None:
-        """Take an acknowledgement; a log that is acknowledged to its end is done with."""
+        """Take an acknowledgement; a log that is acknowledged to its end is done with. One that is ahead of what was
+        sent moves the log on: the coordinator has that part from an earlier session."""
         feed = self._feeds.get(message.key)
-        if feed is None:
+        if feed is None or message.offset < feed.acknowledged:
             return
-        feed.acknowledged = max(feed.acknowledged, message.offset)
-        if message.offset > feed.sent:
-            feed.sent = message.offset
+        before = feed.sent - feed.acknowledged
+        feed.acknowledged = message.offset
+        feed.sent = max(feed.sent, message.offset)
+        self._unacknowledged += feed.sent - feed.acknowledged - before
         if feed.finished and feed.acknowledged >= feed.sent:
             self._remove(message.key)
 
     async def next_chunk(self) -> LogChunk | None:
         """Return the next piece that fits the window, taking turns; None when there is none now."""
-        for _ in range(len(self._turns)):
-            key = self._turns[0]
-            self._turns.rotate(-1)
-            feed = self._feeds[key]
-            if feed.finished or not self._has_news(feed):
-                continue
-            room = self._window - sum(one.sent - one.acknowledged for one in self._feeds.values())
+        while self._turns:
+            room = self._window - self._unacknowledged
             if room <= 0:
                 return None
+            key = next(iter(self._turns))
+            del self._turns[key]
+            feed = self._feeds.get(key)
+            if feed is None or feed.finished:
+                continue
             chunk = await self._read(feed, min(CHUNK, room))
-            if chunk is not None:
+            if chunk is not None and key in self._feeds:
+                self.nudge(key)
                 return chunk
         return None
 
@@ -95,24 +119,23 @@ class LogFeed:
                 found.append(Progress(key, -1.0 if fraction is None else fraction, text))
         return found
 
-    def _has_news(self, feed: _Feed) -> bool:
-        return feed.source.ended or feed.source.size() > feed.sent
-
     async def _read(self, feed: _Feed, limit: int) -> LogChunk | None:
-        data, dropped, last = await feed.source.read(feed.sent, limit)
-        if not data and not last:
-            data, dropped, last = await feed.source.read(feed.sent, LONGEST_LINE)
-        if not data and not last:
-            return None
         offset = feed.sent
-        feed.sent += len(data)
-        feed.finished = last
-        if last and feed.sent == 0:
-            self._remove(feed.source.key)
+        data, dropped, last = await feed.source.read(offset, limit)
+        if not data and not last:
+            data, dropped, last = await feed.source.read(offset, LONGEST_LINE)
+        if feed.sent != offset:
+            self.nudge(feed.source.key)
             return None
+        if not data and not last:
+            return None
+        feed.sent += len(data)
+        self._unacknowledged += len(data)
+        feed.finished = last
         return LogChunk(feed.source.key, offset, data, dropped, last)
 
     def _remove(self, key: AttemptKey) -> None:
-        del self._feeds[key]
-        self._turns.remove(key)
+        feed = self._feeds.pop(key)
+        self._unacknowledged -= feed.sent - feed.acknowledged
+        self._turns.pop(key, None)
         self._done(key)

@@ -219,9 +219,9 @@ class Session:
         """Look for new log lines and progress of what runs."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if len(self._parts.logs):
-                for progress in self._parts.logs.progress():
-                    self._parts.outbox.progress(progress)
+            for progress in self._parts.logs.progress():
+                self._parts.outbox.progress(progress)
+            if self._parts.logs.look():
                 self._parts.outbox.wake()
 
     async def _repeat(self) -> None:

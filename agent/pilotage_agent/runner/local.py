@@ -29,6 +29,7 @@ _log = logging.getLogger("pilotage.agent.runner")
 PROBE_TIMEOUT_MS: Final = 5 * 60 * 1000
 QUERY_TIMEOUT_MS: Final = 60 * 1000
 EVIDENCE_LINES: Final = 20
+SWEEP_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class LocalRunner:
         self._failpoints = failpoints
         self._boot = boot_id()
         self._logs: dict[AttemptKey, LocalLog] = {}
+        self._rubbish: list[AttemptFolder] = []
 
     async def prepare(self, entry: Entry, assignment: Assignment) -> LocalRun:
         """Take a worker and make the attempt's folder; raises WorkerLost or SealBroken."""
@@ -112,6 +114,7 @@ class LocalRunner:
             elif folder.is_acknowledged():
                 log = LocalLog(entry.key, folder.path)
                 log.end()
+                log.acknowledged = True
                 self._logs[entry.key] = log
             else:
                 yield entry
@@ -155,14 +158,38 @@ class LocalRunner:
 
     def settle(self, key: AttemptKey) -> None:
         """Keep the folder only as long as its log is wanted."""
-        if key in self._logs and self._logs[key].size():
-            self.folder(key).mark_acknowledged()
+        log = self._logs.get(key)
+        if log is None or log.is_sent or log.size() == 0:
+            self._drop(key)
         else:
-            self.drop(key)
+            log.acknowledged = True
+            self.folder(key).mark_acknowledged()
 
-    def drop(self, key: AttemptKey) -> None:
+    def log_sent(self, key: AttemptKey) -> None:
+        """Delete the folder, unless the result in it may still be wanted."""
+        log = self._logs.get(key)
+        if log is not None:
+            log.is_sent = True
+            if log.acknowledged:
+                self._drop(key)
+
+    async def close(self) -> None:
+        """Let idle workers end, and sweep up."""
+        await self._pool.close()
+        await asyncio.to_thread(self._sweep)
+
+    def _drop(self, key: AttemptKey) -> None:
+        """Delete an attempt's folder soon, together with others, off the event loop."""
         self._logs.pop(key, None)
-        self.folder(key).remove()
+        if not self._rubbish:
+            loop = asyncio.get_running_loop()
+            loop.call_later(SWEEP_SECONDS, lambda: loop.run_in_executor(None, self._sweep))
+        self._rubbish.append(self.folder(key))
+
+    def _sweep(self) -> None:
+        rubbish, self._rubbish = self._rubbish, []
+        for folder in rubbish:
+            folder.remove()
 
     def folder(self, key: AttemptKey) -> AttemptFolder:
         """Return the folder of an attempt."""

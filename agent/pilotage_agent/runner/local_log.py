@@ -16,6 +16,10 @@ class LocalLog:
         self._key = key
         self._folder = folder
         self._ended = False
+        self.acknowledged = False
+        """Whether the attempt's result is acknowledged."""
+        self.is_sent = False
+        """Whether the coordinator has the whole log."""
 
     @property
     def key(self) -> AttemptKey:

@@ -1,0 +1,83 @@
+"""What this host can run: a child process loads every plugin, asks each step type whether it is available, and prints
+the answer as JSON. Plugins are never imported by the agent itself.
+
+Run as `python -m pilotage_agent.catalogue_probe`; printed:
+`{"step_types": [...], "quarantined": [...]}`, the step types as the plugin API
+describes them plus `available`, `reason` and `details`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pilotage_agent.errors import AgentError
+
+CATALOGUE_SECONDS: Final = 60.0
+BUILTIN_DISTRIBUTION: Final = "pilotage"
+_OUTPUT_LIMIT: Final = 8 * 1024 * 1024
+
+
+class CatalogueFailed(AgentError):
+    """The step types of this host could not be found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostCatalogue:
+    """The step types of this host, as JSON for the wire and by name for the agent's own checks."""
+
+    step_types: bytes = b"[]"
+    quarantined: bytes = b"[]"
+    by_name: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: bytes) -> "HostCatalogue":
+        """Read what the child printed; raises CatalogueFailed."""
+        try:
+            data = json.loads(text)
+            return cls(
+                step_types=json.dumps(data["step_types"]).encode(),
+                quarantined=json.dumps(data["quarantined"]).encode(),
+                by_name={one["name"]: one for one in data["step_types"]},
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CatalogueFailed(f"the catalogue of step types cannot be read: {error}") from error
+
+    def is_builtin(self, step_type: str) -> bool:
+        """Whether a step type comes with Pilotage itself."""
+        return self.by_name.get(step_type, {}).get("distribution") == BUILTIN_DISTRIBUTION
+
+
+async def probe_catalogue(environment: Mapping[str, str]) -> HostCatalogue:
+    """Let a child process find out what this host can run; raises CatalogueFailed."""
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "pilotage_agent.catalogue_probe",
+            env={name: environment[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=_OUTPUT_LIMIT,
+        )
+    except OSError as error:
+        raise CatalogueFailed(f"the process that looks for plugins cannot be started: {error}") from error
+    try:
+        printed, complaint = await asyncio.wait_for(child.communicate(), CATALOGUE_SECONDS)
+    except TimeoutError:
+        raise CatalogueFailed(f"looking for plugins took more than {CATALOGUE_SECONDS:.0f} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+    if child.returncode:
+        last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise CatalogueFailed(f"looking for plugins ended with {child.returncode}: {last}")
+    return HostCatalogue.parse(printed)

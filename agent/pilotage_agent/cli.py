@@ -1,0 +1,224 @@
+"""The commands of pilotage-agent."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from pilotage_agent.agent import agent_version
+from pilotage_agent.config import AgentConfig, load_config
+from pilotage_agent.errors import AgentError, ConfigRefused, EnrolmentFailed, NotEnrolled, StateLocked
+from pilotage_agent.identity import load_identity, utc_now
+from pilotage_agent.install import UNIT, install, is_running, python_of_this_install, uninstall, unit_text
+from pilotage_agent.journal_sqlite import SqliteJournalStore
+from pilotage_agent.link.enrol import JoinToken, finish_joining, join
+from pilotage_agent.state_dir import StateDir, StateLock
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_UNREACHABLE: Final = 4
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The agent that takes a host into a Pilotage fleet.")
+
+StateDirOption = Annotated[
+    Path | None, typer.Option("--state-dir", help="Where the agent keeps its identity and journal.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (agent.toml).")]
+
+
+@app.command("join")
+def join_command(
+    token: Annotated[str, typer.Argument(help="What pilotage host token printed; - reads it from standard input.")],
+    name: Annotated[str, typer.Option("--name", help="Name of this host in the fleet.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Replace the identity that this machine has.")] = False,
+    state_dir: StateDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Join a fleet with a token."""
+    settings = load_config(config, state_dir, os.environ)
+    state = StateDir(settings.state_dir)
+    state.make()
+    lock = StateLock.take(state)
+    try:
+        if (state.identity / "agent.json").exists() and not again:
+            known = load_identity(state.identity).enrolment
+            raise ConfigRefused(f"this machine has joined already, as {known.host_name}; --again replaces that")
+        text = sys.stdin.readline() if token == "-" else token  # noqa: S105
+        parsed = JoinToken.parse(text)
+        proposed = name or parsed.name or socket.gethostname()
+        identity = asyncio.run(join(parsed, proposed, state.joining, agent_version()))
+        finish_joining(identity, state.identity, state.joining)
+    finally:
+        lock.release()
+    typer.echo(f"joined as {identity.enrolment.host_name} ({identity.enrolment.host_id})")
+    typer.echo("next: pilotage-agent install (a system service), or pilotage-agent run (in the foreground)")
+
+
+@app.command("run")
+def run_command(state_dir: StateDirOption = None, config: ConfigOption = None) -> None:
+    """Run the agent in the foreground."""
+    arguments = [sys.executable, "-m", "pilotage_agent"]
+    if state_dir is not None:
+        arguments += ["--state-dir", str(state_dir)]
+    if config is not None:
+        arguments += ["--config", str(config)]
+    # Same process, without what only the command line needs: the agent stays small for months.
+    os.execv(sys.executable, arguments)  # noqa: S606
+
+
+@app.command("install")
+def install_command(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the unit and change nothing.")] = False,
+    state_dir: StateDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Install and start the agent as a system service."""
+    settings = load_config(config, state_dir, os.environ)
+    text = unit_text(python_of_this_install(), settings.state_dir, None if config is None else config.absolute())
+    if dry_run:
+        typer.echo(text, nl=False)
+        return
+    load_identity(StateDir(settings.state_dir).identity)
+    install(text)
+    typer.echo(f"{UNIT} runs; it starts with this machine. See: systemctl status {UNIT}")
+
+
+@app.command("uninstall")
+def uninstall_command() -> None:
+    """Stop the system service and take it away; identity and journal stay."""
+    uninstall()
+    typer.echo(f"{UNIT} is gone; the state folder stays")
+
+
+@app.command("status")
+def status_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    state_dir: StateDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show who this agent is and how its link is."""
+    shown = status_of(load_config(config, state_dir, os.environ))
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    for key, value in shown.items():
+        typer.echo(f"{key.replace('_', ' '):<20} {value}")
+
+
+@app.command("doctor")
+def doctor_command(state_dir: StateDirOption = None, config: ConfigOption = None) -> None:
+    """Check what the agent needs, and say how to mend what is missing."""
+    settings = load_config(config, state_dir, os.environ)
+    failed = 0
+    for name, check in _CHECKS:
+        try:
+            typer.echo(f"ok    {name}: {check(settings)}")
+        except (AgentError, OSError) as error:
+            failed += 1
+            typer.echo(f"FAIL  {name}: {error}")
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def status_of(config: AgentConfig) -> dict[str, object]:
+    """Return what is known of the agent in a state folder, running or not."""
+    state = StateDir(config.state_dir)
+    identity = load_identity(state.identity)
+    running = _is_locked(state)
+    link = _link(state) if running else "the agent does not run"
+    return {
+        "host_name": identity.enrolment.host_name,
+        "host_id": identity.enrolment.host_id,
+        "coordinator": identity.enrolment.fleet_address,
+        "certificate_until": identity.expires.isoformat(),
+        "running": running,
+        "link": link,
+        "service": is_running(),
+        "state_dir": str(config.state_dir),
+    }
+
+
+def _link(state: StateDir) -> str:
+    try:
+        return str(json.loads(state.status.read_text())["text"])
+    except (OSError, ValueError, KeyError):
+        return "not known yet"
+
+
+def _is_locked(state: StateDir) -> bool:
+    try:
+        StateLock.take(state).release()
+    except StateLocked:
+        return True
+    return False
+
+
+def _check_identity(config: AgentConfig) -> str:
+    identity = load_identity(StateDir(config.state_dir).identity)
+    left = identity.expires - utc_now()
+    if left.total_seconds() < 0:
+        return f"{identity.enrolment.host_name}; the certificate ran out and will be renewed by its key"
+    return f"{identity.enrolment.host_name}, certificate for {left.total_seconds() / 3600:.1f} h more"
+
+
+def _check_coordinator(config: AgentConfig) -> str:
+    address = load_identity(StateDir(config.state_dir).identity).enrolment.fleet_address
+    host, _, port = address.rpartition(":")
+    begin = time.monotonic()
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+        return f"{address} answers in {(time.monotonic() - begin) * 1000:.0f} ms"
+
+
+def _check_journal(config: AgentConfig) -> str:
+    state = StateDir(config.state_dir)
+    if not state.journal.exists():
+        return "none yet; the first start makes one"
+    if _is_locked(state):
+        return "in use by the running agent"
+    store = SqliteJournalStore.open(state.journal, "unused")
+    try:
+        return f"{len(store.load().entries)} open attempt(s)"
+    finally:
+        store.close()
+
+
+def _check_space(config: AgentConfig) -> str:
+    free = shutil.disk_usage(config.state_dir).free
+    if free < 100 << 20:
+        raise ConfigRefused(
+            f"only {free >> 20} MiB free in {config.state_dir}: nothing is started without journal space"
+        )
+    return f"{free >> 20} MiB free"
+
+
+_CHECKS: Final[tuple[tuple[str, Callable[[AgentConfig], str]], ...]] = (
+    ("identity", _check_identity),
+    ("coordinator", _check_coordinator),
+    ("journal", _check_journal),
+    ("disk", _check_space),
+)
+
+
+def main() -> None:
+    """The entry point: every error of ours becomes one line and an exit code."""
+    try:
+        app()
+    except EnrolmentFailed as error:
+        _fail(error, EXIT_UNREACHABLE if "can be reached" in str(error) else EXIT_FAILED)
+    except (ConfigRefused, NotEnrolled, StateLocked) as error:
+        _fail(error, EXIT_USAGE)
+    except AgentError as error:
+        _fail(error, EXIT_FAILED)
+
+
+def _fail(error: AgentError, code: int) -> None:
+    typer.echo(f"pilotage-agent: {error}", err=True)
+    sys.exit(code)

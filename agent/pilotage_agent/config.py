@@ -1,0 +1,103 @@
+"""The agent's settings: /etc/pilotage/agent.toml, overridden by PILOTAGE_AGENT_* variables, then by arguments."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from pilotage_agent.errors import ConfigRefused
+
+SYSTEM_CONFIG: Final = Path("/etc/pilotage/agent.toml")
+SYSTEM_STATE: Final = Path("/var/lib/pilotage-agent")
+_PREFIX: Final = "PILOTAGE_AGENT_"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """Settings of one agent.
+
+    `allow`: patterns of step types that may run here (`backup.*`), whatever a coordinator says; everything without it.
+    `slots`: attempts outstanding at once. `memory_limit_mb`: per attempt, 0 for none. `max_processes`: per attempt.
+    `spares`: workers kept ready. `refresh_minutes`: how often facts and plugins are looked at again.
+    """
+
+    state_dir: Path
+    allow: tuple[str, ...] = ("*",)
+    slots: int = 32
+    memory_limit_mb: int = 0
+    max_processes: int = 1024
+    spares: int = 2
+    refresh_minutes: int = 15
+    log_level: str = "info"
+
+
+def default_state_dir(environment: Mapping[str, str], *, root: bool) -> Path:
+    """Return where the agent keeps its state when nobody says so."""
+    if root:
+        return SYSTEM_STATE
+    base = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/")) / ".local/state")
+    return Path(base) / "pilotage-agent"
+
+
+def default_config_file(environment: Mapping[str, str], *, root: bool) -> Path:
+    """Return where the agent's settings are written."""
+    if root:
+        return SYSTEM_CONFIG
+    base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "/")) / ".config")
+    return Path(base) / "pilotage/agent.toml"
+
+
+def load_config(file: Path | None, state_dir: Path | None, environment: Mapping[str, str]) -> AgentConfig:
+    """Read the settings; raises ConfigRefused that names file, key and what fits."""
+    root = os.geteuid() == 0
+    chosen = file or default_config_file(environment, root=root)
+    values = _read(chosen, required=file is not None)
+    for name in (field.name for field in fields(AgentConfig)):
+        variable = _PREFIX + name.upper()
+        if variable in environment:
+            values[name] = _from_text(variable, name, environment[variable])
+    if state_dir is not None:
+        values["state_dir"] = str(state_dir)
+    values.setdefault("state_dir", str(default_state_dir(environment, root=root)))
+    return _checked(values, chosen)
+
+
+def _read(file: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise ConfigRefused(f"there is no {file}") from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigRefused(f"{file} cannot be read: {error}") from error
+
+
+def _from_text(variable: str, name: str, text: str) -> Any:
+    if name == "allow":
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if name in ("state_dir", "log_level"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigRefused(f"{variable}={text}: a whole number is needed") from None
+
+
+def _checked(values: dict[str, Any], file: Path) -> AgentConfig:
+    known = {field.name for field in fields(AgentConfig)}
+    if unknown := sorted(set(values) - known):
+        raise ConfigRefused(f"{file}: unknown setting {unknown[0]}; there are {', '.join(sorted(known))}")
+    allow = values.get("allow", ["*"])
+    if not isinstance(allow, list) or not all(isinstance(one, str) for one in allow):
+        raise ConfigRefused(f'{file}: allow must be a list of patterns such as ["backup.*"]')
+    for name in ("slots", "memory_limit_mb", "max_processes", "spares", "refresh_minutes"):
+        value = values.get(name, 1)
+        least = 0 if name in ("memory_limit_mb", "max_processes") else 1
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigRefused(f"{file}: {name} must be a whole number from {least} up")
+    if values.get("log_level", "info") not in ("debug", "info", "warning", "error"):
+        raise ConfigRefused(f"{file}: log_level must be debug, info, warning or error")
+    return AgentConfig(**{**values, "state_dir": Path(values["state_dir"]).absolute(), "allow": tuple(allow)})
