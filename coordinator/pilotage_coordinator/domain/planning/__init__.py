@@ -1,6 +1,7 @@
 """Planning: blueprint + parameters + inventory → plan, or everything that is wrong. See docs/plans.md."""
 
 from pilotage_coordinator.domain.planning.codec import content, digest, from_json, to_json
+from pilotage_coordinator.domain.planning.drift import differences, host_drift
 from pilotage_coordinator.domain.planning.errors import (
     PlanningError,
     PlanProblem,
@@ -10,6 +11,7 @@ from pilotage_coordinator.domain.planning.errors import (
 )
 from pilotage_coordinator.domain.planning.pins import all_steps, pins_of
 from pilotage_coordinator.domain.planning.planner import make_plan
+from pilotage_coordinator.domain.planning.previews import PreviewQuestion, preview_questions
 from pilotage_coordinator.domain.planning.request import (
     Library,
     Note,
@@ -25,6 +27,7 @@ from pilotage_coordinator.domain.planning.request import (
     World,
 )
 from pilotage_coordinator.domain.planning.selector import Selector, parse_selector
+from pilotage_coordinator.domain.planning.view import PlanView, PreviewAnswer, PreviewKey, view_plan
 
 __all__ = [
     "Library",
@@ -35,8 +38,12 @@ __all__ = [
     "PlanRefused",
     "PlanRequest",
     "PlanUnreadable",
+    "PlanView",
     "Planned",
     "PlanningError",
+    "PreviewAnswer",
+    "PreviewKey",
+    "PreviewQuestion",
     "Question",
     "Questions",
     "ReadAnswer",
@@ -47,10 +54,14 @@ __all__ = [
     "World",
     "all_steps",
     "content",
+    "differences",
     "digest",
     "from_json",
+    "host_drift",
     "make_plan",
     "parse_selector",
     "pins_of",
+    "preview_questions",
     "to_json",
+    "view_plan",
 ]

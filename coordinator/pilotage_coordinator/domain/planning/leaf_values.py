@@ -1,7 +1,7 @@
 """What the expressions of one step come to, host by host and item by item: the part of the digest called `resolved`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilotage_coordinator.domain.blueprint.model import Step
@@ -21,8 +21,8 @@ class Looked:
     resolved: dict[str, Resolved]
     items: dict[str, Sequence[Json]]
     """Host to items, where they are known."""
-    runs: int = 0
-    """Step runs that are certain; a loop that is known at run time counts one for each host."""
+    runs: dict[str, int] = field(default_factory=dict)
+    """Host to step runs that are certain; a loop that is known at run time counts one."""
 
     def runs_on(self, host: str) -> bool:
         """Return whether the step may run on the host at all."""
@@ -118,10 +118,10 @@ class LeafValues:
             if width is not Depends.ITEM
         }
         if keys is None:
-            looked.runs += 1
+            looked.runs[view.host] = 1
             return Resolved(parameters=shown)
         looked.items[view.host] = items
-        looked.runs += len(keys)
+        looked.runs[view.host] = len(keys)
         of_items = [name for name, width in widths.items() if width is Depends.ITEM]
         unsure = lenient or self._when_asks_items()
         each_item = tuple(

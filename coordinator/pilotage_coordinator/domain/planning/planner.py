@@ -65,7 +65,7 @@ class _Planner:
         values = self._values(blueprint, self._request.parameters, "", frozenset())
         bench.check()
         frame = self._frame("", stored, values, Defaults(), None)
-        steps, finally_ = self._inside(frame)
+        steps, finally_ = self._inside(frame, lenient=False)
         runs = bench.step_runs
         rollback = self._rollback(frame)
         bench.check()
@@ -126,23 +126,28 @@ class _Planner:
             if not frame.targets:
                 fix = "see `pilotage host list`"
                 self._bench.refuse(FailureKind.TARGET, f"no host fulfils -l {self._bench.narrow.text}", fix)
-        if blueprint.requires is not None:
-            hosts = frame.targets or ()
-            inventory = self._world.inventory
-            for problem in unfulfilled(blueprint.requires, hosts, frame, inventory, self._resolution):
-                self._bench.add(problem)
         return frame
 
-    def _inside(self, frame: Frame) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
+    def _inside(self, frame: Frame, lenient: bool) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
         """Plan the steps of a frame, and those of its `finally`."""
         blueprint = frame.stored.blueprint
         self._stack.append(blueprint.id)
-        around = Around(frame, frame.path)
+        around = Around(frame, frame.path, lenient=lenient)
         steps = self._steps.siblings(blueprint.steps, around)
-        last = Around(frame, frame.path, on_failure=_in_finally(blueprint.on_failure))
+        last = Around(frame, frame.path, lenient=lenient, on_failure=_in_finally(blueprint.on_failure))
         finally_ = self._steps.siblings(blueprint.finally_, last)
         self._stack.pop()
+        self._require(frame)
         return steps, finally_
+
+    def _require(self, frame: Frame) -> None:
+        """Check what the blueprint requires of its targets; of all hosts that its steps run on where it has none."""
+        requires = frame.stored.blueprint.requires
+        if requires is None or frame.targets == ():
+            return
+        hosts = frame.targets or tuple(sorted({name for each in frame.hosts_of.values() for name in each if name}))
+        for problem in unfulfilled(requires, hosts, frame, self._world.inventory, self._resolution):
+            self._bench.add(problem)
 
     def _rollback(self, frame: Frame) -> RollbackPlan | None:
         plan = frame.stored.blueprint.rollback_plan
@@ -154,6 +159,10 @@ class _Planner:
     def _call(self, step: Step, around: Around, path: str) -> PlannedStep:
         """Plan a step that calls a blueprint; the blueprint's steps stand inside it."""
         planned = PlannedStep(path=path, kind=StepKind.CALL, **limits_of(step, around.frame))
+        runs, unsure = self._steps.runs(step, around, path, "")
+        if not runs:
+            self._bench.note("left out: its condition does not hold", path)
+            return planned
         stored = self._called(step, path)
         given = self._arguments(step, around, path) if stored is not None else None
         if stored is None or given is None:
@@ -163,7 +172,7 @@ class _Planner:
         if not values.real and stored.blueprint.parameters:
             return planned
         frame = self._frame(path, stored, values, around.frame.defaults, self._targets(step, stored, around, path))
-        steps, finally_ = self._inside(frame)
+        steps, finally_ = self._inside(frame, lenient=around.lenient or unsure)
         if hidden := values.hidden():
             self._bench.sensitive[path] = hidden
         deadlines = [each for each in (step.deadline, stored.blueprint.deadline) if each]

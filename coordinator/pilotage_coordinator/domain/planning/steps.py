@@ -1,7 +1,7 @@
 """From the steps of a blueprint to the steps of a plan."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pilotage_coordinator.domain.blueprint.model import OnFailure, Place, Step, StepKind, Undo
@@ -11,7 +11,6 @@ from pilotage_coordinator.domain.plan import (
     Effect,
     FailureKind,
     HostsFrom,
-    OnOffline,
     PlannedStep,
     Rollout,
     StepTypeUse,
@@ -19,8 +18,8 @@ from pilotage_coordinator.domain.plan import (
 from pilotage_coordinator.domain.planning.around import Around, in_order
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
-from pilotage_coordinator.domain.planning.choosing import choose, choose_from
 from pilotage_coordinator.domain.planning.codec import plain
+from pilotage_coordinator.domain.planning.ground import Ground, Grounds
 from pilotage_coordinator.domain.planning.leaf_values import LeafValues, Looked
 from pilotage_coordinator.domain.planning.reads import Reads
 from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
@@ -39,22 +38,13 @@ class CallPlanner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """Where a step runs: its own hosts (as written into the plan), and the hosts to look at."""
-
-    own: tuple[str, ...] = ()
-    looked_at: tuple[str, ...] = ()
-    """With [""] for a step that runs once on the coordinator."""
-    hosts_from: HostsFrom | None = None
-
-
 class StepPlanner:
     """Plans every kind of step."""
 
     def __init__(self, bench: Bench, resolution: Resolution, call: CallPlanner) -> None:
         self._bench = bench
         self._resolution = resolution
+        self._grounds = Grounds(bench, resolution)
         self._call = call
 
     def siblings(self, steps: Sequence[Step], around: Around) -> tuple[PlannedStep, ...]:
@@ -90,7 +80,7 @@ class StepPlanner:
 
     def _group(self, step: Step, around: Around, path: str) -> PlannedStep:
         frame = around.frame
-        ground = self._ground(step, around, path)
+        ground = self._grounds.of(step, around, path)
         active, unsure = self._active(step, around, path, ground.looked_at)
         frame.hosts_of[step.id] = ground.looked_at
         inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP)
@@ -104,40 +94,40 @@ class StepPlanner:
             steps=self.siblings(step.steps, inner),
             finally_=self.siblings(step.finally_, inner),
             undo=step.undo.value,
-            undo_steps=self.siblings(step.undo_steps, replace(inner, lenient=True)),
+            undo_steps=self._undo(step, around, path, active),
             **limits_of(step, frame),
         )
 
     def _active(self, step: Step, around: Around, path: str, hosts: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
         """Return the hosts on which a group may run, and whether its `when` is known only at run time."""
+        found = {host: self.runs(step, around, path, host) for host in hosts}
+        return tuple(host for host in hosts if found[host][0]), any(unsure for _, unsure in found.values())
+
+    def runs(self, step: Step, around: Around, path: str, host: str) -> tuple[bool, bool]:
+        """Return whether a group or a call may run on a host ("" = none), and whether only run time tells."""
         if step.when is None:
-            return hosts, False
-        active: list[str] = []
-        unsure = False
-        for host in hosts:
-            view = View(around.frame, host)
-            try:
-                references = self._resolution.condition_references(step.when)
-                if self._resolution.waits(references, around.frame):
-                    self._bench.waiting = unsure = True
-                    active.append(host)
-                elif self._resolution.depends(references, view) is Depends.RUN_TIME:
-                    unsure = True
-                    active.append(host)
-                else:
-                    runs = self._resolution.condition(step.when, view)
-                    self._bench.know_when(path, host, runs)
-                    active += [host] if runs else []
-            except DomainError as error:
-                self._bench.refuse(FailureKind.PARAMETER, reason(error), path=path, host=host, at=step.at)
-        return tuple(active), unsure
+            return True, False
+        view = View(around.frame, host)
+        try:
+            references = self._resolution.condition_references(step.when)
+            if self._resolution.waits(references, around.frame):
+                self._bench.waiting = True
+                return True, True
+            if self._resolution.depends(references, view) is Depends.RUN_TIME:
+                return True, True
+            runs = self._resolution.condition(step.when, view)
+        except DomainError as error:
+            self._bench.refuse(FailureKind.PARAMETER, reason(error), path=path, host=host, at=step.at)
+            return True, True
+        self._bench.know_when(path, host, runs)
+        return runs, False
 
     def _leaf(self, step: Step, around: Around, path: str) -> PlannedStep:
         frame = around.frame
-        parameters = self._parameters(step, around)
         own_type = self._bench.world.step_types.get(step.type)
         place = self._place(step, own_type, path)
-        ground = self._leaf_ground(step, around, path, place)
+        ground = self._grounds.of_leaf(step, around, path, place)
+        parameters = self._parameters(step, around, ground.looked_at)
         values = LeafValues(self._bench, self._resolution, frame, step, path)
         looked = self._look(values, step, around, ground, parameters, path)
         active = tuple(host for host in ground.looked_at if looked.runs_on(host))
@@ -202,7 +192,7 @@ class StepPlanner:
         looked = values.look(ground.looked_at, parameters, around.lenient or ground.hosts_from is not None)
         if looked.resolved:
             self._bench.resolved[path] = looked.resolved
-        self._bench.step_runs += looked.runs
+        self._bench.step_runs += _count(looked.runs, ground.hosts_from)
         return looked
 
     def _read(
@@ -231,17 +221,15 @@ class StepPlanner:
         self._bench.step_runs = before
         return planned
 
-    def _parameters(self, step: Step, around: Around) -> dict[str, Any]:
+    def _parameters(self, step: Step, around: Around, hosts: tuple[str, ...]) -> dict[str, Any]:
         """Return the leaf's parameters, with `user` and `env` of the defaults where its type takes them."""
         parameters: dict[str, Any] = plain(step.parameters)
         defaults = around.frame.defaults
         if defaults.user is None and not defaults.env:
             return parameters
-        known: Any = {}
-        for host in self._bench.world.inventory.values():
-            if step.type in host.step_types:
-                known = host.step_types[step.type].params_schema.get("properties", {})
-                break
+        inventory = self._bench.world.inventory
+        infos = (inventory[name].step_types.get(step.type) for name in hosts if name)
+        known: Any = next((info.params_schema.get("properties", {}) for info in infos if info is not None), {})
         if defaults.user is not None and "user" in known and "user" not in parameters:
             parameters["user"] = defaults.user
         if defaults.env and "env" in known and isinstance(parameters.get("env", {}), dict):
@@ -259,61 +247,11 @@ class StepPlanner:
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "remove `place: host`")
         return Place.COORDINATOR
 
-    def _leaf_ground(self, step: Step, around: Around, path: str, place: Place) -> Ground:
-        """Return where a leaf runs. On the coordinator: once where it says so or nothing has targets, else per host."""
-        if around.in_group or place is Place.HOST:
-            return self._ground(step, around, path)
-        has_targets = step.targets is not None or around.frame.targets is not None
-        if step.place is Place.COORDINATOR or not has_targets:
-            return Ground((), ("",))
-        return self._ground(step, around, path)
-
-    def _ground(self, step: Step, around: Around, path: str) -> Ground:
-        frame = around.frame
-        if around.hosts is not None:
-            return Ground((), around.hosts)
-        targets = step.targets
-        if targets is not None and targets.from_step is not None:
-            hosts_from = choose_from(targets, frame, self._bench, self._resolution, path)
-            bound = frame.hosts_of.get(targets.from_step, ())
-            return Ground((), tuple(name for name in bound if name and name not in targets.exclude), hosts_from)
-        if targets is not None:
-            hosts = choose(targets, frame, self._bench, self._resolution, path)
-        elif frame.targets is not None:
-            hosts = frame.targets
-        else:
-            message = "it runs on hosts, but neither it nor its blueprint has targets"
-            self._bench.refuse_step(FailureKind.TARGET, step, path, message, "say which with -l, such as -l role=db")
-            return Ground()
-        if step.run_once and hosts:
-            hosts = self._pin_host(step, frame, path, hosts)
-        return Ground(hosts, hosts)
-
-    def _pin_host(self, step: Step, frame: Frame, path: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the one host for `run_once`: the pinned one, else the first online, else the first if it waits."""
-        pinned = self._bench.request.pins.hosts.get(path)
-        if pinned in hosts:
-            return (pinned,)
-        online = next((name for name in hosts if self._bench.world.inventory[name].online), None)
-        if online is not None:
-            return (online,)
-        if step.settled(frame.defaults).on_offline is OnOffline.WAIT:
-            self._bench.note(f"none of its {len(hosts)} hosts is online: it waits for {hosts[0]}", path, hosts[0])
-            return hosts[:1]
-        message = f"run_once: none of its {len(hosts)} hosts is online"
-        self._bench.refuse_step(FailureKind.TARGET, step, path, message, "start an agent, or write `on_offline: wait`")
-        return ()
-
     def _pin(self, step: Step, parameters: Mapping[str, Any], hosts: tuple[str, ...], path: str) -> Pinned:
         inventory = self._bench.world.inventory
         pinned = pin_step_type(step.type, parameters, [inventory[name] for name in hosts if name])
         for misfit in pinned.misfits:
             self._bench.refuse(FailureKind.TARGET, misfit.message, misfit.fix, path=path, host=misfit.host, at=step.at)
-        if pinned.info is None and not hosts:
-            known = next(
-                (each.step_types[step.type] for each in inventory.values() if step.type in each.step_types), None
-            )
-            return Pinned(known, use_of(known) if known is not None else None)
         return pinned
 
     def _effect(self, step: Step, info: StepTypeInfo | None, path: str) -> Effect:
@@ -336,3 +274,11 @@ class StepPlanner:
         except DomainError as error:
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, f"rollout: {reason(error)}")
             return Rollout()
+
+
+def _count(runs: Mapping[str, int], hosts_from: HostsFrom | None) -> int:
+    """Return how many step runs there are at most; of hosts decided while running, only as many as are taken."""
+    most = sorted(runs.values(), reverse=True)
+    if hosts_from is not None and hosts_from.limit is not None:
+        most = most[: hosts_from.limit.of(len(most))]
+    return sum(most)

@@ -63,7 +63,7 @@ def resolve_targets(choice: Choice, inventory: Inventory, select: Select) -> Cho
     kept = [name for name in names if choice.narrow is None or choice.narrow.matches(inventory[name])]
     kept = [name for name in kept if name not in choice.exclude]
     try:
-        kept = order_hosts(kept, inventory, choice.order, choice.seed, as_written=choice.hosts is not None)
+        kept = order_hosts(kept, inventory, choice.order, choice.seed)
     except DomainError as error:
         return Chosen((), (_problem(choice, str(error), "order by name, address, environment, a label or a var"),))
     if choice.limit is not None:
@@ -93,17 +93,15 @@ def select_hosts(
 _SELECT_FIX: Final = "test with has(), or use get(host.labels, 'name', '')"
 
 
-def order_hosts(
-    names: Sequence[str], inventory: Inventory, order: str, seed: str, *, as_written: bool = False
-) -> list[str]:
+def order_hosts(names: Sequence[str], inventory: Inventory, order: str, seed: str) -> list[str]:
     """Return the names in order; ties by name, hosts without the field last.
 
-    `name` leaves a written list as it stands. Raises DomainError for a field that is not there for ordering.
+    Raises DomainError for a field that changes by itself: an approved order must not.
     """
     if order == "random":
         return sorted(names, key=lambda name: (sha256(f"{seed}\0{name}".encode()).digest(), name))
     if order == "name":
-        return list(names) if as_written else sorted(names)
+        return sorted(names)
     field_path = order.removeprefix("host.").split(".")
     if field_path[0] not in STABLE_HOST_FIELDS:
         raise DomainError(f"hosts cannot be ordered by `{order}`: it changes by itself or does not exist")

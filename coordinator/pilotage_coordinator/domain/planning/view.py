@@ -1,0 +1,292 @@
+"""A plan as people read it, without any presentation: command line, web page and assistants render the same rows."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from pilotage_coordinator.domain.plan import Effect, Json, Place, Plan, PlannedStep, Resolved, StepKind
+from pilotage_coordinator.domain.planning.pins import all_steps
+from pilotage_coordinator.domain.planning.request import Note
+
+PreviewKey: TypeAlias = tuple[str, str, str]
+"""Path of the step, host, item ("" without a loop)."""
+
+_SECRET: Final = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9._/-]*")
+_STEP: Final = re.compile(r"\bsteps\.([A-Za-z0-9_]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewAnswer:
+    """What a host says that a step would change, or why it cannot say."""
+
+    preview: Mapping[str, Json] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item of a loop on one host."""
+
+    key: str
+    parameters: Mapping[str, Json]
+    preview: PreviewAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """One host ("" = the coordinator) of one step."""
+
+    host: str
+    skipped: bool = False
+    """Its condition is known not to hold."""
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    """Those with expressions, as far as they are known; the others stand in the step's row."""
+    items: tuple[ItemRow, ...] | None = None
+    """None: no loop, or known at run time."""
+    preview: PreviewAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """Hosts that go together, and the microseconds to wait after them."""
+
+    number: int
+    hosts: tuple[HostRow, ...]
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step. Rows stand in the order of the plan; `depth` is how many groups and calls are around."""
+
+    path: str
+    depth: int
+    wave: int
+    """Steps of one list of siblings with the same wave may run at the same time; counted from 1."""
+    section: str
+    """`steps`, `finally`, `undo` or `rollback`."""
+    step: PlannedStep
+    batches: tuple[BatchRow, ...]
+    run_time: tuple[str, ...] = ()
+    """What is known at run time only, in words."""
+    step_runs: int = 0
+    most_step_runs: int = 0
+
+    @property
+    def changes(self) -> bool:
+        """Return whether running it may change anything."""
+        return self.step.kind is StepKind.LEAF and self.step.effect is not Effect.READ
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """What will happen, step by step and host by host."""
+
+    plan: Plan
+    rows: tuple[StepRow, ...]
+    hosts: tuple[str, ...]
+    """Every host that any step may touch, sorted."""
+    irreversible: tuple[str, ...]
+    """Paths of steps that cannot be undone."""
+    destructive: tuple[str, ...]
+    secrets: tuple[str, ...]
+    """Names of the secrets that steps use, as far as they are known: `restic/db1`."""
+    notes: tuple[Note, ...]
+    step_runs: int
+    """In the body and in `finally`; where a loop is known at run time, one for each host."""
+    most_step_runs: int
+
+
+def view_plan(
+    plan: Plan, notes: Sequence[Note] = (), previews: Mapping[PreviewKey, PreviewAnswer] | None = None
+) -> PlanView:
+    """Return the rows of a plan; `previews` are the answers of hosts, where they were asked."""
+    hosts_by_path = hosts_of(plan)
+    viewer = _Viewer(plan, previews or {}, hosts_by_path)
+    rows = [*viewer.rows(plan.steps, "steps", 0), *viewer.rows(plan.finally_, "finally", 0)]
+    if plan.rollback is not None:
+        rows += viewer.rows(plan.rollback.actions, "rollback", 0)
+    counted = [row for row in rows if row.section in ("steps", "finally")]
+    return PlanView(
+        plan=plan,
+        rows=tuple(rows),
+        hosts=tuple(sorted({host for hosts in hosts_by_path.values() for host in hosts if host})),
+        irreversible=tuple(row.path for row in counted if row.step.irreversible),
+        destructive=tuple(row.path for row in counted if row.step.destructive),
+        secrets=tuple(sorted(set(_secrets(plan)))),
+        notes=tuple(notes),
+        step_runs=sum(row.step_runs for row in counted),
+        most_step_runs=sum(row.most_step_runs for row in counted),
+    )
+
+
+def hosts_of(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return path to hosts ("" = the coordinator) of every step; those of its group where it stands in one.
+
+    Where hosts are decided while running, all that may be.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+
+    def visit(steps: Sequence[PlannedStep], around: tuple[str, ...] | None) -> None:
+        for step in steps:
+            own = _own_hosts(step, around, found)
+            found[step.path] = own
+            inner = around if step.kind is StepKind.CALL else own
+            visit((*step.steps, *step.finally_), inner)
+            visit(step.undo_steps, own)
+
+    visit((*plan.steps, *plan.finally_, *(plan.rollback.actions if plan.rollback is not None else ())), None)
+    return found
+
+
+def _own_hosts(
+    step: PlannedStep, around: tuple[str, ...] | None, found: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    if around is not None:
+        return around
+    if step.hosts_from is not None:
+        bound = found.get(step.hosts_from.path, ())
+        return tuple(name for name in bound if name not in step.hosts_from.exclude)
+    if step.hosts:
+        return step.hosts
+    return ("",) if step.place is Place.COORDINATOR and step.kind is StepKind.LEAF else ()
+
+
+class _Viewer:
+    def __init__(
+        self, plan: Plan, previews: Mapping[PreviewKey, PreviewAnswer], hosts: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        self._plan = plan
+        self._previews = previews
+        self._hosts = hosts
+
+    def rows(self, steps: Sequence[PlannedStep], section: str, depth: int) -> Iterator[StepRow]:
+        waves = _waves(steps)
+        for step in steps:
+            yield self._row(step, section, depth, waves[step.path])
+            yield from self.rows(step.steps, section, depth + 1)
+            yield from self.rows(step.finally_, "finally" if section == "steps" else section, depth + 1)
+            yield from self.rows(step.undo_steps, "undo", depth + 1)
+
+    def _row(self, step: PlannedStep, section: str, depth: int, wave: int) -> StepRow:
+        hosts = [self._host(step, name) for name in self._hosts[step.path]]
+        active = [row for row in hosts if not row.skipped]
+        few, many = _step_runs(step, active) if step.kind is StepKind.LEAF else (0, 0)
+        return StepRow(
+            path=step.path,
+            depth=depth,
+            wave=wave,
+            section=section,
+            step=step,
+            batches=tuple(_batches(step, hosts)),
+            run_time=tuple(self._run_time(step, active)),
+            step_runs=few,
+            most_step_runs=many,
+        )
+
+    def _host(self, step: PlannedStep, host: str) -> HostRow:
+        resolved = self._plan.resolved.get(step.path, {})
+        common, own = resolved.get("", Resolved()), resolved.get(host, Resolved())
+        if own.when is False:
+            return HostRow(host, skipped=True)
+        items: tuple[ItemRow, ...] | None = None
+        if own.items is not None:
+            each_item = own.item_parameters or ({},) * len(own.items)
+            items = tuple(
+                ItemRow(key, parameters, self._previews.get((step.path, host, key)))
+                for key, parameters in zip(own.items, each_item, strict=True)
+            )
+        parameters = {**common.parameters, **own.parameters}
+        return HostRow(host, False, parameters, items, self._previews.get((step.path, host, "")))
+
+    def _run_time(self, step: PlannedStep, hosts: Sequence[HostRow]) -> Iterator[str]:
+        resolved = self._plan.resolved.get(step.path, {})
+        if step.hosts_from is not None:
+            most = len(hosts) if step.hosts_from.limit is None else step.hosts_from.limit.of(len(hosts))
+            yield f"hosts: up to {most}, those where {step.hosts_from.path} succeeds"
+        if step.when and any(resolved.get(row.host, Resolved()).when is None for row in hosts):
+            yield f"whether it runs: {step.when}"
+        if isinstance(step.for_each, str) and any(row.items is None for row in hosts):
+            by = " and ".join(dict.fromkeys(_STEP.findall(step.for_each)))
+            yield f"items: up to {step.max_items}, " + (f"decided by {by}" if by else "known at run time")
+        for name in sorted({name for row in hosts for name in _unknown(row)}):
+            yield f"parameter {name}"
+
+
+def _step_runs(step: PlannedStep, hosts: Sequence[HostRow]) -> tuple[int, int]:
+    """Return how many step runs are certain where all hosts take part, and how many there may be at most."""
+    few = [len(row.items) if row.items is not None else 1 for row in hosts]
+    unknown = step.max_items if step.for_each is not None else 1
+    many = [len(row.items) if row.items is not None else unknown for row in hosts]
+    if step.hosts_from is not None and step.hosts_from.limit is not None:
+        count = step.hosts_from.limit.of(len(hosts))
+        few, many = sorted(few)[:count], sorted(many, reverse=True)[:count]
+    return sum(few), sum(many)
+
+
+def _unknown(row: HostRow) -> Iterator[str]:
+    for parameters in (row.parameters, *(item.parameters for item in row.items or ())):
+        for name, value in parameters.items():
+            if has_mark(value, "run_time"):
+                yield name
+
+
+def has_mark(value: Any, mark: str) -> bool:
+    """Return whether a resolved value holds `{"run_time": …}` or `{"sensitive": …}`."""
+    match value:
+        case Mapping():
+            alone = len(value) == 1 and isinstance(value.get(mark), str)
+            return alone or any(has_mark(each, mark) for each in value.values())
+        case list() | tuple():
+            return any(has_mark(each, mark) for each in value)
+    return False
+
+
+def _waves(steps: Sequence[PlannedStep]) -> dict[str, int]:
+    """Return the wave of each sibling: one more than that of the latest that it waits for."""
+    by_path = {step.path: step for step in steps}
+    waves: dict[str, int] = {}
+    stack = list(reversed(steps))
+    while stack:
+        step = stack[-1]
+        missing = [by_path[path] for path in step.dependencies if path in by_path and path not in waves]
+        if missing:
+            stack += missing
+            continue
+        stack.pop()
+        waves[step.path] = 1 + max((waves[path] for path in step.dependencies if path in waves), default=0)
+    return waves
+
+
+def _batches(step: PlannedStep, hosts: Sequence[HostRow]) -> Iterator[BatchRow]:
+    """Cut hosts as the rollout does: the last batch repeats, percentages are of all hosts."""
+    batches, start, number = step.rollout.batches, 0, 0
+    if not batches:
+        if hosts:
+            yield BatchRow(1, tuple(hosts))
+        return
+    while start < len(hosts):
+        batch = batches[min(number, len(batches) - 1)]
+        size = max(1, batch.size.of(len(hosts)))
+        number += 1
+        yield BatchRow(number, tuple(hosts[start : start + size]), batch.wait)
+        start += size
+
+
+def _secrets(plan: Plan) -> Iterator[str]:
+    waiting: list[Any] = [plan.parameters]
+    for step in all_steps(plan):
+        waiting += [step.parameters, step.arguments]
+    for hosts in plan.resolved.values():
+        for found in hosts.values():
+            waiting += [found.parameters, *found.item_parameters]
+    while waiting:
+        value = waiting.pop()
+        match value:
+            case str() if "${{" not in value:
+                yield from (name.removeprefix("secret://") for name in _SECRET.findall(value))
+            case Mapping():
+                waiting += value.values()
+            case list() | tuple():
+                waiting += value
