@@ -14,13 +14,13 @@ import structlog
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.events import Event
 from pilotage_coordinator.domain.execution.inputs import Input
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
-from pilotage_coordinator.engine.decide import decide
-from pilotage_coordinator.engine.evolve import evolve
+from pilotage_coordinator.engine.decide import react
 from pilotage_coordinator.engine.world import World
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.failpoint import Failpoints
-from pilotage_coordinator.runtime.projection import Extra, Moment, Position, project
+from pilotage_coordinator.runtime.projection import Extra, Happened, Position, project
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import ExecutionStore
 from pilotage_coordinator.store.records import AttemptUpdate, AuditEntry
@@ -127,30 +127,33 @@ class LiveExecution:
     async def _decide(self, batch: Sequence[Waiting]) -> None:
         now = self.clock.now()
         after = self.state
-        moments: list[Moment] = []
+        events: list[Event] = []
+        touched: dict[RunKey, None] = {}
         taken: list[Waiting] = []
         for waiting in batch:
-            try:
-                decided = () if waiting.input is None else decide(after, waiting.input, now, self.world)
-            except DomainError as refused:
-                _fail(waiting, refused)
-                continue
-            for event in decided:
-                after = evolve(after, event, now)
-                moments.append(Moment(now, event))
+            if waiting.input is not None:
+                try:
+                    reaction = react(after, waiting.input, now, self.world)
+                except DomainError as refused:
+                    _fail(waiting, refused)
+                    continue
+                after = reaction.state
+                events += reaction.events
+                touched.update(dict.fromkeys(reaction.touched))
             taken.append(waiting)
         updates = tuple(update for each in taken for update in each.updates)
-        if moments or updates:
+        if events or updates:
             audit = tuple(entry for each in taken for entry in each.audit)
-            await self._commit(after, moments, Extra(self.epoch, audit, updates))
+            happened = Happened(now, events, tuple(touched))
+            await self._commit(after, happened, Extra(self.epoch, audit, updates))
         for waiting in taken:
             if not waiting.done.done():
                 waiting.done.set_result(None)
-        if moments:
-            await self.effects.after(self, [moment.event for moment in moments])
+        if events:
+            await self.effects.after(self, events)
 
-    async def _commit(self, after: ExecutionState, moments: Sequence[Moment], extra: Extra) -> None:
-        change, position = project(self.state, after, moments, self.position, extra)
+    async def _commit(self, after: ExecutionState, happened: Happened, extra: Extra) -> None:
+        change, position = project(self.state, after, happened, self.position, extra)
         self.failpoints.reach("coordinator.change.before_commit")
         await self.store.commit(change)
         self.failpoints.reach("coordinator.change.after_commit")

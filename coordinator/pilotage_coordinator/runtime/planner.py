@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,8 +16,10 @@ from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
 from pilotage_coordinator.domain.planning.codec import from_json, to_json
+from pilotage_coordinator.domain.planning.drift import differences
 from pilotage_coordinator.domain.planning.pins import pins_of
 from pilotage_coordinator.domain.planning.planner import make_plan
+from pilotage_coordinator.domain.planning.previews import PreviewQuestion, preview_questions
 from pilotage_coordinator.domain.planning.request import (
     Note,
     Pins,
@@ -30,7 +32,6 @@ from pilotage_coordinator.domain.planning.request import (
     StoredBlueprint,
     World,
 )
-from pilotage_coordinator.domain.planning.view import preview_questions
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
@@ -43,7 +44,6 @@ from pilotage_coordinator.store.records import AuditEntry, PlanRecord
 MOST_ROUNDS = 20
 """Rounds of questions that one plan may take; each step that depends on another's answer takes one more."""
 MOST_QUESTIONS_AT_ONCE = 200
-PREVIEW_TIMEOUT = 30_000_000
 
 Previews = Mapping[str, Mapping[str, Mapping[str, Json]]]
 
@@ -128,10 +128,10 @@ class PlanMaker:
         """Plan once more, with fresh answers; raises PlanDrifted when something else would happen now."""
         fresh = await self._plan(made.request)
         if fresh.plan.digest != made.plan.digest:
-            changed = ", ".join(_differences(to_json(made.plan), to_json(fresh.plan))) or "its content"
+            changed = "\n".join(f"  {line}" for line in differences(made.plan, fresh.plan))
             raise PlanDrifted(
-                f"the plan of {made.plan.blueprint} no longer holds; what changed: {changed}. "
-                "Look at the new plan and start that one; nothing was started"
+                f"the plan of {made.plan.blueprint} no longer holds, and nothing was started; what changed:\n{changed}\n"
+                "make a new plan, look at it, and start that one"
             )
         return fresh
 
@@ -168,18 +168,19 @@ class PlanMaker:
         limit = asyncio.Semaphore(MOST_QUESTIONS_AT_ONCE)
         found: dict[str, dict[str, Mapping[str, Json]]] = {}
 
-        async def ask(question: Question) -> None:
-            if not self.inventory.online(question.host):
+        async def ask(question: PreviewQuestion) -> None:
+            path, host, item = question.key
+            if not self.inventory.online(host):
                 return
             async with limit:
                 answer = await self._query(QueryPurpose.PREVIEW, question)
-            shown = answer.answer if answer.ok else {"error": answer.error}
-            found.setdefault(question.path, {})[question.host] = shown
+            shown = answer.answer if answer.ok else {"complete": False, "note": answer.error}
+            found.setdefault(path, {})[f"{host} [{item}]" if item else host] = shown
 
         await asyncio.gather(*(ask(question) for question in preview_questions(plan)))
         return found
 
-    async def _query(self, purpose: QueryPurpose, question: Question) -> QueryAnswer:
+    async def _query(self, purpose: QueryPurpose, question: Question | PreviewQuestion) -> QueryAnswer:
         try:
             secrets = {name: await self.vault.reveal(name) for name in secret_names(question.parameters)}
             host = self.inventory.get(question.host)
@@ -187,7 +188,7 @@ class PlanMaker:
                 purpose,
                 question.step_type,
                 question.parameters,
-                question.timeout or PREVIEW_TIMEOUT,
+                question.timeout,
                 secrets,
                 host.vars if host else {},
             )
@@ -229,15 +230,3 @@ class PlanMaker:
             unanswered=frozenset((path, host) for path, host in kept["unanswered"]),
         )
         return PlanRequest(StoredBlueprint(ref, blueprint), kept["parameters"], kept["limit_to"], kept["seed"], pins)
-
-
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any], place: str = "") -> Iterable[str]:
-    """Yield where two plans differ, at most a few places, outermost first."""
-    for key in sorted(before.keys() | after.keys()):
-        one, other = before.get(key), after.get(key)
-        if one == other or key == "digest":
-            continue
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from _differences(one, other, f"{place}{key}.")
-        else:
-            yield f"{place}{key}"

@@ -1,14 +1,13 @@
 """From what happened to the rows that show it: pure, and at the cost of what changed."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.codec import encode, type_name
-from pilotage_coordinator.domain.execution.index import ROOT
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.state import ExecutionState
@@ -38,11 +37,13 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One event, the time at which it was decided."""
+class Happened:
+    """What one batch of inputs led to."""
 
     at: int
-    event: e.Event
+    events: Sequence[e.Event]
+    touched: Sequence[RunKey]
+    """Every step run that is another than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +59,23 @@ class Extra:
 def project(
     before: ExecutionState,
     after: ExecutionState,
-    moments: Sequence[Moment],
+    happened: Happened,
     position: Position,
     extra: Extra,
 ) -> tuple[ExecutionChange, Position]:
-    """Return the change that stores `moments`, which led from `before` to `after`, and the position after it."""
-    touched = _touched(before, after, moments)
-    counts = _recount(position.counts, before, after, touched)
+    """Return the change that stores what led from `before` to `after`, and the position after it."""
+    counts = _recount(position.counts, before, after, happened.touched)
     records = tuple(
-        EventRecord(position.sequence + number, moment.at, type_name(moment.event), encode(moment.event))
-        for number, moment in enumerate(moments, start=1)
+        EventRecord(position.sequence + number, happened.at, type_name(event), encode(event))
+        for number, event in enumerate(happened.events, start=1)
     )
-    attempts, updates = _attempts(after, moments, extra.epoch)
+    attempts, updates = _attempts(after, happened, extra.epoch)
     change = ExecutionChange(
         execution=after.id,
         expected_version=position.version,
         progress=progress_of(after, counts),
         events=records,
-        step_runs=tuple(_row(after.runs[key]) for key in touched if key in after.runs),
+        step_runs=tuple(_row(after.runs[key]) for key in happened.touched if key in after.runs),
         attempts=attempts,
         attempt_updates=_merged(updates, extra.updates),
         audit=extra.audit,
@@ -109,35 +109,6 @@ def attempt_key(
     return AttemptKey(execution, run.path, run.host, run.item, event.kind, event.attempt)
 
 
-def _touched(before: ExecutionState, after: ExecutionState, moments: Sequence[Moment]) -> tuple[RunKey, ...]:
-    if any(isinstance(moment.event, e.ExecutionReopened) for moment in moments):
-        keys: Iterable[RunKey] = [*before.runs, *after.runs]
-    else:
-        keys = (key for moment in moments for named in _named(moment.event) for key in _with_frames(after, named))
-    return tuple(key for key in dict.fromkeys(keys) if before.runs.get(key) is not after.runs.get(key))
-
-
-def _named(event: e.Event) -> Iterator[RunKey]:
-    if isinstance(event, e.RunsSettled | e.CancelSent | e.CompensationSettled):
-        yield from event.runs
-        return
-    path: str | None = getattr(event, "path", None)
-    if path is not None:
-        yield RunKey(path, getattr(event, "host", ""), getattr(event, "item", ""))
-
-
-def _with_frames(state: ExecutionState, key: RunKey) -> Iterator[RunKey]:
-    """Yield a key and those of the groups and calls around it, whose rows may have changed with it."""
-    yield key
-    info = state.index.steps.get(key.path)
-    while info is not None and info.frame != ROOT:
-        around = info.frame.partition("!")[0]
-        for host in {key.host, ""}:
-            for item in {key.item, ""}:
-                yield RunKey(around, host, item)
-        info = state.index.steps.get(around)
-
-
 def _recount(
     counts: Mapping[str, int], before: ExecutionState, after: ExecutionState, touched: Iterable[RunKey]
 ) -> Mapping[str, int]:
@@ -168,21 +139,20 @@ def _row(run: StepRun) -> StepRunRecord:
 
 
 def _attempts(
-    state: ExecutionState, moments: Sequence[Moment], epoch: int
+    state: ExecutionState, happened: Happened, epoch: int
 ) -> tuple[tuple[AttemptRecord, ...], tuple[AttemptUpdate, ...]]:
     planned: dict[AttemptKey, AttemptRecord] = {}
     updates: dict[AttemptKey, AttemptUpdate] = {}
-    for moment in moments:
-        event = moment.event
+    for event in happened.events:
         if isinstance(event, e.AttemptPlanned):
             key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
-            planned[key] = _planned(state, event, key, moment.at, epoch)
+            planned[key] = _planned(state, event, key, happened.at, epoch)
         elif isinstance(event, e.AttemptBegun):
             key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
-            updates[key] = AttemptUpdate(key, RUNNING, started_at=event.started_at or moment.at)
+            updates[key] = AttemptUpdate(key, RUNNING, started_at=event.started_at or happened.at)
         elif isinstance(event, e.AttemptFinished):
             key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
-            updates[key] = _finished(event, key, moment.at)
+            updates[key] = _finished(event, key, happened.at)
         elif isinstance(event, e.CancelSent):
             for run in event.runs:
                 if (attempt := state.open.get(run)) is not None:
