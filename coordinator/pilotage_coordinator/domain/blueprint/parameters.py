@@ -19,6 +19,8 @@ LARGEST_PARAMETERS: Final = 256 * 1024
 FILE: Final = "parameters"
 """What stands in the place of a file's name in errors about given values."""
 
+_TEXTS: Final = frozenset({ParameterType.STRING, ParameterType.HOST, ParameterType.IMAGE, ParameterType.SECRET})
+
 
 def resolve_parameters(
     blueprint: Blueprint, given: Mapping[str, object], expressions: Expressions | None = None
@@ -26,7 +28,8 @@ def resolve_parameters(
     """Return a value for every parameter of `blueprint`, in its order: the one given, the default, or null.
 
     Text is accepted for other types where it can mean one thing only, as a command line gives it: `3`, `true`,
-    `["a", "b"]`, `a,b` for hosts. Raises BlueprintError with every problem: unknown names, missing values, values that
+    `["a", "b"]` (or one text, for a list of
+    texts), `a,b` for hosts. Raises BlueprintError with every problem: unknown names, missing values, values that
     do not fit, and conditions (`that`) that do not hold.
     """
     problems: list[Problem] = []
@@ -89,8 +92,7 @@ def coerce(parameter: Parameter, value: object) -> object:
         case ParameterType.BOOLEAN:
             return {"true": True, "false": False}.get(value.strip().lower(), value)
         case ParameterType.LIST:
-            read = _json(value) if value.lstrip().startswith("[") else None
-            return coerce(parameter, read) if isinstance(read, list) else value
+            return _list(parameter, value)
         case ParameterType.OBJECT:
             read = _json(value) if value.lstrip().startswith("{") else None
             return read if isinstance(read, dict) else value
@@ -103,6 +105,15 @@ def _coerce_items(parameter: Parameter, value: object) -> object:
     if isinstance(value, list) and parameter.items is not None:
         return [coerce(parameter.items, each) for each in value]
     return value
+
+
+def _list(parameter: Parameter, value: str) -> object:
+    """Return a JSON list, or one text as the list of it; with a comma it could be one or several."""
+    read = _json(value) if value.lstrip().startswith("[") else None
+    if isinstance(read, list):
+        return _coerce_items(parameter, read)
+    texts = parameter.items is not None and parameter.items.type in _TEXTS
+    return [value] if texts and "," not in value and not value.lstrip().startswith("[") else value
 
 
 def _hosts(value: str) -> object:

@@ -19,6 +19,7 @@ _RESERVED: Final = frozenset(
     {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package"}
     | {"namespace", "return", "var", "void", "while"}
 )
+_ENGLISH: Final = {"and": "&&", "or": "||", "not": "!"}
 _LEVELS: Final = {
     "||": 1,
     "&&": 2,
@@ -130,7 +131,9 @@ def parse(text: str) -> Expression:
         raise ExpressionError("the expression is empty")
     tree = _expression(reader)
     if reader.peek().kind is not Kind.END:
-        raise reader.refused(f"`{reader.peek().text[:40]}` is not expected here")
+        word = reader.peek().text
+        cure = f"write {_ENGLISH[word]}" if word in _ENGLISH else ""
+        raise reader.refused(f"`{word[:40]}` is not expected here", cure)
     return tree
 
 
@@ -193,6 +196,8 @@ def _member(reader: _Reader) -> Expression:
         name = reader.peek()
         if name.kind is not Kind.NAME:
             raise reader.refused("expected a name after `.`", "keys that are no names are written x['key']")
+        if name.text in ("in", "true", "false", "null"):
+            raise reader.refused(f"`{name.text}` cannot stand after `.`", f"write x['{name.text}']")
         reader.next += 1
         called = reader.take("(") is not None
         value = _call(reader, name, (value,)) if called else Member(value, name.text, name.at)
@@ -224,9 +229,8 @@ def _named(reader: _Reader, word: Token) -> Expression:
         return Literal(constants[word.text], word.at)
     if word.text in _RESERVED or word.text == "in":
         raise reader.refused(f"`{word.text}` is a reserved word", at=word.at)
-    if word.text in ("and", "or", "not"):
-        cure = {"and": "&&", "or": "||", "not": "!"}[word.text]
-        raise reader.refused(f"`{word.text}` is no operator", f"write {cure}", word.at)
+    if word.text in _ENGLISH:
+        raise reader.refused(f"`{word.text}` is no operator", f"write {_ENGLISH[word.text]}", word.at)
     if reader.take("("):
         return _call(reader, word, ())
     if reader.peek().kind is Kind.SIGN and reader.peek().text == "{":

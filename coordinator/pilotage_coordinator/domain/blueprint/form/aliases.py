@@ -9,57 +9,91 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Alias:
-    """One classic name: `action` to verb; the first action is the default."""
+class Verb:
+    """What one action means: a step type, and parameters that need not be written."""
 
-    verbs: Mapping[str, str]
+    type: str
     defaults: Mapping[str, object] = field(default_factory=dict)
-    """Parameters of the default action that a blueprint need not write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """One classic name: its actions; the first is the default."""
+
+    actions: Mapping[str, Verb]
     reverse: str = ""
     """The default action among the actions of a rollback plan, where it is another one."""
 
     def default_action(self, in_rollback: bool) -> str:
         """Return the action meant when none is written."""
-        return self.reverse if in_rollback and self.reverse else next(iter(self.verbs))
+        return self.reverse if in_rollback and self.reverse else next(iter(self.actions))
 
+
+_ROOTS: Final = "${{ get(host.vars, 'backup_roots', ['/srv']) }}"
+_REPOSITORY: Final[Mapping[str, object]] = {
+    "repository": "secret://backup/repository",
+    "password": "secret://backup/password",
+}
+_URL: Final[Mapping[str, object]] = {"url": "http://${{ host.address }}/"}
 
 ALIASES: Final[Mapping[str, Alias]] = {
-    "validation": Alias({"assert": "validation.assert"}, {"that": "host.online"}),
-    "resource_allocation": Alias({"allocate": "resource.allocate", "release": "resource.release"}, reverse="release"),
+    "validation": Alias({"assert": Verb("validation.assert", {"that": "host.online"})}),
+    "resource_allocation": Alias(
+        {"allocate": Verb("resource.allocate"), "release": Verb("resource.release")}, reverse="release"
+    ),
     "container_operations": Alias(
         {
-            "create": "container.create",
-            "start": "container.start",
-            "stop": "container.stop",
-            "restart": "container.restart",
-            "remove": "container.remove",
-            "pull": "container.pull",
-            "health": "container.health",
+            "create": Verb("container.create"),
+            "start": Verb("container.start"),
+            "stop": Verb("container.stop"),
+            "restart": Verb("container.restart"),
+            "remove": Verb("container.remove"),
+            "pull": Verb("container.pull"),
+            "health": Verb("container.health"),
         },
         reverse="remove",
     ),
-    "service_deployment": Alias({"deploy": "compose.up", "remove": "compose.down"}, reverse="remove"),
-    "network_configuration": Alias({"create": "network.create", "remove": "network.remove"}, reverse="remove"),
-    "health_validation": Alias({"http": "http.check", "container": "container.health", "wait": "wait.until"}),
+    "service_deployment": Alias({"deploy": Verb("compose.up"), "remove": Verb("compose.down")}, reverse="remove"),
+    "network_configuration": Alias(
+        {"create": Verb("network.create"), "remove": Verb("network.remove")}, reverse="remove"
+    ),
+    "health_validation": Alias(
+        {"http": Verb("http.check", _URL), "container": Verb("container.health"), "wait": Verb("wait.until")}
+    ),
     "backup": Alias(
         {
-            "create": "backup.create",
-            "init": "backup.init",
-            "database": "backup.database",
-            "verify": "backup.verify",
-            "list": "backup.list",
-            "prune": "backup.prune",
+            "create": Verb("backup.create", {**_REPOSITORY, "paths": _ROOTS}),
+            "init": Verb("backup.init", _REPOSITORY),
+            "database": Verb("backup.database", _REPOSITORY),
+            "verify": Verb("backup.verify", _REPOSITORY),
+            "list": Verb("backup.list", _REPOSITORY),
+            "prune": Verb("backup.prune", {**_REPOSITORY, "keep": {"daily": 7, "weekly": 4, "monthly": 12}}),
         }
     ),
-    "restore": Alias({"restore": "backup.restore", "drill": "restore.drill"}),
+    "restore": Alias(
+        {
+            "restore": Verb("backup.restore", {**_REPOSITORY, "target": "/var/lib/pilotage/restored"}),
+            "drill": Verb("restore.drill", _REPOSITORY),
+        }
+    ),
     "snapshot": Alias(
-        {"create": "snapshot.create", "restore": "snapshot.restore", "remove": "snapshot.remove"},
+        {
+            "create": Verb("snapshot.create"),
+            "restore": Verb("snapshot.restore"),
+            "remove": Verb("snapshot.remove"),
+        },
         reverse="restore",
     ),
-    "upgrade": Alias({"container": "container.upgrade", "package": "package.upgrade"}),
-    "testing": Alias({"http": "http.check", "measure": "http.measure", "command": "command.run"}),
-    "configuration": Alias({"write": "file.write", "template": "file.template"}),
-    "discovery": Alias({"data": "discovery.data", "snapshots": "backup.list"}, {"kinds": ["paths", "databases"]}),
-    "transfer": Alias({"copy": "file.copy"}),
-    "maintenance": Alias({"command": "command.run", "reboot": "host.reboot", "prune": "backup.prune"}),
+    "upgrade": Alias({"container": Verb("container.upgrade"), "package": Verb("package.upgrade")}),
+    "testing": Alias(
+        {"http": Verb("http.check", _URL), "measure": Verb("http.measure", _URL), "command": Verb("command.run")}
+    ),
+    "configuration": Alias({"write": Verb("file.write"), "template": Verb("file.template")}),
+    "discovery": Alias(
+        {"data": Verb("discovery.data", {"roots": _ROOTS}), "snapshots": Verb("backup.list", _REPOSITORY)}
+    ),
+    "transfer": Alias({"copy": Verb("file.copy")}),
+    "maintenance": Alias(
+        {"command": Verb("command.run"), "reboot": Verb("host.reboot"), "prune": Verb("backup.prune", _REPOSITORY)}
+    ),
 }

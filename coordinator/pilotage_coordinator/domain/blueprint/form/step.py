@@ -38,14 +38,15 @@ from pilotage_coordinator.domain.blueprint.form.targets import CAPACITY, LOCKS, 
 from pilotage_coordinator.domain.blueprint.model import BlueprintCall, OnUnknown, Step, Undo
 from pilotage_coordinator.domain.blueprint.nodes import MapNode
 from pilotage_coordinator.domain.blueprint.position import Path
+from pilotage_coordinator.domain.blueprint.reader import MOST_NODES
 from pilotage_coordinator.domain.plan import Effect, OnFailure, OnOffline, Place, StepKind
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 
 MOST_STEPS: Final = 5_000
 DEEPEST_GROUP: Final = 4
 
-STEPS: Final = ListOf(Later(lambda: STEP), most=MOST_STEPS)
-SOME_STEPS: Final = ListOf(Later(lambda: STEP), least=1, most=MOST_STEPS)
+STEPS: Final = ListOf(Later(lambda: STEP), most=MOST_NODES)
+SOME_STEPS: Final = ListOf(Later(lambda: STEP), least=1, most=MOST_NODES)
 PARAMETERS: Final = MapOf(Text(255, empty=False), Anything())
 ON_FAILURE: Final = OneOf(tuple(each.value for each in OnFailure), enum=OnFailure)
 ON_OFFLINE: Final = OneOf(tuple(each.value for each in OnOffline), enum=OnOffline)
@@ -115,15 +116,14 @@ def _resolve_type(given: dict[str, Any], node: MapNode, path: Path, reading: Rea
     action = given.pop("action", None)
     if action is None and "action" in parameters:
         action = parameters.pop("action")
-    default = action is None
-    action = alias.default_action("rollback_plan" in path) if default else action
-    if not isinstance(action, str) or action not in alias.verbs:
-        hint = did_you_mean(str(action), alias.verbs)
+    if action is None:
+        action = alias.default_action("rollback_plan" in path)
+    if not isinstance(action, str) or action not in alias.actions:
+        hint = did_you_mean(str(action), alias.actions)
         reading.refuse(at, (*path, "action"), f"`{name}` has no action `{str(action)[:60]}`", hint)
         return False
-    if default and action == alias.default_action(in_rollback=False):
-        parameters = {**alias.defaults, **parameters}
-    given["type"], given["parameters"] = alias.verbs[action], parameters
+    verb = alias.actions[action]
+    given["type"], given["parameters"] = verb.type, {**verb.defaults, **parameters}
     return True
 
 
