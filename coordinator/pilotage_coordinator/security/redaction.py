@@ -31,7 +31,7 @@ class Redactor:
 
     def redact(self, data: bytes) -> bytes:
         """Return `data` with every form of every value replaced by MASK."""
-        return self._pattern.sub(MASK, data) if self._pattern else data
+        return self._pattern.sub(MASK, data) if self._pattern and self._appears(data) else data
 
     def redact_text(self, text: str) -> str:
         """Return `text` with every form of every value replaced by MASK."""
@@ -64,6 +64,8 @@ class Redactor:
         shown: list[bytes] = []
         position = 0
         hold = self._hold(data, position)
+        if not self._appears(data):
+            return data[:hold], data[hold:]
         while (found := self._pattern.search(data, position)) and found.start() < hold:
             shown += (data[position : found.start()], MASK)
             position = found.end()
@@ -71,6 +73,10 @@ class Redactor:
                 hold = self._hold(data, position)
         shown.append(data[position:hold])
         return b"".join(shown), data[hold:]
+
+    def _appears(self, data: bytes) -> bool:
+        """Return whether any form is in `data`: plain searches are a hundred times quicker than the pattern."""
+        return any(form in data for form in self._forms)
 
     def _hold(self, data: bytes, start: int) -> int:
         """Return where the longest end of `data` begins that could still grow into a form."""

@@ -17,6 +17,8 @@ class RecordingListener:
         self.gate = asyncio.Event()
         self.gate.set()
         self.results_begun = 0
+        self.begun = asyncio.Event()
+        """Set when the first result was offered."""
 
     def note(self, *call: Any) -> None:
         self.calls.append(call)
@@ -53,6 +55,7 @@ class RecordingListener:
 
     async def result(self, host: str, report: AttemptReport) -> bool:
         self.results_begun += 1
+        self.begun.set()
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
