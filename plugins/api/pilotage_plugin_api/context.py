@@ -71,7 +71,7 @@ class SecretFile:
 class StepContext:
     """One attempt, seen from inside. Made by the agent's worker, or by the test harness.
 
-    `attempt_key`: one line, unique for each attempt; the key that `probe` gets later.
+    `attempt_key`: one line, unique for each attempt, ending in `/NUMBER`; the key that `probe` gets later.
     `host`: the host's name in the inventory. `facts`: what is known of it, JSON values.
     `scratch`: an empty folder of this attempt's own, mode 0700, removed afterwards.
     `deadline`: on the scale of `clock`, seconds; None for none.
@@ -88,6 +88,11 @@ class StepContext:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(PLAIN_ENVIRONMENT))
     invoker: Invoker = refuse_to_invoke
     clock: Callable[[], float] = time.monotonic
+
+    @property
+    def step_run(self) -> str:
+        """The key without the number of the attempt: the same for every attempt of one step on one host and item."""
+        return self.attempt_key.rpartition("/")[0] or self.attempt_key
 
     def log(self, text: str, stream: Stream = Stream.STEP) -> None:
         """Write to the attempt's log, line by line. Never write a secret: what is redacted later is luck."""

@@ -13,18 +13,21 @@ from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
+# The patterns end in $ for JSON Schema; Python's $ also matches before a last line break, hence \Z below.
 _DURATION_PARTS: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$"
+_DURATION: Final = re.compile(_DURATION_PATTERN[:-1] + r"\Z")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _LONGEST: Final = timedelta(days=36_500)
 
 _SIZE_PATTERN: Final = r"^(\d+(?:\.\d+)?) ?(B|[kKMGTP]i?B?)?$"
-_SIZE: Final = re.compile(_SIZE_PATTERN)
+_SIZE: Final = re.compile(_SIZE_PATTERN[:-1] + r"\Z")
 _BIGGEST: Final = 2**63 - 1
 
 _MODE_PATTERN: Final = r"^0?[0-7]{3,4}$"
+_MODE: Final = re.compile(_MODE_PATTERN[:-1] + r"\Z")
 _SECRET_PATTERN: Final = r"^secret://[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9._@+-]+)*$"  # noqa: S105 - the form of a name
-_SECRET: Final = re.compile(_SECRET_PATTERN)
+_SECRET: Final = re.compile(_SECRET_PATTERN[:-1] + r"\Z")
 _LONGEST_SECRET_NAME: Final = 255
 
 
@@ -34,7 +37,7 @@ def parse_duration(value: object) -> timedelta:
         duration = value
     elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST.total_seconds():
         duration = timedelta(seconds=value)
-    elif isinstance(value, str) and re.match(_DURATION_PATTERN, value) and len(value) <= 64:
+    elif isinstance(value, str) and _DURATION.match(value) and len(value) <= 64:
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PARTS.findall(value))
         if seconds > _LONGEST.total_seconds():
             raise ValueError(f"{value!r} is longer than a hundred years")
@@ -77,7 +80,7 @@ def parse_mode(value: object) -> int:
 
     A bare 0644 reaches us as the number 644 or 420, and nobody can tell which was meant: refused.
     """
-    if isinstance(value, str) and re.match(_MODE_PATTERN, value):
+    if isinstance(value, str) and _MODE.match(value):
         return int(value, 8)
     raise ValueError(f'{value!r} is no file mode: write it in quotes, such as "0644"')
 

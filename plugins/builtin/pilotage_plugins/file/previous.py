@@ -1,8 +1,8 @@
 """What a file was before it was written, kept so that an undo finds it even after a crash.
 
-It goes into the outputs. Between the replacement and the outcome a crash would lose it, and the retry would take the
-new content for the old; so a note beside the file holds it for that time, and a retry that finds the file already
-written believes the note.
+It goes into the outputs. A crash after the replacement and before the outcome is recorded would lose it, and the
+retry would take the new content for the old; so a hidden note beside the file holds it, too, and another attempt of the
+same step run believes the note. The next write of another step run replaces the note; an undo removes it.
 """
 
 import base64
@@ -31,8 +31,9 @@ class Previous(StepOutputs):
 
 
 class Note(StepOutputs):
-    """A note beside a file: which content was about to be written, and what was there before."""
+    """A note beside a file: which step run was about to write which content, and what was there before."""
 
+    step_run: str
     writing_sha256: str
     previous: Previous
 
@@ -71,10 +72,10 @@ def note_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.pilotage-previous")
 
 
-def read_note(path: Path, writing_sha256: str) -> Previous | None:
-    """Return what the note of an interrupted write of this same content says; None without one."""
+def read_note(path: Path, step_run: str, writing_sha256: str) -> Previous | None:
+    """Return what an earlier attempt of this step run noted when it wrote this content; None without one."""
     with contextlib.suppress(FileNotFoundError, ValidationError):
         note = Note.model_validate_json(note_path(path).read_bytes())
-        if note.writing_sha256 == writing_sha256:
+        if (note.step_run, note.writing_sha256) == (step_run, writing_sha256):
             return note.previous
     return None

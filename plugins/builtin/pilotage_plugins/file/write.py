@@ -71,29 +71,28 @@ class FileWrite(StepType[FileWriteParams, FileWriteOutputs]):
 
     async def run(self, ctx: StepContext, params: FileWriteParams) -> FileWriteOutputs:
         """Write it."""
-        return await asyncio.to_thread(_write, params)
+        return await asyncio.to_thread(_write, params, ctx.step_run)
 
     async def undo(self, ctx: StepContext, params: FileWriteParams, outputs: FileWriteOutputs) -> None:
         """Put back what was there."""
         await asyncio.to_thread(_restore, outputs)
 
 
-def _write(params: FileWriteParams) -> FileWriteOutputs:
+def _write(params: FileWriteParams, step_run: str) -> FileWriteOutputs:
     path, content = Path(params.path), params.content.encode()
     sha256 = hashlib.sha256(content).hexdigest()
     uid, gid = user_id(params.owner), group_id(params.group)
     now = read_previous(path, keep=False)
     right = _is_right(now, sha256, params.mode, uid, gid)
-    previous = read_note(path, sha256) or read_previous(path, keep=params.keep_previous and not right)
+    noted = read_note(path, step_run, sha256)
+    previous = noted or read_previous(path, keep=params.keep_previous and not right)
     if not right:
-        note = Note(writing_sha256=sha256, previous=previous).model_dump_json().encode()
-        place(note_path(path), note, 0o600, -1, -1)
+        if noted is None:
+            note = Note(step_run=step_run, writing_sha256=sha256, previous=previous)
+            place(note_path(path), note.model_dump_json().encode(), 0o600, -1, -1)
         keep_owner = now.uid if now.existed and uid == -1 else uid
         keep_group = now.gid if now.existed and gid == -1 else gid
         place(path, content, params.mode, keep_owner, keep_group)
-    if note_path(path).exists():
-        note_path(path).unlink(missing_ok=True)
-        sync_folder(path.parent)
     changed = not _is_right(previous, sha256, params.mode, uid, gid)
     return FileWriteOutputs(path=params.path, changed=changed, sha256=sha256, bytes=len(content), previous=previous)
 
@@ -103,6 +102,7 @@ def _restore(outputs: FileWriteOutputs) -> None:
     path, before = Path(outputs.path), outputs.previous
     if not outputs.changed:
         return
+    note_path(path).unlink(missing_ok=True)
     now = read_previous(path, keep=False)
     if now.existed == before.existed and (
         not now.existed

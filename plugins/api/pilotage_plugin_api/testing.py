@@ -1,1 +1,0 @@
-"""Fixtures and the conformance suite for authors of step types."""

@@ -1,0 +1,247 @@
+"""The rules that every step type keeps, built-in or not, as tests."""
+
+import contextlib
+import json
+import re
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from pilotage_plugin_api.effect import Effect
+from pilotage_plugin_api.errors import DeadlineExceeded, PluginApiError, Refused, StepCancelled, StepFailed
+from pilotage_plugin_api.invocation import OUTPUTS_LIMIT
+from pilotage_plugin_api.registration import check_step_type, docs_of, overrides
+from pilotage_plugin_api.step_type import StepType
+from pilotage_plugin_api.testing.harness import Harness
+from pilotage_plugin_api.testing.tree import tree_of
+
+STOP_WITHIN_SECONDS: Final = 8.0
+"""How soon a step type must have ended after cancellation or its deadline, clean-up included."""
+
+_JSON_TYPES: Final = {"object", "array", "string", "number", "integer", "boolean", "null"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Parameters that work, and what the suite must know about them.
+
+    `secrets`: by name; their contents must never be seen. `long`: parameters under which the step takes at least
+    half a minute, for cancellation and deadline; without them those tests use `params` and accept a step that is
+    quicker. `ignored_outputs`: names of outputs that may differ between two runs of an idempotent type, such as
+    durations.
+    """
+
+    params: Mapping[str, Any]
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    long: Mapping[str, Any] | None = None
+    ignored_outputs: frozenset[str] = frozenset()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Conformance:
+    """Derive a test class from this, give it `step_type` and `sample`; pytest does the rest.
+
+    `sample` may prepare the sandbox; it is called once for each test, with an empty sandbox. `prepare` may change
+    the harness, to give it a catalogue, say.
+    """
+
+    step_type: StepType[Any, Any]
+
+    @abstractmethod
+    def sample(self, sandbox: Path) -> Sample:
+        """Return parameters that work, preparing what they need in the sandbox."""
+        raise NotImplementedError
+
+    def prepare(self, harness: Harness) -> None:
+        """Change the harness before a test; nothing by default."""
+
+    @pytest.fixture
+    def world(self, harness: Harness) -> "World":
+        """A prepared sandbox with the sample."""
+        self.prepare(harness)
+        sample = self.sample(harness.sandbox)
+        harness.secrets.contents.update(sample.secrets)
+        harness.facts.update(sample.facts)
+        return World(self.step_type, harness, sample)
+
+    def test_it_can_be_registered(self) -> None:
+        """Name, docs, effect, models and methods fit together."""
+        check_step_type(self.step_type)
+
+    def test_it_is_documented(self) -> None:
+        """The class says what it does, and each parameter has a type that people can read."""
+        assert len(docs_of(self.step_type).split("\n\n")[0]) >= 20, "the first paragraph says too little"
+
+    def test_its_schemas_are_json_schema(self) -> None:
+        """What goes to the coordinator is JSON, and made of JSON Schema's own types."""
+        for model, mode in ((self.step_type.Params, "validation"), (self.step_type.Outputs, "serialization")):
+            schema = json.loads(json.dumps(model.model_json_schema(mode=mode), allow_nan=False))
+            assert schema["type"] == "object"
+            _check_types(schema)
+
+    def test_sample_fits_its_schema(self, world: "World") -> None:
+        """Every sample parameter stands in the schema, and every required one in the sample."""
+        schema = self.step_type.Params.model_json_schema()
+        assert set(world.sample.params) <= set(schema.get("properties", {}))
+        assert set(schema.get("required", ())) <= set(world.sample.params)
+
+    def test_unknown_parameters_are_refused_by_name(self, world: "World") -> None:
+        """A parameter that does not exist is never ignored, and nothing happens."""
+        before = tree_of(world.harness.sandbox)
+        with pytest.raises(Refused, match="no_such_parameter"):
+            world.harness.run(self.step_type, {**world.sample.params, "no_such_parameter": 1})
+        assert tree_of(world.harness.sandbox) == before
+
+    def test_a_run_keeps_every_rule(self, world: "World") -> None:
+        """The sample works. Its outputs are JSON of at most 64 KiB and read back into the model; no secret is in
+        logs, progress or outputs; no process lives on; effect `read` changed nothing; without an undo, asking for
+        one is refused by name. One run for all of these, as runs may be dear."""
+        picture = tree_of(world.harness.sandbox, times=True)
+        processes = world.harness.living_children()
+        outputs = world.run()
+        assert not world.harness.left_behind(processes), "it left processes behind"
+        assert len(json.dumps(outputs, ensure_ascii=False).encode()) <= OUTPUTS_LIMIT
+        self.step_type.Outputs.model_validate(outputs)
+        for name, content in world.sample.secrets.items():
+            assert content.decode("utf-8", "backslashreplace") not in world.harness.seen(outputs), f"it shows {name}"
+        if self.step_type.effect is Effect.READ:
+            assert tree_of(world.harness.sandbox, times=True) == picture, "effect read, but it changed something"
+        if not overrides(self.step_type, "undo"):
+            with pytest.raises(Refused, match=re.escape(self.step_type.name)):
+                world.harness.undo(self.step_type, world.sample.params, outputs)
+
+    def test_preview_changes_nothing(self, world: "World") -> None:
+        """A plan can be made as often as one likes."""
+        before = tree_of(world.harness.sandbox, times=True)
+        preview = world.harness.preview(self.step_type, world.sample.params)
+        json.dumps(preview.model_dump(mode="json"), allow_nan=False)
+        assert tree_of(world.harness.sandbox, times=True) == before
+
+    def test_effect_idempotent_twice_is_once(self, world: "World") -> None:
+        """A second run of the same attempt changes nothing more and returns the same."""
+        if self.step_type.effect is not Effect.IDEMPOTENT:
+            pytest.skip(f"effect {self.step_type.effect}")
+        first = world.run(key="exe_test/twice/host1//run/1")
+        after_first = tree_of(world.harness.sandbox)
+        second = world.run(key="exe_test/twice/host1//run/1")
+        assert tree_of(world.harness.sandbox) == after_first
+        assert world.compared(second) == world.compared(first)
+
+    def test_probe_finds_what_was_done_and_nothing_else(self, world: "World") -> None:
+        """After a run the probe says done, with outputs, or that it cannot tell; for another attempt never done."""
+        if self.step_type.effect is not Effect.PROBE:
+            pytest.skip(f"effect {self.step_type.effect}")
+        key = "exe_test/probed/host1//run/1"
+        world.run(key=key)
+        before = tree_of(world.harness.sandbox)
+        answer = world.harness.probe(self.step_type, world.sample.params, key)
+        assert answer["answer"] in ("done", "unknown")
+        if answer["answer"] == "done":
+            self.step_type.Outputs.model_validate(answer["outputs"])
+        never = world.harness.probe(self.step_type, world.sample.params, "exe_test/never/host1//run/1")
+        assert never["answer"] != "done", "it takes one attempt for another"
+        assert tree_of(world.harness.sandbox) == before, "the probe changed something"
+
+    def test_probe_answers_after_an_interruption(self, world: "World") -> None:
+        """Wherever a run was cut off, the probe answers, and after `not_done` a second start works."""
+        if self.step_type.effect is not Effect.PROBE:
+            pytest.skip(f"effect {self.step_type.effect}")
+        key = "exe_test/cut/host1//run/1"
+        with contextlib.suppress(StepCancelled):
+            world.run(key=key, params=world.long, cancel_after=0.05)
+        answer = world.harness.probe(self.step_type, world.sample.params, key)
+        assert answer["answer"] in ("done", "not_done", "unknown")
+        if answer["answer"] == "not_done":
+            world.run(key=key)
+
+    def test_undo_restores(self, world: "World") -> None:
+        """Undo brings the sandbox back to what it was; doing it twice is doing it once."""
+        if not overrides(self.step_type, "undo"):
+            pytest.skip("no undo")
+        before = tree_of(world.harness.sandbox)
+        outputs = world.run()
+        world.harness.undo(self.step_type, world.sample.params, outputs)
+        assert tree_of(world.harness.sandbox) == before
+        world.harness.undo(self.step_type, world.sample.params, outputs)
+        assert tree_of(world.harness.sandbox) == before
+
+    @pytest.mark.parametrize("after", [0.0, 0.02, 0.3])
+    def test_cancellation_is_honoured(self, world: "World", after: float) -> None:
+        """Cancelled early or late, it ends within the bound and leaves no process."""
+        world.must_stop(StepCancelled, lambda: world.run(params=world.long, cancel_after=after))
+
+    def test_deadline_is_honoured(self, world: "World") -> None:
+        """At its deadline it ends within the bound and leaves no process."""
+        world.must_stop((DeadlineExceeded, StepFailed), lambda: world.run(params=world.long, timeout=0.3))
+
+    def test_availability_is_an_answer(self, world: "World") -> None:
+        """It says whether it can run here, and why not, without changing anything."""
+        before = tree_of(world.harness.sandbox, times=True)
+        answer = world.harness.available(self.step_type)
+        assert answer.available or answer.reason
+        assert tree_of(world.harness.sandbox, times=True) == before
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A step type, its sample, and the prepared harness."""
+
+    step_type: StepType[Any, Any]
+    harness: Harness
+    sample: Sample
+
+    @property
+    def long(self) -> Mapping[str, Any]:
+        """Parameters that take long, or else the sample's."""
+        return self.sample.long or self.sample.params
+
+    def run(
+        self,
+        *,
+        key: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        cancel_after: float | None = None,
+    ) -> dict[str, Any]:
+        """Run the step type with the sample's parameters or others."""
+        chosen = self.sample.params if params is None else params
+        return self.harness.run(self.step_type, chosen, key=key, timeout=timeout, cancel_after=cancel_after)
+
+    def compared(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs that two runs must share."""
+        return {name: value for name, value in outputs.items() if name not in self.sample.ignored_outputs}
+
+    def must_stop(
+        self, expected: type[PluginApiError] | tuple[type[PluginApiError], ...], call: Callable[[], object]
+    ) -> None:
+        """Check that the call raises what is expected within the bound, and leaves nothing behind."""
+        before = self.harness.living_children()
+        started = time.monotonic()
+        try:
+            call()
+        except expected:
+            pass
+        else:
+            assert self.sample.long is None, "the long parameters ended by themselves"
+        assert time.monotonic() - started < STOP_WITHIN_SECONDS
+        assert "ignores that it should stop" not in self.harness.recorder.text
+        assert not self.harness.left_behind(before)
+
+
+def _check_types(schema: object) -> None:
+    """Walk a schema: every `type` is one of JSON's own."""
+    if isinstance(schema, list):
+        for item in schema:
+            _check_types(item)
+    elif isinstance(schema, dict):
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            assert kind in _JSON_TYPES
+        for name, value in schema.items():
+            if name not in ("default", "examples", "enum", "const"):
+                _check_types(value)
