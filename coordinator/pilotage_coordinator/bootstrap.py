@@ -46,7 +46,8 @@ from pilotage_coordinator.security.authority import open_authority
 from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
 from pilotage_coordinator.service.caller import socket_owner
 from pilotage_coordinator.service.services import Services
-from pilotage_coordinator.steps import COORDINATOR_STEPS, COORDINATOR_TYPES
+from pilotage_coordinator.steps import coordinator_steps
+from pilotage_coordinator.steps.catalogue import coordinator_types
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.logs import LogFolder
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_store
@@ -134,16 +135,17 @@ async def _run(
     await inventory.load()
     vault = SecretVault(store.secrets, cipher, clock)
     dispatcher = Dispatcher(roster, vault, inventory, epoch)
-    world = RuntimeWorld.over(inventory, Expressions(), COORDINATOR_STEPS)
+    world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
     executor = Executor(store, dispatcher, world, clock, epoch, Failpoints.from_environment(os.environ))
     listener = AgentListener(executor, store.hosts, logs, inventory, clock)
     await listener.load()
     roster.listen(listener)
-    library = Library(store.blueprints, inventory, COORDINATOR_TYPES, clock)
+    types = coordinator_types()
+    library = Library(store.blueprints, inventory, types, clock)
     await library.load()
     await library.add_shipped(shipped())
     plans = PlanMaker(
-        store.plans, store.audit, library, inventory, COORDINATOR_TYPES, roster, vault, cipher, clock,
+        store.plans, store.audit, library, inventory, types, roster, vault, cipher, clock,
         sensitive_key=hmac.digest(key, b"pilotage sensitive parameters", "sha256"),
     )  # fmt: skip
     enrol_address = process.enrol_address

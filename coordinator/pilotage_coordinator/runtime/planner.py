@@ -130,8 +130,8 @@ class PlanMaker:
         if fresh.plan.digest != made.plan.digest:
             changed = "\n".join(f"  {line}" for line in differences(made.plan, fresh.plan))
             raise PlanDrifted(
-                f"the plan of {made.plan.blueprint} no longer holds, and nothing was started; what changed:\n{changed}\n"
-                "make a new plan, look at it, and start that one"
+                f"the plan of {made.plan.blueprint} no longer holds, and nothing was started; what changed:\n"
+                f"{changed}\nmake a new plan, look at it, and start that one"
             )
         return fresh
 
@@ -174,7 +174,7 @@ class PlanMaker:
                 return
             async with limit:
                 answer = await self._query(QueryPurpose.PREVIEW, question)
-            shown = answer.answer if answer.ok else {"complete": False, "note": answer.error}
+            shown: Mapping[str, Json] = answer.answer if answer.ok else {"complete": False, "note": answer.error}
             found.setdefault(path, {})[f"{host} [{item}]" if item else host] = shown
 
         await asyncio.gather(*(ask(question) for question in preview_questions(plan)))

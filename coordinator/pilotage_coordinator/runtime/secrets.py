@@ -43,7 +43,7 @@ class SecretVault:
         if len(value) > LARGEST_SECRET:
             raise SecretRefused(f"secret {name}: {len(value)} bytes; a secret may have at most {LARGEST_SECRET}")
         ciphertext = self._cipher.encrypt(value, TABLE, name, FIELD)
-        return await self._store.put(SecretRecord(name, ciphertext, self._clock.now(), updated_by), audit)
+        return await self._store.put(SecretRecord(name, ciphertext, b"", self._clock.now(), updated_by), audit)
 
     async def reveal(self, name: str) -> bytes:
         """Return a value, for sealing; raises SecretRefused when there is no such secret."""
