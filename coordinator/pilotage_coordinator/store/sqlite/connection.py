@@ -44,6 +44,12 @@ def open_memory() -> sqlite3.Connection:
     return connection
 
 
+def give_back(connection: sqlite3.Connection, pages: int) -> None:
+    """Give up to `pages` free pages back to the file system."""
+    # `execute` steps this pragma once, which frees one page; a script is stepped to its end.
+    connection.executescript(f"PRAGMA incremental_vacuum({pages:d});")
+
+
 def application(connection: sqlite3.Connection) -> int:
     """Return the application id in the file's header; 0 in a new file."""
     return int(connection.execute("PRAGMA application_id").fetchone()[0])

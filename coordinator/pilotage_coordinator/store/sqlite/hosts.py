@@ -141,7 +141,7 @@ class SqliteHosts:
             connection.execute(queries["certificates_revoke"], {"at": at, "host": host})
             append_audit(connection, queries, audit)
             rows = connection.execute(queries["certificates_of_host"], {"host": host, "now": at}).fetchall()
-            return tuple(row[0] for row in rows)
+            return tuple(sorted(row[0] for row in rows))
 
         return await self._access.writes.submit(work)
 

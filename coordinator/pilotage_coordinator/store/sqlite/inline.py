@@ -81,7 +81,7 @@ class InlineDatabase:
 
     async def vacuum(self, pages: int) -> None:
         """Give free pages back."""
-        self._mine().execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+        connections.give_back(self._mine(), pages)
 
     async def close(self) -> None:
         """Let go of the disk."""

@@ -21,13 +21,7 @@ def prepare(connection: sqlite3.Connection, queries: Queries, coordinator_id: st
 
 def refuse_foreign(connection: sqlite3.Connection) -> None:
     """Raise SchemaRefused, before anything is changed, unless the file is empty or this product's."""
-    try:
-        known = _is_empty(connection) or connections.is_ours(connection)
-    except sqlite3.DatabaseError as error:
-        raise SchemaRefused(
-            f"the file cannot be read as a database ({error}): restore a backup, or give another path"
-        ) from error
-    if not known:
+    if not _is_empty(connection) and not connections.is_ours(connection):
         raise SchemaRefused("the file is a database of another program: give another path")
 
 

@@ -40,6 +40,10 @@ class _Thread(aiosqlite.Connection):
 
         return cast(T, await self._execute(call))  # type: ignore[no-untyped-call]
 
+    def join(self) -> None:
+        """Wait until the thread has ended. Blocking."""
+        self._thread.join()
+
 
 class _Reader:
     """One reading connection. Its queries are interrupted when their time is over."""
@@ -86,6 +90,7 @@ class ThreadedDatabase:
         self._opened: list[_Reader] = []
         self._idle: asyncio.Queue[_Reader] = asyncio.Queue()
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._rows_at_checkpoint = 0
         self._rows = 0
 
@@ -97,14 +102,22 @@ class ThreadedDatabase:
 
         Raises StoreLocked, SchemaRefused (from `prepare`) or StoreUnavailable, with nothing left open.
         """
-        lock = FileLock(path)
+        try:
+            lock = FileLock(path)
+        except OSError as error:
+            raise _cannot_open(path, error) from error
         writer = _Thread(partial(_open_writer, path, prepare), iter_chunk_size=64)
         try:
             await writer
         except BaseException as error:
-            # The thread has ended by itself: aiosqlite stops it when the connector fails.
+            # aiosqlite has told the thread to end, but when this task was cancelled it may still be at the file.
+            await asyncio.to_thread(writer.join)
             lock.release()
+            if isinstance(error, OSError):
+                raise _cannot_open(path, error) from error
             if isinstance(error, sqlite3.Error):
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                    raise SchemaRefused(f"{path} is no database: restore a backup, or give another path") from error
                 raise unavailable(error) from error
             if isinstance(error, SchemaRefused):
                 raise SchemaRefused(f"{path}: {error}") from error
@@ -159,18 +172,24 @@ class ThreadedDatabase:
         """Give free pages back."""
         self._refuse_closed()
         try:
-            await self._writer.run(partial(_vacuum, pages=pages))
+            await self._writer.run(partial(connections.give_back, pages=pages))
         except sqlite3.Error as error:
             _log.warning("free pages stay in the file", database=str(self._path), error=str(error))
 
     async def close(self) -> None:
-        """Close readers, then the writer, whose close moves the log into the file, then unlock."""
-        if self._closed:
-            return
+        """Close readers, then the writer, whose close moves the log into the file, then unlock.
+
+        It goes on when its caller is cancelled: a thread left behind would keep the process from ending.
+        """
         self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="store close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         try:
-            for reader in self._opened:
-                await reader.thread.close()
+            # Together: should the loop itself end now, each has told its thread to end.
+            await asyncio.gather(*(reader.thread.close() for reader in self._opened))
         finally:
             try:
                 await self._writer.close()
@@ -180,6 +199,10 @@ class ThreadedDatabase:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreUnavailable(f"{self._path} is closed: the coordinator is stopping")
+
+
+def _cannot_open(path: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"{path} cannot be opened ({error}): check that its folder exists, its owner and its mode")
 
 
 def _open_writer(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
@@ -202,7 +225,3 @@ def _checkpoint(connection: sqlite3.Connection) -> int:
     if pages > moved and pages * page_size > _WAIT_FACTOR * CHECKPOINT_BYTES:
         connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
     return max(int(pages), 0)
-
-
-def _vacuum(connection: sqlite3.Connection, pages: int) -> None:
-    connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()

@@ -93,7 +93,7 @@ SELECT serial, host, not_before, not_after, revoked_at FROM certificates WHERE s
 UPDATE certificates SET revoked_at = :at WHERE host = :host AND revoked_at IS NULL;
 
 -- name: certificates_of_host
-SELECT serial FROM certificates WHERE host = :host AND not_after > :now ORDER BY serial;
+SELECT serial FROM certificates WHERE host = :host AND not_after > :now;
 
 -- name: certificates_denied
 SELECT serial FROM certificates INDEXED BY certificates_revoked WHERE revoked_at IS NOT NULL AND not_after > ?;

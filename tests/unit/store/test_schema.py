@@ -1,0 +1,128 @@
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pilotage_coordinator.store.errors import SchemaRefused, StoreError
+from pilotage_coordinator.store.sqlite import open_store
+from pilotage_coordinator.store.sqlite.connection import open_memory
+from pilotage_coordinator.store.sqlite.queries import Migration, Queries
+from pilotage_coordinator.store.sqlite.schema import install, migrate
+
+from tests.contract.store.records import NOW
+
+
+def shape(connection: sqlite3.Connection) -> dict[str, object]:
+    """Describe a schema by what it is, not by how its text was written: columns, keys, indexes, triggers."""
+    found: dict[str, object] = {}
+    objects = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"
+    for type, name, table, sql in connection.execute(objects).fetchall():
+        if type == "table":
+            details = [
+                connection.execute(f"SELECT * FROM pragma_{pragma}(?)", (name,)).fetchall()
+                for pragma in ("table_xinfo", "foreign_key_list", "index_list")
+            ]
+            options = connection.execute("SELECT wr, strict FROM pragma_table_list(?)", (name,)).fetchall()
+            found[name] = (options, [[row[1:] for row in rows] for rows in details], "CHECK" in sql)
+        elif type == "index":
+            columns = connection.execute("SELECT * FROM pragma_index_xinfo(?)", (name,)).fetchall()
+            found[name] = (table, columns, sql and sql.partition("WHERE")[2].split())
+        else:
+            found[name] = " ".join(sql.split())
+    return found
+
+
+@pytest.fixture
+def empty() -> Iterator[sqlite3.Connection]:
+    with closing(open_memory()) as connection:
+        yield connection
+
+
+@pytest.fixture
+def other() -> Iterator[sqlite3.Connection]:
+    with closing(open_memory()) as connection:
+        yield connection
+
+
+def test_a_fresh_schema_equals_the_migrated_one(empty: sqlite3.Connection, other: sqlite3.Connection) -> None:
+    queries = Queries()
+    install(empty, queries, "coo_1", NOW)
+    first = queries.migrations[0]
+    other.executescript(first.script)
+    other.execute(queries["schema_version_insert"], (first.version, first.name, NOW))
+    migrate(other, queries, NOW)
+    assert shape(empty) == shape(other)
+    versions = "SELECT version, name FROM schema_version"
+    assert empty.execute(versions).fetchall() == other.execute(versions).fetchall()
+
+
+def test_every_table_is_strict(empty: sqlite3.Connection) -> None:
+    install(empty, Queries(), "coo_1", NOW)
+    tables = empty.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").fetchall()
+    assert {name for name, strict in tables if not strict} == {"sqlite_schema"}
+
+
+def test_a_migration_that_fails_leaves_what_was_there(empty: sqlite3.Connection) -> None:
+    queries = Queries()
+    install(empty, queries, "coo_1", NOW)
+    before = shape(empty)
+    bad = Migration(
+        len(queries.migrations) + 1, "bad", "CREATE TABLE more (a TEXT) STRICT;\nCREATE TABLE hosts (a TEXT);\n"
+    )
+    queries.migrations = (*queries.migrations, bad)
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        migrate(empty, queries, NOW)
+    assert shape(empty) == before
+    queries.migrations = (*queries.migrations[:-1], replace(bad, script="CREATE TABLE more (a TEXT) STRICT;"))
+    migrate(empty, queries, NOW)
+    assert "more" in shape(empty)
+
+
+def test_a_script_that_ends_within_a_statement_is_refused(empty: sqlite3.Connection) -> None:
+    queries = Queries()
+    queries.schema += "CREATE TABLE unfinished ("
+    with pytest.raises(ValueError, match="unfinished"):
+        install(empty, queries, "coo_1", NOW)
+    assert shape(empty) == {}
+
+
+async def refused(path: Path) -> str:
+    with pytest.raises(StoreError) as caught:
+        await open_store(path, now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    assert isinstance(caught.value, SchemaRefused)
+    return str(caught.value)
+
+
+async def test_a_database_of_a_newer_version_is_refused_by_name(path: Path) -> None:
+    store = await open_store(path, now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO schema_version VALUES (99, 'telepathy', 0)")
+    message = await refused(path)
+    assert "99 `telepathy`" in message
+    assert str(path) in message
+
+
+async def test_a_database_of_a_different_line_is_refused(path: Path) -> None:
+    store = await open_store(path, now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE schema_version SET name = 'other'")
+    assert "different line" in await refused(path)
+
+
+async def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    assert "another program" in await refused(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+    path.write_bytes(b"not a database at all, but long enough to be looked at " * 50)
+    before = path.read_bytes()
+    assert "is no database" in await refused(path)
+    assert path.read_bytes() == before
