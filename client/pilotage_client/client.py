@@ -62,11 +62,15 @@ class PilotageClient:
         workflow: str | None = None,
         command: Sequence[str] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        parameter_texts: Mapping[str, str] | None = None,
         limit_to: str = "",
         previews: bool = True,
     ) -> answers.Plan:
-        """Plan a stored blueprint, the text of one, or a command; change nothing."""
-        what = _what(blueprint, source, file, workflow, command, parameters, limit_to)
+        """Plan a stored blueprint, the text of one, or a command; change nothing.
+
+        `parameter_texts` are read by each parameter's type, as on a command line.
+        """
+        what = _what(blueprint, source, file, workflow, command, parameters, parameter_texts, limit_to)
         return await self._post(answers.Plan, "/v1/plans", **what, previews=previews)
 
     async def show_plan(self, digest: str) -> answers.Plan:
@@ -91,7 +95,7 @@ class PilotageClient:
         """Start a plan by its digest, or plan and start. Without a key of yours, a new one protects this call."""
         what = None
         if plan_digest is None:
-            what = _what(blueprint, source, file, workflow, None, parameters, limit_to)
+            what = _what(blueprint, source, file, workflow, None, parameters, None, limit_to)
         return await self._post(
             answers.Started,
             "/v1/executions",
@@ -288,6 +292,7 @@ def _what(
     workflow: str | None,
     command: Sequence[str] | None,
     parameters: Mapping[str, Any] | None,
+    parameter_texts: Mapping[str, str] | None,
     limit_to: str,
 ) -> dict[str, Any]:
     values = {
@@ -297,6 +302,7 @@ def _what(
         "workflow": workflow,
         "command": list(command) if command is not None else None,
         "parameters": dict(parameters or {}),
+        "parameter_texts": dict(parameter_texts or {}),
         "limit_to": limit_to,
     }
     return {name: value for name, value in values.items() if value is not None}

@@ -5,10 +5,12 @@ from typing import Annotated
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.service.blueprints import FileName, Source
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.command import command_blueprint
 from pilotage_coordinator.service.errors import Invalid
+from pilotage_coordinator.service.parameter_texts import parameters_of_texts
 from pilotage_coordinator.service.plan_view import PlanAnswer, plan_answer
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.services import Services
@@ -31,6 +33,8 @@ class WhatToRun(Request):
     command: Annotated[list[Argument], Field(min_length=1, max_length=4096)] | None = None
     """A program and its arguments, to run on the hosts of `limit_to`."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameter_texts: dict[str, str] = Field(default_factory=dict)
+    """Parameters as typed on a command line, read by each one's type; they win over `parameters`."""
     limit_to: Selector = ""
     """A selector such as `role=db`: it narrows the blueprint's targets, and gives those of steps that have none."""
 
@@ -73,10 +77,14 @@ async def plan(services: Services, caller: Caller, request: WhatToRun, *, previe
     """Make the plan that a request describes, and store it."""
     blueprint, version = await _blueprint(services, request)
     subject = blueprint if isinstance(blueprint, str) else blueprint.id
+    parameters: dict[str, Json] = dict(request.parameters)
+    if request.parameter_texts:
+        known = (await services.library.get(blueprint, version)).blueprint if isinstance(blueprint, str) else blueprint
+        parameters |= parameters_of_texts(known, request.parameter_texts)
     return await services.plans.make(
         blueprint,
         version,
-        request.parameters,
+        parameters,
         request.limit_to,
         caller.principal,
         previews=previews,

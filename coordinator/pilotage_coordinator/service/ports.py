@@ -12,7 +12,7 @@ from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.plan import Json, Plan
-from pilotage_coordinator.domain.planning.request import Note
+from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
 from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, BlueprintRecord, EventRecord, HostRecord
 
 Audit = tuple[AuditEntry, ...]
@@ -31,6 +31,10 @@ class Library(Protocol):
 
     async def read(self, source: str, file: str) -> Sequence[Blueprint]:
         """Read YAML against the step types known here, storing nothing; raises BlueprintError with every problem."""
+        ...
+
+    async def get(self, id: str, version: str) -> StoredBlueprint:
+        """Return one version: exact (`1.2.0`), the newest of a major (`1`) or the newest (empty); store.NotFound."""
         ...
 
     async def add(self, source: str, file: str, *, added_by: str, audit: Audit) -> Sequence[BlueprintRecord]:

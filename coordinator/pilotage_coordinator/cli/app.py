@@ -1,0 +1,77 @@
+"""The root of the command line: global options and the table of commands."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated
+
+import typer
+import typer.main
+
+from pilotage_coordinator.cli.arguments import global_first
+from pilotage_coordinator.cli.deferred import DeferredGroup, Place
+from pilotage_coordinator.cli.settings import GlobalOptions
+
+PLACES = MappingProxyType(
+    {
+        "up": Place("up", "Start a coordinator and an agent for this machine."),
+        "down": Place("down", "Stop what `up` started; steps that run go on."),
+        "plan": Place("plan", "Show what a blueprint would do, host by host; change nothing."),
+        "apply": Place("apply", "Run exactly the plan that was written to a file."),
+        "run": Place("run", "Start, watch and steer executions."),
+        "exec": Place("exec", "Run one command on many hosts, as an execution like any other."),
+        "logs": Place("logs", "Read or follow what the steps of an execution write."),
+        "replay": Place("replay", "See how an execution stood after any of its events."),
+        "blueprint": Place("blueprint", "List, show, check and add blueprints."),
+        "host": Place("host", "Let hosts in, label them, look at them, shut them out."),
+        "secret": Place("secret", "Store, list and remove secrets."),
+        "doctor": Place("doctor", "Check the coordinator and say how to mend what is wrong."),
+        "coordinator": Place("coordinator", "Serve, look at and stop the coordinator itself."),
+        "version": Place("version", "Show the version."),
+    }
+)
+
+EPILOG = (
+    "The options --json and --socket may stand anywhere. Exit codes: 0 ok, 1 failed, 2 usage, 3 awaiting approval, "
+    "4 unreachable, 5 denied."
+)
+
+
+class Root(DeferredGroup):
+    """`pilotage`."""
+
+    places = PLACES
+
+
+app = typer.Typer(cls=Root, no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG, pretty_exceptions_enable=False)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pilotage {version('pilotage')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Answer in JSON; streams as one object a line.")] = False,
+    socket: Annotated[
+        Path | None,
+        typer.Option("--socket", envvar="PILOTAGE_SOCKET", help="The coordinator's socket.", show_envvar=True),
+    ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Governed workflows on a fleet of hosts: plan, run, watch, roll back, prove.
+
+    Begin with `pilotage up`.
+    """
+    context.obj = GlobalOptions(json=json, socket=socket)
+
+
+def main() -> None:
+    """Run the command line with the process's arguments and exit."""
+    typer.main.get_command(app)(global_first(sys.argv[1:]), prog_name="pilotage")

@@ -1,0 +1,71 @@
+"""`pilotage exec`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from pilotage_client import PilotageClient
+
+from pilotage_coordinator.cli.confirm import confirmed
+from pilotage_coordinator.cli.exits import ExitCode, code_of_state
+from pilotage_coordinator.cli.render.run import next_steps
+from pilotage_coordinator.cli.screen import Screen, state_style
+from pilotage_coordinator.cli.session import perform
+from pilotage_coordinator.cli.starting import NoWaitOption, ReasonOption, YesOption, start_digest
+from pilotage_coordinator.cli.watching import wait
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def exec_(
+    context: typer.Context,
+    argv: Annotated[
+        list[str], typer.Argument(metavar="-- PROGRAM [ARGUMENT]...", help="What to run; no shell reads it.")
+    ],
+    limit: Annotated[str, typer.Option("--limit", "-l", help="Which hosts: role=db, name=web1|web2, env!=prod.")],
+    yes: YesOption = False,
+    no_wait: NoWaitOption = False,
+    reason: ReasonOption = "",
+) -> None:
+    """Run one command on many hosts, as an execution like any other: planned, recorded, watched.
+
+    `pilotage exec -l role=db -- df -h /srv`
+    """
+
+    async def work(client: PilotageClient, screen: Screen) -> ExitCode | None:
+        plan = await client.make_plan(command=argv, limit_to=limit, previews=False)
+        names = ", ".join(plan["targets"][:10]) + (" …" if len(plan["targets"]) > 10 else "")
+        question = f"Run {' '.join(argv)!r} on {len(plan['targets'])} hosts ({names})?"
+        if not confirmed(screen, question, yes=yes):
+            return None
+        if no_wait or screen.json:
+            return await start_digest(client, screen, plan["digest"], no_wait=no_wait, reason=reason)
+        started = await client.start_run(plan_digest=plan["digest"], reason=reason)
+        return await _show_output(client, screen, started["execution"])
+
+    perform(context, work)
+
+
+async def _show_output(client: PilotageClient, screen: Screen, execution: str) -> ExitCode:
+    """Show what each host writes as it comes, then how it ended on each."""
+    screen.say(f"execution {execution}", "dim")
+
+    async def follow() -> None:
+        async for line in client.follow_logs(execution):
+            screen.line(f"{line['host']} {'!' if line['stream'] == 'stderr' else '|'} {line['text']}")
+
+    following = asyncio.create_task(follow())
+    try:
+        await wait(client, execution)
+        run = await client.show_run(execution)
+        if run["ended_at"]:
+            await following
+    finally:
+        following.cancel()
+    for each in run["runs"]:
+        error = f": {each['error']}" if each["error"] else ""
+        screen.say(f"{each['host']} {each['state'].replace('_', ' ')}{error}", state_style(each["state"]))
+    for step in next_steps(run):
+        screen.say(step.text, step.style)
+    return code_of_state(run["state"])

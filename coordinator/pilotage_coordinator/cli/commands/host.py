@@ -1,0 +1,155 @@
+"""`pilotage host`."""
+
+import json
+from typing import Annotated
+
+import typer
+from pilotage_client import ClientError, PilotageClient
+from pilotage_client.answers import HostSummary
+
+from pilotage_coordinator.cli.confirm import confirmed
+from pilotage_coordinator.cli.inputs import read_labels
+from pilotage_coordinator.cli.moments import ago, local
+from pilotage_coordinator.cli.screen import Screen
+from pilotage_coordinator.cli.session import perform
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Let hosts in, label them, look at them, shut them out."
+)
+
+Name = Annotated[str, typer.Argument(help="The host's name.")]
+
+
+@app.command()
+def token(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Let in the host of this name only.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="NAME=VALUE, given to the host that joins.")
+    ] = None,
+) -> None:
+    """Print a join token: good for one host and a quarter of an hour."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        labels = {key: value or "" for key, value in read_labels(label or []).items()}
+        made = await client.make_token(name, labels)
+        if screen.json:
+            screen.object(made)
+            return
+        screen.hint(f"run this on the machine that joins, before {local(made['expires_at'])}:")
+        screen.line(made["command"])
+
+    perform(context, work)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    revoked: Annotated[bool, typer.Option("--revoked", help="Also those that were shut out.")] = False,
+) -> None:
+    """List hosts and whether they can be reached."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        rows = await client.list_hosts(revoked=revoked)
+        if screen.json:
+            screen.object(rows)
+            return
+        screen.table(
+            ("NAME", "STATE", "LABELS", "LAST SEEN", "AGENT"),
+            [(row["name"], row["state"], _labels(row), ago(row["last_seen_at"]), row["agent_version"]) for row in rows],
+            "No host has joined yet. Let one in: pilotage host token",
+        )
+
+    perform(context, work)
+
+
+@app.command()
+def show(context: typer.Context, name: Name) -> None:
+    """Show one host: what it is, what people say of it, what it can run."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        host = await client.show_host(name)
+        if screen.json:
+            screen.object(host)
+            return
+        screen.line(f"{host['name']}  {host['state']}", "bold")
+        if host["state_reason"]:
+            screen.line(f"because: {host['state_reason']}")
+        screen.line(f"id {host['id']}, joined {local(host['joined_at'])}, last seen {ago(host['last_seen_at'])}", "dim")
+        screen.line(f"\nLabels     {_labels(host) or '—'}")
+        for key, value in sorted(host["variables"].items()):
+            screen.line(f"Variable   {key} = {json.dumps(value, ensure_ascii=False)}")
+        screen.line("\nFacts", "bold")
+        for key, value in sorted(host["facts"].items()):
+            screen.line(f"  {key}: {json.dumps(value, ensure_ascii=False)}")
+        screen.line("\nCan run", "bold")
+        for each in sorted(str(each.get("name", "?")) for each in host["step_types"]):
+            screen.line(f"  {each}")
+        for plugin in host["quarantined_plugins"]:
+            screen.line(f"  quarantined: {json.dumps(plugin, ensure_ascii=False)}", "yellow")
+
+    perform(context, work)
+
+
+@app.command("set")
+def set_(
+    context: typer.Context,
+    name: Name,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="NAME=VALUE; NAME= removes it.")] = None,
+    var: Annotated[
+        list[str] | None, typer.Option("--var", help="NAME=VALUE for expressions; VALUE may be JSON; NAME= removes it.")
+    ] = None,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Such as production.")] = None,
+) -> None:
+    """Set labels, variables and the environment of a host; what is not named stays."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        labels, variables = read_labels(label or []), read_labels(var or [])
+        if not labels and not variables and environment is None:
+            raise ClientError("nothing to set", "name a label: pilotage host set NAME --label role=db")
+        host = await client.set_host(
+            name,
+            labels=labels,
+            variables={key: _variable(text) for key, text in variables.items()},
+            environment=environment,
+        )
+        if screen.json:
+            screen.object(host)
+        else:
+            screen.line(f"{host['name']}  {_labels(host)}")
+
+    perform(context, work)
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", help="Kept in the audit log.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Shut a host out for good: its certificates end at once."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        if not confirmed(screen, f"Shut {name} out for good? It can only come back as a new host.", yes=yes):
+            return
+        host = await client.revoke_host(name, reason)
+        if screen.json:
+            screen.object(host)
+        else:
+            screen.line(f"{host['name']} is revoked; what it still runs it cannot report any more")
+
+    perform(context, work)
+
+
+def _labels(host: HostSummary) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))
+
+
+def _variable(text: str | None) -> object:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,44 @@
+"""`pilotage coordinator serve`: the one command that is the coordinator, rather than speaking to it."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from pilotage_coordinator.bootstrap import serve as serve_coordinator
+from pilotage_coordinator.cli.settings import GlobalOptions
+from pilotage_coordinator.config import CoordinatorConfig, config_file
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    state_dir: Annotated[Path | None, typer.Option(help="Database, keys and logs.")] = None,
+    fleet_listen: Annotated[str | None, typer.Option(help="host:port for agents.")] = None,
+    enrol_listen: Annotated[str | None, typer.Option(help="host:port where new hosts join.")] = None,
+    advertise: Annotated[str | None, typer.Option(help="Name under which other machines reach this one.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Run the coordinator in the foreground until Ctrl-C or SIGTERM; steps that run on hosts go on.
+
+    Settings come from the options, then PILOTAGE_* in the environment, then /etc/pilotage/coordinator.toml (for a user:
+    ~/.config/pilotage/coordinator.toml).
+    """
+    given: dict[str, Any] = {
+        "state_dir": state_dir,
+        "fleet_listen": fleet_listen,
+        "enrol_listen": enrol_listen,
+        "advertise": advertise,
+        "log_level": log_level,
+        "socket": context.obj.socket if isinstance(context.obj, GlobalOptions) else None,
+    }
+    try:
+        config = CoordinatorConfig(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
+        raise typer.BadParameter(f"settings (options, PILOTAGE_*, {config_file()}): " + "; ".join(lines)) from error
+    asyncio.run(serve_coordinator(config))

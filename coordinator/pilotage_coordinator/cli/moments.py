@@ -1,0 +1,41 @@
+"""Times as people read them."""
+
+from datetime import UTC, datetime
+
+
+def parse(text: str) -> datetime | None:
+    """Read an RFC 3339 time of the API; None for an empty one."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def local(text: str) -> str:
+    """Write a time of the API in the zone of this machine, to the second; empty stays empty."""
+    moment = parse(text)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def seconds_between(start: str, end: str, now: datetime | None = None) -> float | None:
+    """Return the seconds from one time to another (or to `now` while it is empty); None without a start."""
+    began = parse(start)
+    ended = parse(end) or now
+    return (ended - began).total_seconds() if began and ended else None
+
+
+def ago(text: str, now: datetime | None = None) -> str:
+    """Write how long ago a time was: `12s ago`; empty stays empty."""
+    passed = seconds_between(text, "", now or datetime.now(UTC))
+    return f"{span(max(0.0, passed))} ago" if passed is not None else ""
+
+
+def span(seconds: float) -> str:
+    """Write a length of time in at most two units: `0.4s`, `12s`, `3m05s`, `2h10m`, `4d02h`."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"

@@ -1,0 +1,183 @@
+"""What a running execution looks like: the fold of what is watched, as lines for a log and as a table that moves.
+
+The board keeps one row for each host: what it does now, and how the rest went.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pilotage_client.answers import Event, Progress, Watched
+
+from pilotage_coordinator.cli.moments import parse, seconds_between, span
+from pilotage_coordinator.cli.render.plan import Line
+
+BAD = frozenset({"failed", "unknown", "compensation_failed"})
+COORDINATOR = "coordinator"
+
+
+@dataclass(slots=True)
+class HostRow:
+    """One host: what runs on it now, and how many of its steps ended in which way."""
+
+    host: str
+    step: str = ""
+    state: str = "pending"
+    since: str = ""
+    fraction: float | None = None
+    text: str = ""
+    done: int = 0
+    bad: int = 0
+
+
+@dataclass(slots=True)
+class Board:
+    """The execution as watched so far."""
+
+    state: str = "pending"
+    reason: str = ""
+    started_at: str = ""
+    hosts: dict[str, HostRow] = field(default_factory=dict)
+    gates: dict[str, str] = field(default_factory=dict)
+    """Open gates: name to prompt."""
+    unknown: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Step, host and item of runs that nobody knows the end of, to why."""
+
+    def take(self, watched: Watched) -> list[Line]:
+        """Take what was watched; return what a plain log says of it."""
+        for progress in watched["progress"]:
+            self._progress(progress)
+        event = watched["event"]
+        return list(self._event(event)) if event is not None else []
+
+    def _progress(self, progress: Progress) -> None:
+        row = self._row(progress["host"])
+        if row.step == _step(progress["step"], progress["item"]):
+            row.fraction, row.text = progress["fraction"], progress["text"]
+
+    def _event(self, event: Event) -> Iterator[Line]:
+        data = event["data"]
+        match event["type"]:
+            case "execution_begun":
+                self.started_at = event["at"]
+            case "execution_moved":
+                self.state, self.reason = data["to"], data.get("reason", "")
+                because = f": {self.reason}" if self.reason else ""
+                yield self._line(event, "", f"execution is {_words(self.state)}{because}", _tone(self.state))
+            case "attempt_planned":
+                yield from self._planned(event)
+            case "attempt_begun":
+                row = self._row(data["host"])
+                row.state, row.since = "running", event["at"]
+            case "attempt_finished":
+                yield from self._finished(event)
+            case "runs_settled" | "compensation_settled":
+                yield from self._settled(event)
+            case "run_held":
+                row = self._row(data["host"])
+                row.step, row.state = _step(data["path"], data["item"]), f"waits ({data['reason']})"
+                yield self._line(event, data["host"], f"{row.step} waits: {_words(data['reason'])}", "dim")
+            case "gate_opened":
+                self.gates[data["name"]] = data.get("prompt", "")
+                prompt = f": {data['prompt']}" if data.get("prompt") else ""
+                yield self._line(event, data["host"], f"gate {data['name']} waits to be released{prompt}", "yellow")
+            case "batch_held" if data.get("gate"):
+                self.gates[data["gate"]] = f"the next batch of {data['path']}"
+                yield self._line(event, "", f"gate {data['gate']} waits to be released", "yellow")
+            case "gate_answered":
+                self.gates.pop(data["name"], None)
+                yield self._line(event, "", f"gate {data['name']} was {data['outcome']} by {data['by']}", "cyan")
+            case "unknown_settled":
+                self.unknown.pop((data["path"], data["host"], data["item"]), None)
+                text = f"{_step(data['path'], data['item'])} counts as {data['as_']}, says {data['by']}"
+                yield self._line(event, data["host"], text, "magenta")
+            case _:
+                yield from self._other(event)
+
+    def _planned(self, event: Event) -> Iterator[Line]:
+        data = event["data"]
+        row = self._row(data["host"])
+        row.step, row.state, row.since = _step(data["path"], data["item"]), "assigned", event["at"]
+        row.fraction, row.text = None, ""
+        verb = "undoes" if data["kind"] == "undo" else "runs"
+        again = f" (attempt {data['attempt']})" if data["attempt"] > 1 else ""
+        yield self._line(event, data["host"], f"{verb} {row.step}{again}", "")
+
+    def _finished(self, event: Event) -> Iterator[Line]:
+        data = event["data"]
+        row = self._row(data["host"])
+        step, becomes = _step(data["path"], data["item"]), data["becomes"]
+        row.state, row.fraction, row.text = becomes, None, ""
+        lasted = (data.get("ended_at", 0) - data.get("started_at", 0)) / 1e6
+        took = f" in {span(lasted)}" if data.get("started_at") and lasted >= 0 else ""
+        if becomes == "pending":
+            again = ", will be tried again" if data.get("retry_at") else ""
+            yield self._line(event, data["host"], f"{step} {data['outcome']}{took}{again}{_why(data)}", "yellow")
+            return
+        row.done += becomes not in BAD
+        row.bad += becomes in BAD
+        if becomes == "unknown":
+            self.unknown[data["path"], data["host"], data["item"]] = data.get("error", "")
+        yield self._line(event, data["host"], f"{step} {_words(becomes)}{took}{_why(data)}", _tone(becomes))
+
+    def _settled(self, event: Event) -> Iterator[Line]:
+        data = event["data"]
+        for path, host, item in data["runs"]:
+            row = self._row(host)
+            row.done += data["status"] not in BAD
+            row.bad += data["status"] in BAD
+            because = f": {data['reason']}" if data.get("reason") else ""
+            yield self._line(
+                event, host, f"{_step(path, item)} {_words(data['status'])}{because}", _tone(data["status"])
+            )
+
+    def _other(self, event: Event) -> Iterator[Line]:
+        data = event["data"]
+        match event["type"]:
+            case "pause_asked":
+                by = f" by {data['by']}" if data["by"] else ""
+                yield self._line(event, "", f"pause asked{by}: {data['reason'] or 'no reason given'}", "yellow")
+            case "resume_asked":
+                yield self._line(event, "", f"resumed by {data['by']}", "cyan")
+            case "frame_halted" if not data["path"]:
+                yield self._line(event, "", f"nothing new starts ({data['cause']}): {data['reason']}", "yellow")
+            case "rollout_ended":
+                yield self._line(event, "", f"rollout of {data['path']} ends: {data['reason']}", "red")
+            case "batch_opened":
+                yield self._line(event, "", f"batch {data['number']} of {data['path']}", "bold")
+            case "rollback_begun":
+                yield self._line(event, "", f"rolling back: {data['reason']}", "yellow")
+            case "execution_reopened":
+                what = f"from {data['step']}" if data.get("step") else "what failed"
+                yield self._line(event, "", f"{data['by']} runs {what} again", "cyan")
+
+    def _row(self, host: str) -> HostRow:
+        name = host or COORDINATOR
+        if name not in self.hosts:
+            self.hosts[name] = HostRow(name)
+        return self.hosts[name]
+
+    def _line(self, event: Event, host: str, text: str, style: str) -> Line:
+        moment = parse(event["at"])
+        passed = seconds_between(self.started_at, event["at"]) or 0.0
+        clock = f"{int(passed) // 60:02d}:{int(passed) % 60:02d}" if moment else "--:--"
+        return Line(f"{clock} {host + ': ' if host else ''}{text}", style)
+
+
+def _step(path: str, item: str) -> str:
+    return f"{path}[{item}]" if item else path
+
+
+def _words(state: str) -> str:
+    return state.replace("_", " ")
+
+
+def _why(data: dict[str, object]) -> str:
+    return f": {data['error']}" if data.get("error") else ""
+
+
+def _tone(state: str) -> str:
+    if state in BAD or state in ("needs_attention", "rollback_incomplete"):
+        return "bold red"
+    if state in ("succeeded", "completed", "compensated"):
+        return "green"
+    return "yellow" if state in ("not_run", "cancelled", "paused", "waiting_approval", "rolled_back") else ""

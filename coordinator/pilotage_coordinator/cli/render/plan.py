@@ -1,0 +1,156 @@
+"""A plan in lines: what will happen in which order, on which hosts in which waves, and what would change on each."""
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pilotage_client.answers import Plan, PlanStep, Preview
+
+from pilotage_coordinator.cli.moments import span
+
+MOST_HOSTS = 12
+"""Host names shown of one wave before the rest is counted."""
+MOST_CHANGES = 20
+_SIGNS = {"create": "+", "update": "~", "delete": "-", "run": "▸", "none": "="}
+_STYLES = {"create": "green", "update": "yellow", "delete": "red", "run": "cyan", "none": "dim"}
+
+
+class Line(NamedTuple):
+    """A line and its style."""
+
+    text: str
+    style: str = ""
+
+
+def plan_lines(plan: Plan) -> Iterator[Line]:
+    """Yield the whole plan; the last line says that nothing has been changed."""
+    hosts = _count(len(plan["targets"]), "host")
+    yield Line(f"Plan for {plan['blueprint']}@{plan['version']} on {hosts}", "bold")
+    yield Line(f"digest {plan['digest']}", "dim")
+    for name, value in sorted(plan["parameters"].items()):
+        yield Line(f"  {name} = {_value(value)}", "dim")
+    yield Line("")
+    yield from _section("", plan["steps"])
+    yield from _section("Finally, whatever happens", plan["finally_steps"])
+    yield from _section("If it is rolled back, instead of each step's own undo", plan["rollback_steps"])
+    yield from _changes(plan)
+    if plan["notes"]:
+        yield Line("Note", "bold yellow")
+        for note in plan["notes"]:
+            place = ", ".join(each for each in (note["step"], note["host"]) if each)
+            yield Line(f"  {place + ': ' if place else ''}{note['message']}", "yellow")
+        yield Line("")
+    yield Line("Nothing has been changed.", "bold")
+
+
+def _section(title: str, steps: list[PlanStep]) -> Iterator[Line]:
+    if not steps:
+        return
+    if title:
+        yield Line(title, "bold")
+    for number, step in enumerate(steps, 1):
+        yield from _step(step, str(number), "  ")
+    yield Line("")
+
+
+def _step(step: PlanStep, number: str, indent: str) -> Iterator[Line]:
+    facts = [_what(step), *_facts(step)]
+    style = "red" if step["irreversible"] or step["destructive"] else ""
+    yield Line(f"{indent}{number}. {step['path'].rpartition('/')[2]}  {', '.join(facts)}", style)
+    inner = indent + " " * (len(number) + 2)
+    for wave in step["waves"]:
+        label = f"wave {wave['number']}" if len(step["waves"]) > 1 else "on"
+        then = [f"wait {span(wave['wait'] / 1e6)}"] if wave["wait"] else []
+        then += [f"gate {wave['gate']}"] if wave["gate"] else []
+        yield Line(f"{inner}{label}: {_hosts(wave['hosts'])}{'; then ' + ' and '.join(then) if then else ''}")
+    if step["hosts_from"]:
+        yield Line(f"{inner}on: the hosts where {step['hosts_from']} succeeded")
+    for count, each in enumerate(step["steps"], 1):
+        yield from _step(each, f"{number}.{count}", inner)
+    if step["finally_steps"]:
+        yield Line(f"{inner}finally")
+        for count, each in enumerate(step["finally_steps"], 1):
+            yield from _step(each, f"{number}.f{count}", inner)
+
+
+def _what(step: PlanStep) -> str:
+    if step["kind"] == "leaf":
+        return f"{step['type']} ({step['effect']})"
+    return "all of these, host by host" if step["kind"] == "group" else "called blueprint"
+
+
+def _facts(step: PlanStep) -> Iterator[str]:
+    if step["place"] == "coordinator":
+        yield "on the coordinator"
+    if step["dependencies"]:
+        yield "after " + ", ".join(each.rpartition("/")[2] for each in step["dependencies"])
+    if step["run_once"]:
+        yield "once"
+    if step["max_parallel"]:
+        yield f"{step['max_parallel']} at a time"
+    if step["max_failures"] is not None:
+        yield f"stops after more than {_count(step['max_failures'], 'failed host')}"
+    if step["items"] is not None:
+        yield f"for each of {_count(len(step['items']), 'item')}"
+    elif step["max_items"]:
+        yield f"for each of up to {step['max_items']} items, known at run time"
+    if step["when"]:
+        yield f"when {step['when']}"
+    if step["on_failure"] != "stop":
+        yield f"on failure {step['on_failure']}"
+    if step["irreversible"]:
+        yield "CANNOT BE UNDONE"
+
+
+def _changes(plan: Plan) -> Iterator[Line]:
+    """Yield what would change, host by host."""
+    by_host: dict[str, list[tuple[PlanStep, Preview]]] = {}
+    for step in _all(plan["steps"] + plan["finally_steps"]):
+        for preview in step["previews"]:
+            by_host.setdefault(preview["host"], []).append((step, preview))
+    if not by_host:
+        return
+    yield Line("What would change", "bold")
+    for host in sorted(by_host):
+        yield Line(f"  {host}", "bold")
+        for step, preview in by_host[host]:
+            yield from _preview(step, preview)
+    yield Line("")
+
+
+def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
+    for change in preview["changes"][:MOST_CHANGES]:
+        text = f"    {_SIGNS.get(change['action'], '?')} {step['path']}: {change['action']} {change['subject']}"
+        if change["note"]:
+            text += f"  ({change['note']})"
+        yield Line(text, _STYLES.get(change["action"], ""))
+        if change["before"] is not None or change["after"] is not None:
+            yield Line(f"        {_value(change['before'])} → {_value(change['after'])}", "dim")
+    more = len(preview["changes"]) - MOST_CHANGES
+    if more > 0:
+        yield Line(f"    … and {_count(more, 'more change')}")
+    if not preview["complete"] or (preview["note"] and not preview["changes"]):
+        yield Line(f"    ? {step['path']}: {preview['note'] or 'more is known only when it runs'}", "dim")
+
+
+def _all(steps: list[PlanStep]) -> Iterator[PlanStep]:
+    for step in steps:
+        yield step
+        yield from _all(step["steps"] + step["finally_steps"])
+
+
+def _hosts(hosts: list[str]) -> str:
+    shown = ", ".join(hosts[:MOST_HOSTS])
+    more = len(hosts) - MOST_HOSTS
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict) and value.keys() == {"sensitive"}:
+        return "<sensitive>"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -1,0 +1,147 @@
+"""Where a command writes: answers to standard output, everything else to standard error.
+
+Texts from hosts and blueprints are data: control characters are shown, never sent to the terminal.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+WIDE = 400
+"""Columns where there is no terminal: nothing is cut for a file or a pipe."""
+
+
+@dataclass(slots=True)
+class Screen:
+    """The two streams of a command. `json`: answer in JSON and say nothing else there."""
+
+    out: Console
+    err: Console
+    json: bool
+    interactive: bool
+    """A person can be asked and shown moving things."""
+
+    @classmethod
+    def of_process(cls, *, json: bool) -> "Screen":
+        """Return the screen of this process."""
+        interactive = sys.stdin.isatty() and sys.stderr.isatty() and not json
+        return cls(console(sys.stdout), console(sys.stderr), json, interactive)
+
+    def object(self, value: Any) -> None:
+        """Write one JSON value: indented for a person, on one line for a program."""
+        indent = 2 if self.out.is_terminal else None
+        self._raw(json.dumps(value, indent=indent, ensure_ascii=not self.out.is_terminal))
+
+    def line_object(self, value: Any) -> None:
+        """Write one JSON value on a line of its own, at once."""
+        self._raw(json.dumps(value))
+        self.out.file.flush()
+
+    def error_object(self, value: Any) -> None:
+        """Write one JSON value to standard error."""
+        self.err.file.write(json.dumps(value) + "\n")
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Write a line."""
+        self.out.print(Text(clean(text), style), soft_wrap=True)
+
+    def rich(self, renderable: Any) -> None:
+        """Write something that Rich draws; its texts are `clean` already."""
+        self.out.print(renderable)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
+        """Write a table, or what to say when there are no rows."""
+        if not rows:
+            self.err.print(Text(empty, "dim"))
+            return
+        cells = [[clean(cell).replace("\n", " ") for cell in row] for row in [columns, *rows]]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+        for number, row in enumerate(cells):
+            line = Text()
+            for cell, width in zip(row, widths, strict=True):
+                line.append(cell.ljust(width + 2), "bold" if number == 0 else state_style(cell))
+            line.rstrip()
+            self.out.print(line, soft_wrap=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Tell a person something beside the answer."""
+        self.err.print(Text(clean(text), style), soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Tell what went wrong."""
+        self.err.print(Text.assemble(("error: ", "bold red"), clean(text)), soft_wrap=True)
+
+    def error_line(self, text: str) -> None:
+        """Tell one more thing that is wrong."""
+        self.err.print(Text(clean(text)), soft_wrap=True)
+
+    def hint(self, text: str) -> None:
+        """Tell what to do."""
+        self.err.print(Text.assemble(("→ ", "cyan"), clean(text)), soft_wrap=True)
+
+    def _raw(self, text: str) -> None:
+        self.out.file.write(text + "\n")
+
+
+def console(stream: TextIO) -> Console:
+    """Return a console without markup, emoji or guesses; with colour on a terminal only."""
+    terminal = stream.isatty()
+    return Console(
+        file=stream,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        width=None if terminal else WIDE,
+        no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
+        force_terminal=terminal,
+    )
+
+
+def clean(text: str) -> str:
+    """Return a text whose control characters are visible and harmless; line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in "\n\t" else _visible(each) for each in text)
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+_STYLES = {
+    "succeeded": "green",
+    "completed": "green",
+    "online": "green",
+    "ok": "green",
+    "compensated": "yellow",
+    "rolled_back": "yellow",
+    "warning": "yellow",
+    "cancelled": "yellow",
+    "not_run": "yellow",
+    "offline": "yellow",
+    "paused": "yellow",
+    "waiting_approval": "yellow",
+    "skipped": "dim",
+    "pending": "dim",
+    "running": "cyan",
+    "failed": "bold red",
+    "failure": "bold red",
+    "unknown": "bold magenta",
+    "needs_attention": "bold magenta",
+    "quarantined": "bold red",
+    "revoked": "red",
+    "compensation_failed": "bold red",
+    "rollback_incomplete": "bold red",
+}
+
+
+def state_style(state: str) -> str:
+    """Return the style of a state's name; of any other text, none."""
+    return _STYLES.get(state, "")
