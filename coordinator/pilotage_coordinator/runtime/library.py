@@ -109,7 +109,7 @@ class Library:
                 version=blueprint.version,
                 digest=content_digest(blueprint),
                 source=source,
-                normalised=to_json(blueprint),
+                normalised=to_json(blueprint)["workflows"][blueprint.id],
                 added_at=self.clock.now(),
                 added_by=added_by,
             )
