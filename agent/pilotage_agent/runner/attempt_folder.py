@@ -1,12 +1,12 @@
-"""The folder of one attempt: where worker and agent meet, also when the agent was away in between.
+"""What one attempt leaves on disk: where worker and agent meet, also when the agent was away in between.
 
-`entry.json`  who, what and which worker: written by the agent before the hand-over
-`begun`       made by the worker before the step's first instruction; seconds since boot
-`log.N`       NDJSON, see step_log.py
-`progress`    the newest progress, JSON
-`acknowledged` made by the agent when the result is acknowledged and the log is not yet sent
-`outcome`     one line of JSON and its SHA-256: how the attempt ended
-`scratch/`    the step's own
+`ID`          one line of who and what, written by the worker before the step's first instruction: its presence means
+              that the attempt has begun. Then, at the end, one line of how it ended, with its SHA-256.
+`ID.log/`     NDJSON, see step_log.py, and `progress`, the newest progress as JSON; made by the first of them
+`ID.scratch/` the step's own
+`ID.acked`    made by the agent when the result is acknowledged but the log not yet sent
+
+Few files, because each costs a commit of the file system's journal when others make it busy.
 """
 
 import contextlib
@@ -22,120 +22,144 @@ from typing import Any
 
 from pilotage_proto.attempt import AttemptKey
 
-from pilotage_agent.journal_record import entry_from_json, entry_to_json
+from pilotage_agent.journal_record import entry_from_json
 from pilotage_agent.ledger import Entry
 
 
 def folder_name(key: AttemptKey) -> str:
-    """Return the name of an attempt's folder; keys may be longer than file names can be."""
+    """Return the name under which an attempt's files are found; keys may be longer than file names can be."""
     return hashlib.sha256(str(key).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptFolder:
-    """The paths of one attempt."""
+    """The files of one attempt; `path` is that of the record."""
 
     path: Path
 
     @property
     def scratch(self) -> Path:
-        return self.path / "scratch"
+        return self.path.with_name(self.path.name + ".scratch")
 
-    def make(self, entry: Entry) -> None:
-        """Make the folder anew and write down whose it is. No fsync: the journal is what survives a power cut."""
-        try:
-            self.path.mkdir(mode=0o700)
-        except FileExistsError:
-            self.remove()
-            self.path.mkdir(mode=0o700)
-        (self.path / "entry.json").write_text(entry_to_json(entry), encoding="utf-8")
+    @property
+    def logs(self) -> Path:
+        return self.path.with_name(self.path.name + ".log")
 
-    def entry(self) -> Entry | None:
-        """Return whose folder it is; None when that cannot be read."""
-        try:
-            return entry_from_json((self.path / "entry.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    @property
+    def _acknowledged(self) -> Path:
+        return self.path.with_name(self.path.name + ".acked")
 
-    def mark_begun(self) -> None:
-        """Note that the step is about to run, and when on a clock that nobody sets. Called by the worker."""
-        (self.path / "begun").write_text(repr(time.clock_gettime(time.CLOCK_BOOTTIME)))
+    def begin(self, entry_json: str) -> int:
+        """Make the record, which says that the step begins now, and on a clock that nobody sets; returns its open
+        descriptor, for `finish`. Called by the worker; raises FileExistsError when the attempt has begun before.
 
-    def has_begun(self) -> bool:
-        """Whether the worker was about to run the step. Only reliable within one boot."""
-        return (self.path / "begun").exists()
-
-    def seconds_since_begun(self) -> float:
-        """Return how long ago the step began; 0 when it has not or that cannot be read."""
-        try:
-            return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - float((self.path / "begun").read_text()))
-        except (OSError, ValueError):
-            return 0.0
-
-    def mark_acknowledged(self) -> None:
-        """Note that the result is kept by the coordinator; the folder stays for its log only."""
-        with contextlib.suppress(OSError):
-            (self.path / "acknowledged").touch()
-
-    def is_acknowledged(self) -> bool:
-        """Whether only the log still matters."""
-        return (self.path / "acknowledged").exists()
-
-    def write_outcome(self, outcome: dict[str, Any], *, durable: bool) -> None:
-        """Write how the attempt ended. With `durable` it survives a power cut once this returns.
-
-        The digest makes a torn file worth nothing, so one new file is enough and no rename is needed.
+        No fsync: it is only believed within the same boot, and the journal is what survives a power cut.
         """
-        body = json.dumps(outcome).encode()
-        data = body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n"
-        handle = os.open(self.path / "outcome", os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        handle = os.open(self.path, flags, 0o600)
+        begun = json.dumps({"begun": time.clock_gettime(time.CLOCK_BOOTTIME), "entry": entry_json})
+        _write_all(handle, begun.encode() + b"\n")
+        return handle
+
+    def finish(self, handle: int, outcome: dict[str, Any], *, durable: bool) -> None:
+        """Add how the attempt ended, and close. With `durable` it survives a power cut once this returns."""
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(handle, data[written:])
+            body = json.dumps(outcome).encode()
+            _write_all(handle, body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n")
             if durable:
                 os.fsync(handle)
         finally:
             os.close(handle)
         if durable:
-            _fsync_folder(self.path)
+            _fsync_folder(self.path.parent)
+
+    def has_begun(self) -> bool:
+        """Whether the worker was about to run the step. Only reliable within one boot."""
+        return self.path.exists()
+
+    def seconds_since_begun(self) -> float:
+        """Return how long ago the step began; 0 when it has not or that cannot be read."""
+        begun = self._lines()[:1]
+        try:
+            return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - float(json.loads(begun[0])["begun"]))
+        except (IndexError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def entry(self) -> Entry | None:
+        """Return whose record it is; None when that cannot be read."""
+        begun = self._lines()[:1]
+        try:
+            return entry_from_json(json.loads(begun[0])["entry"])
+        except (IndexError, ValueError, KeyError, TypeError):
+            return None
 
     def read_outcome(self) -> dict[str, Any] | None:
         """Return how the attempt ended, or None when there is no whole outcome."""
         try:
-            body, digest, end = (self.path / "outcome").read_bytes().split(b"\n")
-        except (OSError, ValueError):
+            _, body, digest, end = self._lines()
+        except ValueError:
             return None
         if end or hashlib.sha256(body).hexdigest().encode() != digest:
             return None
         outcome: dict[str, Any] = json.loads(body)
         return outcome
 
+    def mark_acknowledged(self) -> None:
+        """Note that the result is kept by the coordinator; the files stay for the log only."""
+        with contextlib.suppress(OSError):
+            self._acknowledged.touch()
+
+    def is_acknowledged(self) -> bool:
+        """Whether only the log still matters."""
+        return self._acknowledged.exists()
+
     def write_progress(self, fraction: float | None, text: str) -> None:
         """Replace the newest progress."""
-        draft = self.path / "progress.new"
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+        draft = self.logs / "progress.new"
         draft.write_text(json.dumps([fraction, text]), encoding="utf-8")
-        draft.replace(self.path / "progress")
-
-    def read_progress(self) -> tuple[float | None, str] | None:
-        """Return the newest progress, if there is any."""
-        try:
-            fraction, text = json.loads((self.path / "progress").read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError):
-            return None
-        return (None if fraction is None else float(fraction)), str(text)
+        draft.replace(self.logs / "progress")
 
     def remove(self) -> None:
-        """Delete the folder and all in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete all of it, the record last, so that a crash in between leaves nothing without a name."""
+        for folder in (self.scratch, self.logs):
+            if folder.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        for path in (self._acknowledged, self.path):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return self.path.read_bytes().split(b"\n")
+        except OSError:
+            return []
+
+
+def read_progress(logs: Path) -> tuple[float | None, str] | None:
+    """Return the newest progress in an attempt's log folder, if there is any."""
+    try:
+        fraction, text = json.loads((logs / "progress").read_text(encoding="utf-8"))
+        return (None if fraction is None else float(fraction)), str(text)
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def folders_in(root: Path) -> Iterator[AttemptFolder]:
-    """Return the folders of every attempt that left one."""
-    with contextlib.suppress(FileNotFoundError):
-        for path in sorted(root.iterdir()):
-            if path.is_dir() and not path.is_symlink():
-                yield AttemptFolder(path)
+    """Return the attempts that left something; what belongs to no record is deleted."""
+    names = {path.name for path in root.iterdir()} if root.is_dir() else set()
+    for name in sorted({name.partition(".")[0] for name in names}):
+        folder = AttemptFolder(root / name)
+        if name in names:
+            yield folder
+        else:
+            folder.remove()
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.write(handle, data[written:])
 
 
 def _fsync_folder(path: Path) -> None:

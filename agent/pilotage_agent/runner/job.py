@@ -24,7 +24,8 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One call of a step type. `key` is the attempt's one-line key, or a name for a question's log.
+    """One call of a step type. `folder` is the path of the attempt's record, `entry` its
+    journal entry. `key` is the attempt's one-line key, or a name for a question.
 
     JSON values travel as text, so that only the worker parses them. `timeout_ms` 0 means none, `memory_bytes` 0 none.
     `durable`: the outcome file must survive a power cut.
@@ -36,6 +37,7 @@ class Job:
     folder: str
     step_type: str
     effect: str
+    entry: str = ""
     parameters: str = "{}"
     outputs: str = ""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
@@ -57,6 +59,7 @@ class Job:
             "folder": self.folder,
             "step_type": self.step_type,
             "effect": self.effect,
+            "entry": self.entry,
             "parameters": self.parameters,
             "outputs": self.outputs,
             "secrets": {name: base64.b64encode(value).decode() for name, value in self.secrets.items()},

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
-from pilotage_agent.errors import AgentError, WorkerLost
+from pilotage_agent.errors import AgentError
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone
 from pilotage_agent.messages import Assignment, FailureKind, Query, QueryAnswer, QueryPurpose
@@ -83,14 +83,14 @@ class LocalRunner:
             durable=entry.effect.starts_once,
             reuse=reuse,
         )
-        log = LocalLog(entry.key, folder.path)
+        log = LocalLog(entry.key, folder.logs)
         self._logs[entry.key] = log
         return LocalRun(entry, job, worker, folder, log, self._pool, self._limits, self._parts.now, self._failpoints)
 
     async def reattach(self, entry: Entry) -> AttachedRun | OutcomeFound | WorkerGone:
         """Look for the attempt's outcome, then its worker, then the outcome again (it may have come in between)."""
         folder = self.folder(entry.key)
-        log = LocalLog(entry.key, folder.path)
+        log = LocalLog(entry.key, folder.logs)
         self._logs[entry.key] = log
         if (outcome := folder.read_outcome()) is not None:
             log.end()
@@ -112,7 +112,7 @@ class LocalRunner:
             if entry is None:
                 folder.remove()
             elif folder.is_acknowledged():
-                log = LocalLog(entry.key, folder.path)
+                log = LocalLog(entry.key, folder.logs)
                 log.end()
                 log.acknowledged = True
                 self._logs[entry.key] = log
@@ -154,7 +154,7 @@ class LocalRunner:
         return self._logs.get(key)
 
     def last_lines(self, key: AttemptKey) -> list[str]:
-        return last_lines(self.folder(key).path, EVIDENCE_LINES)
+        return last_lines(self.folder(key).logs, EVIDENCE_LINES)
 
     def settle(self, key: AttemptKey) -> None:
         """Keep the folder only as long as its log is wanted."""
@@ -209,11 +209,7 @@ class LocalRunner:
         key: str,
     ) -> dict[str, Any]:
         """Let a worker answer something that is no attempt; raises WorkerLost."""
-        folder = AttemptFolder(self._root / f"question-{uuid.uuid4().hex}")
-        try:
-            folder.path.mkdir(mode=0o700)
-        except OSError as error:
-            raise WorkerLost(f"no folder can be made for it: {error}") from error
+        folder = AttemptFolder(self._root / uuid.uuid4().hex)
         reuse = not secrets and purpose is not Purpose.PROBE and self._parts.is_builtin(subject.step_type)
         job = Job(
             purpose=purpose,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pilotage_proto.attempt import AttemptKey
 
-from pilotage_agent.runner.attempt_folder import AttemptFolder
+from pilotage_agent.runner.attempt_folder import read_progress
 from pilotage_agent.runner.step_log import log_size, read_piece
 
 
@@ -42,4 +42,4 @@ class LocalLog:
         return piece.data, piece.dropped, piece.last
 
     def progress(self) -> tuple[float | None, str] | None:
-        return AttemptFolder(self._folder).read_progress()
+        return read_progress(self._folder)

@@ -5,12 +5,12 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pilotage_agent.errors import WorkerLost
 from pilotage_agent.failpoint import Failpoints
-from pilotage_agent.journal_record import result_from_dict
+from pilotage_agent.journal_record import entry_to_json, result_from_dict
 from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentity
 from pilotage_agent.messages import FailureKind, Outcome
 from pilotage_agent.results import make_result
@@ -63,7 +63,9 @@ class Watch:
         self._send_stop = send
         self._stop_reason: str | None = None
         self._stop_by: float | None = None
-        self._wake = asyncio.Event()
+        self._timeout_by: float | None = None
+        self._looking: asyncio.TimerHandle
+        self._check: asyncio.Task[None] | None = None
         self.breach: Breach | None = None
 
     @property
@@ -76,37 +78,43 @@ class Watch:
         if self._stop_reason is None:
             self._stop_reason = reason
             self._send_stop()
-            self._wake.set()
 
     async def until(self, ended: "asyncio.Future[Any]") -> None:
         """Return when `ended` is done; meanwhile keep the limits."""
         loop = asyncio.get_running_loop()
-        timeout_by = None
+        begun = loop.time() - self._folder.seconds_since_begun()
         if self._timeout:
-            elapsed = self._folder.seconds_since_begun()
-            timeout_by = loop.time() + max(0.0, self._timeout - elapsed) + self._limits.stop_grace
-        while not ended.done():
-            waker = asyncio.ensure_future(self._wake.wait())
-            try:
-                await asyncio.wait({ended, waker}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waker.cancel()
-            if ended.done():
-                return
-            if self._wake.is_set():
-                self._wake.clear()
-                self._stop_by = loop.time() + self._limits.stop_grace
-            self.breach = self.breach or self._overdue(loop.time(), timeout_by)
-            if self.breach is None:
-                self.breach = await asyncio.to_thread(self._too_big)
-            if self.breach is not None and not ended.done():
-                await asyncio.to_thread(kill_tree, self._worker, self._worker.boot_id)
+            self._timeout_by = begun + self._timeout + self._limits.stop_grace
+        looking = loop.call_later(WATCH_SECONDS, self._look, ended)
+        self._looking = looking
+        try:
+            await asyncio.wait({ended})
+        finally:
+            self._looking.cancel()
+            if self._check is not None:
+                self._check.cancel()
 
-    def _overdue(self, now: float, timeout_by: float | None) -> Breach | None:
+    def _look(self, ended: "asyncio.Future[Any]") -> None:
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(WATCH_SECONDS, self._look, ended)
+        if self._check is None or self._check.done():
+            self._check = loop.create_task(self._enforce(loop.time(), ended))
+
+    async def _enforce(self, now: float, ended: "asyncio.Future[Any]") -> None:
+        """Find out whether a bound is broken, and end the whole tree if it is."""
+        if self._stop_reason is not None and self._stop_by is None:
+            self._stop_by = now + self._limits.stop_grace
+        self.breach = self.breach or self._overdue(now)
+        if self.breach is None:
+            self.breach = await asyncio.to_thread(self._too_big)
+        if self.breach is not None and not ended.done():
+            await asyncio.to_thread(kill_tree, self._worker, self._worker.boot_id)
+
+    def _overdue(self, now: float) -> Breach | None:
         if self._stop_by is not None and now >= self._stop_by:
             grace = f"{self._limits.stop_grace:.0f} s"
             return Breach(Outcome.CANCELLED, f"it did not stop within {grace} and its processes were killed")
-        if timeout_by is not None and now >= timeout_by:
+        if self._timeout_by is not None and now >= self._timeout_by:
             return Breach(
                 Outcome.FAILED, f"it was still running after its timeout of {self._timeout:g} s and was killed"
             )
@@ -203,13 +211,9 @@ class LocalRun:
         if self._watch.stop_reason is not None:
             await self.discard()
             return self._unbegun()
-        try:
-            self._folder.make(entry)
-        except OSError as error:
-            await self.discard()
-            return WorkerGone(begun=False, same_boot=True, cause=f"no folder could be made for it: {error}")
         self._given = True
-        answer = await self._worker.hand_over({**self._job.to_message(), "started_at": entry.started_at})
+        job = replace(self._job, started_at=entry.started_at, entry=entry_to_json(entry))
+        answer = await self._worker.hand_over(job.to_message())
         self._failpoints.reach("agent.worker.spawned")
         try:
             await self._watch.until(answer)

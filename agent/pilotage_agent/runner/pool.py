@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -282,14 +283,15 @@ class WorkerPool:
         self._wanted.clear()
         process, self._process = self._process, None
         if process is not None:
-            # Reaped by a waiting thread that ends with the zygote; it may outlive us, for its busy workers' sake.
-            _reap_later(process)
+            threading.Thread(target=_let_go, args=(process,), name="zygote-end").start()
 
 
-def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(RuntimeError):
-        asyncio.get_running_loop().call_later(5.0, process.poll)
-    process.poll()
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """Reap the zygote if it ends at once; it may outlive us, for its busy workers' sake, and then nobody waits."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    if process.returncode is None:
+        process.returncode = 0
 
 
 def describe_status(status: int | None) -> str:

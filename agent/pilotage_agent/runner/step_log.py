@@ -21,7 +21,7 @@ LINE_LIMIT: Final = 16 * 1024
 
 
 class StepLogWriter:
-    """Writes one attempt's log; used by one process only. The first line makes the first file."""
+    """Writes one attempt's log; used by one process only. The first line makes folder and file."""
 
     def __init__(self, folder: Path, now: Callable[[], int], redact: Callable[[str], str]) -> None:
         self._folder = folder
@@ -60,6 +60,8 @@ class StepLogWriter:
     def _next_segment(self, needed: int) -> None:
         first = self._position == 0
         self.close()
+        if first:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"log.{self._position}"
         self._handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._room = HEAD_LIMIT if first else max(SEGMENT_LIMIT, needed)

@@ -54,17 +54,35 @@ def settle_in(channel: socket.socket) -> None:
                 os.close(handle)
 
 
+class StopSignal:
+    """SIGTERM, installed once and turned into the cancellation of whatever job is there."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._cancel: asyncio.Event | None = None
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
+
+    def for_job(self, cancel: asyncio.Event | None) -> None:
+        """Cancel this from now on."""
+        self._cancel = cancel
+
+    def _stop(self) -> None:
+        if self._cancel is None:
+            os._exit(0)
+        self._cancel.set()
+
+
 def serve(channel: socket.socket, step_types: StepTypes, failpoints: Failpoints) -> NoReturn:
     """Take jobs until there are no more, or until one of them leaves the process unfit for another."""
     try:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
+        stop = StopSignal(loop)
         for _ in range(REUSE_LIMIT):
             message = receive(channel)
             if message is None:
                 break
             job = Job.from_message(message)
-            if not _do(job, loop, channel, step_types, failpoints):
+            if not _do(job, loop, channel, stop, step_types, failpoints):
                 break
     except (FrameBroken, OSError):
         os._exit(3)
@@ -74,21 +92,25 @@ def serve(channel: socket.socket, step_types: StepTypes, failpoints: Failpoints)
 
 
 def _do(
-    job: Job, loop: asyncio.AbstractEventLoop, channel: socket.socket, step_types: StepTypes, failpoints: Failpoints
+    job: Job,
+    loop: asyncio.AbstractEventLoop,
+    channel: socket.socket,
+    stop: StopSignal,
+    step_types: StepTypes,
+    failpoints: Failpoints,
 ) -> bool:
     """Do one job; says whether the process may take another."""
     folder = AttemptFolder(Path(job.folder))
     redactor = Redactor(job.secrets.values())
-    log = StepLogWriter(folder.path, microseconds, redactor.text)
+    log = StepLogWriter(folder.logs, microseconds, redactor.text)
     reporter = AttemptReporter(log, folder, redactor, loop)
     threads_before = threading.active_count()
     cancel = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, cancel.set)
+    stop.for_job(cancel)
     _limit_memory(job.memory_bytes)
     folder.scratch.mkdir(mode=0o700, exist_ok=True)
-    if job.purpose.is_attempt:
-        folder.mark_begun()
-        failpoints.reach("worker.begun")
+    record = folder.begin(job.entry) if job.purpose.is_attempt else -1
+    failpoints.reach("worker.begun")
     with _printed_to(reporter):
         called = _run(loop, job, folder, reporter, cancel, step_types)
     left = _end_survivors(reporter)
@@ -96,7 +118,7 @@ def _do(
     log.close()
     if job.purpose.is_attempt:
         failpoints.reach("worker.outcome.before_write")
-        folder.write_outcome(outcome, durable=job.durable)
+        folder.finish(record, outcome, durable=job.durable)
         failpoints.reach("worker.outcome.after_write")
     fit = (
         job.reuse
@@ -106,11 +128,11 @@ def _do(
         and threading.active_count() <= threads_before
         and not asyncio.all_tasks(loop)
     )
+    stop.for_job(None)
     with contextlib.suppress(OSError):
         channel.sendall(pack({"done": outcome, "fit": fit}))
     shutil.rmtree(folder.scratch, ignore_errors=True)
     if fit:
-        loop.remove_signal_handler(signal.SIGTERM)
         os.chdir("/")
     return fit
 
