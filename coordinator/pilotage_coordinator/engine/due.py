@@ -1,4 +1,4 @@
-"""What must happen outside the engine, derived from state: attempts to send, attempts to stop, the next time to look."""
+"""What must happen outside the engine, derived from state: attempts to send or to stop, the next time to look."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

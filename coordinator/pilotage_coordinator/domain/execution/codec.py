@@ -34,7 +34,7 @@ def type_name(event: Event) -> str:
 def encode(event: Event) -> dict[str, Json]:
     """Return the event's fields as JSON-able values, without those that hold their default."""
     row: dict[str, Json] = {}
-    for name, default in _defaults(type(event)):
+    for name, default in _defaults(type_name(event)):
         value = getattr(event, name)
         if default is dataclasses.MISSING or value != default:
             row[name] = _plain(value)
@@ -46,7 +46,7 @@ def decode(name: str, row: Mapping[str, Json]) -> Event:
     kind = EVENT_TYPES.get(name)
     if kind is None:
         raise UnreadableEvent(f"event type `{name}` is unknown here: it was written by a newer version of Pilotage")
-    readers = _readers(kind)
+    readers = _readers(name)
     try:
         values = {field: readers[field](value) for field, value in row.items() if field in readers}
         return kind(**values)
@@ -55,19 +55,19 @@ def decode(name: str, row: Mapping[str, Json]) -> Event:
 
 
 @cache
-def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+def _defaults(name: str) -> tuple[tuple[str, Any], ...]:
     return tuple(
         (
             each.name,
             each.default_factory() if each.default_factory is not dataclasses.MISSING else each.default,
         )
-        for each in dataclasses.fields(kind)
+        for each in dataclasses.fields(EVENT_TYPES[name])
     )
 
 
 @cache
-def _readers(kind: type[Any]) -> dict[str, Callable[[Any], Any]]:
-    return {name: _reader(name, hint) for name, hint in typing.get_type_hints(kind).items()}
+def _readers(name: str) -> dict[str, Callable[[Any], Any]]:
+    return {each.name: _reader(each.name, each.type) for each in dataclasses.fields(EVENT_TYPES[name])}
 
 
 def _reader(name: str, hint: object) -> Callable[[Any], Any]:

@@ -103,12 +103,11 @@ class LoopOpened:
 
 @dataclass(frozen=True, slots=True)
 class FrameOpened:
-    """A group begins on a host, or a called blueprint begins. `arguments`: the call's parameters."""
+    """A group begins on a host, or a called blueprint begins."""
 
     path: str
     host: str
     item: str
-    arguments: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,13 @@ class FrameHalted:
     cause: HaltCause
     reason: str
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FinallyBegun:
+    """The execution's body (and its rollback) is over: the `finally` steps begin."""
+
+    outcome: ExecutionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +239,8 @@ class CancelSent:
 
     runs: tuple[RunKey, ...]
     reason: str
+    expired: bool = False
+    """Their step's deadline has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +272,15 @@ class RollbackBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoOpened:
+    """The undo steps of a run begin."""
+
+    path: str
+    host: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
 class CompensationSettled:
     """Runs whose compensation ended without an attempt on a host."""
 
@@ -292,6 +309,7 @@ Event: TypeAlias = (
     | LoopOpened
     | FrameOpened
     | FrameHalted
+    | FinallyBegun
     | CallReturned
     | RunsSettled
     | RunHeld
@@ -303,6 +321,7 @@ Event: TypeAlias = (
     | CancelSent
     | UnknownSettled
     | RollbackBegun
+    | UndoOpened
     | CompensationSettled
     | ExecutionReopened
 )

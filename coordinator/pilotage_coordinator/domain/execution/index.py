@@ -41,7 +41,7 @@ class StepInfo:
     carries_item: bool
     """A step around it loops: its item is that one's."""
     templated: bool
-    """Its parameters (a call: its arguments) hold expressions."""
+    """Its parameters hold expressions."""
     when_per_item: bool
     call: str
     """Path of the nearest call around it: the scope of its names. Empty outside calls."""
@@ -126,7 +126,7 @@ def _step_info(frame: _Frame, step: PlannedStep, role: Role, dependents: tuple[s
         on_host=frame.on_host,
         fans=fans,
         carries_item=frame.carries_item,
-        templated=has_expression(step.arguments if step.kind is StepKind.CALL else step.parameters),
+        templated=has_expression(step.parameters),
         when_per_item=bool(step.when) and step.for_each is not None and _ITEM.search(step.when) is not None,
         call=frame.call,
     )

@@ -45,6 +45,11 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """The coordinator has started again: look at everything once, not only at what changes."""
+
+
+@dataclass(frozen=True, slots=True)
 class PauseRequested:
     """Start nothing new."""
 
@@ -124,6 +129,7 @@ Input: TypeAlias = (
     | AttemptEnded
     | HostChanged
     | Tick
+    | Recovered
     | PauseRequested
     | ResumeRequested
     | CancelRequested

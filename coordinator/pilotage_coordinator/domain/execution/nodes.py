@@ -61,14 +61,11 @@ class Frame:
     """Steps of this phase that have not ended."""
     tally: Tally = field(default_factory=Tally)
     """How the steps of the body ended."""
-    finally_failed: int = 0
+    finally_failed: bool = False
     halted: HaltCause | None = None
     halt_reason: str = ""
-    open: Map[str, None] = field(default_factory=Map)
-    """Paths of steps whose turn came and that have not ended."""
     closed: Map[str, StepRunStatus] = field(default_factory=Map)
     """Paths of the steps that have ended, and how."""
-    arguments: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +75,8 @@ class Fan:
     hosts: tuple[str, ...]
     """In rollout order."""
     dropped: tuple[str, ...] = ()
+    total: int = 0
+    """What percentages are of: its hosts, with those that had succeeded before a retry."""
     max_parallel: int = 0
     """0 = no limit."""
     max_failures: int = -1
@@ -99,7 +98,10 @@ class Fan:
     gate: str = ""
     ended: str = ""
     """Why no more hosts are started; empty while they are."""
-    reverting: bool = False
+    defeated: bool = False
+    """It ended because too many hosts failed, or its gate was denied."""
+    revert: bool = False
+    """What its hosts did is still to be compensated before it ends."""
     status: StepRunStatus | None = None
     """How the step ended as a whole; None while it has not."""
 

@@ -29,6 +29,8 @@ class StepRun:
     """How many attempts in a row ended interrupted and were safely made again."""
     undo_attempts: int = 0
     undo_tries: int = 0
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    """As rendered for its last attempt; an undo gets the same."""
     outputs: Mapping[str, Json] = field(default_factory=dict)
     error: str = ""
     failure_kind: FailureKind | None = None
@@ -45,6 +47,8 @@ class StepRun:
     sequence: int = 0
     """Its place in the order in which runs settled; 0 = not settled."""
     undo_error: str = ""
+    gate: str = ""
+    """While it waits for one: the gate's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """The state of one execution: the fold of its events, in persistent maps.
 
-Everything that a decision needs is kept at hand (counters, the queue of what is ready, open attempts by host, timers),
+Everything that a decision needs is kept at hand (counters, open attempts by host, timers),
 so that nothing here is searched. Only `engine.evolve` makes new states.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
 
 from immutables import Map
 
@@ -19,26 +18,6 @@ from pilotage_coordinator.domain.execution.timers import Timers
 from pilotage_coordinator.domain.plan import Json, Plan, PlannedStep
 
 ROOT_KEY = RunKey(ROOT)
-
-WorkKind: TypeAlias = Literal["step", "fan", "loop", "run", "undo", "wave"]
-"""What can start: a step in its frame, more hosts, more items, one run, one compensation, the next compensations."""
-
-DutyKind: TypeAlias = Literal["failure", "over", "return", "halt"]
-"""What must be settled even in a pause: a failure's policy, a rollout's end, a frame's end, an inherited halt."""
-
-
-class Work(NamedTuple):
-    """Something that may start now."""
-
-    kind: WorkKind
-    key: RunKey
-
-
-class Duty(NamedTuple):
-    """A consequence that is still to be recorded."""
-
-    kind: DutyKind
-    key: RunKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +77,14 @@ class ExecutionState:
     sleeping: int = 0
     """How many runs and batches go on by themselves later: retries, hosts awaited, waits between batches."""
     sequence: int = 0
-    ready: tuple[Work, ...] = ()
-    """What may start now and has not: empty between inputs, except in a pause."""
-    duties: tuple[Duty, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
     """The first is under way."""
+    rolled_back: bool = False
+    """The whole execution's rollback has ended."""
+    rollback_failed: str = ""
+    """Which compensation failed; empty while none has."""
+    rollback_unmet: str = ""
+    """The condition that forbade the rollback."""
     kept_back: Map[RunKey, str] = field(default_factory=Map)
     """What a rollback leaves as it is, and why: irreversible, undo: none, or a failed compensation."""
 
@@ -121,8 +103,12 @@ class ExecutionState:
         if found is not None:
             return found
         info = self.index.steps[key.path]
-        fan = self.fans.get(RunKey(key.path, "", key.item)) if info.fans else None
-        reason = PendingReason.DEPENDENCY if fan is None else PendingReason.ROLLOUT
+        item = key.item if info.carries_item else ""
+        frame = self.frames.get(RunKey(info.frame, key.host if info.on_host else "", item))
+        if frame is not None and key.path in frame.closed:
+            return StepRun(key, info.step.kind, StepRunStatus.NOT_RUN, detail=frame.halt_reason)
+        waits_for_turn = info.fans and RunKey(key.path, "", item) in self.fans
+        reason = PendingReason.ROLLOUT if waits_for_turn else PendingReason.DEPENDENCY
         return StepRun(key, info.step.kind, StepRunStatus.PENDING, reason)
 
     @property

@@ -1,0 +1,102 @@
+"""Planning one attempt of a run: on its host if it is there, or at once where the coordinator decides by itself."""
+
+from typing import cast
+
+from pilotage_proto.attempt import AttemptKind
+
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.execution import events as e
+from pilotage_coordinator.domain.execution.index import StepInfo
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.run import StepRun
+from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
+from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place
+from pilotage_coordinator.engine import retrying
+from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.scope import variables
+from pilotage_coordinator.engine.world import CoordinatorStep, StepOutcome
+
+_S = StepRunStatus
+
+
+def begin(decision: Decision, key: RunKey) -> None:
+    """Plan the next attempt of a run whose turn has come, or hold or end it where its host is away."""
+    decision.steps += 1
+    draft = decision.draft
+    info = draft.index.steps[key.path]
+    step = info.step
+    run = draft.runs.get(key)
+    number = run.attempts + 1 if run is not None else 1
+    if step.place is Place.COORDINATOR:
+        own = decision.world.coordinator_steps.get(step.type.name) if step.type is not None else None
+        if own is not None:
+            _decide_here(decision, info, key, own, number)
+            return
+    elif not decision.world.online(key.host):
+        _host_away(decision, info, key)
+        return
+    try:
+        parameters = render(decision, info, key, step.parameters) if info.templated else step.parameters
+    except DomainError as error:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, str(error), FailureKind.PARAMETER))
+        return
+    decision.emit(e.AttemptPlanned(key.path, key.host, key.item, AttemptKind.RUN, number, parameters))
+
+
+def render(decision: Decision, info: StepInfo, key: RunKey, tree: Json) -> dict[str, Json]:
+    """Return a tree of templates with the values that the run sees."""
+    scope = decision.scope(variables(decision, key, info.call, (tree,)))
+    return cast("dict[str, Json]", decision.world.expressions.render(tree, scope))
+
+
+def _host_away(decision: Decision, info: StepInfo, key: RunKey) -> None:
+    step = info.step
+    run = decision.draft.runs.get(key)
+    if step.on_offline is OnOffline.WAIT or (run is not None and run.tries):
+        if run is None or run.reason is not PendingReason.OFFLINE:
+            until = decision.now + step.offline_deadline if step.offline_deadline else 0
+            decision.emit(e.RunHeld(key.path, key.host, key.item, PendingReason.OFFLINE, until))
+    elif step.on_offline is OnOffline.SKIP:
+        decision.emit(e.RunsSettled((key,), _S.NOT_RUN, f"{key.host} is offline"))
+    else:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, f"{key.host} is offline", FailureKind.TARGET))
+
+
+def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: CoordinatorStep, number: int) -> None:
+    outcome = _outcome(decision, info, key, own)
+    if outcome.status == "waiting":
+        name = outcome.gate or str(key)
+        if name in decision.draft.gates:
+            name = str(key)
+        decision.emit(e.GateOpened(name, key.path, key.host, key.item, outcome.prompt))
+        return
+    status = _S.SUCCEEDED if outcome.status == "succeeded" else _S.FAILED
+    retry_at = 0
+    if status is _S.FAILED:
+        kind = outcome.failure_kind or FailureKind.STEP
+        run = decision.draft.runs.get(key) or StepRun(key, info.step.kind, _S.PENDING)
+        retry_at = retrying.next_try(decision.draft.id, info.step, run, number, run.tries + 1, kind, decision.now)
+    decision.emit(
+        e.RunsSettled(
+            (key,),
+            _S.PENDING if retry_at else status,
+            outcome.error,
+            outcome.failure_kind,
+            outcome.outputs,
+            attempt=number,
+            retry_at=retry_at,
+        )
+    )
+
+
+def _outcome(decision: Decision, info: StepInfo, key: RunKey, own: CoordinatorStep) -> StepOutcome:
+    step = info.step
+    try:
+        scope = decision.scope(variables(decision, key, info.call, (step.parameters,)))
+        expressions = decision.world.expressions
+        templated = {name: value for name, value in step.parameters.items() if name not in own.raw}
+        rendered = cast("dict[str, Json]", expressions.render(templated, scope))
+        raw = {name: value for name, value in step.parameters.items() if name in own.raw}
+        return own.decide({**rendered, **raw}, lambda text: expressions.evaluate_condition(text, scope))
+    except DomainError as error:
+        return StepOutcome("failed", error=str(error), failure_kind=FailureKind.PARAMETER)

@@ -1,0 +1,66 @@
+"""Hosts decided while running: those where another step succeeded."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from immutables import Map
+
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.states import StepRunStatus
+from pilotage_coordinator.domain.plan import Json, PlannedStep
+from pilotage_coordinator.engine.draft import Draft
+
+
+def hosts_from(draft: Draft, step: PlannedStep, hosts: Mapping[str, Mapping[str, Json]]) -> tuple[str, ...]:
+    """Return the hosts of a step with `targets: {from: …}`: where all runs of that step succeeded, ordered and cut."""
+    source = step.hosts_from
+    if source is None:
+        return step.hosts
+    succeeded: dict[str, bool] = {}
+    for key in draft.by_path.get(source.path, _NO_RUNS):
+        good = draft.runs[key].status is StepRunStatus.SUCCEEDED
+        succeeded[key.host] = succeeded.get(key.host, True) and good
+    names = [name for name, good in succeeded.items() if good and name and name not in source.exclude]
+    ordered = _ordered(draft, source.path, names, source.order, hosts)
+    return tuple(ordered if source.limit is None else ordered[: source.limit.of(len(ordered))])
+
+
+def _ordered(
+    draft: Draft, path: str, names: Sequence[str], order: str, hosts: Mapping[str, Mapping[str, Json]]
+) -> list[str]:
+    if order == "random":
+        return sorted(names, key=lambda name: sha256(f"{draft.seed}\0{path}\0{name}".encode()).digest())
+    if order in ("", "name"):
+        place = _plan_order(draft, path) if not order else {}
+        return sorted(names, key=lambda name: (place.get(name, len(place)), name))
+    return sorted(names, key=lambda name: (*_comparable(_field(hosts, name, order)), name))
+
+
+def _plan_order(draft: Draft, path: str) -> Mapping[str, int]:
+    while path in draft.index.steps:
+        info = draft.index.steps[path]
+        if info.step.hosts:
+            return {name: number for number, name in enumerate(info.step.hosts)}
+        fan = draft.fans.get(RunKey(path))
+        if fan is not None:
+            return {name: number for number, name in enumerate(fan.hosts)}
+        path = info.frame
+    return {}
+
+
+def _field(hosts: Mapping[str, Mapping[str, Json]], name: str, order: str) -> Any:
+    value: Any = hosts.get(name, {})
+    for part in order.removeprefix("host.").split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _comparable(value: Any) -> tuple[int, float, str]:
+    """Order numbers before texts before everything else, so that mixed and missing fields have a place."""
+    if isinstance(value, int | float):
+        return (0, float(value), "")
+    return (1, 0.0, value) if isinstance(value, str) else (2, 0.0, "")
+
+
+_NO_RUNS: Map[RunKey, None] = Map()

@@ -1,0 +1,241 @@
+"""One input becomes events: the only way in which an execution changes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+
+from pilotage_coordinator.domain.execution import events as e
+from pilotage_coordinator.domain.execution import inputs as i
+from pilotage_coordinator.domain.execution.errors import Refused
+from pilotage_coordinator.domain.execution.index import ROOT
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.state import ROOT_KEY, ExecutionState
+from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
+from pilotage_coordinator.domain.plan import FailureKind
+from pilotage_coordinator.engine import cascade, reopening, reverting, stopping, timing, verdict
+from pilotage_coordinator.engine.admission import admit
+from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.draft import Draft
+from pilotage_coordinator.engine.world import World
+
+_E = ExecutionStatus
+_S = StepRunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What one input led to."""
+
+    events: tuple[e.Event, ...]
+    state: ExecutionState
+    """After the events: equal to what folding them gives."""
+    touched: tuple[RunKey, ...]
+    """Every step run that is another than before, in the order of first change."""
+    steps: int
+    """How many things the decision looked at: a measure of its cost that no clock blurs."""
+
+
+def react(state: ExecutionState, input: i.Input, now: int, world: World) -> Reaction:
+    """Decide what an input at `now` (UTC microseconds) leads to; raise Refused when the state cannot take it."""
+    decision = Decision(Draft(state), now, world)
+    admit(decision.draft, input)
+    _HANDLERS[type(input)](decision, input)
+    cascade.run(decision)
+    if not decision.draft.status.terminal:
+        timing.fire(decision)
+        cascade.run(decision)
+    if not decision.events:
+        return Reaction((), state, (), decision.steps)
+    return Reaction(tuple(decision.events), decision.draft.freeze(), tuple(decision.draft.touched), decision.steps)
+
+
+def decide(state: ExecutionState, input: i.Input, now: int, world: World) -> tuple[e.Event, ...]:
+    """Return the events that an input leads to, everything that follows included. See `react`."""
+    return react(state, input, now, world).events
+
+
+def _begin(decision: Decision, input: i.Begin) -> None:
+    decision.emit(e.ExecutionBegun(input.seed, input.requested_by))
+
+
+def _open_attempt(draft: Draft, key: AttemptKey) -> RunKey | None:
+    run = RunKey(key.path, key.host, key.item)
+    attempt = draft.open.get(run)
+    known = attempt is not None and (attempt.kind, attempt.attempt) == (key.kind, key.attempt)
+    return run if known and key.execution == draft.id else None
+
+
+def _attempt_started(decision: Decision, input: i.AttemptStarted) -> None:
+    key = _open_attempt(decision.draft, input.key)
+    if key is None or decision.draft.open[key].started:
+        return
+    attempt = input.key
+    decision.emit(e.AttemptBegun(*key, attempt.kind, attempt.attempt, input.started_at))
+
+
+def _attempt_ended(decision: Decision, input: i.AttemptEnded) -> None:
+    draft, report = decision.draft, input.report
+    key = _open_attempt(draft, report.key)
+    if key is None:
+        return
+    attempt, run = draft.open[key], draft.runs[key]
+    judge = verdict.of_run if attempt.kind is AttemptKind.RUN else verdict.of_undo
+    found = judge(draft.id, draft.index.steps[key.path].step, run, attempt, report, decision.now)
+    decision.emit(
+        e.AttemptFinished(
+            *key,
+            attempt.kind,
+            attempt.attempt,
+            report.outcome,
+            found.becomes,
+            report.outputs,
+            found.failure_kind,
+            found.error,
+            report.digest,
+            report.started_at,
+            report.ended_at,
+            report.evidence,
+            found.retry_at,
+        )
+    )
+
+
+def _host_changed(decision: Decision, input: i.HostChanged) -> None:
+    if not decision.draft.status.terminal:
+        cascade.look_for(decision, input.host)
+
+
+def _tick(decision: Decision, input: i.Tick) -> None:
+    """Time alone: what is due is looked at after every input."""
+
+
+def _recovered(decision: Decision, input: i.Recovered) -> None:
+    draft = decision.draft
+    if draft.status.terminal or ROOT_KEY not in draft.frames:
+        return
+    cascade.survey(decision)
+    cascade.run(decision)
+    for host in sorted(draft.by_host):
+        cascade.look_for(decision, host)
+
+
+def _pause(decision: Decision, input: i.PauseRequested) -> None:
+    if decision.draft.pause_reason is None:
+        decision.emit(e.PauseAsked(input.by, input.reason))
+
+
+def _drift(decision: Decision, input: i.Drift) -> None:
+    if decision.draft.pause_reason is None:
+        decision.emit(e.PauseAsked("", f"drift: {input.reason}"))
+
+
+def _resume(decision: Decision, input: i.ResumeRequested) -> None:
+    decision.emit(e.ResumeAsked(input.by))
+    _recovered(decision, i.Recovered())
+
+
+def _cancel(decision: Decision, input: i.CancelRequested) -> None:
+    draft = decision.draft
+    reason = input.reason or f"cancelled by {input.by}"
+    if draft.status is _E.PENDING:
+        decision.emit(e.ExecutionMoved(_E.CANCELLED, reason))
+        return
+    if draft.rollbacks and not draft.rollbacks[0].step:
+        raise Refused(f"{draft.id} cannot be cancelled: it is being rolled back. Pause it instead.")
+    again = draft.halted == "cancel" or draft.status is _E.FINISHING
+    paused = not decision.starting
+    stopping.halt(decision, "cancel", reason, input.by, everything=again)
+    if paused:
+        _recovered(decision, i.Recovered())
+
+
+def _gate_released(decision: Decision, input: i.GateReleased) -> None:
+    draft = decision.draft
+    gate = draft.gates.get(input.name)
+    if gate is None:
+        waiting = ", ".join(sorted(draft.gates)) or "none"
+        raise Refused(f"{draft.id} has no closed gate `{input.name}`. Gates that wait: {waiting}.")
+    decision.emit(e.GateAnswered(input.name, input.by, input.outcome, input.comment))
+    denial = f"{input.name} was denied by {input.by}" + (f": {input.comment}" if input.comment else "")
+    if gate.batch:
+        if input.outcome == "denied":
+            decision.emit(e.RolloutEnded(gate.path, gate.item, denial))
+        return
+    key = RunKey(gate.path, gate.host, gate.item)
+    number = draft.runs[key].attempts + 1
+    if input.outcome == "approved":
+        outputs = {"by": input.by, "comment": input.comment}
+        decision.emit(e.RunsSettled((key,), _S.SUCCEEDED, outputs=outputs, attempt=number))
+    else:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, denial, FailureKind.APPROVAL, attempt=number))
+
+
+def _unknown_resolved(decision: Decision, input: i.UnknownResolved) -> None:
+    draft = decision.draft
+    if input.key not in draft.unknown:
+        unknown = "; ".join(str(key) for key in sorted(draft.unknown)[:10]) or "none"
+        raise Refused(f"{input.key} is not unknown in {draft.id}. Unknown runs: {unknown}.")
+    decision.emit(e.UnknownSettled(*input.key, input.as_, input.by, input.comment))
+
+
+def _retry_failed(decision: Decision, input: i.RetryFailed) -> None:
+    draft = decision.draft
+    if draft.status is _E.COMPLETED and not draft.warnings:
+        raise Refused(f"{draft.id} has nothing to retry: every step succeeded. Start a new execution instead.")
+    decision.emit(e.ExecutionReopened(input.by))
+
+
+def _rerun_from(decision: Decision, input: i.RerunFrom) -> None:
+    draft = decision.draft
+    info = draft.index.steps.get(input.step)
+    if info is None or reopening.in_finally(draft.index, input.step) or "!" in _outermost(draft, input.step):
+        raise Refused(
+            f"{draft.id} has no step `{input.step}` to run from. Give the path of a step, as the plan shows it."
+        )
+    decision.emit(e.ExecutionReopened(input.by, input.step))
+
+
+def _outermost(draft: Draft, path: str) -> str:
+    while path in draft.index.steps:
+        path = draft.index.steps[path].frame
+    return path
+
+
+def _rollback(decision: Decision, input: i.RollbackRequested) -> None:
+    draft = decision.draft
+    reason = input.reason or f"rollback asked by {input.by}"
+    if ROOT_KEY not in draft.frames:
+        raise Refused(f"{draft.id} cannot be rolled back: it never began.")
+    if draft.status.terminal:
+        unmet = reverting.unmet_condition(decision)
+        if unmet:
+            raise Refused(f"{draft.id} cannot be rolled back: a condition of its rollback plan does not hold: {unmet}.")
+        reverting.begin_all(decision, reason, input.by)
+        return
+    paused = not decision.starting
+    if paused:
+        decision.emit(e.ResumeAsked(input.by))
+    decision.emit(e.FrameHalted(ROOT, "", "", "rollback", reason, input.by))
+    if paused:
+        _recovered(decision, i.Recovered())
+
+
+_HANDLERS: Final[dict[type[i.Input], Callable[[Decision, Any], None]]] = {
+    i.Begin: _begin,
+    i.AttemptStarted: _attempt_started,
+    i.AttemptEnded: _attempt_ended,
+    i.HostChanged: _host_changed,
+    i.Tick: _tick,
+    i.Recovered: _recovered,
+    i.PauseRequested: _pause,
+    i.Drift: _drift,
+    i.ResumeRequested: _resume,
+    i.CancelRequested: _cancel,
+    i.GateReleased: _gate_released,
+    i.UnknownResolved: _unknown_resolved,
+    i.RetryFailed: _retry_failed,
+    i.RerunFrom: _rerun_from,
+    i.RollbackRequested: _rollback,
+}

@@ -1,0 +1,132 @@
+"""Taking up ended work again: what succeeded is kept and adopted when its turn comes, everything else is reset.
+
+Attempt numbers always go on counting, so that an attempt's identity is never used twice.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from immutables import Map
+
+from pilotage_coordinator.domain.execution.index import ROOT, PlanIndex, Role
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.nodes import Frame
+from pilotage_coordinator.domain.execution.run import StepRun
+from pilotage_coordinator.domain.execution.state import ROOT_KEY
+from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
+from pilotage_coordinator.domain.execution.timers import TimerKind, Timers
+from pilotage_coordinator.engine.closing import open_frame
+from pilotage_coordinator.engine.draft import Draft
+
+_S = StepRunStatus
+_KEPT = (_S.SUCCEEDED, _S.SKIPPED)
+
+
+def reopen(draft: Draft, step: str, at: int) -> None:
+    """Begin the execution's body anew; with `step`, that step and all that depends on it run again too."""
+    again = affected(draft.index, step) if step else frozenset[str]()
+    for name in ("frames", "fans", "loops", "waits", "kept", "gates", "kept_back"):
+        setattr(draft, name, Map())
+    draft.timers = Timers()
+    draft.rollbacks = ()
+    draft.halted = draft.reason = draft.rollback_failed = draft.rollback_unmet = ""
+    draft.rolled_back = draft.warnings = False
+    draft.pause_reason = None
+    draft.begun_at = draft.begun_at or at
+    draft.ended_at = 0
+    _sort(draft, draft.index.steps, again)
+    if draft.plan.deadline:
+        draft.set_timer(TimerKind.EXECUTION_DEADLINE, ROOT_KEY, at + draft.plan.deadline)
+    open_frame(draft, ROOT_KEY, Frame(), at)
+
+
+def reset_frame(draft: Draft, key: RunKey) -> None:
+    """Make a frame that ended before ready to be opened once more, on its host."""
+    inside = set(_inside(draft.index, key.path))
+    for path in inside:
+        for run_key in sorted(draft.by_path.get(path, _NO_RUNS)):
+            if draft.index.frames[key.path].on_host and (run_key.host, run_key.item) != (key.host, key.item):
+                continue
+            _sort_run(draft, draft.runs[run_key], again=False)
+            for where in (RunKey(path, "", run_key.item), RunKey(path, run_key.host)):
+                draft.fans = draft.fans.delete(where) if where in draft.fans else draft.fans
+                draft.loops = draft.loops.delete(where) if where in draft.loops else draft.loops
+
+
+def affected(index: PlanIndex, path: str) -> frozenset[str]:
+    """Return the paths that must run again when `path` does: what it holds, what depends on it, what is around it."""
+    found: set[str] = set()
+    pending = [path]
+    while pending:
+        current = pending.pop()
+        if current in found:
+            continue
+        found.add(current)
+        found.update(_inside(index, current))
+        pending += index.steps[current].dependents
+        outer = index.steps[current].frame
+        while outer in index.steps:
+            found.add(outer)
+            pending += index.steps[outer].dependents
+            outer = index.steps[outer].frame
+    return frozenset(found)
+
+
+def _inside(index: PlanIndex, path: str) -> Iterator[str]:
+    frame = index.frames.get(path)
+    if frame is None:
+        return
+    for inner in (*frame.body, *frame.finally_):
+        yield inner
+        yield from _inside(index, inner)
+
+
+def _sort(draft: Draft, paths: Iterable[str], again: frozenset[str]) -> None:
+    for path in paths:
+        for key in sorted(draft.by_path.get(path, _NO_RUNS)):
+            _sort_run(draft, draft.runs[key], again=path in again or in_finally(draft.index, path))
+
+
+def _sort_run(draft: Draft, run: StepRun, *, again: bool) -> None:
+    if run.status in _KEPT and not again:
+        draft.kept = draft.kept.set(run.key, None)
+        return
+    if run.status is _S.PENDING:
+        return
+    draft.put(
+        replace(
+            run,
+            status=_S.PENDING,
+            reason=PendingReason.DEPENDENCY,
+            detail="",
+            tries=0,
+            interruptions=0,
+            undo_tries=0,
+            outputs={},
+            error="",
+            failure_kind=None,
+            evidence={},
+            planned_at=0,
+            started_at=0,
+            ended_at=0,
+            retry_at=0,
+            expired=False,
+            unknown=0,
+            sequence=0,
+            undo_error="",
+            gate="",
+        )
+    )
+
+
+def in_finally(index: PlanIndex, path: str) -> bool:
+    """Return whether a step is, or stands inside, a `finally` step of the execution."""
+    while path in index.steps:
+        info = index.steps[path]
+        if info.role is Role.FINALLY and info.frame == ROOT:
+            return True
+        path = info.frame
+    return False
+
+
+_NO_RUNS: Map[RunKey, None] = Map()

@@ -1,0 +1,165 @@
+"""The names that an expression sees, built from the state for one run (BLUEPRINTS: Expressions).
+
+Only the steps that a text names are looked up; their `results`, which cost as much as the step has runs, only if asked.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from immutables import Map
+
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.nodes import Fan
+from pilotage_coordinator.domain.execution.run import StepRun
+from pilotage_coordinator.domain.execution.state import ROOT_KEY
+from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.values import SECOND, write_duration
+from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.draft import Draft
+from pilotage_coordinator.engine.nesting import fan_key, loop_key
+from pilotage_coordinator.engine.outcome import body_outcome
+
+_STEP: Final = re.compile(r"\bsteps\s*\.\s*([a-z][a-z0-9_]*)(\s*\.\s*results\b)?")
+
+
+def variables(
+    decision: Decision, key: RunKey, call: str, trees: tuple[Json, ...], item: tuple[str, Json] | None = None
+) -> dict[str, Any]:
+    """Return the variables for the expressions in `trees`, seen from a run. `item`: key and value, where it loops."""
+    draft, world = decision.draft, decision.world
+    outer = draft.index.steps[call].step if call else None
+    found: dict[str, Any] = {
+        "parameters": draft.plan.parameters if outer is None else outer.arguments,
+        "targets": list(draft.plan.targets if outer is None else outer.targets),
+        "hosts": world.hosts,
+        "execution": _execution(draft, decision.now),
+        "steps": _steps(draft, key, call, trees),
+    }
+    if key.host:
+        found["host"] = world.hosts.get(key.host) or {"name": key.host}
+    if item is None:
+        item = _item_around(draft, key)
+    if item is not None:
+        found["item_key"], found["item"] = item
+    batch = _batch(draft, key)
+    if batch is not None:
+        found["batch"] = batch
+    return found
+
+
+def _execution(draft: Draft, now: int) -> Mapping[str, Json]:
+    begun = datetime.fromtimestamp(draft.begun_at // SECOND, UTC)
+    return {
+        "id": draft.id,
+        "started_at": begun.isoformat().replace("+00:00", "Z"),
+        "elapsed": write_duration(max(0, now - draft.begun_at) // SECOND * SECOND),
+        "outcome": str(body_outcome(draft)) if _body_over(draft) else str(ExecutionStatus.RUNNING),
+        "seed": draft.seed,
+        "requested_by": draft.requested_by,
+    }
+
+
+def _body_over(draft: Draft) -> bool:
+    return draft.frames[ROOT_KEY].phase.value in ("finally", "returning", "closed")
+
+
+def _steps(draft: Draft, key: RunKey, call: str, trees: tuple[Json, ...]) -> dict[str, dict[str, Any]]:
+    named: dict[str, bool] = {}
+    for text in _texts(trees):
+        for match in _STEP.finditer(text):
+            named[match[1]] = named.get(match[1], False) or match[2] is not None
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted(named):
+        path = draft.index.names.get((call, name))
+        if path is not None:
+            found[name] = _step(draft, path, key, with_results=named[name])
+    return found
+
+
+def _texts(tree: Json) -> list[str]:
+    if isinstance(tree, str):
+        return [tree] if "steps" in tree else []
+    if isinstance(tree, Mapping):
+        return [text for value in tree.values() for text in _texts(value)]
+    if isinstance(tree, tuple | list):
+        return [text for value in tree for text in _texts(value)]
+    return []
+
+
+def _step(draft: Draft, path: str, key: RunKey, *, with_results: bool) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    run = _seen_run(draft, path, key)
+    if run is not None:
+        seen = {"status": str(run.status), "error": run.error, "outputs": run.outputs}
+    else:
+        status = _status(draft, path, key)
+        if status:
+            seen["status"] = status
+    if with_results:
+        seen["results"] = results(draft, path)
+    return seen
+
+
+def _seen_run(draft: Draft, path: str, key: RunKey) -> StepRun | None:
+    step = draft.index.steps[path].step
+    candidates = [RunKey(path, key.host, key.item), RunKey(path, key.host), RunKey(path)]
+    if step.run_once and step.hosts:
+        candidates.append(RunKey(path, step.hosts[0]))
+    return next((draft.runs[each] for each in candidates if each in draft.runs), None)
+
+
+def _status(draft: Draft, path: str, key: RunKey) -> str:
+    info = draft.index.steps[path]
+    loop = draft.loops.get(RunKey(path, key.host))
+    if loop is not None and loop.status is not None:
+        return str(loop.status)
+    frame = draft.frames.get(RunKey(info.frame, key.host if info.on_host else "", ""))
+    ended = frame.closed.get(path) if frame is not None else None
+    return "" if ended is None else str(ended)
+
+
+def results(draft: Draft, path: str) -> list[dict[str, Any]]:
+    """Return how a step ended everywhere, sorted by host and item. O(runs of the step)."""
+    runs = [draft.runs[key] for key in draft.by_path.get(path, _NO_RUNS)]
+    return [
+        {
+            "host": run.key.host,
+            "item": run.key.item,
+            "status": str(run.status),
+            "outputs": run.outputs,
+            "error": run.error,
+            "duration_s": max(0, run.ended_at - run.started_at) / SECOND if run.started_at and run.ended_at else 0.0,
+            "attempts": run.attempts,
+        }
+        for run in sorted(runs, key=lambda run: (run.key.host, run.key.item))
+    ]
+
+
+def _item_around(draft: Draft, key: RunKey) -> tuple[str, Json] | None:
+    info = draft.index.steps.get(key.path)
+    while info is not None and key.item:
+        if info.loops:
+            loop = draft.loops.get(loop_key(RunKey(info.step.path, key.host))) or draft.loops.get(
+                RunKey(info.step.path)
+            )
+            return None if loop is None else (key.item, loop.values[key.item])
+        info = draft.index.steps.get(info.frame)
+    return None
+
+
+def _batch(draft: Draft, key: RunKey) -> Mapping[str, Json] | None:
+    info = draft.index.steps.get(key.path)
+    while info is not None:
+        if info.fans:
+            fan: Fan | None = draft.fans.get(fan_key(draft.index, RunKey(info.step.path, key.host, key.item)))
+            if fan is None or not info.step.rollout.batches:
+                return None
+            return {"index": fan.batch, "hosts": fan.hosts[fan.batch_start : fan.batch_end]}
+        info = draft.index.steps.get(info.frame)
+    return None
+
+
+_NO_RUNS: Map[RunKey, None] = Map()

@@ -1,0 +1,182 @@
+"""Starting what may start: a step in its frame, the next hosts of a fan, the next items of a loop."""
+
+from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.execution import events as e
+from pilotage_coordinator.domain.execution.index import Role, StepInfo
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.nodes import Fan, Phase
+from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
+from pilotage_coordinator.domain.plan import FailureKind, Json, StepKind
+from pilotage_coordinator.domain.planning.items import item_keys, read_items
+from pilotage_coordinator.engine import attempting
+from pilotage_coordinator.engine.choosing import hosts_from
+from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.nesting import fan_key, frame_key
+from pilotage_coordinator.engine.scope import variables
+
+_S = StepRunStatus
+
+
+def start_step(decision: Decision, key: RunKey) -> None:
+    """Open a step whose turn has come in its frame; nothing if it has begun or its frame takes no more steps."""
+    draft = decision.draft
+    info = draft.index.steps[key.path]
+    frame = draft.frames[frame_key(draft.index, key)]
+    expected = Phase.BODY if info.role is Role.BODY else Phase.FINALLY
+    if key.path in frame.closed or frame.phase is not expected or has_begun(decision, info, key):
+        return
+    if not info.fans:
+        unmet = _unmet(decision, info, key, key.host)
+        if unmet:
+            decision.emit(e.RunsSettled((key,), _S.NOT_RUN, f"{unmet} did not succeed"))
+        else:
+            start_unit(decision, key)
+        return
+    try:
+        hosts = info.step.hosts if info.step.hosts_from is None else hosts_from(draft, info.step, decision.world.hosts)
+    except DomainError as error:
+        decision.emit(e.StepOpened(key.path, key.item, ()))
+        decision.emit(e.RolloutEnded(key.path, key.item, str(error)))
+        return
+    dropped = tuple(host for host in hosts if _unmet(decision, info, key, host))
+    left = tuple(host for host in hosts if host not in set(dropped)) if dropped else hosts
+    decision.emit(e.StepOpened(key.path, key.item, left, dropped))
+
+
+def has_begun(decision: Decision, info: StepInfo, key: RunKey) -> bool:
+    """Return whether a step has begun in its frame."""
+    draft = decision.draft
+    if info.fans:
+        return fan_key(draft.index, key) in draft.fans
+    if info.loops and RunKey(key.path, key.host) in draft.loops:
+        return True
+    run = draft.runs.get(key)
+    return run is not None and not (
+        run.status is _S.PENDING and run.reason in (PendingReason.DEPENDENCY, PendingReason.ROLLOUT)
+    )
+
+
+def _unmet(decision: Decision, info: StepInfo, key: RunKey, host: str) -> str:
+    """Return a dependency that keeps the step from running on a host; empty if there is none."""
+    draft = decision.draft
+    closed = draft.frames[frame_key(draft.index, key)].closed
+    for path in info.step.dependencies:
+        status = closed[path]
+        if draft.index.steps[path].fans and host:
+            loop = draft.loops.get(RunKey(path, host))
+            run = draft.runs.get(RunKey(path, host, key.item))
+            own = loop.status if loop is not None else run.status if run is not None else None
+            status = own if own is not None else status
+        if not status.satisfies:
+            return path
+    return ""
+
+
+def start_hosts(decision: Decision, key: RunKey) -> None:
+    """Start as many hosts of a fan as its batch, its window and its failures allow."""
+    draft = decision.draft
+    while True:
+        decision.steps += 1
+        fan = draft.fans.get(key)
+        if fan is None or fan.status is not None or fan.ended or fan.cursor >= len(fan.hosts):
+            return
+        if 0 <= fan.max_failures < fan.tally.failed + len(fan.held):
+            return
+        if fan.cursor == fan.batch_end:
+            if fan.running or not _next_batch(decision, key, fan):
+                return
+            continue
+        if fan.max_parallel and len(fan.running) >= fan.max_parallel:
+            return
+        start_unit(decision, RunKey(key.path, fan.hosts[fan.cursor], key.item))
+
+
+def _next_batch(decision: Decision, key: RunKey, fan: Fan) -> bool:
+    """Open the next batch, or hold it for a time or a gate; return whether it is open."""
+    if fan.waiting:
+        if fan.gate or fan.wait_until > decision.now:
+            return False
+    else:
+        batches = decision.draft.index.steps[key.path].step.rollout.batches
+        batch = batches[min(fan.batch, len(batches) - 1)] if batches else None
+        if batch is not None and (batch.wait or batch.gate):
+            until = decision.now + batch.wait if batch.wait else 0
+            gate = f"{batch.gate}#{fan.batch + 1}" if batch.gate else ""
+            decision.emit(e.BatchHeld(key.path, key.item, until, gate))
+            return False
+    decision.emit(e.BatchOpened(key.path, key.item, fan.batch + 1))
+    return True
+
+
+def start_items(decision: Decision, key: RunKey) -> None:
+    """Start as many items of a loop as its window allows."""
+    draft = decision.draft
+    while True:
+        decision.steps += 1
+        loop = draft.loops.get(key)
+        if loop is None or loop.status is not None or loop.ended or loop.unknown or loop.cursor >= len(loop.keys):
+            return
+        if loop.max_parallel and len(loop.running) >= loop.max_parallel:
+            return
+        start_body(decision, RunKey(key.path, key.host, loop.keys[loop.cursor]))
+
+
+def start_unit(decision: Decision, key: RunKey) -> None:
+    """Start a step on one host (or on the coordinator): its condition, its items, or its body at once."""
+    info = decision.draft.index.steps[key.path]
+    if info.on_host and info.step.hosts and key.host not in info.step.hosts:
+        decision.emit(e.RunsSettled((key,), _S.SKIPPED, f"{key.host} is not among its targets"))
+        return
+    if not info.when_per_item and not _condition_holds(decision, info, key, None):
+        return
+    if info.loops:
+        _open_loop(decision, info, key)
+    else:
+        start_body(decision, key)
+
+
+def start_body(decision: Decision, key: RunKey) -> None:
+    """Start the work itself: a leaf's attempt, or a frame."""
+    info = decision.draft.index.steps[key.path]
+    if info.when_per_item and not _condition_holds(decision, info, key, _item(decision, info, key)):
+        return
+    if info.step.kind is StepKind.LEAF:
+        attempting.begin(decision, key)
+    else:
+        decision.emit(e.FrameOpened(key.path, key.host, key.item))
+
+
+def _item(decision: Decision, info: StepInfo, key: RunKey) -> tuple[str, Json] | None:
+    loop = decision.draft.loops.get(RunKey(key.path, key.host)) if info.loops else None
+    return None if loop is None else (key.item, loop.values[key.item])
+
+
+def _condition_holds(decision: Decision, info: StepInfo, key: RunKey, item: tuple[str, Json] | None) -> bool:
+    when = info.step.when
+    if not when:
+        return True
+    try:
+        scope = decision.scope(variables(decision, key, info.call, (when,), item))
+        if decision.world.expressions.evaluate_condition(when, scope):
+            return True
+    except DomainError as error:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, f"when: {error}", FailureKind.PARAMETER))
+        return False
+    decision.emit(e.RunsSettled((key,), _S.SKIPPED, f"when: {when}"))
+    return False
+
+
+def _open_loop(decision: Decision, info: StepInfo, key: RunKey) -> None:
+    step = info.step
+    expressions = decision.world.expressions
+    try:
+        seen = variables(decision, key, info.call, (step.for_each, step.key))
+        planned: object = step.planned_items.get(key.host)
+        if planned is None:
+            planned = expressions.render(step.for_each, decision.scope(seen))
+        items = read_items(planned, step.max_items)
+        keys = item_keys(items, step.key, expressions, seen)
+    except DomainError as error:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, str(error), FailureKind.PARAMETER))
+        return
+    decision.emit(e.LoopOpened(key.path, key.host, tuple(zip(keys, items, strict=True))))

@@ -1,0 +1,63 @@
+"""What happens when a time comes: retries, waits that end, deadlines."""
+
+from pilotage_coordinator.domain.execution import events as e
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.states import StepRunStatus
+from pilotage_coordinator.domain.execution.timers import TimerKind
+from pilotage_coordinator.domain.plan import FailureKind
+from pilotage_coordinator.engine import attempting, cascade, reverting, stopping
+from pilotage_coordinator.engine.decision import Decision
+
+_S = StepRunStatus
+
+
+def fire(decision: Decision) -> None:
+    """Let everything happen that is due by now; in a pause, nothing is."""
+    draft = decision.draft
+    while decision.starting:
+        first = draft.timers.first()
+        if first is None or first[0] > decision.now:
+            return
+        decision.steps += 1
+        kind, key = first[1]
+        _fire(decision, kind, key)
+        cascade.run(decision)
+
+
+def _fire(decision: Decision, kind: TimerKind, key: RunKey) -> None:
+    draft = decision.draft
+    match kind:
+        case TimerKind.RETRY:
+            attempting.begin(decision, key)
+        case TimerKind.UNDO_RETRY:
+            reverting.begin_undo(decision, key)
+        case TimerKind.OFFLINE:
+            _host_never_came(decision, key)
+        case TimerKind.STEP_DEADLINE:
+            _step_deadline(decision, key)
+        case TimerKind.BATCH:
+            fan = draft.fans[key]
+            if fan.gate:
+                decision.emit(e.BatchHeld(key.path, key.item, 0, fan.gate))
+            else:
+                decision.emit(e.BatchOpened(key.path, key.item, fan.batch + 1))
+        case TimerKind.EXECUTION_DEADLINE:
+            stopping.halt(decision, "deadline", "the execution's deadline passed")
+
+
+def _host_never_came(decision: Decision, key: RunKey) -> None:
+    run = decision.draft.runs[key]
+    reason = f"{key.host} was offline for longer than offline_deadline"
+    if run.status is _S.COMPENSATING:
+        decision.emit(e.CompensationSettled((key,), _S.COMPENSATION_FAILED, reason))
+    else:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, reason, FailureKind.TARGET))
+
+
+def _step_deadline(decision: Decision, key: RunKey) -> None:
+    draft = decision.draft
+    reason = f"the deadline of {key.path} passed"
+    if key in draft.open:
+        decision.emit(e.CancelSent((key,), reason, expired=True))
+    else:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, reason, FailureKind.STEP))
