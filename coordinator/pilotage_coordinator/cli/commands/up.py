@@ -1,0 +1,56 @@
+"""`pilotage up`."""
+
+from typing import Annotated
+
+import typer
+from pilotage_client import PilotageClient
+
+from pilotage_coordinator.cli.local_fleet import LocalFleet
+from pilotage_coordinator.cli.screen import Screen
+from pilotage_coordinator.cli.session import perform
+from pilotage_coordinator.cli.settings import GlobalOptions
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    advertise: Annotated[
+        str, typer.Option("--advertise", help="Name or address of this machine, to let other machines join.")
+    ] = "",
+) -> None:
+    """Start a coordinator and an agent for this machine, and say what to do next.
+
+    Both run in the background, each with a log file; `pilotage down` stops them. What runs already is left as it is,
+    so `up` may be repeated. Without --advertise only this machine can reach the coordinator. For a server that should
+    come back after a reboot, run `pilotage coordinator serve` and `pilotage-agent install` as services instead.
+    """
+    socket_file = context.obj.socket if isinstance(context.obj, GlobalOptions) else None
+    fleet = LocalFleet.of_machine(socket_file, advertise)
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        started = await fleet.bring_up_coordinator(client, screen)
+        if advertise and not started:
+            screen.say("the coordinator runs already; `pilotage down` and then `up --advertise` changes its addresses")
+        name, agent_started = await fleet.bring_up_agent(client, screen)
+        status = await client.status()
+        if screen.json:
+            screen.object(
+                {"coordinator": status, "host": name, "started": {"coordinator": started, "agent": agent_started}}
+            )
+            return
+        screen.line(f"The coordinator serves, and this machine is online as {name}.", "bold green")
+        screen.line(f"  logs and state  {status['state_dir']}")
+        screen.line("Next:")
+        for command, use in (
+            (f"pilotage exec -l name={name} -- uptime", "run a command, with plan and history"),
+            ("pilotage blueprint list", "what can be run"),
+            ("pilotage secret set restic/password", "the password of a backup repository"),
+            ("pilotage plan quick_backup", "see what a backup would do; nothing is changed"),
+            ("pilotage host token", "let a second machine join" + ("" if advertise else " (needs up --advertise)")),
+            ("pilotage doctor", "check everything"),
+        ):
+            screen.line(f"  {command:<42} {use}")
+
+    perform(context, work)
