@@ -23,9 +23,9 @@ LONGEST_DURATION: Final = 3650 * DAY
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", MILLISECOND))
 _DURATION: Final = re.compile(
-    r"(?:(?P<d>\d{1,6})d)?(?:(?P<h>\d{1,9})h)?(?:(?P<m>\d{1,9})m(?!s))?(?:(?P<s>\d{1,9})s)?(?:(?P<ms>\d{1,9})ms)?"
+    r"(?:(?P<d>[0-9]{1,6})d)?(?:(?P<h>[0-9]{1,9})h)?(?:(?P<m>[0-9]{1,9})m(?!s))?(?:(?P<s>[0-9]{1,9})s)?(?:(?P<ms>[0-9]{1,9})ms)?"
 )
-_SIZE: Final = re.compile(r"(?P<number>\d{1,15})(?:\.(?P<fraction>\d{1,6}))? ?(?P<unit>[KMGTP]i?B|B)?")
+_SIZE: Final = re.compile(r"(?P<number>[0-9]{1,16})(?:\.(?P<fraction>[0-9]{1,6}))? ?(?P<unit>[KMGTP]i?B|B)?")
 _SIZE_UNITS: Final = {
     "B": 1,
     "KB": 10**3,
@@ -43,7 +43,7 @@ LARGEST_SIZE: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
 MOST_HOSTS: Final = 999_999
-_PERCENT: Final = re.compile(r"(\d{1,3})%")
+_PERCENT: Final = re.compile(r"([0-9]{1,3})%")
 
 
 def parse_duration(text: str) -> int:
@@ -101,7 +101,7 @@ def read_share(value: object) -> Share:
     """Read 4, `"4"` or `"20%"`; raise ValueRefused otherwise."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_HOSTS:
         return Share(value)
-    if isinstance(value, str) and re.fullmatch(r"\d{1,6}", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
         return Share(int(value))
     if isinstance(value, str) and value.endswith("%"):
         return Share(parse_percent(value), percent=True)

@@ -1,4 +1,5 @@
 """The loader: keys, kinds, defaults, and errors that say where and how to fix."""
+# ruff: noqa: E501 - a case is one line of YAML
 
 import pytest
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError

@@ -1,4 +1,5 @@
 """Blueprints against what the step types of the fleet say."""
+# ruff: noqa: E501 - a case is one line of YAML
 
 from typing import Any
 

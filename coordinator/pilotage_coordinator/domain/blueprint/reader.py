@@ -161,11 +161,12 @@ def _key(reading: _Reading, event: Any) -> ScalarNode:
         _refuse_tag(reading, event)
     if event.value == "<<" and not event.style:
         _refuse(reading, event, "`<<` (merge keys) is not part of this language", "write the keys out, or use defaults")
-    return ScalarNode(event.value, event.value, not event.style, _at(reading, event))
+    text = _joined(reading, event)
+    return ScalarNode(text, text, not event.style, _at(reading, event))
 
 
 def _scalar(reading: _Reading, event: Any) -> ScalarNode:
-    text: str = event.value
+    text = _joined(reading, event)
     unquoted = not event.style
     at = _at(reading, event)
     value: Scalar = text
@@ -176,6 +177,18 @@ def _scalar(reading: _Reading, event: Any) -> ScalarNode:
         else:
             reading.problems.add(at, (), *trap)
     return ScalarNode(value, text, unquoted, at)
+
+
+def _joined(reading: _Reading, event: Any) -> str:
+    """Return a scalar's text. JSON writes letters beyond the first plane as two escapes: they become one letter."""
+    text: str = event.value
+    if not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        _refuse(reading, event, "an escape here is half a letter", "write the letter itself")
+        raise
 
 
 def _trap(text: str) -> tuple[str, str] | None:
