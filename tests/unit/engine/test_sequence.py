@@ -8,7 +8,7 @@ from pilotage_coordinator.engine.due import due, next_wakeup
 from tests.unit.engine.build import SECOND, Run, here, leaf, plan, tries
 
 
-def test_a_dependency_waits_for_all_hosts():
+def test_a_dependency_waits_for_all_hosts() -> None:
     run = Run(plan(leaf("a", "h1", "h2"), leaf("b", "h1", "h2", after=["a"])))
     assert run.status == "running"
     assert run.open() == ["a@h1", "a@h2"]
@@ -21,7 +21,7 @@ def test_a_dependency_waits_for_all_hosts():
     assert not run.state.warnings
 
 
-def test_independent_steps_run_together():
+def test_independent_steps_run_together() -> None:
     run = Run(plan(leaf("a", "h1"), leaf("b", "h2"), leaf("c", "h1", after=["a", "b"])))
     assert run.open() == ["a@h1", "b@h2"]
     run.end("b@h2")
@@ -30,7 +30,7 @@ def test_independent_steps_run_together():
     assert run.open() == ["c@h1"]
 
 
-def test_a_failure_stops_what_has_not_started():
+def test_a_failure_stops_what_has_not_started() -> None:
     run = Run(plan(leaf("a", "h1", "h2"), leaf("b", "h1", after=["a"])))
     run.fail("a@h1")
     assert run.open() == ["a@h2"]
@@ -42,7 +42,7 @@ def test_a_failure_stops_what_has_not_started():
     run.refold()
 
 
-def test_continue_drops_the_failed_host_from_dependents():
+def test_continue_drops_the_failed_host_from_dependents() -> None:
     run = Run(plan(leaf("a", "h1", "h2", on_failure=OnFailure.CONTINUE), leaf("b", "h1", "h2", after=["a"])))
     run.fail("a@h1")
     run.end("a@h2")
@@ -53,7 +53,7 @@ def test_continue_drops_the_failed_host_from_dependents():
     assert run.statuses("b") == {"h1": "not_run", "h2": "succeeded"}
 
 
-def test_retry_waits_longer_each_time_and_counts_attempts():
+def test_retry_waits_longer_each_time_and_counts_attempts() -> None:
     run = Run(plan(leaf("a", "h1", retry=tries(3))))
     run.fail("a@h1")
     assert run.run("a@h1").reason == "retry"
@@ -71,13 +71,13 @@ def test_retry_waits_longer_each_time_and_counts_attempts():
     assert next_wakeup(run.state) is None
 
 
-def test_a_kind_that_is_not_retried_ends_at_once():
+def test_a_kind_that_is_not_retried_ends_at_once() -> None:
     run = Run(plan(leaf("a", "h1", retry=tries(3, on=frozenset({FailureKind.INFRASTRUCTURE})))))
     run.fail("a@h1")
     assert run.status == "failed"
 
 
-def test_jitter_is_drawn_from_the_attempt():
+def test_jitter_is_drawn_from_the_attempt() -> None:
     first = Run(plan(leaf("a", "h1", "h2", retry=tries(2, jitter=0.5))))
     second = Run(plan(leaf("a", "h1", "h2", retry=tries(2, jitter=0.5))))
     for each in (first, second):
@@ -88,7 +88,7 @@ def test_jitter_is_drawn_from_the_attempt():
     assert SECOND <= first.run("a@h1").retry_at - first.now <= 1.5 * SECOND
 
 
-def test_late_repeated_and_unknown_reports_change_nothing():
+def test_late_repeated_and_unknown_reports_change_nothing() -> None:
     run = Run(plan(leaf("a", "h1", retry=tries(2)), leaf("b", "h1", after=["a"])))
     key = run.key("a@h1")
     run.fail("a@h1")
@@ -101,7 +101,7 @@ def test_late_repeated_and_unknown_reports_change_nothing():
     assert run.open() == ["b@h1"]
 
 
-def test_started_is_recorded_once():
+def test_started_is_recorded_once() -> None:
     run = Run(plan(leaf("a", "h1")))
     key = run.key("a@h1")
     assert [attempt.started for attempt in due(run.state).assign] == [False]
@@ -111,14 +111,14 @@ def test_started_is_recorded_once():
     assert due(run.state).assign == ()
 
 
-def test_a_simple_step_costs_few_events():
+def test_a_simple_step_costs_few_events() -> None:
     hosts = [f"h{number}" for number in range(20)]
     run = Run(plan(leaf("a", *hosts), leaf("b", *hosts, after=["a"])))
     run.finish()
     assert len(run.history) <= 2 * 2 * len(hosts) + 2 + 3
 
 
-def test_an_interrupted_restartable_step_is_made_again():
+def test_an_interrupted_restartable_step_is_made_again() -> None:
     run = Run(plan(leaf("a", "h1", effect=Effect.IDEMPOTENT)))
     run.end("a@h1", Outcome.INTERRUPTED)
     run.wait(SECOND)
@@ -127,7 +127,7 @@ def test_an_interrupted_restartable_step_is_made_again():
     assert run.status == "completed"
 
 
-def test_interruptions_without_end_end():
+def test_interruptions_without_end_end() -> None:
     run = Run(plan(leaf("a", "h1", effect=Effect.READ)))
     for _ in range(6):
         run.end("a@h1", Outcome.INTERRUPTED)
@@ -136,22 +136,22 @@ def test_interruptions_without_end_end():
     assert "6 times" in run.run("a@h1").error
 
 
-def test_the_order_of_equal_work_is_the_plan_order():
+def test_the_order_of_equal_work_is_the_plan_order() -> None:
     run = Run(plan(leaf("z", "h2", "h1"), leaf("a", "h9")))
     assert [(key.path, key.host) for key in run.starts] == [("z", "h2"), ("z", "h1"), ("a", "h9")]
 
 
-def test_an_empty_plan_completes():
+def test_an_empty_plan_completes() -> None:
     assert Run(plan()).status == "completed"
 
 
-def test_an_assertion_is_decided_at_once():
+def test_an_assertion_is_decided_at_once() -> None:
     run = Run(plan(here("ok", parameters={"that": "1 < 2"}), leaf("a", "h1", after=["ok"])))
     assert run.open() == ["a@h1"]
     assert run.run("ok").attempts == 1
 
 
-def test_an_assertion_that_does_not_hold_fails_with_its_message():
+def test_an_assertion_that_does_not_hold_fails_with_its_message() -> None:
     run = Run(plan(here("ok", parameters={"that": ["true", "1 > 2"], "message": "no space"})))
     assert run.status == "failed"
     assert "no space (this does not hold: 1 > 2)" in run.run("ok").error

@@ -106,7 +106,9 @@ class ExecutionState:
         item = key.item if info.carries_item else ""
         frame = self.frames.get(RunKey(info.frame, key.host if info.on_host else "", item))
         if frame is not None and key.path in frame.closed:
-            return StepRun(key, info.step.kind, StepRunStatus.NOT_RUN, detail=frame.halt_reason)
+            cancelled = frame.closed[key.path] is StepRunStatus.CANCELLED
+            status = StepRunStatus.CANCELLED if cancelled else StepRunStatus.NOT_RUN
+            return StepRun(key, info.step.kind, status, detail=frame.halt_reason)
         waits_for_turn = info.fans and RunKey(key.path, "", item) in self.fans
         reason = PendingReason.ROLLOUT if waits_for_turn else PendingReason.DEPENDENCY
         return StepRun(key, info.step.kind, StepRunStatus.PENDING, reason)

@@ -105,7 +105,7 @@ _ACTIVE: Final = frozenset(
 
 EXECUTION_TRANSITIONS: Final[Mapping[ExecutionStatus, frozenset[ExecutionStatus]]] = MappingProxyType(
     {
-        _E.PENDING: frozenset({_E.RUNNING, _E.CANCELLED}),
+        _E.PENDING: _ACTIVE | {_E.CANCELLED},
         # The status is a projection of the step runs, so any active one may follow any other: a host that answers
         # ends needs_attention in whatever phase the execution is. Terminal ones are left by a person's act only.
         **{status: (_ACTIVE | _TERMINAL) - {status} for status in _ACTIVE},
