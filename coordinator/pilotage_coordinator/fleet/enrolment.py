@@ -3,6 +3,7 @@
 Knows no gRPC. Identity in a renewal is the caller's certificate, already verified; a request's own claims are ignored.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -235,8 +236,8 @@ class Enrolment:
 
 
 def proof_message(at: int, signing_request: bytes) -> bytes:
-    """Return what the proof of a RenewExpired signs, before hashing (fleet.proto)."""
-    return f"pilotage renew\n{at}\n".encode() + signing_request
+    """Return what the proof of a RenewExpired signs: a SHA-256 digest, which ECDSA hashes once more (fleet.proto)."""
+    return hashlib.sha256(f"pilotage renew\n{at}\n".encode() + signing_request).digest()
 
 
 def receipt_message(host_id: str, sealing_key: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Attacks on enrolment and sessions that must fail (SECURITY: Attacks that must fail)."""
 
 import asyncio
+import hashlib
 import os
 import socket
 import ssl
@@ -416,7 +417,7 @@ async def test_a_replayed_renewal_gives_nothing_to_who_lacks_the_key(site: Site)
 
 def expired_proof(site: Site, identity: Identity, pair: ec.EllipticCurvePrivateKey, at: int) -> pb.RenewExpiredRequest:
     request = signing_request(pair)
-    message = b"pilotage renew\n" + str(at).encode() + b"\n" + request
+    message = hashlib.sha256(b"pilotage renew\n" + str(at).encode() + b"\n" + request).digest()
     return pb.RenewExpiredRequest(
         expired_certificate=identity.chain[0],
         signing_request=request,
