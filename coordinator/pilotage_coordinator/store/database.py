@@ -27,8 +27,8 @@ class Database(Protocol):
         """Run a work that only reads, on one snapshot; raises ReadTooLong after a second, StoreUnavailable."""
         ...
 
-    def checkpoint_due(self) -> bool:
-        """Return whether the write-ahead log has grown enough for `checkpoint`."""
+    def rows_in_log(self) -> int:
+        """Return about how many row changes the write-ahead log holds since the last `checkpoint`."""
         ...
 
     async def checkpoint(self) -> int:

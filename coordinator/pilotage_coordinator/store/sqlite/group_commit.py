@@ -11,6 +11,10 @@ T = TypeVar("T")
 
 LARGEST_GROUP = 1_000
 """Works in one transaction: bounds how long the first of them waits for the last."""
+IDLE_ROWS = 4_000
+"""Row changes in the write-ahead log from which the next pause is used for a checkpoint."""
+MOST_ROWS = 20_000
+"""Row changes in the write-ahead log (some 50 MiB) from which a checkpoint waits for no pause."""
 
 
 class GroupCommit:
@@ -64,8 +68,7 @@ class GroupCommit:
             while self._waiting:
                 async with self._alone:
                     await self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))])
-                    if self._database.checkpoint_due():
-                        await self._checkpoint()
+                    await self._checkpoint_if_due()
         finally:
             self._feeder = None
             _fail(self._waiting, StoreUnavailable("the store was stopped before it wrote this"))
@@ -89,6 +92,15 @@ class GroupCommit:
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+    async def _checkpoint_if_due(self) -> None:
+        rows = self._database.rows_in_log()
+        if rows < IDLE_ROWS:
+            return
+        # Those who were just answered may write again at once: a pause is when they do not.
+        await asyncio.sleep(0)
+        if rows >= MOST_ROWS or not self._waiting:
+            await self._checkpoint()
 
     async def _checkpoint(self) -> None:
         self.wal_pages = await self._database.checkpoint()

@@ -70,9 +70,9 @@ class InlineDatabase:
         finally:
             connection.execute("PRAGMA query_only = OFF")
 
-    def checkpoint_due(self) -> bool:
-        """Return False: there is no write-ahead log in memory."""
-        return False
+    def rows_in_log(self) -> int:
+        """Return 0: there is no write-ahead log in memory."""
+        return 0
 
     async def checkpoint(self) -> int:
         """Do nothing: there is no write-ahead log in memory."""

@@ -21,12 +21,9 @@ T = TypeVar("T")
 
 READERS = 3
 READ_SECONDS = 1.0
-CHECKPOINT_BYTES = 4 * 1024 * 1024
-"""Growth of the write-ahead log after which it is moved into the database."""
-_WAIT_FACTOR = 8
-"""A log this many times longer waits for readers, who end within a second, so that it cannot grow for ever."""
+PAGES_TO_WAIT = 32_768
+"""A checkpoint of a log longer than this waits for readers, who end within a second: else it could grow for ever."""
 _STEPS_BETWEEN_LOOKS = 10_000
-_ROWS_PER_CHECKPOINT = 4_000
 
 _log = structlog.get_logger("pilotage.store")
 
@@ -153,9 +150,9 @@ class ThreadedDatabase:
             # A cancelled caller's query still runs; the next on this reader waits in its thread for it.
             self._idle.put_nowait(reader)
 
-    def checkpoint_due(self) -> bool:
-        """Return whether enough was written since the last checkpoint."""
-        return self._rows - self._rows_at_checkpoint >= _ROWS_PER_CHECKPOINT
+    def rows_in_log(self) -> int:
+        """Return how many row changes were made since the last checkpoint."""
+        return self._rows - self._rows_at_checkpoint
 
     async def checkpoint(self) -> int:
         """Checkpoint without waiting for readers, unless the log has become very long."""
@@ -221,7 +218,6 @@ def _write(works: Sequence[Work[object]], connection: sqlite3.Connection) -> tup
 
 def _checkpoint(connection: sqlite3.Connection) -> int:
     _, pages, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    page_size = connection.execute("PRAGMA page_size").fetchone()[0]
-    if pages > moved and pages * page_size > _WAIT_FACTOR * CHECKPOINT_BYTES:
+    if pages > moved and pages > PAGES_TO_WAIT:
         connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
     return max(int(pages), 0)
