@@ -2,7 +2,7 @@
 
 import base64
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -130,7 +130,7 @@ class PilotageClient:
 
     def watch_run(
         self, execution: str, *, after: int = 0, patience: float = 60.0, lost: Lost | None = None
-    ) -> AsyncIterator[answers.Watched]:
+    ) -> AsyncGenerator[answers.Watched, None]:
         """Yield events above `after`, then live ones, until the execution ends; survives a coordinator's restart."""
         return self._transport.stream(
             f"/v1/executions/{segment(execution)}/events", query={"after": after}, patience=patience, lost=lost
@@ -179,7 +179,9 @@ class PilotageClient:
         path = f"/v1/executions/{segment(execution)}/gates/{segment(gate)}"
         return await self._post(answers.ExecutionSummary, path, outcome=outcome, comment=comment)
 
-    async def read_logs(self, execution: str, *, step: str = "", host: str = "") -> AsyncIterator[answers.LogLine]:
+    async def read_logs(
+        self, execution: str, *, step: str = "", host: str = ""
+    ) -> AsyncGenerator[answers.LogLine, None]:
         """Yield the lines that there are."""
         cursor = ""
         while True:
@@ -193,7 +195,7 @@ class PilotageClient:
 
     def follow_logs(
         self, execution: str, *, step: str = "", host: str = "", patience: float = 60.0, lost: Lost | None = None
-    ) -> AsyncIterator[answers.LogLine]:
+    ) -> AsyncGenerator[answers.LogLine, None]:
         """Yield lines that there are and then come, until the execution ends."""
         return self._transport.stream(
             f"/v1/executions/{segment(execution)}/logs/follow",

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -82,8 +83,10 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         patience: float = 60.0,
         lost: Lost | None = None,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Yield a stream's answers until it ends; a stream that is lost goes on after the last answer seen.
+
+        Whoever leaves before the end closes the generator (`contextlib.aclosing`).
 
         `patience`: seconds to try again before giving up with CoordinatorUnreachable. The first connection is tried
         once.
@@ -92,14 +95,15 @@ class Transport:
         begun = False
         while True:
             try:
-                async for event in self._events(path, query, place):
-                    begun = True
-                    if event.name == "end":
-                        return
-                    if event.name == "error":
-                        raise ClientError(event.data)
-                    place = event.id or place
-                    yield json.loads(event.data)
+                async with aclosing(self._events(path, query, place)) as events:
+                    async for event in events:
+                        begun = True
+                        if event.name == "end":
+                            return
+                        if event.name == "error":
+                            raise ClientError(event.data)
+                        place = event.id or place
+                        yield json.loads(event.data)
                 problem = "the stream ended before its subject did"
             except httpx.TransportError as error:
                 if not begun and not place:
@@ -125,7 +129,7 @@ class Transport:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _events(self, path: str, query: Mapping[str, Any] | None, place: str) -> AsyncIterator["_Event"]:
+    async def _events(self, path: str, query: Mapping[str, Any] | None, place: str) -> AsyncGenerator["_Event", None]:
         headers = {"accept": "text/event-stream"} | ({"last-event-id": place} if place else {})
         request = self._http.stream("GET", path, params=_given(query), headers=headers, timeout=_STREAM_TIMEOUT)
         async with request as response:

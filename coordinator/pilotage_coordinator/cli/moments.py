@@ -28,8 +28,10 @@ def ago(text: str, now: datetime | None = None) -> str:
 
 
 def span(seconds: float) -> str:
-    """Write a length of time in at most two units: `0.4s`, `12s`, `3m05s`, `2h10m`, `4d02h`."""
-    if seconds < 10:
+    """Write a length of time in at most two units: `40ms`, `1.4s`, `12s`, `3m05s`, `2h10m`, `4d02h`."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 60:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from pilotage_client import PilotageClient
 from pilotage_client.answers import Watched
@@ -28,34 +29,27 @@ async def watch(
 
     `until_rest`: leave it when it can only wait for a person (exit code 3). In JSON: each event on a line.
     """
-    board = Board()
+    board = Board(started_at=(await client.show_run(execution))["started_at"])
 
     def lost(problem: str) -> None:
         screen.say(f"the coordinator is gone ({problem}); steps go on, waiting for it to come back", "yellow")
 
-    stream = client.watch_run(execution, after=after, patience=PATIENCE, lost=lost)
-    if screen.interactive:
-        await _live(screen, board, stream, until_rest=until_rest)
-    else:
-        async for watched in stream:
-            lines = board.take(watched)
-            if screen.json and watched["event"] is not None:
-                screen.line_object(watched["event"])
-            elif not screen.json:
-                for line in lines:
-                    screen.line(line.text)
-            if until_rest and board.state in RESTING:
-                break
+    async with aclosing(client.watch_run(execution, after=after, patience=PATIENCE, lost=lost)) as stream:
+        if screen.interactive:
+            await _live(screen, board, stream, until_rest=until_rest)
+        else:
+            await _lines(screen, board, stream, until_rest=until_rest)
     return await finish(client, screen, execution)
 
 
 async def wait(client: PilotageClient, execution: str) -> None:
     """Wait without a word until an execution ends or can only wait for a person."""
     board = Board()
-    async for watched in client.watch_run(execution, patience=PATIENCE):
-        board.take(watched)
-        if board.state in RESTING:
-            return
+    async with aclosing(client.watch_run(execution, patience=PATIENCE)) as stream:
+        async for watched in stream:
+            board.take(watched)
+            if board.state in RESTING:
+                return
 
 
 async def finish(client: PilotageClient, screen: Screen, execution: str) -> ExitCode:
@@ -66,6 +60,18 @@ async def finish(client: PilotageClient, screen: Screen, execution: str) -> Exit
         for line in run_lines(run):
             screen.line(line.text, line.style)
     return code_of_state(run["state"])
+
+
+async def _lines(screen: Screen, board: Board, stream: AsyncIterator[Watched], *, until_rest: bool) -> None:
+    async for watched in stream:
+        lines = board.take(watched)
+        if screen.json and watched["event"] is not None:
+            screen.line_object(watched["event"])
+        elif not screen.json:
+            for line in lines:
+                screen.line(line.text)
+        if until_rest and board.state in RESTING:
+            return
 
 
 async def _live(screen: Screen, board: Board, stream: AsyncIterator[Watched], *, until_rest: bool) -> None:

@@ -110,8 +110,8 @@ def summary(record: ExecutionRecord) -> ExecutionSummary:
     )
 
 
-def detail(record: ExecutionRecord, state: ExecutionState) -> ExecutionDetail:
-    """Return an execution whole, as `state` has it (now, or at an earlier event)."""
+def detail(record: ExecutionRecord, state: ExecutionState, sequence: int) -> ExecutionDetail:
+    """Return an execution whole, as `state` has it after the event `sequence` (the newest, or an earlier one)."""
     runs = [run for run in state.runs.values() if run.kind is StepKind.LEAF]
     runs.sort(key=lambda run: (_urgency(run), run.started_at or run.planned_at, run.key))
     shown = sorted(runs[:MOST_RUNS], key=lambda run: (run.started_at or run.planned_at or 1 << 62, run.key))
@@ -125,10 +125,11 @@ def detail(record: ExecutionRecord, state: ExecutionState) -> ExecutionDetail:
         "started_at": rfc3339(state.begun_at),
         "ended_at": rfc3339(state.ended_at),
         "counts": counts,
+        "warnings": list(record.progress.warnings) if state.warnings else [],
     }
     return ExecutionDetail(
         **row,
-        sequence=state.sequence,
+        sequence=sequence,
         outputs=dict(state.outputs),
         runs=[step_run(state, run) for run in shown],
         runs_omitted=len(runs) - len(shown),

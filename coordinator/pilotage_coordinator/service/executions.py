@@ -1,11 +1,13 @@
 """Operations that start executions and look at them. What steers a running one stands in `control`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from pilotage_proto.canonical import digest
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.service import plans
 from pilotage_coordinator.service.caller import Caller
@@ -30,6 +32,9 @@ from pilotage_coordinator.store.records import AnswerRecord, ExecutionFilter
 
 ANSWER_LIFE = 24 * 3600 * 1_000_000
 """Microseconds for which a start is remembered under its idempotency key."""
+
+PROGRESS_PAUSE = 0.5
+"""Seconds between two looks at the progress of running steps."""
 
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -144,7 +149,7 @@ async def list_runs(services: Services, caller: Caller, request: ListRuns) -> Pa
 async def show_run(services: Services, caller: Caller, request: ShowRun) -> ExecutionDetail:
     """Show one execution: every step on every host, open gates, errors and outputs."""
     record = await services.store.executions.get(request.execution)
-    return detail(record, await services.runs.state(request.execution))
+    return detail(record, await services.runs.state(request.execution), record.sequence)
 
 
 @verb("run.replay")
@@ -159,7 +164,7 @@ async def replay_run(services: Services, caller: Caller, request: ReplayRun) -> 
         )
     state = await services.runs.replay(request.execution, at)
     last = await services.store.executions.events(request.execution, at - 1, 1)
-    return Replayed(execution=detail(record, state), event=event(request.execution, last[0]) if last else None)
+    return Replayed(execution=detail(record, state, at), event=event(request.execution, last[0]) if last else None)
 
 
 @stream("run.watch")
@@ -170,12 +175,27 @@ async def watch_run(services: Services, caller: Caller, request: WatchRun) -> As
 
 
 async def _watched(services: Services, request: WatchRun) -> AsyncIterator[WatchAnswer]:
-    async for record in services.runs.watch(request.execution, request.after):
-        running = services.runs.progress(request.execution)
-        yield WatchAnswer(
-            event=event(request.execution, record),
-            progress=[progress(key, value) for key, value in sorted(running.items())],
-        )
+    """Yield events as they come and, between them, progress whenever it is other than what was told last."""
+    records = services.runs.watch(request.execution, request.after)
+    pending = asyncio.ensure_future(anext(records, None))
+    told: dict[RunKey, tuple[float | None, str]] = {}
+    try:
+        while True:
+            done, _ = await asyncio.wait({pending}, timeout=PROGRESS_PAUSE)
+            running = dict(services.runs.progress(request.execution))
+            news = [progress(key, value) for key, value in sorted(running.items()) if told.get(key) != value]
+            told = running
+            if not done:
+                if news:
+                    yield WatchAnswer(progress=news)
+                continue
+            record = pending.result()
+            if record is None:
+                return
+            pending = asyncio.ensure_future(anext(records, None))
+            yield WatchAnswer(event=event(request.execution, record), progress=news)
+    finally:
+        pending.cancel()
 
 
 async def _start(

@@ -1,5 +1,6 @@
 """`pilotage blueprint`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -117,7 +118,7 @@ def _show_parameters(screen: Screen, parameters: list[Parameter]) -> None:
     screen.line("\nParameters", "bold")
     rows = []
     for each in parameters:
-        default = "required" if each["required"] else f"default {each['default']}"
+        default = "required" if each["required"] else f"default {json.dumps(each['default'], ensure_ascii=False)}"
         rows.append(
             (f"  {each['name']}", each["type"], "sensitive" if each["sensitive"] else default, each["description"])
         )

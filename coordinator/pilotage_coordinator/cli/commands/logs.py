@@ -1,5 +1,7 @@
 """`pilotage logs`."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 import typer
@@ -9,6 +11,8 @@ from pilotage_client.answers import LogLine
 from pilotage_coordinator.cli.moments import parse
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
+
+MOST_SORTED = 50_000
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -33,13 +37,37 @@ def logs(
             lines = client.follow_logs(execution, step=step, host=host, lost=lost)
         else:
             lines = client.read_logs(execution, step=step, host=host)
-        async for line in lines:
-            if screen.json:
-                screen.line_object(line)
+        async with aclosing(lines):
+            if follow or screen.json:
+                async for line in lines:
+                    _write(screen, line)
             else:
-                screen.line(log_line(line))
+                async for line in _by_time(lines):
+                    _write(screen, line)
 
     perform(context, work)
+
+
+def _write(screen: Screen, line: LogLine) -> None:
+    if screen.json:
+        screen.line_object(line)
+    else:
+        screen.line(log_line(line))
+
+
+async def _by_time(lines: AsyncIterator[LogLine]) -> AsyncIterator[LogLine]:
+    """Yield lines of all hosts as they were written; of very long logs, one attempt after the other."""
+    first: list[LogLine] = []
+    async for line in lines:
+        first.append(line)
+        if len(first) > MOST_SORTED:
+            break
+    if len(first) <= MOST_SORTED:
+        first.sort(key=lambda line: line["at"])
+    for line in first:
+        yield line
+    async for line in lines:
+        yield line
 
 
 def log_line(line: LogLine) -> str:

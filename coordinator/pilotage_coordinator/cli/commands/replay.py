@@ -1,5 +1,6 @@
 """`pilotage replay`."""
 
+from contextlib import aclosing
 from typing import Annotated
 
 import typer
@@ -44,15 +45,16 @@ def replay(
 
 async def _list_events(client: PilotageClient, screen: Screen, execution: str, last: int) -> None:
     board = Board()
-    async for watched in client.watch_run(execution):
-        event = watched["event"]
-        if event is None:
-            continue
-        lines = board.take(watched)
-        for line in lines:
-            screen.line(f"{event['sequence']:>6}  {line.text}", line.style)
-        if not lines:
-            screen.line(f"{event['sequence']:>6}  {event['type'].replace('_', ' ')}", "dim")
-        if event["sequence"] >= last:
-            break
+    async with aclosing(client.watch_run(execution)) as stream:
+        async for watched in stream:
+            event = watched["event"]
+            if event is None:
+                continue
+            lines = board.take(watched)
+            for line in lines:
+                screen.line(f"{event['sequence']:>6}  {line.text}", line.style)
+            if not lines:
+                screen.line(f"{event['sequence']:>6}  {event['type'].replace('_', ' ')}", "dim")
+            if event["sequence"] >= last:
+                break
     screen.line()
