@@ -171,7 +171,7 @@ class _Planner:
         values = self._values(stored.blueprint, arguments, path, sensitive)
         if not values.real and stored.blueprint.parameters:
             return planned
-        frame = self._frame(path, stored, values, around.frame.defaults, self._targets(step, stored, around, path))
+        frame = self._frame(path, stored, values, around.frame.defaults, around.frame.targets)
         steps, finally_ = self._inside(frame, lenient=around.lenient or unsure)
         if hidden := values.hidden():
             self._bench.sensitive[path] = hidden
@@ -236,20 +236,6 @@ class _Planner:
             if self._resolution.sensitive(references, around.frame):
                 sensitive.add(name)
         return (found, frozenset(sensitive)) if found.keys() == step.parameters.keys() else None
-
-    def _targets(self, step: Step, stored: StoredBlueprint, around: Around, path: str) -> tuple[str, ...] | None:
-        """Return the hosts that a called blueprint without targets of its own goes to."""
-        if step.targets is None:
-            return around.frame.targets
-        if stored.blueprint.targets is not None:
-            message = f"{stored.ref} has targets of its own; those written here would be ignored"
-            self._bench.refuse_step(FailureKind.TARGET, step, path, message, "remove them, or pass a parameter")
-            return None
-        if step.targets.from_step is not None:
-            message = "`targets: {from: …}` of a call is not available yet"
-            self._bench.refuse_step(FailureKind.TARGET, step, path, message)
-            return None
-        return choose(step.targets, around.frame, self._bench, self._resolution, path)
 
 
 def _in_finally(on_failure: OnFailure) -> OnFailure:

@@ -56,7 +56,7 @@ class Resolution:
         self._bench = bench
         self._expressions = bench.world.expressions
         self._inventory = bench.world.inventory
-        self._scopes: dict[tuple[str, str, int], Scope] = {}
+        self._scopes: dict[tuple[str, str, int, bool], Scope] = {}
 
     def references(self, template: str) -> References:
         """Return what a template refers to; raises DomainError when it cannot be read."""
@@ -118,7 +118,8 @@ class Resolution:
         """Return the names that expressions see from `view`."""
         if view.has_item:
             return Scope({**self._variables(view), "item": view.item, "item_key": view.item_key})
-        key = (view.frame.path, view.host, len(view.frame.answered))
+        # What is in the scope grows while a frame is planned: first its targets are found, then answers are read.
+        key = (view.frame.path, view.host, len(view.frame.answered), view.frame.targets is None)
         found = self._scopes.get(key)
         if found is None:
             found = self._scopes[key] = Scope(self._variables(view))

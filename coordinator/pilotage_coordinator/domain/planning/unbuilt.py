@@ -60,6 +60,10 @@ def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
         if present:
             yield f"{name} {_LATER}", "move it outside" if "inside" in name else "remove it"
     if step.kind is StepKind.CALL:
-        for name, present in (("rollout", rollout is not None), ("run_once", step.run_once)):
+        for name, present in (
+            ("rollout", rollout is not None),
+            ("run_once", step.run_once),
+            ("targets", step.targets is not None),
+        ):
             if present:
-                yield f"a call takes no `{name}`", "write it at the steps of the called blueprint"
+                yield f"a call takes no `{name}`", "it belongs to the blueprint that is called; pass it a parameter"

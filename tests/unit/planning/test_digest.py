@@ -1,0 +1,128 @@
+"""What the digest covers, and what it does not."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pilotage_coordinator.domain.inventory import Host
+from pilotage_coordinator.domain.planning import Planned, PlanRequest, content, differences, digest, host_drift, pins_of
+
+from tests.unit.planning.fleet import STEP_TYPES, Answers, host, plan, plan_request, step, step_type, stored, world
+
+TEXT = """
+version: "1.0.0"
+parameters: {keep: {type: object, default: {daily: 7, weekly: 4}}, token: {type: string, sensitive: true, default: s}}
+targets: {select: "host.labels.role == 'db'"}
+steps:
+  - {id: find, type: discovery.data, at_plan: true}
+  - id: save
+    dependencies: [find]
+    for_each: "${{ steps.find.outputs.volumes }}"
+    key: "${{ item.name }}"
+    type: backup.create
+    parameters: {path: "${{ item.path }}", zone: "${{ host.vars.zone }}", keep: "${{ parameters.keep }}"}
+    undo: [{id: back, type: command.run, parameters: {argv: [rm, "${{ item.path }}"]}}]
+"""
+VOLUMES = [{"name": "v1", "path": "/v1", "bytes": 5}, {"name": "v2", "path": "/v2", "bytes": 6}]
+FLEET = tuple(host(name, vars={"zone": "a"}, facts={"free": 1}) for name in ("db1", "db2"))
+
+
+def made(text: str = TEXT, fleet: tuple[Host, ...] = FLEET, volumes: Any = VOLUMES, **request: Any) -> Planned:
+    return plan(text, *fleet, answers=Answers(by_path={"find": {"volumes": volumes}}), **request)
+
+
+def test_it_is_the_digest_of_the_content_and_repeats() -> None:
+    one, other = made(), made()
+    assert one.plan.digest == digest(one.plan) == other.plan.digest
+    assert one.plan == other.plan
+
+
+UNRELATED: dict[str, dict[str, Any]] = {
+    "another host joins": {"fleet": (*FLEET, host("web1", labels={"role": "web"}, vars={"zone": "b"}))},
+    "free bytes change": {"fleet": tuple(replace(each, facts={"free": 2}) for each in FLEET)},
+    "sizes change": {"volumes": [{**each, "bytes": 77} for each in VOLUMES]},
+    "a host goes offline for a moment and is back": {"fleet": tuple(replace(each, last_seen=5) for each in FLEET)},
+    "a label that nobody asks for": {"fleet": tuple(replace(each, labels={**each.labels, "x": "y"}) for each in FLEET)},
+    "a step type that is not used": {
+        "fleet": tuple(replace(each, step_types={**STEP_TYPES, "a.b": step_type("a.b")}) for each in FLEET)
+    },
+    "parameters in another order": {"parameters": {"keep": {"weekly": 4, "daily": 7}}},
+    "the hosts in another order": {"fleet": FLEET[::-1]},
+}
+
+
+@pytest.mark.parametrize("change", UNRELATED)
+def test_what_changes_by_itself_or_elsewhere_leaves_it(change: str) -> None:
+    assert made(**UNRELATED[change]).plan.digest == made().plan.digest
+
+
+NEWER = {**STEP_TYPES, "backup.create": step_type("backup.create", version="1.0.1")}
+SCHEMA = {**STEP_TYPES, "backup.create": replace(STEP_TYPES["backup.create"], digest="sha256:other")}
+RELATED: dict[str, dict[str, Any]] = {
+    "a parameter": {"parameters": {"keep": {"daily": 8, "weekly": 4}}},
+    "a sensitive parameter": {"parameters": {"token": "t"}},
+    "one host more": {"fleet": (*FLEET, host("db3", vars={"zone": "a"}))},
+    "one host less": {"limit_to": "name=db1"},
+    "a plugin's version on one host": {"fleet": (FLEET[0], replace(FLEET[1], step_types=NEWER))},
+    "a plugin's version": {"fleet": tuple(replace(each, step_types=NEWER) for each in FLEET)},
+    "a schema": {"fleet": tuple(replace(each, step_types=SCHEMA) for each in FLEET)},
+    "an item more": {"volumes": [*VOLUMES, {"name": "v3", "path": "/v3", "bytes": 0}]},
+    "an item less": {"volumes": VOLUMES[:1]},
+    "the order of items": {"volumes": VOLUMES[::-1]},
+    "what an item's parameter comes to": {"volumes": [{**each, "path": "/elsewhere"} for each in VOLUMES]},
+    "a host's variable that is used": {"fleet": (FLEET[0], replace(FLEET[1], vars={"zone": "b"}))},
+    "the undo": {"text": TEXT.replace("[rm,", "[mv,")},
+    "any word of the blueprint": {"text": TEXT.replace('version: "1.0.0"', 'version: "1.0.0"\nowner: x')},
+    "a condition": {"text": TEXT.replace("id: save\n", "id: save\n    when: 'host.facts.free > 0'\n")},
+}
+
+
+@pytest.mark.parametrize("change", RELATED)
+def test_what_decides_what_happens_changes_it(change: str) -> None:
+    assert made(**RELATED[change]).plan.digest != made().plan.digest
+
+
+@pytest.mark.parametrize("change", [each for each in RELATED if each != "the order of items"])
+def test_differences_are_named(change: str) -> None:
+    other = made(**RELATED[change])
+    assert differences(made().plan, other.plan)
+    assert not differences(other.plan, other.plan)
+
+
+def test_differences_name_step_host_and_value() -> None:
+    said = differences(made().plan, made(volumes=VOLUMES[:1]).plan)
+    assert any("resolved.save.db1.items: gone: v2" in each for each in said)
+
+
+def test_the_content_holds_no_answers() -> None:
+    assert "planned_outputs" not in str(content(made().plan))
+    assert "planned_items" not in str(content(made().plan))
+
+
+def test_run_once_stays_pinned_when_an_earlier_host_comes_online() -> None:
+    text = "targets: {select: 'true'}\nsteps: [{id: a, run_once: true, type: command.run, parameters: {argv: [x]}}]"
+    late = (replace(FLEET[0], online=False), FLEET[1])
+    approved = plan(text, *late)
+    again = plan_request(PlanRequest(stored(text), pins=pins_of(approved.plan)), world(FLEET))
+    assert step(again, "a").hosts == ("db2",)
+    assert again.plan.digest == approved.plan.digest
+
+
+def test_a_host_is_checked_at_dispatch() -> None:
+    save = step(made(), "save")
+    assert host_drift(save, FLEET[0]) == ""
+    assert "cannot run backup.create any more" in host_drift(save, replace(FLEET[0], step_types={}))
+    assert "comes from pilotage 1.0.1" in host_drift(save, replace(FLEET[0], step_types=NEWER))
+    assert "of another form" in host_drift(save, replace(FLEET[0], step_types=SCHEMA))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False), st.dictionaries(st.text(max_size=5), st.integers(-9, 9), max_size=6))
+def test_the_order_of_mappings_never_counts(chance: random.Random, keep: dict[str, int]) -> None:
+    shuffled = list(keep.items())
+    chance.shuffle(shuffled)
+    one = made(parameters={"keep": keep}).plan.digest
+    assert one == made(parameters={"keep": dict(shuffled)}).plan.digest

@@ -1,0 +1,218 @@
+"""What a planned step says: inheritance, rollout, step types on hosts, what is refused by name."""
+
+import pytest
+from pilotage_coordinator.domain.plan import Effect, FailureKind, OnFailure, OnOffline, Place
+from pilotage_coordinator.domain.share import Share
+from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
+
+from tests.unit.planning.fleet import STEP_TYPES, host, plan, problems, step, step_type
+
+RUN = "type: command.run, parameters: {argv: [x]}"
+
+
+def test_defaults_are_inherited_and_the_nearest_word_wins() -> None:
+    found = plan(f"""
+    targets: {{hosts: [db1]}}
+    defaults: {{timeout: 30m, on_offline: skip, retry_policy: {{max_attempts: 3, on: [infrastructure]}}}}
+    steps:
+      - {{id: a, {RUN}}}
+      - {{id: b, timeout: 5s, on_offline: fail, offline_deadline: 2h, deadline: 1h, {RUN}}}
+    """)
+    a, b = step(found, "a"), step(found, "b")
+    assert (a.timeout, a.on_offline, a.retry.max_attempts) == (30 * MINUTE, OnOffline.SKIP, 3)
+    assert a.retry.on == frozenset({FailureKind.INFRASTRUCTURE})
+    assert (b.timeout, b.on_offline, b.offline_deadline, b.deadline) == (5 * SECOND, OnOffline.FAIL, 2 * HOUR, HOUR)
+
+
+def test_user_and_env_of_the_defaults_go_to_types_that_take_them() -> None:
+    takes = step_type("command.run", params_schema={"properties": {"user": {}, "env": {}, "argv": {}}})
+    fleet = host("db1", step_types={**STEP_TYPES, "command.run": takes})
+    found = plan(
+        """
+        targets: {hosts: [db1]}
+        defaults: {user: backup, env: {A: "1", B: "2"}}
+        steps:
+          - {id: a, type: command.run, parameters: {argv: [x], env: {B: "3"}}}
+          - {id: b, type: file.write, parameters: {path: /x}}
+        """,
+        fleet,
+    )
+    assert step(found, "a").parameters == {"argv": ["x"], "env": {"A": "1", "B": "3"}, "user": "backup"}
+    assert step(found, "b").parameters == {"path": "/x"}
+
+
+def test_a_rollout_is_written_with_known_shares() -> None:
+    found = plan(f"""
+    parameters: {{at_once: {{type: integer, default: 4}}}}
+    targets: {{select: "true"}}
+    steps:
+      - id: a
+        rollout: {{max_parallel: "${{{{ parameters.at_once }}}}", batches: [1, {{size: 2, then: {{wait: 10m}}}}, "25%"], max_failures: 0}}
+        {RUN.replace(", parameters", chr(10) + "        parameters")}
+    """)  # noqa: E501
+    rollout = step(found, "a").rollout
+    assert rollout.max_parallel == Share(4)
+    assert [each.size for each in rollout.batches] == [Share(1), Share(2), Share(25, percent=True)]
+    assert rollout.batches[1].wait == 10 * MINUTE
+    assert rollout.max_failures == Share(0)
+
+
+def test_inside_a_group_a_failure_stops_the_hosts_chain_and_the_group_answers_as_the_blueprint_says() -> None:
+    found = plan(f"""
+    targets: {{hosts: [db1]}}
+    on_failure: rollback
+    steps:
+      - id: g
+        steps: [{{id: a, {RUN}}}, {{id: b, on_failure: continue, {RUN}}}]
+      - {{id: c, {RUN}}}
+    finally: [{{id: d, {RUN}}}]
+    """)
+    assert step(found, "g").on_failure is OnFailure.ROLLBACK
+    assert step(found, "g/a").on_failure is OnFailure.STOP
+    assert step(found, "g/b").on_failure is OnFailure.CONTINUE
+    assert step(found, "c").on_failure is OnFailure.ROLLBACK
+    assert step(found, "d").on_failure is OnFailure.STOP
+
+
+def test_a_host_without_the_step_type_is_named_with_what_to_install() -> None:
+    fleet = (host("db1"), host("db2", step_types={}), host("db3", step_types={"command.ran": step_type("command.ran")}))
+    found = problems(f"targets: {{select: 'true'}}\nsteps: [{{id: a, {RUN}}}]", *fleet)
+    assert [(each.host, each.path, each.kind) for each in found] == [
+        ("db2", "a", FailureKind.TARGET),
+        ("db3", "a", FailureKind.TARGET),
+    ]
+    assert "start its agent" in found[0].fix
+    assert "`command.*`" in found[1].fix
+    assert "did you mean `command.ran`?" in found[1].fix
+
+
+def test_a_quarantined_plugin_is_named() -> None:
+    fleet = host("db1", step_types={}, quarantined={"acme": "cannot import x"})
+    (problem,) = problems(f"targets: {{select: 'true'}}\nsteps: [{{id: a, {RUN}}}]", fleet)
+    assert "acme: cannot import x" in problem.fix
+
+
+def test_other_versions_are_pinned_host_by_host() -> None:
+    newer = {**STEP_TYPES, "command.run": step_type("command.run", version="1.1.0")}
+    fleet = (host("db1"), host("db2", step_types=newer), host("db3"))
+    found = step(plan(f"targets: {{select: 'true'}}\nsteps: [{{id: a, {RUN}}}]", *fleet), "a")
+    assert found.type is not None
+    assert found.type.version == "1.0.0"
+    assert {name: use.version for name, use in found.type_on.items()} == {"db2": "1.1.0"}
+
+
+def test_another_effect_or_other_parameters_on_one_host_are_refused() -> None:
+    other = {**STEP_TYPES, "command.run": step_type("command.run", Effect.READ, version="2.0.0")}
+    text = f"targets: {{select: 'true'}}\nsteps: [{{id: a, {RUN}}}]"
+    (problem,) = problems(text, host("db1"), host("db2"), host("db3", step_types=other))
+    assert problem.host == "db3"
+    assert "another effect" in problem.message
+    schema = {"properties": {"command": {}}, "additionalProperties": False, "required": ["command"]}
+    strict = {**STEP_TYPES, "command.run": step_type("command.run", version="2.0.0", params_schema=schema)}
+    found = problems(text, host("db1"), host("db2"), host("db3", step_types=strict))
+    assert ["no parameter `argv`" in found[0].message, "needs the parameter `command`" in found[1].message] == [
+        True
+    ] * 2
+
+
+def test_an_effect_is_the_types_unless_the_author_may_say() -> None:
+    text = "targets: {{hosts: [db1]}}\nsteps: [{{id: a, type: {0}, effect: read, parameters: {{x: 1}}}}]"
+    assert step(plan(text.format("command.run")), "a").effect is Effect.READ
+    (problem,) = problems(text.format("backup.create"))
+    assert "may not declare `read`" in problem.message
+
+
+def test_coordinator_types_run_there_and_plugins_never() -> None:
+    text = "targets: {{hosts: [db1]}}\nsteps: [{{id: a, place: {0}, type: {1}, parameters: {{that: 'true', to: x}}}}]"
+    assert step(plan(text.format("coordinator", "notify.send")), "a").place is Place.COORDINATOR
+    assert "runs no plugins" in problems(text.format("coordinator", "command.run"))[0].message
+    assert "coordinator alone" in problems(text.format("host", "notify.send"))[0].message
+
+
+def test_dependencies_conditions_and_marks_are_carried_over() -> None:
+    found = plan(f"""
+    targets: {{hosts: [db1]}}
+    steps:
+      - id: g
+        steps:
+          - {{id: a, irreversible: true, sensitive_outputs: [x], {RUN}}}
+          - {{id: b, dependencies: [a], when: "steps.a.outputs.x", on_unknown: fail, undo: none, {RUN}}}
+    """)
+    a, b = step(found, "g/a"), step(found, "g/b")
+    assert a.irreversible
+    assert a.sensitive_outputs == ("x",)
+    assert b.dependencies == ("g/a",)
+    assert (b.when, b.on_unknown, b.undo) == ("steps.a.outputs.x", "fail", "none")
+
+
+def test_undo_steps_and_rollback_actions_are_planned() -> None:
+    found = plan(f"""
+    targets: {{hosts: [db1]}}
+    steps:
+      - id: a
+        type: command.run
+        parameters: {{argv: [x]}}
+        undo: [{{id: back, type: command.run, parameters: {{argv: ["${{{{ steps.a.outputs.x }}}}"]}}}}]
+    rollback_plan: {{enabled: true, conditions: ["true"], actions: [{{id: r, {RUN}}}]}}
+    """)
+    assert step(found, "a").undo == "steps"
+    assert step(found, "a/back").hosts == ()
+    assert found.plan.rollback is not None
+    assert found.plan.rollback.conditions == ("true",)
+    assert found.plan.rollback.actions[0].hosts == ("db1",)
+
+
+@pytest.mark.parametrize(
+    ("inner", "name"),
+    [
+        ("run_once: true", "run_once inside a group"),
+        ("targets: {hosts: [db1]}", "targets inside a group"),
+        ("rollout: {max_parallel: 1}", "a rollout inside a group"),
+    ],
+)
+def test_what_is_not_built_is_refused_by_name(inner: str, name: str) -> None:
+    text = f"targets: {{hosts: [db1]}}\nsteps: [{{id: g, steps: [{{id: a, {inner}, {RUN}}}]}}]"
+    assert any(name in each.message for each in problems(text))
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems(f"""
+    targets: {{select: "true"}}
+    steps:
+      - {{id: a, targets: {{hosts: [nobody]}}, {RUN}}}
+      - {{id: b, type: none.such}}
+      - {{id: c, type: command.run, parameters: {{argv: ["${{{{ host.vars.missing }}}}"]}}}}
+    """)
+    assert {each.path for each in found} == {"a", "b", "c"}
+    assert len([each for each in found if each.path == "b"]) == 3
+    assert all(each.at.line for each in found)
+
+
+def test_requirements_are_checked() -> None:
+    text = f"""
+    targets: {{select: "host.labels.role == 'db'"}}
+    requires:
+      hosts: {{min: 3}}
+      all_online: true
+      capabilities: [backup.fly]
+      that: ["'db1' in targets", "hosts['db1'].address == 'elsewhere'"]
+    steps: [{{id: a, {RUN}}}]
+    """
+    found = [str(each) for each in problems(text, host("db1"), host("db2", online=False))]
+    assert len(found) == 5
+    assert "2 hosts are fewer than 3" in found[0]
+    assert "on db2: requires: the host is offline" in found[1]
+    assert "backup.fly" in found[2]
+    assert "elsewhere" in found[4]
+
+
+def test_more_than_a_hundred_thousand_step_runs_are_refused_with_their_number() -> None:
+    many = ", ".join(f'"{number}"' for number in range(1000))
+    fleet = [host(f"h{number}") for number in range(101)]
+    text = f"""
+    targets: {{select: "true"}}
+    steps: [{{id: a, for_each: "${{{{ parameters.items }}}}", {RUN}}}]
+    parameters: {{items: {{type: list, default: [{many}]}}}}
+    """
+    (problem,) = problems(text, *fleet)
+    assert "101000 step runs, at most 100000" in problem.message
