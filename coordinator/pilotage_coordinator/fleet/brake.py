@@ -1,42 +1,41 @@
-"""Slowing down whoever sends wrong tokens and proofs, without remembering more than a bounded number of sources."""
+"""Slowing down whoever asks too often, without remembering more than a bounded number of sources."""
 
 import ipaddress
 from collections import OrderedDict
 from typing import Final
 
 WINDOW: Final = 60.0
-"""Seconds in which failures are counted."""
+"""Seconds in which requests are counted."""
 MOST_PER_SOURCE: Final = 10
-MOST_IN_ALL: Final = 200
 MOST_SOURCES: Final = 4_096
 
 
 class Brake:
-    """Counts failures per source and in all, in windows of a minute. Successes cost nothing."""
+    """Counts what it is told to count, per source, in windows of a minute.
+
+    There is no bound over all sources: it would let strangers lock everybody out, and guessing 256 bits needs none.
+    """
 
     def __init__(self) -> None:
-        """Begin without failures."""
-        self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        self._all = (0.0, 0)
+        """Begin with nothing counted."""
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def closed(self, source: str, now: float) -> bool:
         """Return whether requests from `source` are refused at `now` (seconds of a monotonic clock)."""
-        _, here = _current(self._failures.get(_network(source), (now, 0)), now)
-        return here >= MOST_PER_SOURCE or _current(self._all, now)[1] >= MOST_IN_ALL
+        return self._current(_network(source), now)[1] >= MOST_PER_SOURCE
 
-    def failed(self, source: str, now: float) -> None:
-        """Count a failure of `source`."""
+    def count(self, source: str, now: float) -> None:
+        """Count one request of `source`."""
         network = _network(source)
-        start, count = _current(self._failures.pop(network, (now, 0)), now)
-        self._failures[network] = (start, count + 1)
-        while len(self._failures) > MOST_SOURCES:
-            self._failures.popitem(last=False)
-        start, count = _current(self._all, now)
-        self._all = (start, count + 1)
+        start, count = self._current(network, now)
+        self._counts.pop(network, None)
+        self._counts[network] = (start, count + 1)
+        while len(self._counts) > MOST_SOURCES:
+            self._counts.popitem(last=False)
 
-
-def _current(counted: tuple[float, int], now: float) -> tuple[float, int]:
-    return counted if now - counted[0] < WINDOW else (now, 0)
+    def _current(self, network: str, now: float) -> tuple[float, int]:
+        start, count = self._counts.get(network, (now, 0))
+        return (start, count) if now - start < WINDOW else (now, 0)
 
 
 def _network(source: str) -> str:

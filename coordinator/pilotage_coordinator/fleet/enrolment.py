@@ -82,6 +82,7 @@ class Enrolment:
         self._seconds = seconds
         self._new_host_id = new_host_id
         self._brake = Brake()
+        self._renewals = Brake()
         self._proofs: dict[str, int] = {}
         """Time of each host's last proof, while it could be replayed. Only thrift: what a replay yields is a
         certificate for a key that the thief has not."""
@@ -97,6 +98,7 @@ class Enrolment:
         """Return a new certificate chain for the host behind a valid certificate. Raises EnrolmentRefused."""
         host = await self._trusted(peer)
         issued = self._issue(_read_key(signing_request), host.id, host.name)
+        self._count_renewal(host)
         await self._registry.add_certificate(_record(issued, host.id))
         _log.info("certificate.renewed", host=host.name, serial=issued.serial)
         return issued.chain
@@ -114,7 +116,7 @@ class Enrolment:
         try:
             yield
         except EnrolmentRefused as refused:
-            self._brake.failed(source, self._seconds())
+            self._brake.count(source, self._seconds())
             _log.warning("enrolment.refused", source=source, fault=str(refused.fault), message=str(refused))
             raise
 
@@ -189,6 +191,7 @@ class Enrolment:
         issued = self._issue(_read_key(proof.signing_request), host.id, host.name)
         if proof.at <= self._proofs.get(host.id, 0):
             raise EnrolmentRefused(EnrolmentFault.DENIED, "this proof was used already; make a new one")
+        self._count_renewal(host)
         self._proofs = {known: at for known, at in self._proofs.items() if at > now - 2 * PROOF_SKEW}
         self._proofs[host.id] = proof.at
         await self._registry.add_certificate(_record(issued, host.id))
@@ -222,6 +225,13 @@ class Enrolment:
         if host.quarantine:
             raise EnrolmentRefused(EnrolmentFault.DENIED, f"{peer.host} is in quarantine: {host.quarantine}")
         return host
+
+    def _count_renewal(self, host: Host) -> None:
+        """Refuse a host that renews without end: each certificate is a row that must be kept until it runs out."""
+        now = self._seconds()
+        if self._renewals.closed(host.id, now):
+            raise EnrolmentRefused(EnrolmentFault.TOO_MANY, f"{host.name} renewed too often; try again in a minute")
+        self._renewals.count(host.id, now)
 
     def _issue(self, key: ec.EllipticCurvePublicKey, host_id: str, name: str) -> IssuedCertificate:
         return self._authority.issue_client(key, host_id, name, self._clock())

@@ -26,10 +26,11 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class JournalPage:
-    """Some open entries of the agent's journal; `complete` marks the last page."""
+    """Some open entries of the agent's journal; `complete` marks the last page, `size` is its bytes on the wire."""
 
     entries: tuple[JournalEntry, ...]
     complete: bool
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,16 @@ class FleetServicer(services.FleetServiceServicer):
         """Take what answers."""
         self._roster = roster
         self._enrolment = enrolment
+        self._sessions: set[asyncio.Task[None]] = set()
+        """The event loop itself holds its tasks only weakly."""
 
     async def Session(self, request_iterator: AsyncIterator[pb.SessionRequest], context: Context) -> None:
         """Hold one agent's session."""
         peer = await _identify(context)
         # A lost connection cancels this handler, but what the session is storing must be finished in peace.
-        session = asyncio.ensure_future(self._roster.serve(peer, GrpcTransport(context)))
+        session = asyncio.create_task(self._roster.serve(peer, GrpcTransport(context)))
+        self._sessions.add(session)
+        session.add_done_callback(self._sessions.discard)
         await asyncio.shield(session)
 
     @_guarded

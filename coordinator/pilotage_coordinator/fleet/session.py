@@ -74,7 +74,9 @@ class Session:
         self.party = party
         self.finished = asyncio.Event()
         """Set after the listener was told of the session's end."""
-        self._hello = hello
+        self._greeting = hello.greeting
+        self._inventory: HostInventory | None = hello.inventory
+        """As greeted; let go once it is told, because it is large and there are many sessions."""
         self._transport = transport
         self._listener = listener
         self._settings = settings
@@ -85,6 +87,7 @@ class Session:
         self._pulse = Pulse(settings, self._ping, self._silent)
         self._journal: list[JournalEntry] | None = []
         """Pages so far; None once the journal is complete."""
+        self._journal_bytes = 0
         self._told = False
         self._opened = False
         self._ending: str | None = None
@@ -98,7 +101,7 @@ class Session:
     @property
     def live(self) -> Live:
         """Return by what a second session of the same host is judged."""
-        greeting = self._hello.greeting
+        greeting = self._greeting
         return Live(greeting.instance_id, greeting.journal_id, greeting.session_counter)
 
     @property
@@ -253,8 +256,11 @@ class Session:
                 for entry in message.entries:
                     self._own(entry.key)
                 self._journal.extend(message.entries)
+                self._journal_bytes += message.size
                 if len(self._journal) > self._settings.most_entries:
                     raise BadMessage(f"the journal has more than {self._settings.most_entries} open entries")
+                if self._journal_bytes > self._settings.largest_journal:
+                    raise BadMessage(f"the open entries of the journal exceed {self._settings.largest_journal} bytes")
                 if message.complete:
                     journal, self._journal = self._journal, None
                     self._pulse.greeted()
@@ -267,7 +273,9 @@ class Session:
             if entry.state is JournalState.STARTED:
                 self._outbox.occupy(entry.key)
         self._told = True
-        await self._listener.session_opened(self.party.host, self._hello.greeting, self._hello.inventory, journal)
+        inventory, self._inventory = self._inventory, None
+        assert inventory is not None
+        await self._listener.session_opened(self.party.host, self._greeting, inventory, journal)
         reports = [entry.report for entry in journal if entry.report is not None]
         self._opened = True
         self._outbox.open()

@@ -32,6 +32,8 @@ class SessionSettings:
     """More are not used, whatever the agent says."""
     most_entries: int = 50_000
     """Open journal entries that an agent may report."""
+    largest_journal: int = 64 * 1024 * 1024
+    """Bytes of open journal entries that an agent may report."""
     most_queries: int = 64
     """Unanswered queries at one agent."""
     most_handshakes: int = 4

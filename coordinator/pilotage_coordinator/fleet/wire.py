@@ -225,7 +225,9 @@ def _inventory(inventory: pb.Inventory) -> HostInventory:
 
 def _read_journal(item: pb.AgentItem) -> JournalPage:
     return JournalPage(
-        entries=tuple(_read_entry(entry) for entry in item.journal.entries), complete=item.journal.complete
+        entries=tuple(_read_entry(entry) for entry in item.journal.entries),
+        complete=item.journal.complete,
+        size=item.ByteSize(),
     )
 
 

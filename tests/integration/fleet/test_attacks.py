@@ -415,6 +415,18 @@ async def test_a_replayed_renewal_gives_nothing_to_who_lacks_the_key(site: Site)
     assert name.value == "db2"
 
 
+async def test_an_agent_cannot_fill_the_registry_with_renewals(site: Site) -> None:
+    identity, other = await site.host("db1"), await site.host("db2")
+    request = pb.RenewRequest(signing_request=signing_request(identity.key))
+    async with site.fleet(identity) as channel:
+        for _ in range(MOST_PER_SOURCE):
+            await fleet_stub(channel).Renew(request)
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "too often"):
+            await fleet_stub(channel).Renew(request)
+    async with site.fleet(other) as channel:
+        await fleet_stub(channel).Renew(request)
+
+
 def expired_proof(site: Site, identity: Identity, pair: ec.EllipticCurvePrivateKey, at: int) -> pb.RenewExpiredRequest:
     request = signing_request(pair)
     message = hashlib.sha256(b"pilotage renew\n" + str(at).encode() + b"\n" + request).digest()

@@ -216,6 +216,18 @@ async def test_hosts_without_standing_are_refused(fleet: Fleet, trouble: str) ->
     assert not fleet.listener.calls
 
 
+async def test_a_journal_is_bounded_in_entries_and_bytes() -> None:
+    entry = pb.JournalEntry(key=wire_key(key()), state=pb.JOURNAL_STATE_STARTED)
+    for settings in (replace(PATIENT, most_entries=3), replace(PATIENT, largest_journal=200)):
+        fleet = Fleet(settings)
+        transport = fleet.connect(hello())
+        for _ in range(6):
+            transport.say(journal(entry, entry, complete=False))
+        (refusal,) = await transport.until("refusal")
+        assert refusal.reason == pb.REFUSAL_REASON_BAD_MESSAGE
+        await fleet.end()
+
+
 # Supersession and copies
 
 
