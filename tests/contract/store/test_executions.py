@@ -356,3 +356,13 @@ async def test_a_cancelled_caller_leaves_the_others_alone(store: Store) -> None:
     assert results[0] is None
     assert results[2] is None
     assert (await store.executions.get("exe_2")).version == 1
+
+
+@pytest.mark.parametrize("events", [(), (event(2),)])
+async def test_an_old_version_is_refused_also_when_the_events_would_follow(
+    store: Store, events: tuple[EventRecord, ...]
+) -> None:
+    await store.executions.create(creation())
+    await store.executions.commit(change(events=()))
+    with pytest.raises(Conflict, match="at version 1"):
+        await store.executions.commit(change(events=events))

@@ -9,6 +9,7 @@ from pilotage_coordinator.domain.fleet import LogPiece
 from pilotage_coordinator.store.errors import Refused, StoreUnavailable
 from pilotage_coordinator.store.log_file import MOST_GAPS, LogFile
 from pilotage_coordinator.store.logs import LogFolder, inline
+from pilotage_coordinator.store.protocol import LogStore
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 KEY = AttemptKey("exe_01", "group/backup", "db1", "", AttemptKind.RUN, 1)
@@ -16,8 +17,8 @@ LINE = b'{"text":"line"}\n'
 
 
 @pytest.fixture
-async def logs(tmp_path: Path) -> AsyncIterator[LogFolder]:
-    logs = LogFolder(tmp_path / "logs", most_bytes=1000)
+async def logs(tmp_path: Path) -> AsyncIterator[LogStore]:
+    logs: LogStore = LogFolder(tmp_path / "logs", most_bytes=1000)
     yield logs
     await logs.close()
 
@@ -26,32 +27,32 @@ def piece(offset: int, data: bytes = LINE, dropped: int = 0, last: bool = False)
     return LogPiece(KEY, offset, data, dropped, last)
 
 
-async def test_pieces_in_order_are_kept_and_acknowledged(logs: LogFolder) -> None:
+async def test_pieces_in_order_are_kept_and_acknowledged(logs: LogStore) -> None:
     assert await logs.append(piece(0)) == len(LINE)
     assert await logs.append(piece(len(LINE), last=True)) == 2 * len(LINE)
     found = await logs.read(KEY)
     assert (found.data, found.offset, found.dropped, found.complete) == (LINE * 2, 0, 0, True)
 
 
-async def test_a_log_that_is_not_there_is_empty(logs: LogFolder) -> None:
+async def test_a_log_that_is_not_there_is_empty(logs: LogStore) -> None:
     found = await logs.read(KEY)
     assert (found.data, found.end, found.complete) == (b"", 0, False)
 
 
-async def test_what_is_kept_already_is_skipped(logs: LogFolder) -> None:
+async def test_what_is_kept_already_is_skipped(logs: LogStore) -> None:
     await logs.append(piece(0, LINE * 3))
     assert await logs.append(piece(0, LINE * 2)) == 3 * len(LINE)
     assert await logs.append(piece(2 * len(LINE), LINE + b"new\n")) == 3 * len(LINE) + 4
     assert (await logs.read(KEY)).data == LINE * 3 + b"new\n"
 
 
-async def test_a_piece_beyond_the_end_is_not_kept_and_the_answer_says_where_to_go_on(logs: LogFolder) -> None:
+async def test_a_piece_beyond_the_end_is_not_kept_and_the_answer_says_where_to_go_on(logs: LogStore) -> None:
     await logs.append(piece(0))
     assert await logs.append(piece(500)) == len(LINE)
     assert (await logs.read(KEY)).data == LINE
 
 
-async def test_dropped_bytes_are_a_gap_that_reading_names(logs: LogFolder) -> None:
+async def test_dropped_bytes_are_a_gap_that_reading_names(logs: LogStore) -> None:
     await logs.append(piece(0))
     assert await logs.append(piece(500, dropped=500 - len(LINE))) == 500 + len(LINE)
     first = await logs.read(KEY)
@@ -62,7 +63,7 @@ async def test_dropped_bytes_are_a_gap_that_reading_names(logs: LogFolder) -> No
     assert (await logs.read(KEY, -4)).data == LINE[-4:]
 
 
-async def test_past_its_bound_a_log_counts_and_keeps_nothing(logs: LogFolder, tmp_path: Path) -> None:
+async def test_past_its_bound_a_log_counts_and_keeps_nothing(logs: LogStore, tmp_path: Path) -> None:
     end = 0
     for _ in range(100):
         end = await logs.append(piece(end))
@@ -72,14 +73,14 @@ async def test_past_its_bound_a_log_counts_and_keeps_nothing(logs: LogFolder, tm
     assert (last.data, last.next, last.dropped) == (b"", end, end - 1000)
 
 
-async def test_reading_stops_at_whole_lines(logs: LogFolder) -> None:
+async def test_reading_stops_at_whole_lines(logs: LogStore) -> None:
     await logs.append(piece(0, LINE * 5))
     found = await logs.read(KEY, limit=2 * len(LINE) + 3)
     assert (found.data, found.next) == (LINE * 2, 2 * len(LINE))
     assert (await logs.read(KEY, limit=3)).data == LINE[:3]
 
 
-async def test_logs_go_with_their_execution(logs: LogFolder, tmp_path: Path) -> None:
+async def test_logs_go_with_their_execution(logs: LogStore, tmp_path: Path) -> None:
     await logs.append(piece(0))
     await logs.remove("exe_01")
     await logs.remove("exe_01")
@@ -88,12 +89,12 @@ async def test_logs_go_with_their_execution(logs: LogFolder, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("execution", ["", "../exe_1", "exe/1", "exe_1\n", "x" * 81])
-async def test_an_execution_cannot_name_another_folder(logs: LogFolder, execution: str) -> None:
+async def test_an_execution_cannot_name_another_folder(logs: LogStore, execution: str) -> None:
     with pytest.raises(Refused):
         await logs.remove(execution)
 
 
-async def test_odd_names_are_one_file_each(logs: LogFolder, tmp_path: Path) -> None:
+async def test_odd_names_are_one_file_each(logs: LogStore, tmp_path: Path) -> None:
     names = ["a/b", "a-b", "a.b", "ä", "x" * 500, "../../etc"]
     for name in names:
         await logs.append(LogPiece(AttemptKey("exe_01", name, "h", "", AttemptKind.RUN, 1), 0, name.encode() + b"\n"))
@@ -103,7 +104,7 @@ async def test_odd_names_are_one_file_each(logs: LogFolder, tmp_path: Path) -> N
     assert {file.parent for file in tmp_path.rglob("*.ndjson")} == {tmp_path / "logs" / "01" / "exe_01"}
 
 
-async def test_files_are_for_the_owner_alone(logs: LogFolder, tmp_path: Path) -> None:
+async def test_files_are_for_the_owner_alone(logs: LogStore, tmp_path: Path) -> None:
     await logs.append(piece(0))
     (file,) = tmp_path.rglob("*.ndjson")
     assert file.stat().st_mode & 0o777 == 0o600

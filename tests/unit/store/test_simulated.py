@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 from pilotage_coordinator.store.errors import Conflict, StoreLocked, StoreUnavailable
 from pilotage_coordinator.store.sqlite import SimulatedDisk, SqliteStore, open_simulated_store
-from pilotage_coordinator.store.sqlite.inline import InlineDatabase
 
 from tests.contract.store.records import NOW, PLAN, change, creation
 
@@ -32,12 +31,10 @@ async def with_execution(disk: SimulatedDisk) -> SqliteStore:
 async def crash_at(disk: SimulatedDisk, moment: str) -> SqliteStore:
     """Commit a change, crash at a moment of it, and return the store of the next process."""
     store = await with_execution(disk)
-    database = store._access.database
-    assert isinstance(database, InlineDatabase)
 
     async def stall(reached: str) -> None:
         if reached == moment:
-            database.crash()
+            disk.crash()
 
     disk.stall = stall
     with pytest.raises(StoreUnavailable):

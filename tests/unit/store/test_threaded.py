@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pilotage_coordinator.store.errors import Conflict, ReadTooLong, StoreLocked, StoreUnavailable
 from pilotage_coordinator.store.records import ExecutionFilter
-from pilotage_coordinator.store.sqlite import SqliteStore, open_store
+from pilotage_coordinator.store.sqlite import SqliteStore, linked_sqlite, open_store
 from pilotage_coordinator.store.sqlite.connection import settle_writer
 from pilotage_coordinator.store.sqlite.threaded import READERS, ThreadedDatabase
 
@@ -275,3 +275,21 @@ async def test_a_close_that_is_cancelled_still_closes(path: Path) -> None:
         await closing
     await store.close()
     assert still_running(before) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "patched"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 45, 0), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((4, 0, 0), True),
+    ],
+)
+def test_the_linked_library_is_named(version: tuple[int, ...], patched: bool) -> None:
+    found = linked_sqlite(version)
+    assert (found.version, found.patched) == (".".join(map(str, version)), patched)

@@ -2,5 +2,6 @@
 
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store, open_store
+from pilotage_coordinator.store.sqlite.version import LinkedSqlite, linked_sqlite
 
-__all__ = ["SimulatedDisk", "SqliteStore", "open_simulated_store", "open_store"]
+__all__ = ["LinkedSqlite", "SimulatedDisk", "SqliteStore", "linked_sqlite", "open_simulated_store", "open_store"]

@@ -73,13 +73,12 @@ class SqliteAudit:
 
     async def read(self, after: int = 0, limit: int = 1000) -> tuple[AuditRecord, ...]:
         """Return entries above a sequence."""
-        rows = await self._access.rows("audit_after", (after, bounded(limit, 10_000)))
-        return tuple(_record(row) for row in rows)
+        return await self._access.records("audit_after", (after, bounded(limit, 10_000)), _record)
 
     async def newest(self, before: int | None = None, limit: int = 50) -> tuple[AuditRecord, ...]:
         """Return the newest entries, newest first."""
         below = LARGEST_INTEGER if before is None else before
-        return tuple(_record(row) for row in await self._access.rows("audit_newest", (below, bounded(limit, 1_000))))
+        return await self._access.records("audit_newest", (below, bounded(limit, 1_000)), _record)
 
     async def head(self) -> AuditHead:
         """Return the end of the chain."""

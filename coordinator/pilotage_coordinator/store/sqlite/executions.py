@@ -2,6 +2,7 @@
 
 import heapq
 import sqlite3
+from itertools import islice
 
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.records import (
@@ -19,7 +20,7 @@ from pilotage_coordinator.store.records import (
     StepRunRecord,
 )
 from pilotage_coordinator.store.sqlite import execution_changes, execution_rows, retention
-from pilotage_coordinator.store.sqlite.access import Access, Row
+from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.codec import read_json
 from pilotage_coordinator.store.sqlite.paging import LARGEST_INTEGER, bounded, read_cursor, write_cursor
 
@@ -64,7 +65,7 @@ class SqliteExecutions:
         statuses: tuple[str | None, ...] = tuple(sorted({str(status) for status in filter.statuses})) or (None,)
         sql = self._access.queries[query]
 
-        def work(connection: sqlite3.Connection) -> list[Row]:
+        def work(connection: sqlite3.Connection) -> Page[ExecutionRecord]:
             # One range of an index for each status, merged: an IN would have to sort all of history.
             ranges = [
                 connection.execute(
@@ -72,23 +73,22 @@ class SqliteExecutions:
                 ).fetchall()
                 for status in statuses
             ]
-            return list(heapq.merge(*ranges, key=lambda row: int(row[_NUMBER]), reverse=True))[: limit + 1]
+            found = list(islice(heapq.merge(*ranges, key=lambda row: int(row[_NUMBER]), reverse=True), limit + 1))
+            return Page(
+                rows=tuple(execution_rows.execution_record(row) for row in found[:limit]),
+                cursor=write_cursor("executions", found[limit - 1][_NUMBER]) if len(found) > limit else "",
+            )
 
-        found = await self._access.database.read(work)
-        rows = found[:limit]
-        return Page(
-            rows=tuple(execution_rows.execution_record(row) for row in rows),
-            cursor=write_cursor("executions", rows[-1][_NUMBER]) if len(found) > limit else "",
-        )
+        return await self._access.database.read(work)
 
     async def active(self) -> tuple[ExecutionRecord, ...]:
         """Return all executions that have not ended."""
-        return tuple(execution_rows.execution_record(row) for row in await self._access.rows("executions_active"))
+        return await self._access.records("executions_active", (), execution_rows.execution_record)
 
     async def events(self, execution: str, after: int = 0, limit: int = 1000) -> tuple[EventRecord, ...]:
         """Return events above a sequence."""
         parameters = {"execution": execution, "after": after, "limit": bounded(limit, 10_000)}
-        return tuple(execution_rows.event_record(row) for row in await self._access.rows("events_after", parameters))
+        return await self._access.records("events_after", parameters, execution_rows.event_record)
 
     async def step_runs(
         self, execution: str, filter: StepRunFilter | None = None, cursor: str = "", limit: int = 1000
@@ -108,11 +108,12 @@ class SqliteExecutions:
             "limit": bounded(limit, 10_000) + 1,
         }
         query, names = _step_run_listing(chosen)
-        found = await self._access.rows(query, {name: parameters[name] for name in ("execution", "limit", *names)})
-        rows = found[:limit]
+        chosen_parameters = {name: parameters[name] for name in ("execution", "limit", *names)}
+        found = await self._access.records(query, chosen_parameters, execution_rows.step_run_record)
+        last = found[limit - 1] if len(found) > limit else None
         return Page(
-            rows=tuple(execution_rows.step_run_record(row) for row in rows),
-            cursor=write_cursor("step runs", *rows[-1][:3]) if len(found) > limit else "",
+            rows=found[:limit],
+            cursor="" if last is None else write_cursor("step runs", last.path, last.host, last.item),
         )
 
     async def step_run(self, execution: str, path: str, host: str, item: str) -> StepRunRecord:
@@ -132,11 +133,11 @@ class SqliteExecutions:
         if host is not None:
             parameters["host"] = host
             query = "attempts_of_path_on_host"
-        return tuple(execution_rows.attempt_record(row) for row in await self._access.rows(query, parameters))
+        return await self._access.records(query, parameters, execution_rows.attempt_record)
 
     async def open_attempts(self, host: str) -> tuple[AttemptRecord, ...]:
         """Return the attempts of a host that have not ended."""
-        return tuple(execution_rows.attempt_record(row) for row in await self._access.rows("attempts_open", (host,)))
+        return await self._access.records("attempts_open", (host,), execution_rows.attempt_record)
 
     async def metrics(self, blueprint_id: str = "") -> tuple[BlueprintMetric, ...]:
         """Return counters."""

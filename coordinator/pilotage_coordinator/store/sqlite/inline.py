@@ -1,6 +1,6 @@
 """The database of the simulation: real SQLite in memory, called inline, so that a simulated clock rules all time.
 
-A simulated crash is the end of an `InlineDatabase` without a close; what its disk holds stays, and another opens it.
+A crash is the end of an `InlineDatabase` without a close; what its disk holds stays, and another opens it.
 """
 
 import sqlite3
@@ -31,6 +31,13 @@ class SimulatedDisk:
         self.owner: object | None = None
         """The database that has it open."""
         self.commits = 0
+
+    def crash(self) -> None:
+        """End the process that has the disk open: what it has not committed is gone, and its store is of no more use.
+
+        The next `open_simulated_store` on this disk finds what was committed.
+        """
+        self.owner = None
 
     def close(self) -> None:
         """Throw the disk away."""
@@ -85,10 +92,6 @@ class InlineDatabase:
 
     async def close(self) -> None:
         """Let go of the disk."""
-        self.crash()
-
-    def crash(self) -> None:
-        """End as a killed process ends: whatever is not committed is gone, and this object is of no more use."""
         if self._disk.owner is self:
             self._disk.owner = None
 

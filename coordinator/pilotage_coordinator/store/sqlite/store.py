@@ -22,6 +22,8 @@ from pilotage_coordinator.store.sqlite.secrets import SqliteSecrets
 from pilotage_coordinator.store.sqlite.threaded import READ_SECONDS, ThreadedDatabase
 
 _PAGES_GIVEN_BACK = 1_000
+_EXPIRED_KEPT = 86_400_000_000
+"""One day: so long an expired join token or certificate is refused as expired, not as unknown."""
 
 
 class SqliteStore:
@@ -56,8 +58,8 @@ class SqliteStore:
     async def maintain(self, now: int) -> None:
         """Do the chores that can wait for an idle moment."""
         await self.answers.remove_expired(now)
-        await self.enrolments.remove_expired(now)
-        await self.certificates.remove_expired(now)
+        await self.enrolments.remove_expired(now - _EXPIRED_KEPT)
+        await self.certificates.remove_expired(now - _EXPIRED_KEPT)
         sql = self._access.queries["step_type_sets_remove_unused"]
         await self._access.writes.submit(lambda connection: connection.execute(sql).rowcount)
         await self._access.writes.vacuum(_PAGES_GIVEN_BACK)
