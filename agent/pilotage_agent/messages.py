@@ -158,8 +158,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """Whole NDJSON lines of an attempt's log. `offset` counts the bytes that are kept and sent, without gaps;
-    `dropped` is how many bytes were left out just before `data`."""
+    """Whole NDJSON lines of an attempt's log. `offset` is the place of `data` in all that was ever written; `dropped`
+    is how many bytes were left out just before it."""
 
     key: AttemptKey
     offset: int

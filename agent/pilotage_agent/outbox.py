@@ -6,6 +6,7 @@ at any time without harm: the journal says again what matters.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -20,7 +21,8 @@ PROGRESS_SECONDS: Final = 0.5
 """Progress of one attempt is sent at most this often."""
 
 BATCH: Final = 256
-"""Items in one message at most."""
+BATCH_BYTES: Final = 1024 * 1024
+"""Results and answers in one message, at most about; coordinators take messages of 4 MiB."""
 
 
 class Outbox:
@@ -32,7 +34,7 @@ class Outbox:
         self._notices: dict[AttemptKey, tuple[float, Accepted | Started]] = {}
         self._progress: dict[AttemptKey, Progress] = {}
         self._progress_sent: dict[AttemptKey, float] = {}
-        self._answers: list[QueryAnswer] = []
+        self._answers: deque[QueryAnswer] = deque()
         self._heartbeat: Heartbeat | None = None
         self._inventory: Inventory | None = None
         self._news = asyncio.Event()
@@ -80,16 +82,23 @@ class Outbox:
     def take(self) -> list[AgentItem]:
         """Return what is due now, in the order in which it must be sent, and forget it."""
         items: list[AgentItem] = []
+        size = 0
         for key in list(self._results)[:BATCH]:
-            items.append(self._results.pop(key))
+            result = self._results.pop(key)
+            items.append(result)
+            size += len(result.outputs) + len(result.evidence) + len(result.error)
+            if size > BATCH_BYTES:
+                return items
+        while self._answers and len(items) < BATCH and size <= BATCH_BYTES:
+            answer = self._answers.popleft()
+            items.append(answer)
+            size += len(answer.answer)
         now = self._clock()
         for key, (due, notice) in list(self._notices.items()):
             if due > now or len(items) >= BATCH:
                 break
             del self._notices[key]
             items.append(notice)
-        items += self._answers[:BATCH]
-        del self._answers[:BATCH]
         for one in (self._heartbeat, self._inventory):
             if one is not None:
                 items.append(one)
@@ -113,6 +122,7 @@ class Outbox:
         """Forget everything: a new session tells what matters from the journal."""
         for held in (self._results, self._notices, self._progress, self._progress_sent, self._answers):
             held.clear()
+        self._news.clear()
         self._heartbeat = self._inventory = None
 
     def _may_send_progress(self, key: AttemptKey, now: float) -> bool:

@@ -10,10 +10,10 @@ from pilotage_proto.canonical import CanonicalError, canonical, digest
 
 from pilotage_agent.messages import FailureKind, Outcome, Result
 
-ERROR_LIMIT: Final = 16 * 1024
-"""Characters of an error text; the middle of a longer one is cut."""
+ERROR_LIMIT: Final = 4_000
+"""Characters of an error text, so that it stays below 16 KiB as UTF-8; the middle of a longer one is cut."""
 
-EVIDENCE_LIMIT: Final = 64 * 1024
+EVIDENCE_LIMIT: Final = 32 * 1024
 """Bytes of evidence as JSON."""
 
 

@@ -1,6 +1,7 @@
 """The port between the attempts and whatever really runs them: processes here, plain values in the simulation."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pilotage_proto.attempt import AttemptKey
@@ -9,8 +10,19 @@ from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentit
 from pilotage_agent.messages import Assignment, Query, QueryAnswer
 
 
+@dataclass(frozen=True, slots=True)
+class LogPiece:
+    """Whole lines of a log. `offset` is where they really begin: `dropped` bytes after the place that was asked for.
+    `last`: the attempt has ended and nothing follows."""
+
+    offset: int
+    data: bytes
+    dropped: int
+    last: bool
+
+
 class LogSource(Protocol):
-    """One attempt's log, as the link reads it. Offsets count kept bytes."""
+    """One attempt's log, as the link reads it. Offsets count all bytes ever written, dropped ones included."""
 
     @property
     def key(self) -> AttemptKey:
@@ -23,8 +35,8 @@ class LogSource(Protocol):
     def ended(self) -> bool:
         """Whether nothing more will be written."""
 
-    async def read(self, offset: int, limit: int) -> tuple[bytes, int, bool]:
-        """Return whole lines from `offset`, the bytes dropped just before them, and whether nothing follows."""
+    async def read(self, offset: int, limit: int) -> LogPiece:
+        """Return whole lines from `offset` on, at most about `limit` bytes."""
 
     def progress(self) -> tuple[float | None, str] | None:
         """Return the attempt's newest progress, if it told any."""

@@ -26,6 +26,7 @@ class _Feed:
     acknowledged: int = 0
     sent: int = 0
     finished: bool = False
+    rewound: bool = False
     newest: tuple[float | None, str] | None = None
 
 
@@ -73,21 +74,30 @@ class LogFeed:
         self._unacknowledged = 0
         for feed in self._feeds.values():
             feed.sent = feed.acknowledged
-            feed.finished = False
+            feed.finished = feed.rewound = False
         self.look()
 
     def acknowledge(self, message: LogAck) -> None:
-        """Take an acknowledgement; a log that is acknowledged to its end is done with. One that is ahead of what was
-        sent moves the log on: the coordinator has that part from an earlier session."""
+        """Take an acknowledgement; a log that is acknowledged to its end is done with.
+
+        One that is ahead of what was sent moves the log on: the coordinator has that part from an earlier session.
+        One that goes back says that the coordinator lost a part: it is sent again, once in a session.
+        """
         feed = self._feeds.get(message.key)
-        if feed is None or message.offset < feed.acknowledged:
+        if feed is None:
             return
         before = feed.sent - feed.acknowledged
+        if message.offset < feed.acknowledged:
+            if feed.rewound:
+                return
+            feed.rewound, feed.finished, feed.sent = True, False, message.offset
         feed.acknowledged = message.offset
         feed.sent = max(feed.sent, message.offset)
         self._unacknowledged += feed.sent - feed.acknowledged - before
         if feed.finished and feed.acknowledged >= feed.sent:
             self._remove(message.key)
+        else:
+            self.nudge(message.key)
 
     async def next_chunk(self) -> LogChunk | None:
         """Return the next piece that fits the window, taking turns; None when there is none now."""
@@ -121,18 +131,19 @@ class LogFeed:
 
     async def _read(self, feed: _Feed, limit: int) -> LogChunk | None:
         offset = feed.sent
-        data, dropped, last = await feed.source.read(offset, limit)
-        if not data and not last:
-            data, dropped, last = await feed.source.read(offset, LONGEST_LINE)
+        piece = await feed.source.read(offset, limit)
+        if not piece.data and not piece.last:
+            piece = await feed.source.read(offset, LONGEST_LINE)
         if feed.sent != offset:
             self.nudge(feed.source.key)
             return None
-        if not data and not last:
+        if not piece.data and not piece.last:
             return None
-        feed.sent += len(data)
-        self._unacknowledged += len(data)
-        feed.finished = last
-        return LogChunk(feed.source.key, offset, data, dropped, last)
+        end = piece.offset + len(piece.data)
+        self._unacknowledged += end - feed.sent
+        feed.sent = end
+        feed.finished = piece.last
+        return LogChunk(feed.source.key, piece.offset, piece.data, piece.dropped, piece.last)
 
     def _remove(self, key: AttemptKey) -> None:
         feed = self._feeds.pop(key)

@@ -45,9 +45,9 @@ PROTOCOL_MAX: Final = 1
 
 WELCOME_SECONDS: Final = 30.0
 PAGE: Final = 100
-"""Journal entries in one page; with outputs of 64 KiB each a page stays below gRPC's message limit of ours."""
-
 PAGE_BYTES: Final = 1024 * 1024
+"""Journal entries in one page, at most about; coordinators take messages of 4 MiB."""
+
 LOOK_SECONDS: Final = 0.25
 """How often logs and progress of running attempts are looked at."""
 
@@ -93,7 +93,9 @@ class Session:
         counter = await parts.journal.next_session()
         parts.failpoints.reach("agent.session.counted")
         parts.outbox.clear()
-        await self._transport.send([self._hello(counter), *pages(parts.journal)])
+        await self._transport.send([self._hello(counter)])
+        for page in tuple(pages(parts.journal)):
+            await self._transport.send([page])
         parts.failpoints.reach("agent.hello.sent")
         welcome, rest = await self._welcome()
         parts.journal.see_epoch(welcome.epoch)

@@ -7,6 +7,7 @@ from pilotage_proto.attempt import AttemptKey
 
 from pilotage_agent.runner.attempt_folder import read_progress
 from pilotage_agent.runner.step_log import log_size, read_piece
+from pilotage_agent.running import LogPiece
 
 
 class LocalLog:
@@ -36,10 +37,9 @@ class LocalLog:
     def size(self) -> int:
         return log_size(self._folder)
 
-    async def read(self, offset: int, limit: int) -> tuple[bytes, int, bool]:
+    async def read(self, offset: int, limit: int) -> LogPiece:
         ended = self._ended
-        piece = await asyncio.to_thread(read_piece, self._folder, offset, limit, ended=ended)
-        return piece.data, piece.dropped, piece.last
+        return await asyncio.to_thread(read_piece, self._folder, offset, limit, ended=ended)
 
     def progress(self) -> tuple[float | None, str] | None:
         return read_progress(self._folder)

@@ -6,6 +6,7 @@ and the zygote is one above them, so what a killed worker leaves comes to the zy
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import time
@@ -39,9 +40,15 @@ def is_alive(worker: WorkerIdentity, this_boot: str) -> bool:
 
 def become_subreaper(name: str) -> None:
     """Adopt orphaned descendants of this process, and show it under `name` in lists of processes."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    """Return the C library; loading it costs as much as a fork, so a zygote's workers inherit it."""
+    return ctypes.CDLL(None)
 
 
 def children_of(pid: int) -> list[int]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pilotage_agent.running import LogPiece
+
 HEAD_LIMIT: Final = 1024 * 1024
 SEGMENT_LIMIT: Final = 512 * 1024
 LINE_LIMIT: Final = 16 * 1024
@@ -72,16 +74,6 @@ class StepLogWriter:
 
 
 @dataclass(frozen=True, slots=True)
-class LogPiece:
-    """Whole lines of a log. `offset` counts kept bytes only; `dropped` is what is missing just before `data`."""
-
-    offset: int
-    data: bytes
-    dropped: int
-    last: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Segment:
     path: Path
     start: int
@@ -97,26 +89,22 @@ def log_size(folder: Path) -> int:
 
 
 def read_piece(folder: Path, offset: int, limit: int, *, ended: bool) -> LogPiece:
-    """Return the log from `offset` (in kept bytes), at most about `limit` bytes.
+    """Return the log from `offset`, or from the first place after it that was kept; at most about `limit` bytes.
 
-    While the attempt runs only the head is read, as the tail still changes. `last` is set when it has ended and
-    nothing follows.
+    While the attempt runs only the head is read, as the tail still changes. A last line without its end, left by a
+    writer that was killed, is left out.
     """
     segments = _segments(folder)
     if not ended:
         segments = segments[:1]
-    kept = 0
-    expected = 0
-    for index, segment in enumerate(segments):
-        final = ended and index == len(segments) - 1
-        if offset < kept + segment.size:
-            data = _read_lines(segment.path, offset - kept, limit)
-            dropped = segment.start - expected if offset == kept else 0
-            at_end = offset + len(data) >= kept + segment.size or not data
-            if data or final:
-                return LogPiece(offset, data, dropped, final and at_end)
-        kept += segment.size
-        expected = segment.start + segment.size
+    for segment in segments:
+        if offset >= segment.start + segment.size:
+            continue
+        begin = max(offset, segment.start)
+        data = _read_lines(segment.path, begin - segment.start, limit)
+        at_end = segment is segments[-1] and (begin + len(data) >= segment.start + segment.size or not data)
+        if data or at_end:
+            return LogPiece(begin, data, begin - offset if data else 0, ended and at_end)
     return LogPiece(offset, b"", 0, ended)
 
 

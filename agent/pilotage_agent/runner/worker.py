@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from pilotage_agent.redaction import Redactor
 from pilotage_agent.runner.attempt_folder import AttemptFolder
 from pilotage_agent.runner.call import Called, StepTypes, call_step
 from pilotage_agent.runner.frames import FrameBroken, pack, receive
-from pilotage_agent.runner.job import Job
+from pilotage_agent.runner.job import Job, Purpose
 from pilotage_agent.runner.process import become_subreaper, children_of, kill_descendants
 from pilotage_agent.runner.reporting import AttemptReporter, GrantedSecrets, PrintedText, microseconds
 from pilotage_agent.runner.step_log import StepLogWriter
@@ -33,25 +34,25 @@ from pilotage_agent.runner.step_log import StepLogWriter
 REUSE_LIMIT: Final = 1_000
 """Attempts that one worker may run (ARCHITECTURE, Workers)."""
 
+REHEARSED: Final = "dummy.read"
+"""A built-in step type that does nothing unless it is asked to."""
+
 _OOM_SCORE: Final = "500"
+_MOST_FILES: Final = 1 << 16
 
 
 def settle_in(channel: socket.socket) -> None:
-    """Become a worker, right after the fork: own session, no inherited files, first to go when memory runs out."""
+    """Become a worker, right after the fork: own session, no inherited files but the standard ones, which lead
+    nowhere, and first to go when memory runs out."""
     os.setsid()
+    os.dup2(1, 2)
     become_subreaper("pilotage-worker")
-    for ours in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
-        signal.signal(ours, signal.SIG_DFL)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - quicker
+        score.write(_OOM_SCORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(nothing, number)
-    for handle in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if handle > 2 and handle != channel.fileno():
-            with contextlib.suppress(OSError):
-                os.close(handle)
+    os.closerange(3, channel.fileno())
+    os.closerange(channel.fileno() + 1, _MOST_FILES)
 
 
 class StopSignal:
@@ -135,6 +136,36 @@ def _do(
     if fit:
         os.chdir("/")
     return fit
+
+
+def rehearse(step_types: StepTypes, times: int = 12) -> None:
+    """Do a job for nothing, so that a process and all that are forked from it do the next one with warm caches.
+
+    Only in the zygote, before it forks: every page that is written once here need not be copied in each worker.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    stop = StopSignal(loop)
+    ours, theirs = socket.socketpair()
+    with tempfile.TemporaryDirectory(prefix="pilotage-rehearsal-") as place, ours, theirs:
+        for number in range(times):
+            job = Job(
+                purpose=Purpose.RUN,
+                key=f"exe_0/rehearsal/host//run/{number + 1}",
+                host="host",
+                folder=f"{place}/{number}",
+                step_type=REHEARSED,
+                effect="read",
+                reuse=True,
+            )
+            ours.sendall(pack(job.to_message()))
+            message = receive(theirs)
+            assert message is not None
+            _do(Job.from_message(message), loop, theirs, stop, step_types, Failpoints())
+            receive(ours)
+    loop.remove_signal_handler(signal.SIGTERM)
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def _run(

@@ -20,7 +20,7 @@ from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.ledger import WorkerIdentity
 from pilotage_agent.runner.call import StepTypes, builtin_catalogue
 from pilotage_agent.runner.process import become_subreaper, boot_id, children_of, kill_tree, start_time
-from pilotage_agent.runner.worker import serve, settle_in
+from pilotage_agent.runner.worker import REHEARSED, rehearse, serve, settle_in
 
 
 class Zygote:
@@ -107,6 +107,13 @@ class Zygote:
                 self._agent.send(json.dumps(message).encode())
 
 
+def _lead_output_nowhere() -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1):
+        os.dup2(nothing, number)
+    os.close(nothing)
+
+
 def main(arguments: list[str]) -> None:
     """Be the zygote over the socket whose descriptor is the first argument."""
     agent = socket.socket(fileno=int(arguments[0]))
@@ -114,7 +121,11 @@ def main(arguments: list[str]) -> None:
     agent.set_inheritable(False)
     become_subreaper("pilotage-zygote")
     failpoints = Failpoints.from_environment(os.environ)
-    step_types = StepTypes(builtin_catalogue())
+    _lead_output_nowhere()
+    builtin = builtin_catalogue()
+    step_types = StepTypes(builtin)
+    if REHEARSED in builtin.step_types:
+        rehearse(step_types)
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
