@@ -24,6 +24,7 @@ from pilotage_coordinator.config import CoordinatorConfig
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.identifier import uuid7_identifier
 from pilotage_coordinator.fleet.enrolment import Enrolment
+from pilotage_coordinator.fleet.errors import FleetError
 from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.server import FleetServer, Listening
 from pilotage_coordinator.fleet.settings import SessionSettings
@@ -43,6 +44,7 @@ from pilotage_coordinator.runtime.runs import Runs
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.security.authority import open_authority
+from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
 from pilotage_coordinator.service.caller import socket_owner
 from pilotage_coordinator.service.services import Services
@@ -58,6 +60,10 @@ DATABASE = "pilotage.db"
 AUTHORITY = "authority.pem"
 LOGS = "logs"
 MAINTENANCE_SECONDS = 30.0
+
+
+class CannotServe(Exception):
+    """Something that the coordinator needs cannot be had; the text says what, and what to do."""
 
 
 @dataclass(slots=True)
@@ -92,8 +98,15 @@ class _Server(uvicorn.Server):
 async def serve(config: CoordinatorConfig) -> None:
     """Run a coordinator until SIGTERM, SIGINT or its own stop operation. Steps that run on hosts are not disturbed.
 
-    Raises StoreError, SecurityError or ServerError when something it needs cannot be had; the text says what to do.
+    Raises CannotServe.
     """
+    try:
+        await _serve(config)
+    except (StoreError, SecurityError, FleetError, OSError) as error:
+        raise CannotServe(str(error)) from error
+
+
+async def _serve(config: CoordinatorConfig) -> None:
     clock = SystemClock()
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     process = Process(clock.now(), str(config.state_dir))
@@ -131,7 +144,7 @@ async def _run(
     process.fleet_address = _advertised(config, config.fleet_listen, fleet.fleet_port)
     process.enrol_address = _advertised(config, config.enrol_listen, fleet.enrolment_port)
 
-    inventory = LiveInventory(store.hosts)
+    inventory = LiveInventory(store.hosts, clock)
     await inventory.load()
     vault = SecretVault(store.secrets, cipher, clock)
     dispatcher = Dispatcher(roster, vault, inventory, epoch)
@@ -191,6 +204,7 @@ async def _api(path: Path, services: Services, process: Process) -> AsyncIterato
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, ws="none")
     )
     listening = _private_socket(path)
+    inode = path.stat().st_ino
     task = asyncio.create_task(server.serve(sockets=[listening]), name="http")
     try:
         yield
@@ -198,11 +212,16 @@ async def _api(path: Path, services: Services, process: Process) -> AsyncIterato
         server.should_exit = True
         await task
         listening.close()
-        path.unlink(missing_ok=True)
+        if path.exists() and path.stat().st_ino == inode:
+            path.unlink()
 
 
 def _private_socket(path: Path) -> socket.socket:
-    """Bind with mode 0600. The store's lock has made sure already that no other coordinator is alive."""
+    """Bind with mode 0600; raises CannotServe when another coordinator answers there."""
+    if path.exists():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.connect(str(path))
+            raise CannotServe(f"another coordinator answers at {path}; stop it, or choose another PILOTAGE_SOCKET")
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

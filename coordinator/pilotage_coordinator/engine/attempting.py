@@ -11,12 +11,17 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place
+from pilotage_coordinator.domain.values import SECOND
 from pilotage_coordinator.engine import retrying
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.scope import variables
 from pilotage_coordinator.engine.world import CoordinatorStep, StepOutcome
 
 _S = StepRunStatus
+
+RECONNECT_GRACE = 30 * SECOND
+"""How long a host may be away before `on_offline: skip` or `fail` takes it for offline: agents and coordinators are
+restarted, and connections break and come back."""
 
 
 def begin(decision: Decision, key: RunKey) -> None:
@@ -52,14 +57,22 @@ def render(decision: Decision, info: StepInfo, key: RunKey, tree: Json) -> dict[
 def _host_away(decision: Decision, info: StepInfo, key: RunKey) -> None:
     step = info.step
     run = decision.draft.runs.get(key)
+    gone_for_good = decision.world.away_since(key.host) + RECONNECT_GRACE
     if step.on_offline is OnOffline.WAIT or (run is not None and run.tries):
-        if run is None or run.reason is not PendingReason.OFFLINE:
-            until = decision.now + step.offline_deadline if step.offline_deadline else 0
-            decision.emit(e.RunHeld(key.path, key.host, key.item, PendingReason.OFFLINE, until))
+        until = decision.now + step.offline_deadline if step.offline_deadline else 0
+        _await_host(decision, key, until)
+    elif decision.now < gone_for_good:
+        _await_host(decision, key, gone_for_good)
     elif step.on_offline is OnOffline.SKIP:
         decision.emit(e.RunsSettled((key,), _S.NOT_RUN, f"{key.host} is offline"))
     else:
         decision.emit(e.RunsSettled((key,), _S.FAILED, f"{key.host} is offline", FailureKind.TARGET))
+
+
+def _await_host(decision: Decision, key: RunKey, until: int) -> None:
+    run = decision.draft.runs.get(key)
+    if run is None or run.reason is not PendingReason.OFFLINE:
+        decision.emit(e.RunHeld(key.path, key.host, key.item, PendingReason.OFFLINE, until))
 
 
 def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: CoordinatorStep, number: int) -> None:

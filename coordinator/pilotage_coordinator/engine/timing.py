@@ -4,7 +4,7 @@ from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
-from pilotage_coordinator.domain.plan import FailureKind
+from pilotage_coordinator.domain.plan import FailureKind, OnOffline
 from pilotage_coordinator.engine import attempting, cascade, reverting, stopping
 from pilotage_coordinator.engine.decision import Decision
 
@@ -47,9 +47,15 @@ def _fire(decision: Decision, kind: TimerKind, key: RunKey) -> None:
 
 def _host_never_came(decision: Decision, key: RunKey) -> None:
     run = decision.draft.runs[key]
-    reason = f"{key.host} was offline for longer than offline_deadline"
+    policy = decision.draft.index.steps[key.path].step.on_offline
+    if policy is OnOffline.WAIT or run.tries:
+        reason = f"{key.host} was offline for longer than offline_deadline"
+    else:
+        reason = f"{key.host} is offline"
     if run.status is _S.COMPENSATING:
         decision.emit(e.CompensationSettled((key,), _S.COMPENSATION_FAILED, reason))
+    elif policy is OnOffline.SKIP and not run.tries:
+        decision.emit(e.RunsSettled((key,), _S.NOT_RUN, reason))
     else:
         decision.emit(e.RunsSettled((key,), _S.FAILED, reason, FailureKind.TARGET))
 

@@ -22,6 +22,10 @@ class World(Protocol):
         """Return whether an attempt could be sent to the host now."""
         ...
 
+    def away_since(self, host: str) -> int:
+        """Return since when a host that is not online has been away (UTC microseconds)."""
+        ...
+
     @property
     def expressions(self) -> Expressions:
         """The evaluator."""

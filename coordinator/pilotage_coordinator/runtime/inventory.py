@@ -10,6 +10,7 @@ from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.inventory import Host, Inventory, host_scope
 from pilotage_coordinator.domain.plan import Effect, Json
+from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.store.protocol import HostStore
 from pilotage_coordinator.store.records import HostRecord
 
@@ -20,9 +21,12 @@ ENVIRONMENT_LABEL = "environment"
 class LiveInventory:
     """A copy in memory of the store's hosts, so that asking for one costs nothing. The store has the facts."""
 
-    def __init__(self, store: HostStore) -> None:
+    def __init__(self, store: HostStore, clock: Clock) -> None:
         """Take the store; `load` fills the copy."""
         self._store = store
+        self._clock = clock
+        self._began = clock.now()
+        self._left: dict[str, int] = {}
         self._hosts: dict[str, Host] = {}
         self._scopes: dict[str, dict[str, Any]] = {}
         self._step_types = StepTypeReader()
@@ -47,6 +51,7 @@ class LiveInventory:
         """Note that a session began or ended."""
         if name in self._hosts:
             self._put(replace(self._hosts[name], online=online))
+            self._left[name] = self._clock.now()
 
     def set_reported(self, name: str, inventory: HostInventory) -> None:
         """Note what the agent says of its host."""
@@ -62,6 +67,10 @@ class LiveInventory:
         """Return whether the host has a reconciled session."""
         host = self._hosts.get(name)
         return host is not None and host.online
+
+    def away_since(self, name: str) -> int:
+        """Return since when the host has had no session; at the latest since this process began."""
+        return self._left.get(name, self._began)
 
     def scope(self, name: str) -> dict[str, Any] | None:
         """Return what an expression sees as `host`, or None. The same object until the host changes."""

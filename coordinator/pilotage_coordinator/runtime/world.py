@@ -46,3 +46,7 @@ class RuntimeWorld:
     def online(self, host: str) -> bool:
         """Return whether an attempt could be sent to the host now."""
         return self.inventory.online(host)
+
+    def away_since(self, host: str) -> int:
+        """Return since when the host has had no session; at the latest since this process began."""
+        return self.inventory.away_since(host)

@@ -99,6 +99,7 @@ class FakeWorld:
 
     def __init__(self, hosts: Iterable[str] = ()) -> None:
         self.offline: set[str] = set()
+        self.left: dict[str, int] = {}
         self.hosts: dict[str, Mapping[str, Json]] = {name: {"name": name, "labels": {}, "facts": {}} for name in hosts}
         self.expressions = Expressions()
         self.coordinator_steps: Mapping[str, CoordinatorStep] = coordinator_steps()
@@ -106,6 +107,10 @@ class FakeWorld:
     def online(self, host: str) -> bool:
         """Whether the host is there."""
         return host not in self.offline
+
+    def away_since(self, host: str) -> int:
+        """Since when it is not; by default for so long that nobody waits for its return."""
+        return self.left.get(host, 0)
 
 
 class Run:

@@ -1,14 +1,15 @@
 """Pause, cancel, gates, unknown runs, hosts that are away, deadlines, retry and rerun."""
 
 import pytest
-
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import Outcome
 from pilotage_coordinator.domain.plan import Batch, Effect, OnFailure, OnOffline, Rollout
 from pilotage_coordinator.domain.share import Share
+from pilotage_coordinator.engine.attempting import RECONNECT_GRACE
 from pilotage_coordinator.engine.due import due, due_after, next_wakeup
+
 from tests.unit.engine.build import SECOND, FakeWorld, Run, group, here, leaf, plan, tries
 
 CHAIN = (leaf("a", "h1"), leaf("b", "h1", after=["a"]))
@@ -405,3 +406,25 @@ def test_recovered_finds_what_could_start() -> None:
     run.give(i.Recovered())
     assert run.open() == ["a@h1"]
     assert run.give(i.Recovered()).events == ()
+
+
+@pytest.mark.parametrize("rule", [OnOffline.SKIP, OnOffline.FAIL])
+def test_a_host_that_has_just_left_is_given_time_to_come_back(rule: OnOffline) -> None:
+    run = Run(plan(leaf("a", "h1", on_offline=rule)), begin=False)
+    run.world.offline.add("h1")
+    run.world.left["h1"] = run.now - SECOND
+    run.give(i.Begin("seed", "anna"))
+    assert run.run("a@h1").reason == "offline"
+    run.world.offline.clear()
+    run.give(i.HostChanged("h1"))
+    assert run.run("a@h1").status == "assigned"
+
+
+@pytest.mark.parametrize(("rule", "status"), [(OnOffline.SKIP, "not_run"), (OnOffline.FAIL, "failed")])
+def test_a_host_that_does_not_come_back_in_time_is_offline(rule: OnOffline, status: str) -> None:
+    run = Run(plan(leaf("a", "h1", on_offline=rule)), begin=False)
+    run.world.offline.add("h1")
+    run.world.left["h1"] = run.now
+    run.give(i.Begin("seed", "anna"))
+    run.wait(RECONNECT_GRACE)
+    assert run.run("a@h1").status == status
