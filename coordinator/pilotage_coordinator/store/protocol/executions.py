@@ -36,10 +36,10 @@ class ExecutionStore(Protocol):
     async def commit(self, change: ExecutionChange) -> None:
         """Store one step forward: events, state and audit together, or nothing.
 
-        Raises Conflict when the execution's version is not the expected one, it has ended, an event's sequence does
-        not follow, a new attempt has a row, or an update's attempt has ended or has another epoch; NotFound for an
-        unknown execution or attempt; StoreUnavailable when the disk refuses. Changes of *one* execution must be
-        awaited one after the other (each expects the version before it); those of different executions should not be.
+        Raises Conflict when the execution's version is not the expected one, an event's sequence does not follow, a
+        new attempt has a row, or an update's attempt has ended or has another epoch; NotFound for an unknown execution
+        or attempt; StoreUnavailable when the disk refuses. Changes of *one* execution must be awaited one after the
+        other (each expects the version before it); those of different executions should not be, as they share fsyncs.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Rows of executions: the execution itself, its events, step runs and attempts, and one change to all of them.
 
 Times are UTC microseconds, None = not yet. Status, kind and outcome columns hold the values of the domain's enums; the
-store never interprets them, except that an execution or attempt with an `ended_at` is over.
+store never interprets them, except that an execution or attempt with an `ended_at` is over: retention may remove it,
+and an attempt takes no update.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ class Progress:
     outcome: str = ""
     started_at: int | None = None
     ended_at: int | None = None
-    """Set once, by the change that ends the execution; from then on no change is taken."""
+    """Set by the change that ends the execution; None again if a retry opens it once more."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Step runs by status."""
     warnings: tuple[str, ...] = ()
