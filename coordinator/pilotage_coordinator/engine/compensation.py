@@ -46,12 +46,22 @@ def _start_wave(draft: Draft, at: int) -> None:
         # A run may have been compensated by a rollback that was queued before this one.
         left = [key for key in rollback.waves[rollback.wave] if draft.runs[key].status in _DONE]
         if left:
-            draft.rollbacks = (replace(rollback, remaining=len(left)), *draft.rollbacks[1:])
+            draft.rollbacks = (
+                replace(rollback, remaining=len(left), waiting=Map((key, None) for key in left)),
+                *draft.rollbacks[1:],
+            )
             draft.agenda.append(Work("wave", ROOT_KEY))
             return
         rollback = replace(rollback, wave=rollback.wave + 1)
     draft.rollbacks = (rollback, *draft.rollbacks[1:])
     _end(draft, at)
+
+
+def begun(draft: Draft, key: RunKey) -> None:
+    """Take a run out of those of the present wave whose compensation has not begun."""
+    rollback = draft.rollbacks[0]
+    if key in rollback.waiting:
+        draft.rollbacks = (replace(rollback, waiting=rollback.waiting.delete(key)), *draft.rollbacks[1:])
 
 
 def ended(draft: Draft, status: StepRunStatus, error: str, at: int) -> None:

@@ -176,7 +176,7 @@ def _rollout_ended(draft: Draft, event: e.RolloutEnded, at: int) -> None:
     fan = draft.fans[key]
     info = draft.index.steps[event.path]
     draft.set_timer(TimerKind.BATCH, key, 0)
-    revert = info.step.rollout.on_failure is not RolloutFailure.STOP
+    revert = failure.wants_revert(info)
     draft.put_fan(
         key,
         replace(fan, ended=event.reason, defeated=True, revert=revert, waiting=False, wait_until=0, gate=""),
@@ -213,6 +213,7 @@ def _frame_opened(draft: Draft, event: e.FrameOpened, at: int) -> None:
 
 def _undo_opened(draft: Draft, event: e.UndoOpened, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
+    compensation.begun(draft, key)
     draft.put(replace(draft.runs[key], status=_S.COMPENSATING, undo_error=""))
     frame = RunKey(undo_frame(event.path), event.host, event.item)
     if frame in draft.frames:
@@ -285,6 +286,7 @@ def _runs_settled(draft: Draft, event: e.RunsSettled, at: int) -> None:
 def _run_held(draft: Draft, event: e.RunHeld, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     if event.kind is AttemptKind.UNDO:
+        compensation.begun(draft, key)
         draft.unset_timers(key, kind=AttemptKind.UNDO)
         draft.put(replace(draft.runs[key], status=_S.COMPENSATING, reason=event.reason, retry_at=0))
     else:
@@ -346,6 +348,7 @@ def _attempt_planned(draft: Draft, event: e.AttemptPlanned, at: int) -> None:
 
 
 def _undo_planned(draft: Draft, key: RunKey, event: e.AttemptPlanned, at: int) -> None:
+    compensation.begun(draft, key)
     run = draft.runs[key]
     draft.open_attempt(
         OpenAttempt(key, event.kind, event.attempt, event.parameters, outputs=run.outputs, planned_at=at)

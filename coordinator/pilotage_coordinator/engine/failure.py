@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from pilotage_coordinator.domain.execution.events import HaltCause
-from pilotage_coordinator.domain.execution.index import ROOT, Role
+from pilotage_coordinator.domain.execution.index import ROOT, Role, StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Fan, Phase
 from pilotage_coordinator.domain.plan import OnFailure, PlannedStep, RolloutFailure, StepKind
@@ -33,7 +33,7 @@ def happened(draft: Draft, key: RunKey) -> None:
         return
     exceeded = fan is not None and fan.max_failures >= 0
     if fan is not None and exceeded and not fan.defeated:
-        draft.put_fan(where, _defeated(fan, info.step))
+        draft.put_fan(where, _defeated(fan, info))
     if info.role is Role.FINALLY:
         return
     cause = _cause(draft, key, info.step, exceeded=exceeded)
@@ -43,13 +43,13 @@ def happened(draft: Draft, key: RunKey) -> None:
         mark_halted(draft, frame_key(draft.index, key), cause, reason)
 
 
-def _defeated(fan: Fan, step: PlannedStep) -> Fan:
+def _defeated(fan: Fan, info: StepInfo) -> Fan:
     limit = "none may" if fan.max_failures == 0 else f"at most {fan.max_failures} may"
     return replace(
         fan,
         ended=f"{fan.tally.failed} of its hosts failed, {limit}",
         defeated=True,
-        revert=step.rollout.on_failure is not RolloutFailure.STOP,
+        revert=wants_revert(info),
     )
 
 
@@ -64,6 +64,11 @@ def _cause(draft: Draft, key: RunKey, step: PlannedStep, *, exceeded: bool) -> H
     if inner is None and not exceeded:
         return None  # every failure inside was one to continue after
     return "rollback" if step.on_failure is OnFailure.ROLLBACK or inner == "rollback" else "stop"
+
+
+def wants_revert(info: StepInfo) -> bool:
+    """Return whether a defeated rollout is reverted. What is itself part of a rollback is not."""
+    return info.step.rollout.on_failure is not RolloutFailure.STOP and not info.reverts
 
 
 def rollout_ended(draft: Draft, key: RunKey, reason: str) -> None:

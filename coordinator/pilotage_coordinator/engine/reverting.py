@@ -4,7 +4,7 @@ from pilotage_proto.attempt import AttemptKind
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import events as e
-from pilotage_coordinator.domain.execution.index import ROOT, undo_frame
+from pilotage_coordinator.domain.execution.index import ROOT
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.plan import OnFailure, RolloutFailure
@@ -62,12 +62,11 @@ def begin_rollout(decision: Decision, key: RunKey) -> None:
 
 def start_wave(decision: Decision) -> None:
     """Start the compensations of the present wave that have not begun."""
-    draft = decision.draft
-    if not draft.rollbacks or draft.rollbacks[0].actions:
+    rollback = decision.draft.rollbacks[0] if decision.draft.rollbacks else None
+    if rollback is None or rollback.wave >= len(rollback.waves):
         return
-    rollback = draft.rollbacks[0]
-    for key in rollback.waves[rollback.wave] if rollback.wave < len(rollback.waves) else ():
-        if draft.runs[key].status in (_S.SUCCEEDED, _S.COMPENSATION_FAILED):
+    for key in rollback.waves[rollback.wave]:
+        if key in rollback.waiting:
             begin_undo(decision, key)
 
 
@@ -78,8 +77,7 @@ def begin_undo(decision: Decision, key: RunKey) -> None:
     run = draft.runs[key]
     step = draft.index.steps[key.path].step
     if step.undo == "steps":
-        if RunKey(undo_frame(key.path), key.host, key.item) not in draft.frames or run.status is not _S.COMPENSATING:
-            decision.emit(e.UndoOpened(key.path, key.host, key.item))
+        decision.emit(e.UndoOpened(key.path, key.host, key.item))
         return
     if not decision.world.online(key.host):
         if run.reason is not PendingReason.OFFLINE:

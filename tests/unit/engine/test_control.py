@@ -153,7 +153,7 @@ def test_cancel_before_the_beginning() -> None:
 
 
 @pytest.mark.parametrize("effect", [Effect.ONCE, Effect.PROBE])
-def test_an_interrupted_step_is_unknown_until_a_person_decides(effect):
+def test_an_interrupted_step_is_unknown_until_a_person_decides(effect: Effect) -> None:
     run = Run(plan(leaf("a", "h1", "h2", effect=effect), leaf("b", "h1", after=["a"]), finally_=[leaf("f", "h1")]))
     run.end("a@h1", Outcome.INTERRUPTED, evidence={"log": ["last words"]})
     assert run.run("a@h1").evidence == {"log": ["last words"]}
@@ -268,7 +268,7 @@ def test_offline_past_its_deadline_fails_as_target() -> None:
 @pytest.mark.parametrize(
     ("rule", "status", "outcome"), [(OnOffline.SKIP, "not_run", "completed"), (OnOffline.FAIL, "failed", "failed")]
 )
-def test_offline_skip_and_fail(rule, status, outcome):
+def test_offline_skip_and_fail(rule: OnOffline, status: str, outcome: str) -> None:
     run = Run(plan(leaf("a", "h1", "h2", on_offline=rule), leaf("b", "h1", "h2", after=["a"])), begin=False)
     run.world.offline.add("h1")
     run.give(i.Begin("seed", "anna"))

@@ -4,6 +4,7 @@ from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.fleet import Outcome
 from pilotage_coordinator.domain.plan import OnFailure, Rollout
 from pilotage_coordinator.domain.share import Share
+
 from tests.unit.engine.build import FakeWorld, Run, call, group, here, leaf, plan
 
 

@@ -1,15 +1,17 @@
 """Compensation: order, what is left as it is, failures, actions, conditions, and going on after a crash."""
 
-import pytest
+from typing import Any
 
+import pytest
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.fleet import Outcome
-from pilotage_coordinator.domain.plan import Effect, FailureKind, OnFailure, RollbackPlan
+from pilotage_coordinator.domain.plan import Effect, FailureKind, OnFailure, Plan, PlannedStep, RollbackPlan
+
 from tests.unit.engine.build import SECOND, Run, group, here, leaf, placed, plan
 
 
-def back(*steps, **more):
+def back(*steps: PlannedStep, **more: Any) -> Plan:
     """A plan whose last step, `z` on h1, rolls everything back when it fails."""
     after = [step.path for step in steps]
     return plan(*steps, leaf("z", "h1", after=after, on_failure=OnFailure.ROLLBACK), **more)

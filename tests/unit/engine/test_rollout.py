@@ -1,13 +1,13 @@
 """Batches, window, failures over the whole rollout, gates and waits between batches."""
 
 import pytest
-
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.fleet import Outcome
 from pilotage_coordinator.domain.plan import Batch, HostsFrom, OnFailure, Rollout, RolloutFailure
 from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.engine.due import next_wakeup
+
 from tests.unit.engine.build import SECOND, FakeWorld, Run, group, leaf, plan
 
 HOSTS = [f"h{number}" for number in range(10)]
@@ -147,13 +147,13 @@ def test_an_unknown_host_does_not_stop_healthy_ones() -> None:
         (RolloutFailure.REVERT_ALL, ["undo g/a@h0", "undo g/a@h1", "undo g/a@h2", "undo g/a@h3"]),
     ],
 )
-def test_reverting_a_rollout(mode, undone):
+def test_reverting_a_rollout(mode: RolloutFailure, undone: list[str]) -> None:
     rollout = Rollout(batches=(Batch(Share(2)),), max_failures=Share(0), on_failure=mode)
     steps = [leaf("a"), leaf("b", after=["a"])]
     run = Run(plan(group("g", HOSTS[:6], steps, rollout=rollout)))
     for host in ("h0", "h1"):
         run.end(f"g/a@{host}")
-        run.end(f"g/b@{host}", irreversible=True) if False else run.end(f"g/b@{host}")
+        run.end(f"g/b@{host}")
     run.end("g/a@h2")
     run.end("g/a@h3")
     run.fail("g/b@h3")

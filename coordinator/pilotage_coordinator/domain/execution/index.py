@@ -45,6 +45,8 @@ class StepInfo:
     when_per_item: bool
     call: str
     """Path of the nearest call around it: the scope of its names. Empty outside calls."""
+    reverts: bool
+    """It is an undo step or an action of the rollback plan, or stands inside one."""
 
     @property
     def loops(self) -> bool:
@@ -80,7 +82,7 @@ def index_plan(plan: Plan) -> PlanIndex:
     frames: dict[str, FrameInfo] = {}
     pending = [_Frame(ROOT, plan.steps, plan.finally_, on_host=False, carries_item=False, call="")]
     if plan.rollback is not None and plan.rollback.actions:
-        pending.append(_Frame(ACTIONS, plan.rollback.actions, (), on_host=False, carries_item=False, call=""))
+        pending.append(_Frame(ACTIONS, plan.rollback.actions, (), False, False, "", reverts=True))
     while pending:
         frame = pending.pop()
         frames[frame.path] = _frame_info(frame)
@@ -102,6 +104,7 @@ class _Frame:
     on_host: bool
     carries_item: bool
     call: str
+    reverts: bool = False
 
 
 def _frame_info(frame: _Frame) -> FrameInfo:
@@ -129,6 +132,7 @@ def _step_info(frame: _Frame, step: PlannedStep, role: Role, dependents: tuple[s
         templated=has_expression(step.parameters),
         when_per_item=bool(step.when) and step.for_each is not None and _ITEM.search(step.when) is not None,
         call=frame.call,
+        reverts=frame.reverts,
     )
 
 
@@ -142,9 +146,9 @@ def _frames_of(info: StepInfo) -> Iterator[_Frame]:
     carries_item = info.carries_item or info.loops
     if step.kind is not StepKind.LEAF:
         call = step.path if step.kind is StepKind.CALL else info.call
-        yield _Frame(step.path, step.steps, step.finally_, on_host, carries_item, call)
+        yield _Frame(step.path, step.steps, step.finally_, on_host, carries_item, call, info.reverts)
     if step.undo_steps:
-        yield _Frame(undo_frame(step.path), step.undo_steps, (), on_host, carries_item, info.call)
+        yield _Frame(undo_frame(step.path), step.undo_steps, (), on_host, carries_item, info.call, reverts=True)
 
 
 def _dependents(siblings: Sequence[PlannedStep]) -> dict[str, list[str]]:

@@ -32,6 +32,9 @@ class Rollback:
     """What to compensate, in order; a wave begins when the one before it has ended."""
     wave: int = 0
     remaining: int = 0
+    """Compensations of the present wave that have not ended."""
+    waiting: Map[RunKey, None] = field(default_factory=Map)
+    """Those of them that have not begun."""
     failed: bool = False
     actions: bool = False
 

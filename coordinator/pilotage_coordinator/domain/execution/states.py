@@ -109,11 +109,11 @@ EXECUTION_TRANSITIONS: Final[Mapping[ExecutionStatus, frozenset[ExecutionStatus]
         # The status is a projection of the step runs, so any active one may follow any other: a host that answers
         # ends needs_attention in whatever phase the execution is. Terminal ones are left by a person's act only.
         **{status: (_ACTIVE | _TERMINAL) - {status} for status in _ACTIVE},
-        _E.COMPLETED: frozenset({_E.RUNNING, _E.ROLLING_BACK}),
-        _E.FAILED: frozenset({_E.RUNNING, _E.ROLLING_BACK}),
-        _E.CANCELLED: frozenset({_E.RUNNING, _E.ROLLING_BACK}),
+        _E.COMPLETED: _ACTIVE,
+        _E.FAILED: _ACTIVE,
+        _E.CANCELLED: _ACTIVE,
         _E.ROLLED_BACK: frozenset(),
-        _E.ROLLBACK_INCOMPLETE: frozenset({_E.ROLLING_BACK}),
+        _E.ROLLBACK_INCOMPLETE: _ACTIVE,
     }
 )
 
