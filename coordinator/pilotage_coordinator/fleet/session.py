@@ -34,12 +34,13 @@ from pilotage_coordinator.fleet.messages import (
     Progress,
     Started,
 )
+from pilotage_coordinator.fleet.offers import Offers
 from pilotage_coordinator.fleet.outbox import Outbox
 from pilotage_coordinator.fleet.pulse import Pulse
+from pilotage_coordinator.fleet.questions import Questions
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
 from pilotage_coordinator.runtime.fleet_port import FleetListener, HostUnreachable
-from pilotage_coordinator.security.sealing import query_context, seal
 
 _log = structlog.get_logger("pilotage.fleet")
 
@@ -93,10 +94,9 @@ class Session:
         self._ending: str | None = None
         self._reader: asyncio.Task[None] | None = None
         self._farewell: asyncio.Timeout | None = None
-        self._queries: dict[str, asyncio.Future[QueryAnswer]] = {}
-        self._unstored: dict[AttemptKey, AttemptReport] = {}
-        self._retry: asyncio.Task[None] | None = None
         self._speaking = asyncio.Lock()
+        self._questions = Questions(party.host, party.sealing_key, settings, token, self._outbox.push)
+        self._offers = Offers(party.host, listener, settings, self._speaking, self._acknowledge, self._cannot_store)
 
     @property
     def live(self) -> Live:
@@ -140,9 +140,7 @@ class Session:
         self._outbox.close(farewell)
         self._wake.set()
         self._room.set()
-        for answer in self._queries.values():
-            if not answer.done():
-                answer.set_exception(HostUnreachable(f"{self.party.host} lost its session: {reason}"))
+        self._questions.lose(reason)
         if self._farewell is not None:
             self._farewell.reschedule(asyncio.get_running_loop().time() + self._settings.farewell_seconds)
         if self._reader is not None and self._pulse.receiving:
@@ -158,27 +156,9 @@ class Session:
 
     async def ask(self, query: Query) -> QueryAnswer:
         """Ask the host; raises HostUnreachable as FleetPort.query says."""
-        host = self.party.host
         if not self.online:
-            raise HostUnreachable(f"{host} has no session now")
-        if len(self._queries) >= self._settings.most_queries:
-            raise HostUnreachable(f"{host} has {len(self._queries)} unanswered queries; ask again later")
-        query_id = "qry_" + self._token()
-        secrets = {
-            name: seal(self.party.sealing_key, value, query_context(query_id, name))
-            for name, value in query.secrets.items()
-        }
-        answer: asyncio.Future[QueryAnswer] = asyncio.get_running_loop().create_future()
-        self._queries[query_id] = answer
-        seconds = query.timeout / 1_000_000 or self._settings.query_seconds
-        try:
-            self._outbox.push(wire.write_query(query_id, query, secrets))
-            async with asyncio.timeout(seconds):
-                return await answer
-        except TimeoutError:
-            raise HostUnreachable(f"{host} did not answer a query about {query.step_type} in {seconds:g} s") from None
-        finally:
-            del self._queries[query_id]
+            raise HostUnreachable(f"{self.party.host} has no session now")
+        return await self._questions.ask(query)
 
     async def _write(self) -> None:
         while True:
@@ -220,11 +200,9 @@ class Session:
     async def _finish(self) -> None:
         """Wait for what is being stored, then tell the listener of the end."""
         reader, self._reader = self._reader, None
-        pending = [task for task in (reader, self._retry) if task is not None]
-        if self._retry is not None:
-            self._retry.cancel()
-        if pending:
-            await asyncio.gather(*pending, return_exceptions=True)
+        if reader is not None:
+            await asyncio.gather(reader, return_exceptions=True)
+        await self._offers.stop()
         try:
             if self._told:
                 await self._listener.session_closed(self.party.host, self._ending or "")
@@ -306,47 +284,21 @@ class Session:
             case HostInventory():
                 await self._listener.inventory(host, message)
             case Answered():
-                answer = self._queries.get(message.query_id)
-                if answer is not None and not answer.done():
-                    answer.set_result(message.answer)
+                self._questions.answered(message.query_id, message.answer)
             case _:
                 raise BadMessage(f"{type(message).__name__} is not allowed after the journal is complete")
 
     async def _offer(self, reports: Sequence[AttemptReport]) -> None:
-        """Offer results that came together to the listener, begun in order, so that one commit can hold them all."""
         for report in reports:
             self._own(report.key)
-        if len(reports) == 1:
-            kept: list[bool | BaseException] = [await self._keep(reports[0])]
-        else:
-            kept = list(await asyncio.gather(*(self._keep(report) for report in reports), return_exceptions=True))
-        for report, stored in zip(reports, kept, strict=True):
-            if stored is True:
-                self._unstored.pop(report.key, None)
-                self._outbox.answered(report.key)
-                self._outbox.push(wire.write_result_ack(report.key))
-            else:
-                self._unstored[report.key] = report
-        if len(self._unstored) > self._settings.most_unstored:
-            self.end("its results cannot be stored now", wire.write_goodbye(INTERNAL_PAUSE_MS))
-        elif self._unstored and self._retry is None:
-            self._retry = asyncio.create_task(self._offer_again())
+        await self._offers.offer(reports)
 
-    async def _keep(self, report: AttemptReport) -> bool:
-        try:
-            return await self._listener.result(self.party.host, report)
-        except Exception:
-            _log.exception("session.result_failed", host=self.party.host, attempt=str(report.key))
-            return False
+    def _acknowledge(self, key: AttemptKey) -> None:
+        self._outbox.answered(key)
+        self._outbox.push(wire.write_result_ack(key))
 
-    async def _offer_again(self) -> None:
-        delay = self._settings.retry_seconds
-        while self._unstored and self._ending is None:
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, 30.0)
-            async with self._speaking:
-                await self._offer(list(self._unstored.values()))
-        self._retry = None
+    def _cannot_store(self) -> None:
+        self.end("its results cannot be stored now", wire.write_goodbye(INTERNAL_PAUSE_MS))
 
     def _own(self, key: AttemptKey) -> None:
         if key.host != self.party.host:
