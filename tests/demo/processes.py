@@ -102,7 +102,7 @@ class Fleet:
 
     def join(self, host: str) -> None:
         """Enrol a host with a token of its own, and start its agent."""
-        token = str(self.json("host", "token", "--name", host)["token"])
+        token = str(self.json("host", "token", host)["token"])
         state = self.state_of(host)
         done = subprocess.run(
             [program("pilotage-agent"), "join", token, "--state-dir", str(state)],
