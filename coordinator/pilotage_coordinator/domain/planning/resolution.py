@@ -5,11 +5,12 @@ in the same scope, and items whose list is known. All else (facts, other outputs
 run time. Lists to loop over and the parameters of `at_plan` steps see facts as well: they are decided now.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
+from pilotage_coordinator.domain.blueprint.scope import CONDITION_PARAMETERS
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.evaluation import Scope
 from pilotage_coordinator.domain.expression.references import References
@@ -56,6 +57,7 @@ class Resolution:
         self._bench = bench
         self._expressions = bench.world.expressions
         self._inventory = bench.world.inventory
+        self._used: dict[str, dict[str, Any]] = {}
         self._scopes: dict[tuple[str, str, int, bool], Scope] = {}
 
     def references(self, template: str) -> References:
@@ -127,7 +129,7 @@ class Resolution:
 
     def _variables(self, view: View) -> dict[str, Any]:
         variables: dict[str, Any] = {
-            "parameters": dict(view.frame.parameters),
+            "parameters": self._used_parameters(view.frame) if view.host else dict(view.frame.parameters),
             "targets": list(view.frame.targets or ()),
             "hosts": self._inventory.scopes,
             "steps": self._steps(view),
@@ -135,6 +137,39 @@ class Resolution:
         if view.host:
             variables["host"] = self._inventory.scopes[view.host]
         return variables
+
+    def _used_parameters(self, frame: Frame) -> dict[str, Any]:
+        """Return the parameters that any step names.
+
+        Each host has a scope of its own, so a list of all hosts in the parameters would cost the square of the fleet.
+        """
+        found = self._used.get(frame.path)
+        if found is None:
+            paths = [path for path in self._step_references(frame).paths if path[0] == "parameters"]
+            names = frame.parameters.keys() if ("parameters",) in paths else {path[1] for path in paths}
+            found = {name: value for name, value in frame.parameters.items() if name in names}
+            self._used[frame.path] = found
+        return found
+
+    def _step_references(self, frame: Frame) -> References:
+        found: list[References] = []
+        for step in frame.stored.blueprint.all_steps():
+            trees: list[Json] = [plain(step.parameters), step.for_each, step.key]
+            trees += [frame.defaults.user, plain(frame.defaults.env)]
+            found += [self._readable(text, self.references) for text in templates(trees)]
+            conditions = [
+                step.when,
+                *texts([step.parameters.get(name) for name in CONDITION_PARAMETERS.get(step.type, ())]),
+            ]
+            found += [self._readable(text, self.condition_references) for text in conditions if text is not None]
+        return union(found)
+
+    def _readable(self, text: str, read: Callable[[str], References]) -> References:
+        try:
+            return read(text)
+        except DomainError:
+            # Whoever evaluates it tells what is wrong with it.
+            return References(frozenset(), frozenset())
 
     def _show(self, template: str, view: View, place: str, lenient: bool) -> Any:
         references = self.references(template)
@@ -189,14 +224,19 @@ def union(several: Iterable[References]) -> References:
     return References(frozenset(paths), frozenset(functions))
 
 
-def templates(tree: Json) -> Iterable[str]:
+def templates(tree: Json) -> Iterator[str]:
     """Yield every text of a tree that may hold an expression."""
+    return (text for text in texts(tree) if "{{" in text)
+
+
+def texts(tree: Json) -> Iterator[str]:
+    """Yield every text of a tree."""
     match tree:
-        case str() if "{{" in tree:
+        case str():
             yield tree
         case Mapping():
             for each in tree.values():
-                yield from templates(each)
+                yield from texts(each)
         case list() | tuple():
             for each in tree:
-                yield from templates(each)
+                yield from texts(each)

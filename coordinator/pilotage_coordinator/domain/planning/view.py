@@ -12,7 +12,7 @@ from pilotage_coordinator.domain.planning.request import Note
 PreviewKey: TypeAlias = tuple[str, str, str]
 """Path of the step, host, item ("" without a loop)."""
 
-_SECRET: Final = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9._/-]*")
+_SECRET: Final = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9._@+/-]*")
 _STEP: Final = re.compile(r"\bsteps\.([A-Za-z0-9_]+)")
 
 
@@ -275,9 +275,8 @@ def _batches(step: PlannedStep, hosts: Sequence[HostRow]) -> Iterator[BatchRow]:
 
 
 def _secrets(plan: Plan) -> Iterator[str]:
-    waiting: list[Any] = [plan.parameters]
-    for step in all_steps(plan):
-        waiting += [step.parameters, step.arguments]
+    """Yield the secrets in the values that steps are given; a parameter that no step uses names none."""
+    waiting: list[Any] = [step.parameters for step in all_steps(plan)]
     for hosts in plan.resolved.values():
         for found in hosts.values():
             waiting += [found.parameters, *found.item_parameters]
