@@ -10,7 +10,8 @@ from pilotage_proto.v1 import fleet_pb2 as pb
 from pilotage_coordinator.fleet.errors import BadMessage, TransportLost
 from pilotage_coordinator.fleet.wire import write_message
 
-_LOST = (grpc.RpcError, grpc.aio.UsageError, grpc.aio.InternalError)
+# A dead call fails in many ways, some with exceptions that grpc keeps private; all mean the same here.
+_LOST = Exception
 
 
 class GrpcTransport:
@@ -35,7 +36,8 @@ class GrpcTransport:
 
     async def send(self, items: Sequence[pb.CoordinatorItem]) -> None:
         """Send one message."""
+        message = write_message(items)
         try:
-            await self._context.write(write_message(items))
+            await self._context.write(message)
         except _LOST as error:
             raise TransportLost(str(error) or type(error).__name__) from error
