@@ -145,6 +145,13 @@ class Journal:
         self._start_writing()
         await done
 
+    def abandon(self) -> None:
+        """Write nothing more, as if the process had died; for tests and the simulation."""
+        self._closed = True
+        for task in (self._ride, self._writer):
+            if task is not None:
+                task.cancel()
+
     async def close(self) -> None:
         """Write what is left, if the disk lets us, and close the store."""
         self._closed = True
