@@ -96,7 +96,9 @@ def _check_leaf(problems: Problems, blueprint: Blueprint, step: Step, info: Step
 
 def _nearest(step: Step, catalogue: Mapping[str, StepTypeInfo]) -> str:
     near = did_you_mean(step.type, catalogue)
-    return near if near.startswith("did") else "no connected host and no built-in offers it: is its plugin installed there?"
+    if near.startswith("did"):
+        return near
+    return "no connected host and no built-in offers it: is its plugin installed there?"
 
 
 def _note(problems: Problems, blueprint: Blueprint, step: Step, inner: Path, message: str, hint: str = "") -> None:
