@@ -1,9 +1,13 @@
 """`backup.restore`: a snapshot, or a part of it, back onto disks."""
 
 import asyncio
+import contextlib
 import json
 import os
+import stat
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +80,8 @@ class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
                 )
             if SQLITE in snapshot.tags:
                 _refuse_leftovers(params.target, snapshot)
+            if params.overwrite:
+                await _clear_the_way(ctx, restic, snapshot, params)
             await restore_snapshot(restic, snapshot, params.target, params.include, verify=params.verify)
         return BackupRestoreOutputs(
             snapshot_id=snapshot.id, paths=snapshot.paths, duration_s=round(time.monotonic() - started, 3)
@@ -92,32 +98,65 @@ async def restore_snapshot(
     await restic.run("restoring", *arguments)
 
 
-async def _occupied(ctx: StepContext, restic: Restic, snapshot: Snapshot, params: BackupRestoreParams) -> list[str]:
-    """Return the first few paths that are there already and would be replaced; folders may be there."""
+async def _listing(ctx: StepContext, restic: Restic, snapshot: Snapshot, params: BackupRestoreParams) -> Path | None:
+    """Return a file with restic's list of the snapshot; None when nothing is at the target that could be in the way."""
     target = Path(params.target)
     if not await asyncio.to_thread(lambda: target.exists() and any(target.iterdir())):
+        return None
+    return await restic.json_file("listing the snapshot", "ls", snapshot.id, name="listing.ndjson")
+
+
+async def _occupied(ctx: StepContext, restic: Restic, snapshot: Snapshot, params: BackupRestoreParams) -> list[str]:
+    """Return the first few paths that are there already and would be replaced; folders may be there.
+
+    restic spells undecodable bytes as U+FFFD: such a name is looked up by its folder, any entry there counting.
+    """
+    listing = await _listing(ctx, restic, snapshot, params)
+    if listing is None:
         return []
-    listing = await restic.json_file("listing the snapshot", "ls", snapshot.id, name="listing.ndjson")
-    return await asyncio.to_thread(_find_occupied, ctx, listing, params)
+
+    def look() -> list[str]:
+        found = (
+            path
+            for path, _type in _nodes(ctx, listing, params)
+            if os.path.lexists(path) or ("\ufffd" in path and _any_beside(path))
+        )
+        return list(islice(found, OCCUPIED_NAMED))
+
+    return await asyncio.to_thread(look)
 
 
-def _find_occupied(ctx: StepContext, listing: Path, params: BackupRestoreParams) -> list[str]:
-    """Compare restic's listing with the disk. It spells undecodable bytes as U+FFFD: such a name is looked up by
-    its folder, any entry there counting as in the way."""
-    found: list[str] = []
+async def _clear_the_way(ctx: StepContext, restic: Restic, snapshot: Snapshot, params: BackupRestoreParams) -> None:
+    """Remove links, pipes and the like where the snapshot has something: restic stops at them, and would write a file
+    through a link, symbolic or hard, that stands in its place, into what others know under another name."""
+    listing = await _listing(ctx, restic, snapshot, params)
+    if listing is None:
+        return
+
+    def clear() -> None:
+        shared: set[tuple[int, int]] = set()  # the last name of a shared file looks like its only one
+        for path, kind in _nodes(ctx, listing, params):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                there = Path(path)
+                status = there.lstat()
+                if status.st_nlink > 1:
+                    shared.add((status.st_dev, status.st_ino))
+                own_file = stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in shared
+                if not stat.S_ISDIR(status.st_mode) and not (kind == "file" and own_file):
+                    there.unlink()
+
+    await asyncio.to_thread(clear)
+
+
+def _nodes(ctx: StepContext, listing: Path, params: BackupRestoreParams) -> Iterator[tuple[str, str]]:
+    """Yield where each wanted entry would come to, and its type; folders are left out."""
     with listing.open("rb") as lines:
         for number, line in enumerate(lines):
             if number % 256 == 0:
                 ctx.checkpoint()
             node = json.loads(line)
-            if node.get("struct_type") != "node" or node.get("type") == "dir" or not _wanted(node["path"], params):
-                continue
-            path = params.target.rstrip("/") + node["path"]
-            if os.path.lexists(path) or ("\ufffd" in path and _any_beside(path)):
-                found.append(path)
-                if len(found) == OCCUPIED_NAMED:
-                    break
-    return found
+            if node.get("struct_type") == "node" and node.get("type") != "dir" and _wanted(node["path"], params):
+                yield params.target.rstrip("/") + node["path"], node["type"]
 
 
 def _wanted(path: str, params: BackupRestoreParams) -> bool:

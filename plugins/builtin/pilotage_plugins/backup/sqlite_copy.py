@@ -37,7 +37,8 @@ def copy_database(source: Path, into: Path, progress: Callable[[int, int], None]
     """
     _check_source(source)
     try:
-        with closing(_open(source, "ro")) as original, closing(_open(into, "rwc")) as copy:
+        with closing(_open(source, _reading_mode(source))) as original, closing(_open(into, "rwc")) as copy:
+            original.execute("PRAGMA query_only=ON")
             original.execute("BEGIN")
             original.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             original.backup(
@@ -71,6 +72,16 @@ def integrity_problems(path: Path, *, quick: bool, stop: Callable[[], bool]) -> 
 def companions(path: str) -> list[str]:
     """Return the names of the files that SQLite keeps beside a database."""
     return [path + suffix for suffix in ("-wal", "-shm", "-journal")]
+
+
+def _reading_mode(source: Path) -> str:
+    """Choose how to open the source. A read-only connection to a WAL database that nobody has open would leave an
+    empty journal beside it, as it may not tidy up; one that may write tidies up when it closes, and writes nothing else
+    (query_only). While others have it open, reading is all that is needed."""
+    with source.open("rb") as header:
+        is_wal = header.read(20)[18:20] == b"\2\2"
+    at_rest = not Path(f"{source}-wal").exists()
+    return "rw" if is_wal and at_rest and os.access(source, os.W_OK) else "ro"
 
 
 def _check_source(source: Path) -> None:

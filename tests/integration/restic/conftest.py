@@ -1,0 +1,80 @@
+"""A host with data of every kind, and a repository, for tests with the real restic."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.backup.init import BackupInit
+
+PASSWORD = b"correct horse battery staple 7261"
+
+
+@pytest.fixture(autouse=True)
+def _needs_restic() -> None:
+    if shutil.which("restic") is None:
+        pytest.skip("restic is not installed on this machine: apt-get install restic")
+
+
+@pytest.fixture(scope="session")
+def empty_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty repository, made once: restic takes half a second to make a key."""
+    folder = tmp_path_factory.mktemp("vault")
+    harness = Harness.in_folder(folder)
+    harness.secrets.contents["restic"] = PASSWORD
+    harness.run(BackupInit(), {"repository": str(folder / "repository"), "password": "secret://restic"})
+    return folder / "repository"
+
+
+@pytest.fixture
+def host(harness: Harness) -> Harness:
+    harness.secrets.contents["restic"] = PASSWORD
+    return harness
+
+
+@pytest.fixture
+def vault(tmp_path: Path, empty_vault: Path) -> dict[str, Any]:
+    """The parameters of an empty repository of the test's own."""
+    shutil.copytree(empty_vault, tmp_path / "repository")
+    return {"repository": str(tmp_path / "repository"), "password": "secret://restic", "lock_wait": "0s"}
+
+
+@pytest.fixture
+def data(host: Harness) -> Path:
+    """A folder that holds one of everything that a file system can."""
+    folder = host.sandbox / "data"
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "text").write_text("hello\n")
+    (folder / "empty").touch()
+    (folder / "large").write_bytes(os.urandom(3_000_000))
+    (folder / "new\nline").write_text("odd")
+    (folder / " [x]*?\\ $HOME 'q\" ü").write_text("odder")
+    Path(os.fsdecode(bytes(folder) + b"/undecodable \xff\xfe")).write_text("oddest")
+    (folder / "deep" / "er" / "secret").write_text("private")
+    (folder / "deep" / "er" / "secret").chmod(0o600)
+    (folder / "setuid").touch()
+    (folder / "setuid").chmod(0o4755)
+    (folder / "link").symlink_to("text")
+    (folder / "dangling").symlink_to("/nowhere/at all")
+    (folder / "hard one").write_text("shared")
+    os.link(folder / "hard one", folder / "deep" / "hard two")
+    os.mkfifo(folder / "pipe")
+    (folder / "sparse").touch()
+    os.truncate(folder / "sparse", 5_000_000)
+    os.utime(folder / "text", ns=(1_000_000_000_123_456_789, 1_234_567_890_987_654_321))
+    if os.geteuid() == 0:
+        os.chown(folder / "empty", 1234, 5678)
+    os.setxattr(folder / "text", "user.note", b"\0binary\xff")
+    return folder
+
+
+def make_database(path: Path, rows: int, *, wal: bool = True) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
+        database.execute("CREATE TABLE entries (id INTEGER PRIMARY KEY, twin INTEGER, body TEXT)")
+        database.executemany("INSERT INTO entries VALUES (?, ?, ?)", ((n, n, "x" * 100) for n in range(rows)))
+        database.commit()
