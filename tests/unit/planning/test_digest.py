@@ -126,3 +126,25 @@ def test_the_order_of_mappings_never_counts(chance: random.Random, keep: dict[st
     chance.shuffle(shuffled)
     one = made(parameters={"keep": keep}).plan.digest
     assert one == made(parameters={"keep": dict(shuffled)}).plan.digest
+
+
+facts = st.dictionaries(st.sampled_from(["free", "load", "disks"]), st.integers(0, 2**50), max_size=3)
+others = st.lists(st.from_regex(r"web[0-9]{1,3}", fullmatch=True), unique=True, max_size=4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(facts, others, st.integers(0, 2**50))
+def test_facts_other_hosts_and_sizes_never_count(found: dict[str, int], names: list[str], size: int) -> None:
+    fleet = tuple(replace(each, facts=found) for each in FLEET)
+    strangers = tuple(host(name, labels={"role": "web"}, facts=found) for name in names)
+    volumes = [{**each, "bytes": size} for each in VOLUMES]
+    assert made(fleet=(*strangers, *fleet), volumes=volumes).plan.digest == made().plan.digest
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=4, unique=True))
+def test_any_other_list_of_items_counts(keys: list[str]) -> None:
+    volumes = [{"name": key, "path": "/v", "bytes": 1} for key in keys]
+    same = made(volumes=[dict(each) for each in volumes]).plan
+    assert same.digest == made(volumes=volumes).plan.digest
+    assert same.digest != made(volumes=[*volumes, {"name": "x" * 5, "path": "/v", "bytes": 1}]).plan.digest

@@ -157,11 +157,9 @@ class Resolution:
             trees: list[Json] = [plain(step.parameters), step.for_each, step.key]
             trees += [frame.defaults.user, plain(frame.defaults.env)]
             found += [self._readable(text, self.references) for text in templates(trees)]
-            conditions = [
-                step.when,
-                *texts([step.parameters.get(name) for name in CONDITION_PARAMETERS.get(step.type, ())]),
-            ]
-            found += [self._readable(text, self.condition_references) for text in conditions if text is not None]
+            conditions: list[Json] = [step.when]
+            conditions += [plain(step.parameters.get(name)) for name in CONDITION_PARAMETERS.get(step.type, ())]
+            found += [self._readable(text, self.condition_references) for text in texts(conditions)]
         return union(found)
 
     def _readable(self, text: str, read: Callable[[str], References]) -> References:
