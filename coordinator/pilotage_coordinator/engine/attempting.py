@@ -14,6 +14,7 @@ from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place
 from pilotage_coordinator.domain.values import SECOND
 from pilotage_coordinator.engine import retrying
 from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.nesting import gate_name
 from pilotage_coordinator.engine.scope import variables
 from pilotage_coordinator.engine.world import CoordinatorStep, StepOutcome
 
@@ -78,9 +79,7 @@ def _await_host(decision: Decision, key: RunKey, until: int) -> None:
 def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: CoordinatorStep, number: int) -> None:
     outcome = _outcome(decision, info, key, own)
     if outcome.status == "waiting":
-        name = outcome.gate or str(key)
-        if name in decision.draft.gates:
-            name = str(key)
+        name = gate_name(decision.draft, outcome.gate or str(key), key)
         decision.emit(e.GateOpened(name, key.path, key.host, key.item, outcome.prompt))
         return
     status = _S.SUCCEEDED if outcome.status == "succeeded" else _S.FAILED

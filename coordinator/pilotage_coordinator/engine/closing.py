@@ -5,7 +5,6 @@ possible goes to the draft's agenda; what it makes necessary, to its duties.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from pilotage_coordinator.domain.execution.index import ROOT, Role, StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
@@ -25,7 +24,7 @@ def run_ended(draft: Draft, key: RunKey, at: int) -> None:
     info = draft.index.steps[key.path]
     run = draft.runs[key]
     draft.sequence += 1
-    draft.put(replace(run, sequence=draft.sequence))
+    draft.runs = draft.runs.set(key, run._replace(sequence=draft.sequence))
     if info.loops and key.item:
         key = _item_ended(draft, key, run.status, at)
         loop_progressed(draft, key, at)
@@ -40,7 +39,7 @@ def _item_ended(draft: Draft, key: RunKey, status: StepRunStatus, at: int) -> Ru
     ended = loop.ended
     if status is _S.FAILED and not ended and failure.matters(draft.index.steps[key.path].step):
         ended = f"{key} failed"
-    draft.put_loop(where, replace(loop, running=running, tally=loop.tally.plus(status), ended=ended))
+    draft.put_loop(where, loop._replace(running=running, tally=loop.tally.plus(status), ended=ended))
     return where
 
 
@@ -55,7 +54,7 @@ def loop_progressed(draft: Draft, key: RunKey, at: int) -> None:
         return
     tally = loop.tally.plus(_S.NOT_RUN, rest)
     status = _loop_status(tally)
-    draft.put_loop(key, replace(loop, tally=tally, cursor=len(loop.keys), status=status))
+    draft.put_loop(key, loop._replace(tally=tally, cursor=len(loop.keys), status=status))
     unit_ended(draft, key, status, at)
 
 
@@ -73,8 +72,7 @@ def unit_ended(draft: Draft, key: RunKey, status: StepRunStatus, at: int) -> Non
     fan = draft.fans[where]
     draft.put_fan(
         where,
-        replace(
-            fan,
+        fan._replace(
             running=without(fan.running, key.host),
             held=without(fan.held, key.host),
             tally=fan.tally.plus(status),
@@ -99,14 +97,14 @@ def fan_progressed(draft: Draft, key: RunKey, at: int) -> None:
         info = draft.index.steps[key.path]
         for host in rest:
             unit = RunKey(key.path, host, key.item)
-            draft.put(replace(fresh_run(draft, unit), status=_S.NOT_RUN, detail=fan.ended, ended_at=at))
-        fan = replace(fan, cursor=len(fan.hosts), tally=fan.tally.plus(_S.NOT_RUN, len(rest)))
+            draft.put(fresh_run(draft, unit)._replace(status=_S.NOT_RUN, detail=fan.ended, ended_at=at))
+        fan = fan._replace(cursor=len(fan.hosts), tally=fan.tally.plus(_S.NOT_RUN, len(rest)))
         draft.put_fan(key, fan)
     if fan.revert:
         draft.duties.append(Duty("revert", key))
         return
     status = _fan_status(fan)
-    draft.put_fan(key, replace(fan, status=status))
+    draft.put_fan(key, fan._replace(status=status))
     info = draft.index.steps[key.path]
     step_ended(draft, RunKey(info.frame, "", key.item), key.path, status, at)
 
@@ -130,9 +128,9 @@ def step_ended(draft: Draft, key: RunKey, path: str, status: StepRunStatus, at: 
 def _counted(draft: Draft, frame: Frame, info: StepInfo, status: StepRunStatus) -> Frame:
     closed = frame.closed.set(info.step.path, status)
     if info.role is Role.BODY:
-        return replace(frame, closed=closed, remaining=frame.remaining - 1, tally=frame.tally.plus(status))
+        return frame._replace(closed=closed, remaining=frame.remaining - 1, tally=frame.tally.plus(status))
     failed = frame.finally_failed or (status is _S.FAILED and failure.matters(info.step))
-    return replace(frame, closed=closed, remaining=frame.remaining - 1, finally_failed=failed)
+    return frame._replace(closed=closed, remaining=frame.remaining - 1, finally_failed=failed)
 
 
 def _freed(draft: Draft, key: RunKey, frame: Frame, dependents: Iterable[str]) -> "list[tuple[str, StepRunStatus]]":
@@ -163,13 +161,13 @@ def _came_up(draft: Draft, here: RunKey, frame: Frame) -> "list[tuple[str, StepR
 def open_frame(draft: Draft, key: RunKey, frame: Frame, at: int) -> None:
     """Begin a frame: its first steps come up."""
     body = draft.index.frames[key.path]
-    _begin_phase(draft, key, replace(frame, phase=Phase.BODY, remaining=len(body.body)), body.first, at)
+    _begin_phase(draft, key, frame._replace(phase=Phase.BODY, remaining=len(body.body)), body.first, at)
 
 
 def begin_finally(draft: Draft, key: RunKey, at: int) -> None:
     """Begin a frame's `finally` steps."""
     body = draft.index.frames[key.path]
-    frame = replace(draft.frames[key], phase=Phase.FINALLY, remaining=len(body.finally_))
+    frame = draft.frames[key]._replace(phase=Phase.FINALLY, remaining=len(body.finally_))
     _begin_phase(draft, key, frame, body.first_finally, at)
 
 
@@ -188,12 +186,12 @@ def _frame_over(draft: Draft, key: RunKey, frame: Frame, at: int) -> None:
     elif frame.phase is Phase.BODY and draft.index.frames[key.path].finally_:
         begin_finally(draft, key, at)
     elif key.path == ROOT or _is_call(draft, key.path):
-        draft.put_frame(key, replace(frame, phase=Phase.RETURNING))
+        draft.put_frame(key, frame._replace(phase=Phase.RETURNING))
         draft.duties.append(Duty("return", key))
     else:
-        draft.put_frame(key, replace(frame, phase=Phase.CLOSED))
+        draft.put_frame(key, frame._replace(phase=Phase.CLOSED))
         if key.path in draft.index.steps:
-            draft.put(replace(draft.runs[key], status=frame_status(frame), ended_at=at))
+            draft.put(draft.runs[key]._replace(status=frame_status(frame), ended_at=at))
             run_ended(draft, key, at)
         else:
             draft.returned.append(key)

@@ -86,7 +86,7 @@ def _end(draft: Draft, at: int) -> None:
     draft.rollbacks = tuple(rest)
     if rollback.step:
         key = RunKey(rollback.step, "", rollback.item)
-        draft.put_fan(key, replace(draft.fans[key], revert=False))
+        draft.put_fan(key, draft.fans[key]._replace(revert=False))
         fan_progressed(draft, key, at)
     else:
         draft.rolled_back = True
@@ -107,7 +107,7 @@ def frame_returned(draft: Draft, key: RunKey, at: int) -> None:
     run_key = RunKey(key.path.removesuffix(undo_frame("")), key.host, key.item)
     status = _S.COMPENSATED if succeeded else _S.COMPENSATION_FAILED
     error = "" if succeeded else "an undo step failed"
-    draft.put(replace(draft.runs[run_key], status=status, undo_error=error, ended_at=at))
+    draft.put(draft.runs[run_key]._replace(status=status, undo_error=error, ended_at=at))
     ended(draft, status, f"undo of {run_key}: {error}", at)
 
 

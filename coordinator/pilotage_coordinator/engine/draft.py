@@ -7,6 +7,7 @@ say what the events just applied may have made possible or necessary, for `engin
 import dataclasses
 from collections import deque
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Literal, NamedTuple, TypeAlias
 
 from immutables import Map
@@ -48,6 +49,7 @@ class Duty(NamedTuple):
 
 
 _FIELDS = tuple(each.name for each in dataclasses.fields(ExecutionState))
+_values = attrgetter(*_FIELDS)
 _SLEEPING = (PendingReason.RETRY, PendingReason.OFFLINE)
 
 
@@ -91,8 +93,8 @@ class Draft:
     __slots__ = (*_FIELDS, "agenda", "duties", "halting", "returned", "touched")
 
     def __init__(self, state: ExecutionState) -> None:
-        for name in _FIELDS:
-            setattr(self, name, getattr(state, name))
+        for name, value in zip(_FIELDS, _values(state), strict=True):
+            setattr(self, name, value)
         self.agenda: deque[Work] = deque()
         self.duties: deque[Duty] = deque()
         self.halting: deque[RunKey] = deque()
@@ -103,7 +105,7 @@ class Draft:
 
     def freeze(self) -> ExecutionState:
         """Return the state as it is now."""
-        return ExecutionState(*[getattr(self, name) for name in _FIELDS])
+        return ExecutionState(*_values(self))
 
     def put(self, run: StepRun) -> None:
         """Store a run, and keep every index of runs in step with it."""

@@ -71,7 +71,7 @@ def _execution_begun(draft: Draft, event: e.ExecutionBegun, at: int) -> None:
                 key = RunKey(path, host)
                 draft.sequence += 1
                 run = StepRun(key, info.step.kind, _S.SUCCEEDED, ended_at=at, sequence=draft.sequence)
-                draft.put(replace(run, outputs=outputs if isinstance(outputs, dict) else {"value": outputs}))
+                draft.put(run._replace(outputs=outputs if isinstance(outputs, dict) else {"value": outputs}))
                 draft.kept = draft.kept.set(key, None)
     open_frame(draft, ROOT_KEY, Frame(), at)
 
@@ -85,7 +85,7 @@ def _execution_moved(draft: Draft, event: e.ExecutionMoved, at: int) -> None:
         draft.warnings = event.warnings
         draft.set_timer(TimerKind.EXECUTION_DEADLINE, ROOT_KEY, 0)
         if ROOT_KEY in draft.frames:
-            draft.put_frame(ROOT_KEY, replace(draft.frames[ROOT_KEY], phase=Phase.CLOSED))
+            draft.put_frame(ROOT_KEY, draft.frames[ROOT_KEY]._replace(phase=Phase.CLOSED))
 
 
 def _pause_asked(draft: Draft, event: e.PauseAsked, at: int) -> None:
@@ -107,12 +107,12 @@ def _step_opened(draft: Draft, event: e.StepOpened, at: int) -> None:
         unit = RunKey(event.path, host, event.item)
         if unit in draft.kept:
             draft.kept = draft.kept.delete(unit)
-            fan = replace(fan, tally=fan.tally.plus(draft.runs[unit].status))
+            fan = fan._replace(tally=fan.tally.plus(draft.runs[unit].status))
         else:
             hosts.append(host)
     for host in event.dropped:
         run = fresh_run(draft, RunKey(event.path, host, event.item))
-        draft.put(replace(run, status=_S.NOT_RUN, detail="a step it depends on did not succeed here", ended_at=at))
+        draft.put(run._replace(status=_S.NOT_RUN, detail="a step it depends on did not succeed here", ended_at=at))
         draft.warnings = True
     limit = rollout.max_failures
     if limit is None and rollout.on_failure is not RolloutFailure.STOP:
@@ -120,8 +120,7 @@ def _step_opened(draft: Draft, event: e.StepOpened, at: int) -> None:
     key = RunKey(event.path, "", event.item)
     draft.put_fan(
         key,
-        replace(
-            fan,
+        fan._replace(
             hosts=tuple(hosts),
             tally=fan.tally.plus(_S.NOT_RUN, len(event.dropped)),
             max_parallel=0 if info.loops or rollout.max_parallel is None else max(1, rollout.max_parallel.of(total)),
@@ -147,8 +146,7 @@ def _batch_opened(draft: Draft, event: e.BatchOpened, at: int) -> None:
     draft.set_timer(TimerKind.BATCH, key, 0)
     draft.put_fan(
         key,
-        replace(
-            fan,
+        fan._replace(
             batch=event.number,
             batch_start=fan.cursor,
             batch_end=_batch_end(batches, event.number, fan.cursor, fan.total, len(fan.hosts)),
@@ -163,7 +161,7 @@ def _batch_opened(draft: Draft, event: e.BatchOpened, at: int) -> None:
 def _batch_held(draft: Draft, event: e.BatchHeld, at: int) -> None:
     key = RunKey(event.path, "", event.item)
     fan = draft.fans[key]
-    draft.put_fan(key, replace(fan, waiting=True, wait_until=event.until, gate=event.gate))
+    draft.put_fan(key, fan._replace(waiting=True, wait_until=event.until, gate=event.gate))
     draft.set_timer(TimerKind.BATCH, key, event.until)
     if event.gate and event.gate not in draft.gates:
         prompt = f"batch {fan.batch + 1} of {event.path} is done"
@@ -179,7 +177,7 @@ def _rollout_ended(draft: Draft, event: e.RolloutEnded, at: int) -> None:
     revert = failure.wants_revert(info)
     draft.put_fan(
         key,
-        replace(fan, ended=event.reason, defeated=True, revert=revert, waiting=False, wait_until=0, gate=""),
+        fan._replace(ended=event.reason, defeated=True, revert=revert, waiting=False, wait_until=0, gate=""),
     )
     draft.warnings = True
     failure.rollout_ended(draft, key, event.reason)
@@ -196,25 +194,25 @@ def _loop_opened(draft: Draft, event: e.LoopOpened, at: int) -> None:
         item = RunKey(event.path, event.host, name)
         if item in draft.kept:
             draft.kept = draft.kept.delete(item)
-            loop = replace(loop, tally=loop.tally.plus(draft.runs[item].status))
+            loop = loop._replace(tally=loop.tally.plus(draft.runs[item].status))
         else:
             keys.append(name)
     width = 0 if share is None else max(1, share.of(len(event.items)))
-    draft.put_loop(key, replace(loop, keys=tuple(keys), max_parallel=width))
+    draft.put_loop(key, loop._replace(keys=tuple(keys), max_parallel=width))
     loop_progressed(draft, key, at)
 
 
 def _frame_opened(draft: Draft, event: e.FrameOpened, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     _begun(draft, key)
-    draft.put(replace(fresh_run(draft, key), status=_S.RUNNING, started_at=at, ended_at=0, error="", unknown=0))
+    draft.put(fresh_run(draft, key)._replace(status=_S.RUNNING, started_at=at, ended_at=0, error="", unknown=0))
     open_frame(draft, key, Frame(), at)
 
 
 def _undo_opened(draft: Draft, event: e.UndoOpened, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     compensation.begun(draft, key)
-    draft.put(replace(draft.runs[key], status=_S.COMPENSATING, undo_error=""))
+    draft.put(draft.runs[key]._replace(status=_S.COMPENSATING, undo_error=""))
     frame = RunKey(undo_frame(event.path), event.host, event.item)
     if frame in draft.frames:
         reopening.reset_frame(draft, frame)
@@ -243,9 +241,9 @@ def _call_returned(draft: Draft, event: e.CallReturned, at: int) -> None:
     status = frame_status(frame)
     if event.error and status is _S.SUCCEEDED:
         status = _S.FAILED
-        frame = replace(frame, finally_failed=True)
-    draft.put_frame(key, replace(frame, phase=Phase.CLOSED))
-    draft.put(replace(draft.runs[key], status=status, outputs=event.outputs, error=event.error, ended_at=at))
+        frame = frame._replace(finally_failed=True)
+    draft.put_frame(key, frame._replace(phase=Phase.CLOSED))
+    draft.put(draft.runs[key]._replace(status=status, outputs=event.outputs, error=event.error, ended_at=at))
     run_ended(draft, key, at)
 
 
@@ -254,8 +252,7 @@ def _runs_settled(draft: Draft, event: e.RunsSettled, at: int) -> None:
         _begun(draft, key)
         run = fresh_run(draft, key)
         failed = event.status is _S.FAILED or event.retry_at
-        run = replace(
-            run,
+        run = run._replace(
             status=event.status,
             detail="" if failed else event.reason,
             error=event.reason if failed else "",
@@ -267,15 +264,14 @@ def _runs_settled(draft: Draft, event: e.RunsSettled, at: int) -> None:
         )
         if event.attempt:
             tried = event.attempt > run.attempts
-            run = replace(
-                run,
+            run = run._replace(
                 attempts=event.attempt,
                 tries=run.tries + (1 if tried else 0),
                 planned_at=run.planned_at or at,
                 started_at=at,
             )
         if event.retry_at:
-            draft.put(replace(run, reason=PendingReason.RETRY, ended_at=0))
+            draft.put(run._replace(reason=PendingReason.RETRY, ended_at=0))
             draft.set_timer(TimerKind.RETRY, key, event.retry_at)
             continue
         draft.unset_timers(key)
@@ -288,11 +284,11 @@ def _run_held(draft: Draft, event: e.RunHeld, at: int) -> None:
     if event.kind is AttemptKind.UNDO:
         compensation.begun(draft, key)
         draft.unset_timers(key, kind=AttemptKind.UNDO)
-        draft.put(replace(draft.runs[key], status=_S.COMPENSATING, reason=event.reason, retry_at=0))
+        draft.put(draft.runs[key]._replace(status=_S.COMPENSATING, reason=event.reason, retry_at=0))
     else:
         _begun(draft, key)
         draft.set_timer(TimerKind.RETRY, key, 0)
-        draft.put(replace(fresh_run(draft, key), reason=event.reason, retry_at=0))
+        draft.put(fresh_run(draft, key)._replace(reason=event.reason, retry_at=0))
     draft.set_timer(TimerKind.OFFLINE, key, event.until)
 
 
@@ -300,7 +296,7 @@ def _gate_opened(draft: Draft, event: e.GateOpened, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     _begun(draft, key)
     run = fresh_run(draft, key)
-    draft.put(replace(run, reason=PendingReason.GATE, detail=event.prompt, gate=event.name, started_at=at))
+    draft.put(run._replace(reason=PendingReason.GATE, detail=event.prompt, gate=event.name, started_at=at))
     gate = OpenGate(event.name, event.path, event.host, event.item, event.prompt, opened_at=at)
     draft.gates = draft.gates.set(event.name, gate)
 
@@ -310,7 +306,7 @@ def _gate_answered(draft: Draft, event: e.GateAnswered, at: int) -> None:
     draft.gates = draft.gates.delete(event.name)
     if gate.batch:
         key = RunKey(gate.path, "", gate.item)
-        draft.put_fan(key, replace(draft.fans[key], gate=""))
+        draft.put_fan(key, draft.fans[key]._replace(gate=""))
         draft.agenda.append(Work("fan", key))
 
 
@@ -328,8 +324,7 @@ def _attempt_planned(draft: Draft, event: e.AttemptPlanned, at: int) -> None:
         run = StepRun(key, kind, _S.ASSIGNED, attempts=event.attempt, tries=1, parameters=parameters, planned_at=at)
     else:
         draft.unset_timers(key, kind=AttemptKind.RUN)
-        run = replace(
-            run,
+        run = run._replace(
             status=_S.ASSIGNED,
             reason=None,
             detail="",
@@ -355,8 +350,7 @@ def _undo_planned(draft: Draft, key: RunKey, event: e.AttemptPlanned, at: int) -
     )
     draft.unset_timers(key, kind=AttemptKind.UNDO)
     draft.put(
-        replace(
-            run,
+        run._replace(
             status=_S.COMPENSATING,
             reason=None,
             undo_attempts=event.attempt,
@@ -372,7 +366,7 @@ def _attempt_begun(draft: Draft, event: e.AttemptBegun, at: int) -> None:
     draft.open_attempt(replace(draft.open[key], started=True))
     run = draft.runs[key]
     if run.status is _S.ASSIGNED:
-        draft.put(replace(run, status=_S.RUNNING, started_at=event.started_at))
+        draft.put(run._replace(status=_S.RUNNING, started_at=event.started_at))
 
 
 def _attempt_finished(draft: Draft, event: e.AttemptFinished, at: int) -> None:
@@ -382,8 +376,7 @@ def _attempt_finished(draft: Draft, event: e.AttemptFinished, at: int) -> None:
         _undo_finished(draft, key, event, at)
         return
     run = draft.runs[key]
-    run = replace(
-        run,
+    run = run._replace(
         status=event.becomes,
         outputs=event.outputs,
         error=event.error,
@@ -395,7 +388,7 @@ def _attempt_finished(draft: Draft, event: e.AttemptFinished, at: int) -> None:
         interruptions=run.interruptions + 1 if event.outcome is Outcome.INTERRUPTED else 0,
     )
     if event.becomes is _S.PENDING:
-        draft.put(replace(run, reason=PendingReason.RETRY, ended_at=0))
+        draft.put(run._replace(reason=PendingReason.RETRY, ended_at=0))
         draft.set_timer(TimerKind.RETRY, key, event.retry_at)
         return
     draft.unset_timers(key)
@@ -407,12 +400,12 @@ def _attempt_finished(draft: Draft, event: e.AttemptFinished, at: int) -> None:
 
 
 def _undo_finished(draft: Draft, key: RunKey, event: e.AttemptFinished, at: int) -> None:
-    run = replace(draft.runs[key], undo_error=event.error, evidence=event.evidence, retry_at=event.retry_at)
+    run = draft.runs[key]._replace(undo_error=event.error, evidence=event.evidence, retry_at=event.retry_at)
     if event.becomes is _S.COMPENSATING:
-        draft.put(replace(run, reason=PendingReason.RETRY))
+        draft.put(run._replace(reason=PendingReason.RETRY))
         draft.set_timer(TimerKind.UNDO_RETRY, key, event.retry_at)
         return
-    draft.put(replace(run, status=event.becomes, undo_tries=0))
+    draft.put(run._replace(status=event.becomes, undo_tries=0))
     compensation.ended(draft, event.becomes, f"undo of {key}: {event.error}", at)
 
 
@@ -422,7 +415,7 @@ def _cancel_sent(draft: Draft, event: e.CancelSent, at: int) -> None:
         draft.cancels = draft.cancels.set(key, None)
         run = draft.runs[key]
         draft.set_timer(TimerKind.STEP_DEADLINE, key, 0)
-        draft.put(replace(run, status=_S.CANCELLING, expired=run.expired or event.expired))
+        draft.put(run._replace(status=_S.CANCELLING, expired=run.expired or event.expired))
 
 
 def _unknown_settled(draft: Draft, event: e.UnknownSettled, at: int) -> None:
@@ -430,12 +423,12 @@ def _unknown_settled(draft: Draft, event: e.UnknownSettled, at: int) -> None:
     holding.release(draft, key)
     run = draft.runs[key]
     if event.as_ == "retry":
-        draft.put(replace(run, status=_S.PENDING, reason=PendingReason.RETRY, tries=0, interruptions=0, retry_at=at))
+        draft.put(run._replace(status=_S.PENDING, reason=PendingReason.RETRY, tries=0, interruptions=0, retry_at=at))
         draft.set_timer(TimerKind.RETRY, key, at)
         return
     status = _S.SUCCEEDED if event.as_ == "succeeded" else _S.FAILED
     note = f"resolved by {event.by}" + (f": {event.comment}" if event.comment else "")
-    draft.put(replace(run, status=status, detail=note, ended_at=at))
+    draft.put(run._replace(status=status, detail=note, ended_at=at))
     run_ended(draft, key, at)
 
 
@@ -450,7 +443,7 @@ def _rollback_begun(draft: Draft, event: e.RollbackBegun, at: int) -> None:
         draft.rolled_back = False
         draft.halted = "rollback"
         frame = draft.frames[ROOT_KEY]
-        draft.put_frame(ROOT_KEY, replace(frame, phase=Phase.ROLLBACK, halted="rollback"))
+        draft.put_frame(ROOT_KEY, frame._replace(phase=Phase.ROLLBACK, halted="rollback"))
     if event.actions and RunKey(ACTIONS) in draft.frames:
         reopening.reset_frame(draft, RunKey(ACTIONS))
     rollback = Rollback(event.reason, step=event.path, item=event.item, actions=event.actions)
@@ -460,7 +453,7 @@ def _rollback_begun(draft: Draft, event: e.RollbackBegun, at: int) -> None:
 def _compensation_settled(draft: Draft, event: e.CompensationSettled, at: int) -> None:
     for key in event.runs:
         draft.unset_timers(key, kind=AttemptKind.UNDO)
-        draft.put(replace(draft.runs[key], status=event.status, reason=None, undo_error=event.reason, undo_tries=0))
+        draft.put(draft.runs[key]._replace(status=event.status, reason=None, undo_error=event.reason, undo_tries=0))
         compensation.ended(draft, event.status, f"undo of {key}: {event.reason}", at)
 
 
@@ -475,12 +468,12 @@ def _begun(draft: Draft, key: RunKey) -> None:
         where = loop_key(key)
         loop = draft.loops[where]
         if loop.cursor < len(loop.keys) and loop.keys[loop.cursor] == key.item:
-            draft.put_loop(where, replace(loop, cursor=loop.cursor + 1, running=loop.running.set(key.item, None)))
+            draft.put_loop(where, loop._replace(cursor=loop.cursor + 1, running=loop.running.set(key.item, None)))
     elif info.fans:
         where = fan_key(draft.index, key)
         fan = draft.fans[where]
         if fan.cursor < len(fan.hosts) and fan.hosts[fan.cursor] == key.host:
-            draft.put_fan(where, replace(fan, cursor=fan.cursor + 1, running=fan.running.set(key.host, None)))
+            draft.put_fan(where, fan._replace(cursor=fan.cursor + 1, running=fan.running.set(key.host, None)))
 
 
 _HANDLERS: Final[dict[type[e.Event], Callable[[Draft, Any, int], None]]] = {

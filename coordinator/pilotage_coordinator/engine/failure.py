@@ -5,7 +5,6 @@ out, everything else goes on. Otherwise its frame is halted: nothing new starts 
 that was halted fails in turn, and its own `on_failure` decides further out.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from pilotage_coordinator.domain.execution.events import HaltCause
@@ -45,8 +44,7 @@ def happened(draft: Draft, key: RunKey) -> None:
 
 def _defeated(fan: Fan, info: StepInfo) -> Fan:
     limit = "none may" if fan.max_failures == 0 else f"at most {fan.max_failures} may"
-    return replace(
-        fan,
+    return fan._replace(
         ended=f"{fan.tally.failed} of its hosts failed, {limit}",
         defeated=True,
         revert=wants_revert(info),
@@ -85,7 +83,7 @@ def mark_halted(draft: Draft, key: RunKey, cause: HaltCause, reason: str) -> Non
     frame = draft.frames[key]
     if frame.phase is not Phase.BODY or _SEVERITY[cause] <= _SEVERITY[frame.halted]:
         return
-    draft.put_frame(key, replace(frame, halted=cause, halt_reason=reason))
+    draft.put_frame(key, frame._replace(halted=cause, halt_reason=reason))
     if key.path == ROOT:
         draft.halted = cause
         draft.reason = reason

@@ -1,7 +1,5 @@
 """Settling what is pending inside a frame that was halted: part of the fold, run once per halted frame."""
 
-from dataclasses import replace
-
 from pilotage_coordinator.domain.execution.events import HaltCause
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Phase
@@ -41,7 +39,7 @@ def _settle_step(draft: Draft, frame: RunKey, path: str, cause: HaltCause, reaso
     if fan.status is not None:
         return
     _release_batch(draft, where)
-    fan = replace(fan, ended=fan.ended or reason, waiting=False, wait_until=0, gate="")
+    fan = fan._replace(ended=fan.ended or reason, waiting=False, wait_until=0, gate="")
     draft.put_fan(where, fan)
     for host in fan.hosts[: fan.cursor]:
         if host in fan.running or host in fan.held:
@@ -65,7 +63,7 @@ def _settle_unit(draft: Draft, key: RunKey, cause: HaltCause, reason: str, at: i
     if loop.status is not None:
         return
     where = loop_key(key)
-    draft.put_loop(where, replace(loop, ended=loop.ended or reason))
+    draft.put_loop(where, loop._replace(ended=loop.ended or reason))
     for item in loop.keys[: loop.cursor]:
         if item in loop.running:
             _settle_run(draft, RunKey(key.path, key.host, item), cause, reason, at)
@@ -89,7 +87,7 @@ def end_pending(draft: Draft, key: RunKey, status: StepRunStatus, detail: str, a
     run = fresh_run(draft, key)
     if run.gate in draft.gates:
         draft.gates = draft.gates.delete(run.gate)
-    draft.put(replace(run, status=status, detail=detail, ended_at=at, retry_at=0, gate=""))
+    draft.put(run._replace(status=status, detail=detail, ended_at=at, retry_at=0, gate=""))
     run_ended(draft, key, at)
 
 

@@ -1,7 +1,5 @@
 """How an unknown run weighs on what is around it: its host is held and counts as a failure, others go on."""
 
-from dataclasses import replace
-
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.engine.draft import Draft, Work
 from pilotage_coordinator.engine.nesting import fan_key, frame_key, loop_key, unit_key, without
@@ -23,7 +21,7 @@ def _weigh(draft: Draft, key: RunKey, change: int) -> None:
         if info.loops and key.item:
             loop = draft.loops[loop_key(key)]
             left = loop.unknown + change
-            draft.put_loop(loop_key(key), replace(loop, unknown=left))
+            draft.put_loop(loop_key(key), loop._replace(unknown=left))
             if left and (change < 0 or left > 1):
                 return
         unit = unit_key(info, key)
@@ -31,9 +29,9 @@ def _weigh(draft: Draft, key: RunKey, change: int) -> None:
             where = fan_key(draft.index, unit)
             fan = draft.fans[where]
             if change > 0:
-                fan = replace(fan, running=without(fan.running, unit.host), held=fan.held.set(unit.host, None))
+                fan = fan._replace(running=without(fan.running, unit.host), held=fan.held.set(unit.host, None))
             else:
-                fan = replace(fan, running=fan.running.set(unit.host, None), held=without(fan.held, unit.host))
+                fan = fan._replace(running=fan.running.set(unit.host, None), held=without(fan.held, unit.host))
             draft.put_fan(where, fan)
             draft.agenda.append(Work("fan", where))
         key = frame_key(draft.index, unit)
@@ -41,6 +39,6 @@ def _weigh(draft: Draft, key: RunKey, change: int) -> None:
             return
         run = draft.runs[key]
         left = run.unknown + change
-        draft.put(replace(run, unknown=left))
+        draft.put(run._replace(unknown=left))
         if left and (change < 0 or left > 1):
             return

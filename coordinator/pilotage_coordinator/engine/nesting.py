@@ -1,7 +1,5 @@
 """From a run to what is around it: its loop, its fan, its frame."""
 
-from dataclasses import replace
-
 from immutables import Map
 
 from pilotage_coordinator.domain.execution.index import PlanIndex, StepInfo
@@ -36,10 +34,15 @@ def fresh_run(draft: Draft, key: RunKey) -> StepRun:
     """Return the run as it is, or a new one that waits for nothing yet; attempt numbers always go on."""
     found = draft.runs.get(key)
     if found is not None:
-        return replace(found, reason=None, detail="")
+        return found._replace(reason=None, detail="")
     return StepRun(key, draft.index.steps[key.path].step.kind, StepRunStatus.PENDING, PendingReason.DEPENDENCY)
 
 
 def without(names: Map[str, None], name: str) -> Map[str, None]:
     """Return the set without a name that may not be in it."""
     return names.delete(name) if name in names else names
+
+
+def gate_name(draft: Draft, wanted: str, key: RunKey) -> str:
+    """Return a name under which a gate can be released: the wanted one, or with its place where that is taken."""
+    return wanted if wanted not in draft.gates else f"{wanted} ({key})"

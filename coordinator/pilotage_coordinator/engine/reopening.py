@@ -4,7 +4,6 @@ Attempt numbers always go on counting, so that an attempt's identity is never us
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from immutables import Map
 
@@ -94,8 +93,7 @@ def _sort_run(draft: Draft, run: StepRun, *, again: bool) -> None:
     if run.status is _S.PENDING:
         return
     draft.put(
-        replace(
-            run,
+        run._replace(
             status=_S.PENDING,
             reason=PendingReason.DEPENDENCY,
             detail="",

@@ -11,7 +11,7 @@ from pilotage_coordinator.domain.planning.items import item_keys, read_items
 from pilotage_coordinator.engine import attempting
 from pilotage_coordinator.engine.choosing import hosts_from
 from pilotage_coordinator.engine.decision import Decision
-from pilotage_coordinator.engine.nesting import fan_key, frame_key
+from pilotage_coordinator.engine.nesting import fan_key, frame_key, gate_name
 from pilotage_coordinator.engine.scope import variables
 
 _S = StepRunStatus
@@ -101,7 +101,7 @@ def _next_batch(decision: Decision, key: RunKey, fan: Fan) -> bool:
         batch = batches[min(fan.batch, len(batches) - 1)] if batches else None
         if batch is not None and (batch.wait or batch.gate):
             until = decision.now + batch.wait if batch.wait else 0
-            gate = f"{batch.gate}#{fan.batch + 1}" if batch.gate else ""
+            gate = gate_name(decision.draft, f"{batch.gate}#{fan.batch + 1}", key) if batch.gate else ""
             decision.emit(e.BatchHeld(key.path, key.item, until, gate))
             return False
     decision.emit(e.BatchOpened(key.path, key.item, fan.batch + 1))

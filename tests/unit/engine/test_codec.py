@@ -82,7 +82,7 @@ def test_fields_without_default_are_required_and_extra_ones_ignored(name: str) -
 
 
 def test_a_row_of_a_newer_minor_version_is_read() -> None:
-    row = {"by": "anna", "reason": "lunch", "until": 5}
+    row: dict[str, Any] = {"by": "anna", "reason": "lunch", "until": 5}
     assert decode("pause_asked", row) == e.PauseAsked("anna", "lunch")
 
 

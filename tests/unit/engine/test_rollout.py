@@ -220,3 +220,16 @@ def test_an_error_in_when_fails_the_host() -> None:
     run = Run(plan(leaf("a", "h1", when="host.labels.nothing == 1")), world=FakeWorld(["h1"]))
     assert run.status == "failed"
     assert run.run("a@h1").failure_kind == "parameter"
+
+
+def test_gates_of_the_same_name_are_released_one_by_one() -> None:
+    rollout = Rollout(batches=(Batch(Share(1), gate="look"),))
+    run = Run(plan(leaf("a", "h1", "h2", rollout=rollout), leaf("b", "h1", "h2", rollout=rollout)))
+    run.end("a@h1")
+    run.end("b@h1")
+    assert sorted(run.state.gates) == ["look#1", "look#1 (b)"]
+    run.give(i.GateReleased("look#1", "anna"))
+    assert run.open() == ["a@h2"]
+    run.give(i.GateReleased("look#1 (b)", "anna"))
+    assert run.open() == ["a@h2", "b@h2"]
+    run.finish()

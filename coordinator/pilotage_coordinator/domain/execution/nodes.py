@@ -1,11 +1,13 @@
 """The moving parts between a plan and its runs: frames (a sequence of steps), fans (hosts), loops (items).
 
 They count what is open and how the rest ended, so that one result costs the same in a fleet of ten or of ten thousand.
+Named tuples, as runs are: every event makes new ones.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from immutables import Map
 
@@ -14,8 +16,7 @@ from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.plan import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """How many parts ended in which way."""
 
     succeeded: int = 0
@@ -52,24 +53,22 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A sequence of steps being gone through: the execution itself, a group on a host, a call, an undo's steps."""
 
     phase: Phase = Phase.BODY
     remaining: int = 0
     """Steps of this phase that have not ended."""
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = Tally()
     """How the steps of the body ended."""
     finally_failed: bool = False
     halted: HaltCause | None = None
     halt_reason: str = ""
-    closed: Map[str, StepRunStatus] = field(default_factory=Map)
+    closed: Map[str, StepRunStatus] = Map()
     """Paths of the steps that have ended, and how."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fan:
+class Fan(NamedTuple):
     """A step going over its hosts, in batches and within a window."""
 
     hosts: tuple[str, ...]
@@ -86,11 +85,11 @@ class Fan:
     batch: int = 0
     batch_start: int = 0
     batch_end: int = 0
-    running: Map[str, None] = field(default_factory=Map)
+    running: Map[str, None] = Map()
     """Hosts that have begun, not ended, and are not held by an unknown."""
-    held: Map[str, None] = field(default_factory=Map)
+    held: Map[str, None] = Map()
     """Hosts with an unknown run inside."""
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = Tally()
     failed: tuple[str, ...] = ()
     waiting: bool = False
     """The batch is done; the next one waits for a time, a gate, or both."""
@@ -106,16 +105,15 @@ class Fan:
     """How the step ended as a whole; None while it has not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(NamedTuple):
     """A step going over the items of its `for_each` on one host."""
 
     keys: tuple[str, ...]
     values: Mapping[str, Json]
     max_parallel: int = 0
     cursor: int = 0
-    running: Map[str, None] = field(default_factory=Map)
-    tally: Tally = field(default_factory=Tally)
+    running: Map[str, None] = Map()
+    tally: Tally = Tally()
     ended: str = ""
     status: StepRunStatus | None = None
     unknown: int = 0
