@@ -178,6 +178,10 @@ def _step(step: PlannedStep, previews: _Previews) -> PlanStepAnswer:
 
 
 def _preview(host: str, preview: Mapping[str, Json]) -> PreviewAnswer:
+    """Return a host's preview; one that could not be had says why in its note."""
+    error = preview.get("error")
+    if error is not None:
+        return PreviewAnswer(host=host, changes=[], complete=False, note=f"no preview: {error}")
     return PreviewAnswer.model_validate({"changes": [], "complete": True, "note": "", **preview, "host": host})
 
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import SecretStr, StringConstraints
 
+from pilotage_coordinator.runtime.secrets import RESERVED
 from pilotage_coordinator.service.caller import Caller
-from pilotage_coordinator.service.errors import Invalid
+from pilotage_coordinator.service.errors import Conflict, Invalid
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Request, rfc3339
@@ -79,7 +80,11 @@ async def set_secret(services: Services, caller: Caller, request: SetSecret) -> 
 @verb("secret.list")
 async def list_secrets(services: Services, caller: Caller, request: ListSecrets) -> Page[SecretAnswer]:
     """List the names of secrets; values are never shown."""
-    rows = [row for row in await services.store.secrets.list() if row.name > request.cursor]
+    rows = [
+        row
+        for row in await services.store.secrets.list()
+        if row.name > request.cursor and not row.name.startswith(RESERVED)
+    ]
     shown = rows[: request.limit]
     items = [
         SecretAnswer(
@@ -96,5 +101,7 @@ async def list_secrets(services: Services, caller: Caller, request: ListSecrets)
 @verb("secret.rm")
 async def remove_secret(services: Services, caller: Caller, request: RemoveSecret) -> SecretRemoved:
     """Remove a secret; its bytes are overwritten."""
+    if request.name.startswith(RESERVED):
+        raise Conflict(f"secret {request.name} belongs to an execution", fix="it goes when the execution's history goes")
     await services.store.secrets.remove(request.name, allowed(services, caller, "secret.rm", request.name))
     return SecretRemoved(name=request.name)

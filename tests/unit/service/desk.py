@@ -1,0 +1,330 @@
+"""A coordinator's services over a simulated store, with everything that would need a fleet faked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
+from pilotage_coordinator.domain.execution.inputs import Input
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Plan, PlannedStep, StepKind, StepTypeUse
+from pilotage_coordinator.domain.planning.codec import to_json
+from pilotage_coordinator.domain.planning.request import Note
+from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.service.caller import Caller, CallerKind, socket_owner
+from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.store.protocol import Store
+from pilotage_coordinator.store.records import (
+    AnswerRecord,
+    AuditEntry,
+    CertificateRecord,
+    EnrolmentRecord,
+    EventRecord,
+    ExecutionCreation,
+    ExecutionInputs,
+    ExecutionRecord,
+    HostRecord,
+    PlanRecord,
+    Progress,
+    SecretRecord,
+)
+from pilotage_coordinator.store.sqlite import SimulatedDisk, open_simulated_store
+
+NOW = 1_790_000_000_000_000
+OWNER = socket_owner("ann")
+GUEST = Caller("eve", CallerKind.ASSISTANT, frozenset({"run.read"}))
+DIGEST = "sha256:" + "ab" * 32
+EXECUTION = "exe_" + "0" * 31 + "1"
+ASSERT = StepTypeInfo(
+    "validation.assert",
+    Effect.READ,
+    params_schema={"type": "object", "properties": {"that": {"type": "string"}}, "required": ["that"]},
+)
+SOURCE = """\
+pilotage: 1
+workflows:
+  check:
+    name: Check
+    version: "1.0.0"
+    description: Asserts something.
+    parameters:
+      days: {type: integer, default: 3}
+      note: {type: string, default: hello}
+      tags: {type: list, items: string, default: []}
+    steps:
+      - {id: sane, type: validation.assert, parameters: {that: "parameters.days > 0"}}
+"""
+
+
+class Clock:
+    """Stands still."""
+
+    def now(self) -> int:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class FakePlanned:
+    plan: Plan
+    notes: Sequence[Note] = ()
+    previews: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    made_at: int = NOW
+
+
+def plan(hosts: tuple[str, ...] = ("db1", "db2"), digest: str = DIGEST) -> Plan:
+    """Return a plan of one step on some hosts."""
+    step = PlannedStep(
+        path="sane", kind=StepKind.LEAF, type=StepTypeUse("command.run"), effect=Effect.ONCE, hosts=hosts
+    )
+    return Plan(BlueprintRef("check", "1.0.0", DIGEST), {"days": 3}, hosts, (step,), digest=digest)
+
+
+@dataclass
+class FakePlans:
+    store: Store
+    made: list[dict[str, Any]] = field(default_factory=list)
+    refuse: Exception | None = None
+
+    async def make(
+        self,
+        blueprint: str | Blueprint,
+        version: str,
+        parameters: Mapping[str, Any],
+        limit_to: str,
+        requested_by: str,
+        *,
+        previews: bool,
+        audit: tuple[AuditEntry, ...] = (),
+    ) -> FakePlanned:
+        if self.refuse is not None:
+            raise self.refuse
+        self.made.append(
+            {"blueprint": blueprint, "version": version, "parameters": dict(parameters), "limit_to": limit_to}
+        )
+        await self.store.audit.append(*audit)
+        made = plan()
+        await self.store.plans.put(PlanRecord(made.digest, to_json(made), {}, NOW))
+        preview = {"changes": [{"action": "run", "subject": "uptime"}], "complete": True, "note": ""}
+        return FakePlanned(made, (Note("db2 is offline", host="db2"),), {"sane": {"db1": preview}} if previews else {})
+
+    async def stored(self, digest: str) -> FakePlanned:
+        await self.store.plans.get(digest)
+        return FakePlanned(plan(digest=digest))
+
+
+@dataclass
+class FakeRuns:
+    store: Store
+    submitted: list[tuple[str, Input]] = field(default_factory=list)
+    refuse: Exception | None = None
+    events: list[EventRecord] = field(default_factory=list)
+    forever: bool = False
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody who watched has gone."""
+
+    async def start(
+        self,
+        planned: Any,
+        *,
+        execution_id: str,
+        requested_by: str,
+        reason: str,
+        audit: tuple[AuditEntry, ...],
+        answer: AnswerRecord | None,
+    ) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        row = ExecutionRecord(
+            execution_id, "check", "1.0.0", planned.plan.digest, requested_by, NOW, Progress("pending", reason)
+        )
+        await self.store.executions.create(ExecutionCreation(row, ExecutionInputs(), audit=audit, answer=answer))
+
+    async def submit(self, execution_id: str, input: Input, *, audit: tuple[AuditEntry, ...]) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.submitted.append((execution_id, input))
+        await self.store.audit.append(*audit)
+
+    async def state(self, execution_id: str) -> ExecutionState:
+        return ExecutionState.new(execution_id, plan())
+
+    async def replay(self, execution_id: str, at: int) -> ExecutionState:
+        return ExecutionState.new(execution_id, plan())
+
+    async def watch(self, execution_id: str, after: int) -> AsyncIterator[EventRecord]:
+        try:
+            for event in self.events:
+                if event.sequence > after:
+                    yield event
+            if self.forever:
+                await asyncio.Event().wait()
+        finally:
+            self.left.set()
+
+    def progress(self, execution_id: str) -> Mapping[RunKey, tuple[float | None, str]]:
+        return {RunKey("sane", "db1"): (0.5, "half")} if self.events else {}
+
+
+@dataclass(frozen=True)
+class FakeToken:
+    text: str = "plg1.secret"
+    expires_at: int = NOW + 900_000_000
+
+
+@dataclass
+class FakeHosts:
+    store: Store
+
+    async def token(
+        self, name: str, labels: Mapping[str, str], *, created_by: str, audit: tuple[AuditEntry, ...]
+    ) -> FakeToken:
+        await self.store.audit.append(*audit)
+        return FakeToken()
+
+    def online(self, name: str) -> bool:
+        return name == "db1"
+
+    async def label(
+        self, name: str, labels: Mapping[str, Any], variables: Mapping[str, Any], *, audit: tuple[AuditEntry, ...]
+    ) -> HostRecord:
+        row = await self.store.hosts.named(name)
+        await self.store.hosts.label(row.id, {**row.labels, **labels}, {**row.variables, **variables}, audit)
+        return await self.store.hosts.named(name)
+
+    async def revoke(self, name: str, *, audit: tuple[AuditEntry, ...]) -> HostRecord:
+        row = await self.store.hosts.named(name)
+        await self.store.hosts.revoke(row.id, NOW, audit)
+        return await self.store.hosts.get(row.id)
+
+
+@dataclass
+class FakeSecrets:
+    store: Store
+    values: dict[str, bytes] = field(default_factory=dict)
+
+    async def set(self, name: str, value: bytes, *, updated_by: str, audit: tuple[AuditEntry, ...]) -> bool:
+        self.values[name] = value
+        return await self.store.secrets.put(SecretRecord(name, b"sealed", b"", NOW, updated_by), audit)
+
+
+@dataclass(frozen=True)
+class FakeLine:
+    cursor: str
+    text: str
+    at: int = NOW
+    path: str = "sane"
+    host: str = "db1"
+    item: str = ""
+    kind: str = "run"
+    attempt: int = 1
+    stream: str = "stdout"
+
+
+@dataclass
+class FakeLogs:
+    lines: list[FakeLine] = field(default_factory=list)
+
+    async def read(self, execution_id: str, path: str, host: str, after: str, limit: int) -> Sequence[FakeLine]:
+        return [line for line in self.lines if line.cursor > after][:limit]
+
+    async def follow(self, execution_id: str, path: str, host: str, after: str) -> AsyncIterator[FakeLine]:
+        for line in self.lines:
+            if line.cursor > after:
+                yield line
+
+
+@dataclass(frozen=True)
+class FakeFinding:
+    check: str = "database"
+    verdict: str = "ok"
+    detail: str = "fine"
+    fix: str = ""
+
+
+@dataclass
+class FakeDoctor:
+    findings: list[FakeFinding] = field(default_factory=lambda: [FakeFinding()])
+
+    async def examine(self) -> Sequence[FakeFinding]:
+        return self.findings
+
+
+@dataclass
+class FakeCoordinator:
+    started_at: int = NOW
+    state_dir: str = "/var/lib/pilotage"
+    fleet_address: str = "localhost:7443"
+    enrol_address: str = "localhost:7444"
+    stopping: bool = False
+
+    def stop(self) -> None:
+        self.stopping = True
+
+
+@dataclass
+class Desk:
+    """The services with their fakes at hand."""
+
+    services: Services
+    store: Store
+    plans: FakePlans
+    runs: FakeRuns
+    secrets: FakeSecrets
+    logs: FakeLogs
+    doctor: FakeDoctor
+    coordinator: FakeCoordinator
+
+    async def audit(self) -> list[tuple[str, str, str]]:
+        """Return what the audit log holds: operation, outcome, subject."""
+        return [
+            (each.entry.operation, each.entry.outcome, each.entry.subject) for each in await self.store.audit.read()
+        ]
+
+    async def add_host(self, name: str = "db1") -> None:
+        """Let a host join."""
+        await self.store.enrolments.create(EnrolmentRecord(name, NOW, "ann", NOW + 1_000_000))
+        await self.store.enrolments.consume(
+            name,
+            HostRecord(f"hst_{name}", name, NOW, "sha256:key", labels={"role": "db"}),
+            CertificateRecord(f"01{name.encode().hex()}", f"hst_{name}", NOW, NOW + 1_000_000),
+            NOW,
+        )
+
+    async def add_execution(self, id: str = EXECUTION) -> None:
+        """Put an execution into the store."""
+        made = plan()
+        await self.store.plans.put(PlanRecord(made.digest, to_json(made), {}, NOW))
+        row = ExecutionRecord(id, "check", "1.0.0", made.digest, "ann", NOW, Progress("running"))
+        event = EventRecord(1, NOW, "execution_begun", {"seed": "s", "requested_by": "ann"})
+        await self.store.executions.create(ExecutionCreation(row, ExecutionInputs(), events=(event,)))
+
+
+async def open_desk() -> tuple[Desk, SimulatedDisk]:
+    """Return services over an empty store; close both."""
+    disk = SimulatedDisk()
+    store = await open_simulated_store(disk, now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    counter = iter(range(100, 10_000))
+    clock = Clock()
+    plans, runs, secrets, logs = FakePlans(store), FakeRuns(store), FakeSecrets(store), FakeLogs()
+    doctor, coordinator = FakeDoctor(), FakeCoordinator()
+    services = Services(
+        clock=clock,
+        new_id=lambda prefix: f"{prefix}_{next(counter):032x}",
+        store=store,
+        library=Library(store.blueprints, LiveInventory(store.hosts, clock), {ASSERT.name: ASSERT}, clock),
+        plans=plans,
+        runs=runs,
+        hosts=FakeHosts(store),
+        secrets=secrets,
+        logs=logs,
+        doctor=doctor,
+        coordinator=coordinator,
+    )
+    return Desk(services, store, plans, runs, secrets, logs, doctor, coordinator), disk

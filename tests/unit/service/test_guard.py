@@ -1,0 +1,120 @@
+"""Who may do what, and what the audit log says of it."""
+
+from typing import Any
+
+import pytest
+from pilotage_coordinator.domain.execution.errors import Refused
+from pilotage_coordinator.service import control, executions, hosts, secrets
+from pilotage_coordinator.service.errors import Conflict, Denied, NotFound
+from pilotage_coordinator.service.operations import OPERATIONS
+from pilotage_coordinator.service.verb import verb
+from pilotage_coordinator.service.verbs import STREAMS, VERBS
+from pilotage_coordinator.service.wire import Answer, Request
+
+from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, OWNER, SOURCE, Desk
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "blueprint.show": {"blueprint": "check"},
+    "blueprint.validate": {"source": SOURCE},
+    "blueprint.add": {"source": SOURCE, "file": "check.yaml"},
+    "plan.make": {"source": SOURCE},
+    "plan.show": {"digest": DIGEST},
+    "run.start": {"what": {"source": SOURCE}},
+    "exec": {"command": ["uptime"], "limit_to": "role=db"},
+    "run.show": {"execution": EXECUTION},
+    "run.watch": {"execution": EXECUTION},
+    "run.replay": {"execution": EXECUTION},
+    "run.pause": {"execution": EXECUTION},
+    "run.resume": {"execution": EXECUTION},
+    "run.cancel": {"execution": EXECUTION},
+    "run.retry": {"execution": EXECUTION},
+    "run.resolve": {"execution": EXECUTION, "step": "sane", "host": "db1", "outcome": "failed"},
+    "run.release": {"execution": EXECUTION, "gate": "look"},
+    "logs.read": {"execution": EXECUTION},
+    "logs.follow": {"execution": EXECUTION},
+    "host.show": {"host": "db1"},
+    "host.set": {"host": "db1", "labels": {"role": "web"}},
+    "host.revoke": {"host": "db1"},
+    "secret.set": {"name": "a/b", "value_base64": "c2VjcmV0"},
+    "secret.rm": {"name": "known"},
+}
+
+
+async def _world(desk: Desk) -> None:
+    await desk.add_host()
+    await desk.add_execution()
+    for added in [await secrets.set_secret(desk.services, OWNER, _request(secrets.set_secret, name="known"))]:
+        assert added.new
+    library = next(each for each in VERBS if each.operation == "blueprint.add")
+    if not await desk.store.blueprints.versions("check"):
+        await library.function(desk.services, OWNER, _request(library))
+
+
+def _request(verb: Any, **fields: Any) -> Any:
+    return verb.request(**{**EXAMPLES.get(verb.operation, {}), **fields})
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.operation)
+async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(desk: Desk, verb: Any) -> None:
+    await _world(desk)
+    before = len(await desk.audit())
+    request = _request(verb)
+    if verb.operation == "blueprint.add":
+        request = _request(verb, source=SOURCE.replace("1.0.0", "1.1.0"))
+    answer = await verb(desk.services, OWNER, request)
+    verb.answer.model_validate(answer.model_dump())
+    written = (await desk.audit())[before:]
+    own = [each for each in written if each[:2] == (verb.operation, "allowed")]
+    assert len(own) == (1 if OPERATIONS[verb.operation].audited else 0), written
+    assert all(outcome == "allowed" for _, outcome, _ in written)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [each for each in (*VERBS, *STREAMS) if OPERATIONS[each.operation].permission != "run.read"],
+    ids=lambda verb: verb.operation,
+)
+async def test_without_the_permission_nothing_happens_and_the_attempt_is_recorded(desk: Desk, verb: Any) -> None:
+    await _world(desk)
+    before = await desk.audit()
+    with pytest.raises(Denied, match="eve may not do") as refusal:
+        await verb(desk.services, GUEST, _request(verb))
+    assert OPERATIONS[verb.operation].permission in refusal.value.fix
+    (entry,) = (await desk.audit())[len(before) :]
+    assert entry[:2] == (verb.operation, "denied")
+    assert desk.runs.submitted == []
+    assert not desk.coordinator.stopping
+
+
+async def test_an_operation_without_a_row_is_denied_to_everybody(desk: Desk) -> None:
+    @verb("host.explode")
+    async def explode(services: Any, caller: Any, request: Request) -> Answer:
+        """Do harm."""
+        raise AssertionError("it ran")
+
+    with pytest.raises(Denied, match="no row"):
+        await explode(desk.services, OWNER, Request())
+
+
+async def test_what_the_engine_refuses_is_a_conflict_with_its_words_and_recorded(desk: Desk) -> None:
+    await desk.add_execution()
+    desk.runs.refuse = Refused("it has ended; nothing can be paused")
+    with pytest.raises(Conflict, match="it has ended"):
+        await control.pause_run(desk.services, OWNER, control.ControlRun(execution=EXECUTION))
+    assert (await desk.audit())[-1] == ("run.pause", "refused", EXECUTION)
+
+
+async def test_what_does_not_exist_is_not_found(desk: Desk) -> None:
+    with pytest.raises(NotFound):
+        await executions.show_run(desk.services, OWNER, executions.ShowRun(execution=EXECUTION))
+    with pytest.raises(NotFound):
+        await hosts.show_host(desk.services, OWNER, hosts.NamedHost(host="db9"))
+
+
+async def test_no_audit_entry_holds_a_secret_or_a_token(desk: Desk) -> None:
+    await secrets.set_secret(desk.services, OWNER, _request(secrets.set_secret))
+    await hosts.make_token(desk.services, OWNER, hosts.MakeToken())
+    text = repr(await desk.store.audit.read())
+    assert "c2VjcmV0" not in text
+    assert "plg1" not in text
+    assert desk.secrets.values == {"a/b": b"secret"}

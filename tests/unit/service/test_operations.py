@@ -1,0 +1,152 @@
+"""Nothing that a face can do is missing from the matrix, and nothing in the matrix is without its faces."""
+
+import inspect
+import re
+from typing import Any, get_args, get_origin, is_typeddict
+
+import pytest
+import typer.main
+from pilotage_client import PilotageClient, answers
+from pilotage_coordinator.api.routes import ROUTES
+from pilotage_coordinator.cli.app import PLACES, app
+from pilotage_coordinator.cli.deferred import load
+from pilotage_coordinator.service.operations import OPERATIONS, OperationEffect
+from pilotage_coordinator.service.verbs import STREAMS, VERBS
+from pydantic import BaseModel
+
+COMMANDS = {
+    "blueprint.list": "blueprint list",
+    "blueprint.show": "blueprint show",
+    "blueprint.validate": "blueprint validate",
+    "blueprint.add": "blueprint add",
+    "plan.make": "plan",
+    "run.start": "run start",
+    "exec": "exec",
+    "run.list": "run list",
+    "run.show": "run show",
+    "run.watch": "run watch",
+    "run.replay": "replay",
+    "run.pause": "run pause",
+    "run.resume": "run resume",
+    "run.cancel": "run cancel",
+    "run.retry": "run retry",
+    "run.resolve": "run resolve",
+    "run.release": "run release",
+    "logs.read": "logs",
+    "logs.follow": "logs",
+    "host.token": "host token",
+    "host.list": "host list",
+    "host.show": "host show",
+    "host.set": "host set",
+    "host.revoke": "host revoke",
+    "secret.set": "secret set",
+    "secret.list": "secret list",
+    "secret.rm": "secret rm",
+    "doctor": "doctor",
+    "coordinator.status": "coordinator status",
+    "coordinator.stop": "coordinator stop",
+}
+NO_COMMAND = {"plan.show": "a plan file holds the whole plan; `apply` starts it by its digest"}
+METHODS = {
+    "run.start": "start_run",
+    "exec": "exec_command",
+    "doctor": "examine",
+    "coordinator.status": "status",
+    "coordinator.stop": "stop",
+}
+ANSWER_NAMES = {
+    "BlueprintSummary": "BlueprintSummary",
+    "ParameterAnswer": "Parameter",
+    "PlanAnswer": "Plan",
+    "PlanStepAnswer": "PlanStep",
+    "WaveAnswer": "Wave",
+    "ChangeAnswer": "Change",
+    "PreviewAnswer": "Preview",
+    "NoteAnswer": "Note",
+    "StepRunAnswer": "StepRun",
+    "GateAnswer": "Gate",
+    "EventAnswer": "Event",
+    "ProgressAnswer": "Progress",
+    "WatchAnswer": "Watched",
+    "LogAnswer": "LogLine",
+    "TokenAnswer": "Token",
+    "SecretAnswer": "Secret",
+    "FindingAnswer": "Finding",
+    "StatusAnswer": "Status",
+}
+
+
+def test_each_operation_has_exactly_one_service_function() -> None:
+    assert sorted(each.operation for each in (*VERBS, *STREAMS)) == sorted(OPERATIONS)
+
+
+def test_each_operation_has_exactly_one_route() -> None:
+    assert sorted(route.verb.operation for route in ROUTES) == sorted(OPERATIONS)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.verb.operation)
+def test_a_routes_path_names_fields_of_its_request_and_writes_are_no_gets(route: Any) -> None:
+    names = re.findall(r"{(\w+)(?::path)?}", route.path)
+    assert set(names) <= set(route.verb.request.model_fields)
+    writes = OPERATIONS[route.verb.operation].effect is OperationEffect.WRITE
+    asks = route.verb.operation in ("blueprint.validate",)
+    assert (route.method == "GET") is not (writes or asks)
+
+
+def test_every_write_is_audited_and_no_read_is() -> None:
+    assert all(row.audited == (row.effect is OperationEffect.WRITE) for row in OPERATIONS.values())
+
+
+def test_each_operation_has_a_command_or_says_why_not() -> None:
+    assert COMMANDS.keys() | NO_COMMAND.keys() == OPERATIONS.keys()
+    assert not COMMANDS.keys() & NO_COMMAND.keys()
+
+
+@pytest.mark.parametrize("words", sorted(set(COMMANDS.values())))
+def test_the_command_exists_and_explains_itself(words: str) -> None:
+    first, _, second = words.partition(" ")
+    command = load(first, PLACES[first])
+    if second:
+        command = command.commands[second]
+    assert command.help
+    assert len(command.help) > 10
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+def test_every_place_of_the_command_line_can_be_loaded(place: str) -> None:
+    assert load(place, PLACES[place]).name == place
+    assert PLACES[place].help.endswith(".")
+    assert typer.main.get_command(app) is not None
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *STREAMS], ids=lambda verb: verb.operation)
+def test_the_client_has_a_method_for_it_that_answers_the_same_fields(verb: Any) -> None:
+    method = getattr(PilotageClient, METHODS.get(verb.operation, verb.function.__name__))
+    assert method.__doc__
+    promised = inspect.signature(method).return_annotation
+    while not is_typeddict(promised):
+        promised = get_args(promised)[0]
+    model = verb.answer
+    if "items" in model.model_fields and model.__name__.startswith("Page["):
+        model = get_args(model.model_fields["items"].annotation)[0]
+    _same(model, promised, set())
+
+
+def _same(model: type[BaseModel], promised: Any, seen: set[str]) -> None:
+    """Compare a model with the typed dictionary of its name, and everything inside."""
+    if model.__name__ in seen:
+        return
+    seen.add(model.__name__)
+    assert promised.__name__ == ANSWER_NAMES.get(model.__name__, model.__name__)
+    assert set(model.model_fields) == set(promised.__annotations__) | {
+        name for base in getattr(promised, "__orig_bases__", ()) for name in getattr(base, "__annotations__", ())
+    }
+    for field in model.model_fields.values():
+        for inner in _models(field.annotation):
+            _same(inner, getattr(answers, ANSWER_NAMES.get(inner.__name__, inner.__name__)), seen)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) is None:
+        return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    return [model for each in get_args(annotation) for model in _models(each)]
