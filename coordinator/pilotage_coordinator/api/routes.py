@@ -45,7 +45,7 @@ ROUTES: Final = (
     Route("POST", "/v1/executions/{execution}/cancel", control.cancel_run, 202),
     Route("POST", "/v1/executions/{execution}/retry", control.retry_run, 202),
     Route("POST", "/v1/executions/{execution}/resolve", control.resolve_run, 202),
-    Route("POST", "/v1/executions/{execution}/gates/{gate}", control.release_gate, 202),
+    Route("POST", "/v1/executions/{execution}/gates/{gate:path}", control.release_gate, 202),
     Route("GET", "/v1/executions/{execution}/logs", logs.read_logs),
     Route("GET", "/v1/executions/{execution}/logs/follow", logs.follow_logs),
     Route("POST", "/v1/tokens", hosts.make_token, 201),

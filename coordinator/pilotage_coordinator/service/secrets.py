@@ -102,6 +102,8 @@ async def list_secrets(services: Services, caller: Caller, request: ListSecrets)
 async def remove_secret(services: Services, caller: Caller, request: RemoveSecret) -> SecretRemoved:
     """Remove a secret; its bytes are overwritten."""
     if request.name.startswith(RESERVED):
-        raise Conflict(f"secret {request.name} belongs to an execution", fix="it goes when the execution's history goes")
+        raise Conflict(
+            f"secret {request.name} belongs to an execution", fix="it goes when the execution's history goes"
+        )
     await services.store.secrets.remove(request.name, allowed(services, caller, "secret.rm", request.name))
     return SecretRemoved(name=request.name)

@@ -48,3 +48,5 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
 )
 
 STREAMS: Final[tuple[Stream[Any, Any], ...]] = (executions.watch_run, logs.follow_logs)
+
+ALL: Final[tuple[Verb[Any, Any] | Stream[Any, Any], ...]] = VERBS + STREAMS

@@ -8,7 +8,7 @@ from pilotage_coordinator.service import control, executions, hosts, secrets
 from pilotage_coordinator.service.errors import Conflict, Denied, NotFound
 from pilotage_coordinator.service.operations import OPERATIONS
 from pilotage_coordinator.service.verb import verb
-from pilotage_coordinator.service.verbs import STREAMS, VERBS
+from pilotage_coordinator.service.verbs import ALL, VERBS
 from pilotage_coordinator.service.wire import Answer, Request
 
 from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, OWNER, SOURCE, Desk
@@ -71,7 +71,7 @@ async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(d
 
 @pytest.mark.parametrize(
     "verb",
-    [each for each in (*VERBS, *STREAMS) if OPERATIONS[each.operation].permission != "run.read"],
+    [each for each in ALL if OPERATIONS[each.operation].permission != "run.read"],
     ids=lambda verb: verb.operation,
 )
 async def test_without_the_permission_nothing_happens_and_the_attempt_is_recorded(desk: Desk, verb: Any) -> None:

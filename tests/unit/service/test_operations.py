@@ -11,7 +11,7 @@ from pilotage_coordinator.api.routes import ROUTES
 from pilotage_coordinator.cli.app import PLACES, app
 from pilotage_coordinator.cli.deferred import load
 from pilotage_coordinator.service.operations import OPERATIONS, OperationEffect
-from pilotage_coordinator.service.verbs import STREAMS, VERBS
+from pilotage_coordinator.service.verbs import ALL
 from pydantic import BaseModel
 
 COMMANDS = {
@@ -77,7 +77,7 @@ ANSWER_NAMES = {
 
 
 def test_each_operation_has_exactly_one_service_function() -> None:
-    assert sorted(each.operation for each in (*VERBS, *STREAMS)) == sorted(OPERATIONS)
+    assert sorted(each.operation for each in ALL) == sorted(OPERATIONS)
 
 
 def test_each_operation_has_exactly_one_route() -> None:
@@ -119,7 +119,7 @@ def test_every_place_of_the_command_line_can_be_loaded(place: str) -> None:
     assert typer.main.get_command(app) is not None
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *STREAMS], ids=lambda verb: verb.operation)
+@pytest.mark.parametrize("verb", ALL, ids=lambda verb: verb.operation)
 def test_the_client_has_a_method_for_it_that_answers_the_same_fields(verb: Any) -> None:
     method = getattr(PilotageClient, METHODS.get(verb.operation, verb.function.__name__))
     assert method.__doc__

@@ -85,7 +85,7 @@ async def test_a_broken_blueprint_names_file_line_and_column(desk: Desk) -> None
 @pytest.mark.parametrize("fields", [{}, {"blueprint": "a", "source": "b"}, {"command": []}])
 def test_a_plan_is_of_exactly_one_thing(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        MakePlan(**fields)  # type: ignore[arg-type]
+        MakePlan(**fields)
 
 
 async def test_a_command_needs_hosts(desk: Desk) -> None:
