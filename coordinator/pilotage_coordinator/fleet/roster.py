@@ -228,11 +228,23 @@ class Roster:
             session_counter=greeting.session_counter,
             highest_epoch=greeting.highest_epoch,
         )
-        if not await self._registry.remember(host.id, marks, greeting.agent_version, greeting.boot_id, self._clock()):
-            raise Refused(RefusalReason.STALE_SESSION, "the host's standing has just changed; try again", retry=True)
+
+        async def remember() -> None:
+            version, boot = greeting.agent_version, greeting.boot_id
+            if not await self._registry.remember(host.id, marks, version, boot, self._clock()):
+                reason = "the host's standing has just changed; try again"
+                raise Refused(RefusalReason.STALE_SESSION, reason, retry=True)
+
+        # A new journal is remembered only once its open attempts are settled: were this process killed in between,
+        # nobody would see that the journal was replaced, and what ran under the old one would be sent again.
+        replaced = host.marks.journal_id not in ("", greeting.journal_id)
+        if not replaced:
+            await remember()
         assert self._listener is not None, "Roster.listen comes before the first session"
         party = Party(host.id, host.name, peer.serial, peer.expires_at, host.sealing_key)
-        session = Session(party, hello, transport, self._listener, self._settings, self._token)
+        session = Session(
+            party, hello, transport, self._listener, self._settings, self._token, remember if replaced else None
+        )
         return session, protocol
 
     async def _quarantine(self, peer: Peer, old: Session | None, reason: str) -> Refused:

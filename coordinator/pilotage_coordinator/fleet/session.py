@@ -5,7 +5,7 @@ agent that floods only waits; `_write` drains the outbox into as few messages as
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -70,8 +70,13 @@ class Session:
         listener: FleetListener,
         settings: SessionSettings,
         token: Callable[[], str],
+        reconciled: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`token` gives unguessable, unique texts for pings and queries."""
+        """`token` gives unguessable, unique texts for pings and queries.
+
+        `reconciled` is awaited once the listener has compared the journal, before anything is sent to the agent.
+        """
+        self._reconciled = reconciled
         self.party = party
         self.finished = asyncio.Event()
         """Set after the listener was told of the session's end."""
@@ -254,6 +259,12 @@ class Session:
         inventory, self._inventory = self._inventory, None
         assert inventory is not None
         await self._listener.session_opened(self.party.host, self._greeting, inventory, journal)
+        if self._reconciled is not None:
+            try:
+                await self._reconciled()
+            except Refused as refused:
+                self.refuse(refused)
+                return
         reports = [entry.report for entry in journal if entry.report is not None]
         self._opened = True
         self._outbox.open()

@@ -269,6 +269,17 @@ async def test_an_echo_of_another_nonce_is_no_answer(fleet: Fleet) -> None:
     assert not fleet.registry.hosts["host_db1"].quarantine
 
 
+async def test_a_replaced_journal_is_remembered_only_after_its_attempts_are_settled(fleet: Fleet) -> None:
+    fleet.registry.hosts["host_db1"] = replace(fleet.registry.hosts["host_db1"], marks=Marks("jrn_0", 5, 3, 0))
+    fleet.listener.gate.clear()
+    fleet.connect(hello(journal="jrn_1", counter=1), journal())
+    await fleet.listener.until("opened")
+    assert fleet.registry.hosts["host_db1"].marks.journal_id == "jrn_0"
+    fleet.listener.gate.set()
+    await fleet.listener.until("ready")
+    assert fleet.registry.hosts["host_db1"].marks.journal_id == "jrn_1"
+
+
 async def test_a_journal_that_went_back_quarantines_the_living_session_too(fleet: Fleet) -> None:
     fleet.registry.hosts["host_db1"] = replace(fleet.registry.hosts["host_db1"], marks=Marks("jrn_1", 5, 3, 0))
     back = fleet.connect(hello(instance="ins_9", counter=3, sequence=5))
