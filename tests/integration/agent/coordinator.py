@@ -120,8 +120,12 @@ class SmallCoordinator(services.FleetServiceServicer, services.EnrolmentServiceS
     async def start(self, fleet_port: int = 0, enrol_port: int = 0) -> None:
         prepare_environment(os.environ)
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        services.add_FleetServiceServicer_to_server(self, server)
-        services.add_EnrolmentServiceServicer_to_server(self, server)
+        adders: tuple[Any, ...] = (
+            services.add_FleetServiceServicer_to_server,
+            services.add_EnrolmentServiceServicer_to_server,
+        )
+        for add in adders:
+            add(self, server)
         self.fleet_port = server.add_secure_port(
             f"127.0.0.1:{fleet_port}", self.authority.server_credentials(mutual=True)
         )

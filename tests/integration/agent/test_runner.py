@@ -1,0 +1,209 @@
+"""Steps that misbehave, in real worker processes: each ends with the right news, and nothing of it is left."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from pilotage_agent.messages import Cancel, FailureKind, Outcome, Query, QueryPurpose
+from pilotage_agent.runner.local_run import Limits
+from pilotage_agent.runner.process import descendants_of, resident_bytes
+
+from tests.integration.agent.runner_site import RunnerSite, key, runner_site
+
+
+async def nothing_left(site: RunnerSite, files: bool = True) -> None:
+    """Wait until no worker with a job and no file of an attempt is left."""
+    zygote = site.pool.zygote_pid
+    assert zygote is not None
+    async with asyncio.timeout(20):
+        while len(descendants_of(zygote)) > 1 + 4 or (files and any(site.folder.iterdir())):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_step_gives_outputs_lines_and_progress(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", log=["one", "two"], outputs={"a": 1}, progress=2, sleep="700ms")
+        assert result.outcome is Outcome.SUCCEEDED, result.error
+        assert json.loads(result.outputs)["values"] == {"a": 1}
+        site.acknowledge(key())
+        await nothing_left(site)
+        assert site.lines(key()) == ["one", "two"]
+        assert site.progress[0].text == "slice 1 of 2"
+
+
+async def test_a_failure_keeps_its_kind(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", fail=-1, fail_kind="infrastructure", fail_message="no network")
+        assert (result.outcome, result.failure_kind) == (Outcome.FAILED, FailureKind.INFRASTRUCTURE)
+        assert "no network" in result.error
+
+
+async def test_wrong_parameters_are_named(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", sleeep="1s")
+        assert (result.outcome, result.failure_kind) == (Outcome.FAILED, FailureKind.PARAMETER)
+        assert "did you mean sleep" in result.error
+
+
+@pytest.mark.parametrize(("how", "word"), [("sigkill", "SIGKILL"), ("exit", "exit code 70")])
+async def test_a_crash_is_interrupted_and_says_how(tmp_path: Path, how: str, word: str) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", crash=how, log=["before"])
+        assert result.outcome is Outcome.INTERRUPTED, result
+        evidence = json.loads(result.evidence)
+        assert word in evidence["cause"]
+        assert evidence["log"][-1] == "before"
+
+
+async def test_a_step_that_ignores_its_timeout_is_killed(tmp_path: Path) -> None:
+    async with runner_site(tmp_path, Limits(stop_grace=1.0)) as site:
+        result = await site.run(key(), "dummy.once", timeout_ms=500, hang=True, block=True, children=2)
+        assert (result.outcome, result.failure_kind) == (Outcome.FAILED, FailureKind.STEP)
+        assert "timeout" in result.error
+        await nothing_left(site, files=False)
+
+
+async def test_a_step_that_keeps_its_timeout_fails_by_itself(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", timeout_ms=300, hang=True)
+        assert result.outcome is Outcome.FAILED
+        assert "deadline" in result.error
+
+
+async def test_a_cancel_stops_a_step(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        marker = tmp_path / "started"
+        site.assign(key(), "dummy.once", hang=True, write=str(marker))
+        await _exists(marker)
+        site.attempts.cancel(Cancel(key(), 1, "enough"))
+        result = await site.result(key())
+        assert result.outcome is Outcome.CANCELLED
+        assert result.started_at > 0
+
+
+async def test_a_step_that_ignores_cancel_is_killed_with_all_its_children(tmp_path: Path) -> None:
+    async with runner_site(tmp_path, Limits(stop_grace=1.0)) as site:
+        marker = tmp_path / "started"
+        site.assign(key(), "dummy.once", hang=True, block=True, children=3, write=str(marker))
+        await _exists(marker)
+        await asyncio.sleep(0.3)
+        site.attempts.cancel(Cancel(key(), 1, "enough"))
+        result = await site.result(key())
+        assert result.outcome is Outcome.CANCELLED
+        assert "killed" in result.error
+        await nothing_left(site, files=False)
+
+
+async def test_children_left_behind_are_ended_and_noted(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", children=2)
+        assert result.outcome is Outcome.SUCCEEDED
+        site.acknowledge(key())
+        await nothing_left(site)
+        assert "left 2 process(es) behind" in site.lines(key())[-1]
+
+
+async def test_children_of_a_killed_worker_are_ended(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", children=2, crash="sigkill")
+        assert result.outcome is Outcome.INTERRUPTED
+        await nothing_left(site, files=False)
+
+
+async def test_a_flood_is_bounded_and_its_loss_counted(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        result = await site.run(key(), "dummy.once", flood=6 << 20)
+        assert result.outcome is Outcome.SUCCEEDED
+        site.acknowledge(key())
+        await nothing_left(site)
+        chunks = site.chunks[key()]
+        kept = sum(len(chunk.data) for chunk in chunks)
+        dropped = sum(chunk.dropped for chunk in chunks)
+        assert (1 << 20) < kept <= (2 << 20) + 4096
+        assert chunks[-1].offset + len(chunks[-1].data) == kept + dropped
+        assert kept + dropped > 6 << 20
+        assert chunks[-1].last
+
+
+async def test_memory_is_bounded(tmp_path: Path) -> None:
+    async with runner_site(tmp_path, Limits(memory_bytes=256 << 20)) as site:
+        result = await site.run(key(), "dummy.once", allocate=1 << 30)
+        assert result.outcome is Outcome.FAILED
+        assert "emory" in result.error
+        assert resident_bytes(site.pool.zygote_pid or 0) < 200 << 20
+
+
+async def test_too_many_processes_are_killed(tmp_path: Path) -> None:
+    async with runner_site(tmp_path, Limits(tasks=4)) as site:
+        result = await site.run(key(), "dummy.once", children=8, hang=True)
+        assert result.outcome is Outcome.FAILED
+        assert "processes" in result.error
+        await nothing_left(site, files=False)
+
+
+async def test_secrets_are_redacted_in_lines_outputs_and_errors(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        canary = "canary-5f3a9c"
+        result = await site.run(
+            key(),
+            "command.run",
+            argv=["sh", "-c", f"echo {canary}; echo -n {canary} | base64; echo x{canary}y | base64 >&2; exit 3"],
+            secrets={"s": canary.encode()},
+        )
+        site.acknowledge(key())
+        await nothing_left(site)
+        everything = repr(result) + repr(site.chunks)
+        for form in (canary, "Y2FuYXJ5LTVmM2E5Yw", "hbmFyeS01ZjNhOW"):
+            assert form not in everything
+        assert "[redacted]" in everything
+
+
+async def test_reads_share_a_worker_and_once_steps_do_not(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    async with runner_site(tmp_path / "site") as site:
+        for number in range(1, 4):
+            await site.run(key(number), "dummy.read", write=str(starts))
+        reading = {line.split()[1] for line in starts.read_text().splitlines()}
+        for number in range(4, 7):
+            await site.run(key(number), "dummy.once", write=str(starts))
+        writing = [line.split()[1] for line in starts.read_text().splitlines()[3:]]
+    # A plugin thread (asyncio.to_thread) makes a worker unfit for another attempt.
+    assert len(reading) in (1, 3)
+    assert len(set(writing)) == 3
+
+
+async def test_queries_are_answered_and_refuse_what_is_no_read(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        read = Query(
+            query_id="q1", purpose=QueryPurpose.READ, step_type="dummy.read", parameters=b'{"outputs":{"a":1}}'
+        )
+        answer = await site.runner.query(read)
+        assert answer.ok, answer
+        assert json.loads(answer.answer)["values"] == {"a": 1}
+        once = Query(query_id="q2", purpose=QueryPurpose.READ, step_type="dummy.once")
+        refused = await site.runner.query(once)
+        assert not refused.ok
+        assert "cannot be run while planning" in refused.error
+        preview = Query(query_id="q3", purpose=QueryPurpose.PREVIEW, step_type="dummy.once")
+        assert (await site.runner.query(preview)).ok
+        await nothing_left(site)
+
+
+async def test_a_killed_zygote_is_replaced_and_running_steps_end_well(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        marker = tmp_path / "started"
+        site.assign(key(1), "dummy.once", sleep="1s", write=str(marker))
+        await _exists(marker)
+        assert site.pool.zygote_pid is not None
+        os.kill(site.pool.zygote_pid, signal.SIGKILL)
+        assert (await site.result(key(1))).outcome is Outcome.SUCCEEDED
+        assert (await site.run(key(2), "dummy.once")).outcome is Outcome.SUCCEEDED
+
+
+async def _exists(path: Path) -> None:
+    async with asyncio.timeout(30):
+        while not path.exists():  # noqa: ASYNC110 - a file tells nobody that it came
+            await asyncio.sleep(0.01)
