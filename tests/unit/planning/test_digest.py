@@ -119,6 +119,13 @@ def test_a_host_is_checked_at_dispatch() -> None:
     assert "of another form" in host_drift(save, replace(FLEET[0], step_types=SCHEMA))
 
 
+def test_a_host_with_another_version_is_checked_against_its_own() -> None:
+    newer = replace(FLEET[1], step_types=NEWER)
+    save = step(made(fleet=(FLEET[0], newer, host("db3", vars={"zone": "a"}))), "save")
+    assert host_drift(save, newer) == ""
+    assert "planned was pilotage 1.0.1" in host_drift(save, FLEET[1])
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.randoms(use_true_random=False), st.dictionaries(st.text(max_size=5), st.integers(-9, 9), max_size=6))
 def test_the_order_of_mappings_never_counts(chance: random.Random, keep: dict[str, int]) -> None:

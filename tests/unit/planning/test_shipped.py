@@ -14,6 +14,7 @@ from pilotage_coordinator.domain.planning import (
     Planned,
     PlanRequest,
     StoredBlueprint,
+    differences,
     from_json,
     preview_questions,
     to_json,
@@ -25,7 +26,7 @@ from tests.unit.planning.fleet import Answers, host, plan_request, step, world
 
 BLUEPRINTS = {each.id: each for name, text in shipped() for each in load_blueprints(text, name)}
 GIVEN: Mapping[str, Mapping[str, Any]] = {"quick_backup": {"paths": ["/home"], "repository": "/mnt/b", "hosts": "db1"}}
-FOUND = {
+FOUND: dict[str, Any] = {
     "volumes": [{"name": "srv", "path": "/srv", "bytes": 5, "exclude": []}],
     "databases": [{"engine": "sqlite", "name": "app", "path": "/srv/app.db", "bytes": 7}],
     "scratch_free_bytes": 10**9,
@@ -74,3 +75,14 @@ def test_the_fleet_backup_is_planned_host_by_host() -> None:
     assert "protect/prune" in view_plan(found.plan).irreversible
     asked = {each.key for each in preview_questions(found.plan)}
     assert ("protect/volumes", "db3", "srv") in asked
+
+
+def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    blueprint = BLUEPRINTS["fleet_backup_orchestration"]
+    approved = planned(blueprint)
+    grown = {
+        key: [{**each, "bytes": 10**6} for each in value] for key, value in FOUND.items() if isinstance(value, list)
+    }
+    for key, value in {**grown, "scratch_free_bytes": 1}.items():
+        monkeypatch.setitem(FOUND, key, value)
+    assert differences(approved.plan, planned(blueprint).plan) == ()

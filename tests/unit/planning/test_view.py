@@ -56,6 +56,7 @@ def test_rows_stand_in_order_with_waves_and_sections() -> None:
 def test_batches_cut_the_hosts_and_the_last_repeats() -> None:
     row = next(row for row in view_plan(planned()).rows if row.path == "protect")
     assert [[each.host for each in batch.hosts] for batch in row.batches] == [["h1"], ["h2", "h3"], ["h4"]]
+    assert [batch.number for batch in row.batches] == [1, 2, 3]
 
 
 def test_hosts_show_items_and_what_is_skipped() -> None:
