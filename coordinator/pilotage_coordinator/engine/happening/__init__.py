@@ -1,0 +1,1 @@
+"""The event handlers: one for each type of event, each total on what `decide` emits."""
