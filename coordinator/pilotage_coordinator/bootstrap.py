@@ -29,6 +29,7 @@ from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.server import FleetServer, Listening
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.fleet.store_registry import StoreRegistry
+from pilotage_coordinator.log import configure as configure_log
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.dispatch import Dispatcher
 from pilotage_coordinator.runtime.doctor import Doctor
@@ -107,6 +108,7 @@ async def serve(config: CoordinatorConfig) -> None:
 
 
 async def _serve(config: CoordinatorConfig) -> None:
+    configure_log(config.log_level)
     clock = SystemClock()
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     process = Process(clock.now(), str(config.state_dir))
