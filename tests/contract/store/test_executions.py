@@ -366,3 +366,11 @@ async def test_an_old_version_is_refused_also_when_the_events_would_follow(
     await store.executions.commit(change(events=()))
     with pytest.raises(Conflict, match="at version 1"):
         await store.executions.commit(change(events=events))
+
+
+async def test_a_last_page_that_is_full_has_no_cursor(store: Store) -> None:
+    for number in range(4):
+        await store.executions.create(creation(f"exe_{number}"))
+    first = await store.executions.find(ExecutionFilter(), limit=2)
+    second = await store.executions.find(ExecutionFilter(), first.cursor, limit=2)
+    assert (len(second.rows), second.cursor) == (2, "")

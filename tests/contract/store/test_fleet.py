@@ -226,3 +226,13 @@ async def test_the_newest_certificate_is_the_hosts(store: Store) -> None:
     with pytest.raises(NotFound, match="01"):
         await store.certificates.get("01")
     assert (await store.certificates.get("02")).serial == "02"
+
+
+async def test_a_used_token_is_no_good_for_another_key_under_the_same_name(store: Store) -> None:
+    await store.enrolments.create(token())
+    await store.enrolments.consume("sha256:token", host(), certificate(), NOW)
+    thief = replace(host(), id="hst_thief", key_digest="sha256:thief")
+    with pytest.raises(Refused, match="used already"):
+        await store.enrolments.consume("sha256:token", thief, certificate("hst_thief", "02"), NOW)
+    with pytest.raises(NotFound):
+        await store.certificates.get("02")

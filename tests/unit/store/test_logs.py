@@ -216,3 +216,11 @@ def test_kept_and_dropped_bytes_account_for_every_offset(
         at = part.next
     assert found == written
     assert missing + len(found) == log.end
+
+
+def test_remains_of_a_cut_line_never_follow_a_shorter_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson"
+    path.write_bytes(LINE + b"x" * 200)
+    log = LogFile.at(path, 1000)
+    log.append(len(LINE), LINE, 0, False)
+    assert path.read_bytes() == LINE * 2
