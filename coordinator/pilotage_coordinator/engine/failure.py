@@ -8,7 +8,7 @@ that was halted fails in turn, and its own `on_failure` decides further out.
 from typing import Final
 
 from pilotage_coordinator.domain.execution.events import HaltCause
-from pilotage_coordinator.domain.execution.index import ROOT, Role, StepInfo
+from pilotage_coordinator.domain.execution.index import ROOT, StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Fan, Phase
 from pilotage_coordinator.domain.plan import OnFailure, PlannedStep, RolloutFailure, StepKind
@@ -33,8 +33,6 @@ def happened(draft: Draft, key: RunKey) -> None:
     exceeded = fan is not None and fan.max_failures >= 0
     if fan is not None and exceeded and not fan.defeated:
         draft.put_fan(where, _defeated(fan, info))
-    if info.role is Role.FINALLY:
-        return
     cause = _cause(draft, key, info.step, exceeded=exceeded)
     if cause is not None:
         run = draft.runs.get(key)
@@ -72,14 +70,17 @@ def wants_revert(info: StepInfo) -> bool:
 def rollout_ended(draft: Draft, key: RunKey, reason: str) -> None:
     """Draw the consequences of a rollout that a closed gate ended; as if too many of its hosts had failed."""
     info = draft.index.steps[key.path]
-    if info.role is Role.FINALLY or info.step.on_failure is OnFailure.CONTINUE:
+    if info.step.on_failure is OnFailure.CONTINUE:
         return
     cause: HaltCause = "rollback" if info.step.on_failure is OnFailure.ROLLBACK else "stop"
     mark_halted(draft, RunKey(info.frame, "", key.item), cause, f"{key.path}: {reason}")
 
 
 def mark_halted(draft: Draft, key: RunKey, cause: HaltCause, reason: str) -> None:
-    """Let nothing new start in a frame; what is pending inside is settled before the event is folded."""
+    """Let nothing new start in a frame; what is pending inside is settled before the event is folded.
+
+    Only a body can be halted: `finally` steps all have their turn, whatever becomes of the others.
+    """
     frame = draft.frames[key]
     if frame.phase is not Phase.BODY or _SEVERITY[cause] <= _SEVERITY[frame.halted]:
         return

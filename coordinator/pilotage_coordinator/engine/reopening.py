@@ -41,15 +41,20 @@ def reopen(draft: Draft, step: str, at: int) -> None:
 
 def reset_frame(draft: Draft, key: RunKey) -> None:
     """Make a frame that ended before ready to be opened once more, on its host."""
-    inside = set(_inside(draft.index, key.path))
-    for path in inside:
-        for run_key in sorted(draft.by_path.get(path, _NO_RUNS)):
-            if draft.index.frames[key.path].on_host and (run_key.host, run_key.item) != (key.host, key.item):
-                continue
+    inside = frozenset(_inside(draft.index, key.path))
+    on_host = draft.index.frames[key.path].on_host
+
+    def within(other: RunKey) -> bool:
+        return other.path in inside and (not on_host or (other.host == key.host and other.item in ("", key.item)))
+
+    for path in sorted(inside):
+        for run_key in sorted(filter(within, draft.by_path.get(path, _NO_RUNS))):
             _sort_run(draft, draft.runs[run_key], again=False)
-            for where in (RunKey(path, "", run_key.item), RunKey(path, run_key.host)):
-                draft.fans = draft.fans.delete(where) if where in draft.fans else draft.fans
-                draft.loops = draft.loops.delete(where) if where in draft.loops else draft.loops
+    for name in ("fans", "loops", "waits", "frames"):
+        known: Map[RunKey, object] = getattr(draft, name)
+        for other in filter(within, list(known)):
+            known = known.delete(other)
+        setattr(draft, name, known)
 
 
 def affected(index: PlanIndex, path: str) -> frozenset[str]:

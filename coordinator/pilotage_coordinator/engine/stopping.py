@@ -1,5 +1,7 @@
 """Stopping an execution from outside: a cancel, its deadline, a rollback that somebody asks for."""
 
+from pilotage_proto.attempt import AttemptKind
+
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.index import ROOT, Role
 from pilotage_coordinator.domain.execution.key import RunKey
@@ -11,17 +13,20 @@ def halt(decision: Decision, cause: e.HaltCause, reason: str, by: str = "", *, e
     """Start nothing new, and stop what runs; `everything`: the `finally` steps that run, too."""
     decision.emit(e.FrameHalted(ROOT, "", "", cause, reason, by))
     draft = decision.draft
-    running = tuple(
-        key for key in sorted(draft.open) if key not in draft.cancels and (everything or not cleaning(draft, key))
-    )
+    running = tuple(key for key in sorted(draft.open) if _stoppable(draft, key, everything=everything))
     if running:
         decision.emit(e.CancelSent(running, reason))
 
 
-def cleaning(draft: Draft, key: RunKey) -> bool:
-    """Return whether a run is, or stands inside, a `finally` step of any frame, or compensates."""
-    if draft.runs[key].undo_tries:
-        return True
+def _stoppable(draft: Draft, key: RunKey, *, everything: bool) -> bool:
+    """Return whether an open attempt is to be stopped. A compensation never is, and only once."""
+    if draft.open[key].kind is AttemptKind.UNDO or key in draft.cancels:
+        return False
+    return everything or not _cleaning(draft, key)
+
+
+def _cleaning(draft: Draft, key: RunKey) -> bool:
+    """Return whether a run is, or stands inside, a `finally` step of any frame."""
     path = key.path
     while path in draft.index.steps:
         info = draft.index.steps[path]

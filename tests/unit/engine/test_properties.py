@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, Literal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pilotage_coordinator.domain.execution import events as e
@@ -266,6 +267,15 @@ class Storm:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 60))
 def test_the_invariants_hold_in_any_storm(seed: int, length: int) -> None:
+    _weather(seed, length)
+
+
+@pytest.mark.parametrize("seed", [30, 92, 180, 1941, 5377, 6820])
+def test_storms_that_once_broke_something(seed: int) -> None:
+    _weather(seed, 50)
+
+
+def _weather(seed: int, length: int) -> None:
     storm = Storm(seed)
     for _ in range(length):
         storm.blow()

@@ -6,7 +6,17 @@ import pytest
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.fleet import Outcome
-from pilotage_coordinator.domain.plan import Effect, FailureKind, OnFailure, Plan, PlannedStep, RollbackPlan
+from pilotage_coordinator.domain.plan import (
+    Effect,
+    FailureKind,
+    OnFailure,
+    Plan,
+    PlannedStep,
+    RollbackPlan,
+    Rollout,
+    RolloutFailure,
+)
+from pilotage_coordinator.domain.share import Share
 
 from tests.unit.engine.build import SECOND, Run, group, here, leaf, placed, plan
 
@@ -260,3 +270,17 @@ def test_a_failure_in_a_group_that_says_rollback_rolls_back() -> None:
     assert run.open() == ["undo g/a@h1"]
     run.finish()
     assert run.status == "rolled_back"
+
+
+def test_a_cancel_never_stops_a_compensation() -> None:
+    rollout = Rollout(max_failures=Share(0), on_failure=RolloutFailure.REVERT_ALL)
+    cleaning = leaf("f", "h1", "h2", rollout=rollout)
+    run = Run(plan(finally_=[cleaning]))
+    run.end("f@h1")
+    run.fail("f@h2")
+    assert run.open() == ["undo f@h1"]
+    run.give(i.CancelRequested("anna"))
+    assert not run.state.cancels
+    run.end("f@h1")
+    assert run.status == "cancelled"
+    run.refold()
