@@ -5,11 +5,12 @@ import difflib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pilotage_plugin_api.context import Invoker, StepContext
+from pilotage_plugin_api.context import Invoker, StepContext, refuse_to_invoke
 from pilotage_plugin_api.effect import Effect
 from pilotage_plugin_api.errors import DeadlineExceeded, PluginApiError, Refused, StepCancelled, StepError, StepFailed
 from pilotage_plugin_api.preview import Preview
@@ -108,7 +109,7 @@ def invoker_from(lookup: Callable[[str], AnyStepType]) -> Invoker:
         step_type = lookup(name)
         if step_type.effect is not Effect.READ:
             raise Refused(f"{name} has effect {step_type.effect}; only step types of effect read run inside another")
-        return await run_step(step_type, ctx, params)
+        return await run_step(step_type, replace(ctx, invoker=refuse_to_invoke), params)
 
     return invoke
 
