@@ -142,6 +142,7 @@ def _step_type(announced: Mapping[str, Any]) -> StepTypeInfo:
         distribution=announced.get("distribution", ""),
         version=announced.get("version", ""),
         digest=digest(schemas),
+        has_undo=bool(announced.get("has_undo", True)),
     )
 
 

@@ -216,3 +216,13 @@ def test_more_than_a_hundred_thousand_step_runs_are_refused_with_their_number() 
     """
     (problem,) = problems(text, *fleet)
     assert "101000 step runs, at most 100000" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("effect", "has_undo", "undo"),
+    [(Effect.ONCE, False, "none"), (Effect.ONCE, True, "auto"), (Effect.READ, False, "auto")],
+)
+def test_the_plan_says_what_a_rollback_cannot_bring_back(effect: Effect, has_undo: bool, undo: str) -> None:
+    fleet = host("db1", step_types={"command.run": step_type("command.run", effect, has_undo=has_undo)})
+    found = plan(f"targets: {{hosts: [db1]}}\nsteps: [{{id: a, {RUN}}}]", fleet)
+    assert step(found, "a").undo == undo

@@ -100,6 +100,8 @@ def _facts(step: PlanStep) -> Iterator[str]:
         yield f"on failure {step['on_failure']}"
     if step["irreversible"]:
         yield "CANNOT BE UNDONE"
+    elif step["undo"] == "none" and step["effect"] not in ("", "read"):
+        yield "a rollback leaves it as it is"
 
 
 def _changes(plan: Plan) -> Iterator[Line]:

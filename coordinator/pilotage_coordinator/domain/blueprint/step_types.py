@@ -28,6 +28,8 @@ class StepTypeInfo:
     version: str = ""
     digest: str = ""
     """Digest of the two schemas."""
+    has_undo: bool = True
+    """Whether a rollback can compensate it by itself."""
 
 
 def check_step_types(blueprint: Blueprint, catalogue: Mapping[str, StepTypeInfo]) -> tuple[Problem, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pilotage_coordinator.domain.blueprint.model import OnFailure, Place, Step, StepKind, Undo
 from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
@@ -153,7 +153,7 @@ class StepPlanner:
             max_items=step.max_items,
             rollout=self._rollout(step, frame, path),
             on_unknown=step.on_unknown.value,
-            undo=step.undo.value,
+            undo=_undo_of(step, pinned.info),
             undo_steps=self._undo(step, around, path, active),
             sensitive_outputs=step.sensitive_outputs,
             at_plan=step.at_plan,
@@ -282,3 +282,10 @@ def _count(runs: Mapping[str, int], hosts_from: HostsFrom | None) -> int:
     if hosts_from is not None and hosts_from.limit is not None:
         most = most[: hosts_from.limit.of(len(most))]
     return sum(most)
+
+
+def _undo_of(step: Step, info: StepTypeInfo | None) -> Literal["auto", "none", "steps"]:
+    """Return how a rollback compensates a step: not at all where its type cannot, so that the plan says so before."""
+    if step.undo is Undo.AUTO and info is not None and not info.has_undo and info.effect is not Effect.READ:
+        return "none"
+    return step.undo.value
