@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from pilotage_coordinator.bootstrap import CannotServe
 from pilotage_coordinator.bootstrap import serve as serve_coordinator
+from pilotage_coordinator.cli.exits import ExitCode
 from pilotage_coordinator.cli.settings import GlobalOptions
 from pilotage_coordinator.config import CoordinatorConfig, config_file
 
@@ -41,4 +43,8 @@ def serve(
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
         raise typer.BadParameter(f"settings (options, PILOTAGE_*, {config_file()}): " + "; ".join(lines)) from error
-    asyncio.run(serve_coordinator(config))
+    try:
+        asyncio.run(serve_coordinator(config))
+    except CannotServe as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(ExitCode.FAILED) from error
