@@ -36,7 +36,7 @@ class LogSource(Protocol):
         """Whether nothing more will be written."""
 
     async def read(self, offset: int, limit: int) -> LogPiece:
-        """Return whole lines from `offset` on, at most about `limit` bytes."""
+        """Return whole lines from `offset` on, at most `limit` bytes; nothing when the next line is longer."""
 
     def progress(self) -> tuple[float | None, str] | None:
         """Return the attempt's newest progress, if it told any."""

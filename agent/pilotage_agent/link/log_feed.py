@@ -6,13 +6,13 @@ the log starts over and the first acknowledgement moves it on.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_agent.messages import LogAck, LogChunk, Progress
-from pilotage_agent.running import LogSource
+from pilotage_agent.running import LogPiece, LogSource
 
 CHUNK: Final = 64 * 1024
 """Bytes of log in one chunk, about; a single long line may be more."""
@@ -132,8 +132,9 @@ class LogFeed:
     async def _read(self, feed: _Feed, limit: int) -> LogChunk | None:
         offset = feed.sent
         piece = await feed.source.read(offset, limit)
-        if not piece.data and not piece.last:
-            piece = await feed.source.read(offset, LONGEST_LINE)
+        if not piece.data and not piece.last and self._unacknowledged == 0:
+            # The window is smaller than the next line: that line alone may pass it.
+            piece = _first_line(await feed.source.read(offset, LONGEST_LINE))
         if feed.sent != offset:
             self.nudge(feed.source.key)
             return None
@@ -150,3 +151,8 @@ class LogFeed:
         self._unacknowledged -= feed.sent - feed.acknowledged
         self._turns.pop(key, None)
         self._done(key)
+
+
+def _first_line(piece: LogPiece) -> LogPiece:
+    end = piece.data.find(b"\n") + 1
+    return replace(piece, data=piece.data[:end], last=piece.last and end == len(piece.data))

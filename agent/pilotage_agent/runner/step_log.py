@@ -89,7 +89,8 @@ def log_size(folder: Path) -> int:
 
 
 def read_piece(folder: Path, offset: int, limit: int, *, ended: bool) -> LogPiece:
-    """Return the log from `offset`, or from the first place after it that was kept; at most about `limit` bytes.
+    """Return the log from `offset`, or from the first place after it that was kept; at most `limit`
+    bytes, and nothing when the next line is longer than that.
 
     While the attempt runs only the head is read, as the tail still changes. A last line without its end, left by a
     writer that was killed, is left out.
@@ -101,8 +102,11 @@ def read_piece(folder: Path, offset: int, limit: int, *, ended: bool) -> LogPiec
         if offset >= segment.start + segment.size:
             continue
         begin = max(offset, segment.start)
-        data = _read_lines(segment.path, begin - segment.start, limit)
-        at_end = segment is segments[-1] and (begin + len(data) >= segment.start + segment.size or not data)
+        raw = _read(segment.path, begin - segment.start, limit)
+        data = raw[: raw.rfind(b"\n") + 1]
+        if not data and len(raw) >= limit:
+            return LogPiece(offset, b"", 0, False)
+        at_end = segment is segments[-1] and begin + len(raw) >= segment.start + segment.size
         if data or at_end:
             return LogPiece(begin, data, begin - offset if data else 0, ended and at_end)
     return LogPiece(offset, b"", 0, ended)
@@ -132,11 +136,6 @@ def _segments(folder: Path) -> list[_Segment]:
         except (OSError, ValueError):
             continue
     return sorted(found, key=lambda segment: segment.start)
-
-
-def _read_lines(path: Path, offset: int, limit: int) -> bytes:
-    data = _read(path, offset, limit)
-    return data[: data.rfind(b"\n") + 1]
 
 
 def _read(path: Path, offset: int, limit: int) -> bytes:

@@ -59,3 +59,74 @@ async def _until(condition: object, seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - files tell nobody that they came
             await asyncio.sleep(0.02)
+
+
+async def test_a_second_agent_on_the_same_state_is_refused(coordinator: SmallCoordinator, state: StateDir) -> None:
+    async with running_agent(state):
+        await coordinator.next_session()
+        async with running_agent(state) as second:
+            assert await second.ended() == 2
+
+
+async def test_a_stop_is_quick_and_leaves_the_step_running(
+    coordinator: SmallCoordinator, state: StateDir, tmp_path: Path
+) -> None:
+    starts = tmp_path / "starts"
+    key = attempt_key()
+    async with running_agent(state) as agent:
+        session = await coordinator.next_session()
+        job = assignment(key, "dummy.once", pb.EFFECT_ONCE, {"write": str(starts), "sleep": "4s"})
+        session.send(assignment=job)
+        await _until(starts.exists)
+        agent.process.terminate()
+        assert await agent.ended(3) == 0
+    async with running_agent(state):
+        session = await coordinator.next_session()
+        [result] = await session.wait_for("result")
+        assert result.outcome == pb.OUTCOME_SUCCEEDED
+        assert len(starts.read_text().splitlines()) == 1
+
+
+async def test_what_ended_while_the_coordinator_was_away_is_reported_later(
+    coordinator: SmallCoordinator, state: StateDir, tmp_path: Path
+) -> None:
+    finished = tmp_path / "finished"
+    key = attempt_key()
+    async with running_agent(state):
+        session = await coordinator.next_session()
+        job = assignment(
+            key, "dummy.once", pb.EFFECT_ONCE, {"sleep": "1s", "finished": str(finished), "log": ["while away"]}
+        )
+        session.send(assignment=job)
+        await session.wait_for("started")
+        await coordinator.stop()
+        await _until(finished.exists)
+        await coordinator.start(coordinator.fleet_port, coordinator.enrol_port)
+        session = await coordinator.next_session()
+        [hello] = await session.wait_for("hello")
+        assert hello.session_counter >= 2
+        [page] = await session.wait_for("journal")
+        assert page.entries[0].key == key
+        [chunk] = await session.wait_for("log")
+        assert b"while away" in chunk.data
+
+
+async def test_a_coordinator_with_an_older_epoch_is_not_served(coordinator: SmallCoordinator, state: StateDir) -> None:
+    coordinator.welcome.epoch = 7
+    async with running_agent(state):
+        await coordinator.next_session()
+    coordinator.welcome.epoch = 6
+    async with running_agent(state):
+        session = await coordinator.next_session()
+        async with asyncio.timeout(20), session.changed:
+            await session.changed.wait_for(lambda: session.ended)
+
+
+async def test_an_idle_agent_is_small(coordinator: SmallCoordinator, state: StateDir) -> None:
+    async with running_agent(state) as agent:
+        await coordinator.next_session()
+        await asyncio.sleep(0.5)
+        status = Path(f"/proc/{agent.pid}/status").read_text()
+        [resident] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")]
+        print(f"idle agent: {resident} KiB")  # noqa: T201
+        assert resident < 60 * 1024, f"{resident} KiB; 55 MiB is the aim, measured by make bench"

@@ -114,7 +114,7 @@ async def _finish(session: SmallSession, key: pb.AttemptKey, job: pb.Assignment,
     if entry is None or entry.state == pb.JOURNAL_STATE_ACCEPTED:
         session.send(assignment=job)
     elif entry.state == pb.JOURNAL_STATE_EXITED:
-        return entry.result
+        return pb.Result.FromString(entry.result.SerializeToString())
     if cancel:
         session.send(cancel=pb.Cancel(key=key, epoch=1, reason="stop"))
     return await _result(session)

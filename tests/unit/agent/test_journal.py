@@ -1,0 +1,228 @@
+"""The journal: group commit, what a crash keeps, and damaged, newer or full files."""
+
+import asyncio
+import shutil
+import sqlite3
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pilotage_agent.errors import ConfigRefused, JournalUnwritable
+from pilotage_agent.journal import Journal
+from pilotage_agent.journal_record import entry_from_json, entry_to_json
+from pilotage_agent.journal_sqlite import SqliteJournalStore, ThreadedCommits, open_or_replace
+from pilotage_agent.journal_store import JournalContent, JournalHead, MemoryJournalStore, Transaction
+from pilotage_agent.ledger import Entry, WorkerIdentity
+from pilotage_agent.messages import Effect, EntryState, Outcome
+from pilotage_agent.results import make_result
+from pilotage_agent.settled import SettledRuns, execution_time
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+
+from tests.unit.agent.world import assignment, key
+
+
+def entry(number: int = 1, state: EntryState = EntryState.STARTED) -> Entry:
+    of = key(number)
+    result = make_result(of, 1, Outcome.SUCCEEDED, outputs={"ä": [1, 2.5]}, started_at=5, ended_at=6)
+    return Entry(
+        key=of,
+        state=state,
+        epoch=1,
+        effect=Effect.PROBE,
+        step_type="test.step",
+        started_at=5,
+        worker=WorkerIdentity("boot", 42, 1),
+        assignment=assignment(of, Effect.PROBE, secrets={"s": b"\0sealed"}) if state is EntryState.STARTED else None,
+        result=result if state is EntryState.EXITED else None,
+    )
+
+
+class CountingCommits:
+    """Commits that wait until they are let through."""
+
+    def __init__(self, store: MemoryJournalStore) -> None:
+        self.store = store
+        self.count = 0
+        self.gate = asyncio.Event()
+
+    async def commit(self, transaction: Transaction) -> None:
+        self.count += 1
+        await self.gate.wait()
+        self.store.commit(transaction)
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_one_transaction_serves_all_who_wait() -> None:
+    store = MemoryJournalStore(JournalContent(JournalHead("jrn_1")))
+    commits = CountingCommits(store)
+    journal = Journal(store.load(), commits)
+    waiting = [asyncio.create_task(journal.append(entry(number))) for number in range(50)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    commits.gate.set()
+    await asyncio.gather(*waiting)
+    assert commits.count <= 2
+    assert len(store.load().entries) == 50
+    assert journal.sequence == 50
+
+
+async def test_a_note_rides_with_the_next_transaction_and_is_told_apart_until_then() -> None:
+    store = MemoryJournalStore(JournalContent(JournalHead("jrn_1")))
+    commits = CountingCommits(store)
+    commits.gate.set()
+    journal = Journal(store.load(), commits)
+    journal.note(entry(1))
+    assert not journal.is_durable(key(1))
+    await journal.append(entry(2))
+    assert commits.count == 1
+    assert journal.is_durable(key(1))
+    await journal.close()
+
+
+async def test_what_was_appended_is_read_back_by_the_next_process(tmp_path: Path) -> None:
+    journal = await _open(tmp_path)
+    await journal.append(entry(1))
+    await journal.append(entry(2, EntryState.EXITED))
+    journal.see_epoch(9)
+    assert await journal.next_session() == 1
+    await journal.consume_approval("apr_1")
+    await journal.close()
+    again = await _open(tmp_path)
+    assert [one.key for one in again.entries()] == [key(1), key(2)]
+    assert again.find(key(1)) == entry(1)
+    assert again.find(key(2)) == entry(2, EntryState.EXITED)
+    assert (again.highest_epoch, again.sequence, again.journal_id) == (9, 2, journal.journal_id)
+    assert again.approval_consumed("apr_1")
+    assert await again.next_session() == 2
+    await again.close()
+
+
+async def test_a_copy_taken_at_any_moment_holds_all_that_was_acknowledged(tmp_path: Path) -> None:
+    """Copying the files of a live journal is what a power cut leaves: nothing that `append` returned for is missing."""
+    (tmp_path / "live").mkdir()
+    journal = await _open(tmp_path / "live")
+    for number in range(1, 30):
+        await journal.append(entry(number))
+        copy = tmp_path / f"copy{number}"
+        shutil.copytree(tmp_path / "live", copy)
+        _, content = open_or_replace(copy / "journal.db", "jrn_new", 1)
+        assert {one.key for one in content.entries} == {key(one) for one in range(1, number + 1)}
+        assert content.head.journal_id == journal.journal_id
+    await journal.close()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+async def test_a_cut_or_scribbled_file_is_set_aside_under_a_new_id(tmp_path: Path, share: float) -> None:
+    journal = await _open(tmp_path)
+    for number in range(200):
+        await journal.append(entry(number + 1))
+    await journal.close()
+    path = tmp_path / "journal.db"
+    data = bytearray(path.read_bytes())
+    place = int(len(data) * share)
+    data[place : place + 4096] = b"\xa5" * 4096
+    path.write_bytes(data[: int(len(data) * max(share, 0.3)) + 8192])
+    store, content = open_or_replace(path, "jrn_new", 7)
+    assert content.head.journal_id == "jrn_new"
+    assert content.entries == ()
+    assert (tmp_path / "journal.db.damaged-7").exists()
+    store.close()
+
+
+def test_a_journal_of_a_newer_agent_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(ConfigRefused, match="newer agent"):
+        open_or_replace(path, "jrn_new", 1)
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
+async def test_a_full_disk_is_told_and_heals(tmp_path: Path) -> None:
+    thread = ThreadPoolExecutor(max_workers=1)
+    store, content = open_or_replace(tmp_path / "journal.db", "jrn_1", 1)
+    journal = Journal(content, ThreadedCommits(store, thread))
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(JournalUnwritable, match="full"):
+        await _append_many(journal, 200)
+    store._connection.execute("PRAGMA max_page_count = 100000")
+    await journal.append(entry(500))
+    await journal.close()
+    again = await _open(tmp_path)
+    assert again.find(key(500)) is not None
+    assert again.find(key(1)) is not None
+    await again.close()
+
+
+async def test_what_was_forgotten_is_remembered_as_settled(tmp_path: Path) -> None:
+    journal = await _open(tmp_path)
+    await journal.append(entry(1, EntryState.EXITED))
+    journal.forget(key(1))
+    await journal.close()
+    again = await _open(tmp_path)
+    assert len(again) == 0
+    settled = again.fences(key(1)).settled.find(key(1))
+    assert settled is not None
+    assert (settled.attempt, settled.outcome, settled.began) == (1, Outcome.SUCCEEDED, True)
+    await again.close()
+
+
+def test_the_memory_of_settled_runs_is_bounded_and_never_forgets_unsafely() -> None:
+    runs = SettledRuns(capacity=100)
+    keys = [_dated(number) for number in range(400)]
+    for of in keys:
+        runs.remember(of, Outcome.SUCCEEDED, began=True)
+        runs.prune()
+    assert len(runs) <= 100
+    assert all(runs.find(of) is not None or runs.too_old(of) for of in keys)
+    assert runs.find(keys[-1]) is not None
+    assert not runs.too_old(_dated(401))
+
+
+def test_ids_without_a_time_are_never_dropped() -> None:
+    runs = SettledRuns(capacity=2)
+    for number in range(5):
+        runs.remember(key(number, execution=f"exe_{number}"), Outcome.FAILED, began=True)
+    assert runs.prune() == ()
+    assert len(runs) == 5
+
+
+@given(st.integers(0, 2**48 - 1))
+def test_the_time_in_an_execution_id(milliseconds: int) -> None:
+    assert execution_time(_execution(milliseconds)) == milliseconds
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=30), st.text(max_size=30), st.integers(1, 2**31), st.sampled_from(list(Effect)))
+def test_entries_read_back_as_they_were(path: str, item: str, attempt: int, effect: Effect) -> None:
+    of = AttemptKey("exe_1", path, "h", item, AttemptKind.UNDO, attempt)
+    before = Entry(key=of, state=EntryState.ACCEPTED, epoch=3, effect=effect, step_type="a.b", timeout_ms=5)
+    assert entry_from_json(entry_to_json(before)) == before
+
+
+def _execution(milliseconds: int) -> str:
+    number = (milliseconds << 80) | (0x7 << 76) | (0x2 << 62) | 1
+    return f"exe_{uuid.UUID(int=number).hex}"
+
+
+def _dated(number: int) -> AttemptKey:
+    return AttemptKey(_execution(1_700_000_000_000 + number), "step", "h1", "", AttemptKind.RUN, 1)
+
+
+async def _append_many(journal: Journal, count: int) -> None:
+    for number in range(count):
+        await journal.append(entry(number + 1))
+
+
+async def _open(folder: Path) -> Journal:
+    store, content = open_or_replace(folder / "journal.db", f"jrn_{uuid.uuid4().hex}", 1)
+    assert isinstance(store, SqliteJournalStore)
+    return Journal(content, ThreadedCommits(store, ThreadPoolExecutor(max_workers=1)))
