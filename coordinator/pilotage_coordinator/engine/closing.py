@@ -76,7 +76,7 @@ def unit_ended(draft: Draft, key: RunKey, status: StepRunStatus, at: int) -> Non
             running=without(fan.running, key.host),
             held=without(fan.held, key.host),
             tally=fan.tally.plus(status),
-            failed=(*fan.failed, key.host) if status is _S.FAILED else fan.failed,
+            failed=fan.failed.set(key.host, None) if status is _S.FAILED else fan.failed,
         ),
     )
     if status is _S.FAILED:

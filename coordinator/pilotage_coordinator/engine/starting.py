@@ -39,7 +39,8 @@ def start_step(decision: Decision, key: RunKey) -> None:
         decision.emit(e.RolloutEnded(key.path, key.item, str(error)))
         return
     dropped = tuple(host for host in hosts if _unmet(decision, info, key, host))
-    left = tuple(host for host in hosts if host not in set(dropped)) if dropped else hosts
+    gone = frozenset(dropped)
+    left = tuple(host for host in hosts if host not in gone)
     decision.emit(e.StepOpened(key.path, key.item, left, dropped))
 
 

@@ -199,6 +199,16 @@ def test_an_unknown_item_holds_its_loop() -> None:
     assert run.status == "completed"
 
 
+def test_nothing_new_starts_in_a_loop_with_an_unknown_item() -> None:
+    two = Rollout(max_parallel=Share(2))
+    run = Run(plan(leaf("a", "h1", for_each="${{ ['x', 'y', 'z'] }}", rollout=two)))
+    run.end("a@h1#x", Outcome.INTERRUPTED)
+    run.end("a@h1#y")
+    assert run.open() == []
+    run.give(i.UnknownResolved(run.run("a@h1#x").key, "succeeded", "anna"))
+    assert run.open() == ["a@h1#z"]
+
+
 def test_a_group_may_loop() -> None:
     looped = group(
         "g",

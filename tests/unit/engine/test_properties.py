@@ -189,7 +189,8 @@ class Storm:
             assert not state.open
             assert not state.unknown
             assert not state.sleeping
-            assert next_wakeup(state) is None
+            assert not state.gates
+            assert state.timers.first() is None
         elif not state.open and state.pause_reason is None:
             assert state.sleeping or state.unknown or state.gates, f"{state.status} with nothing to wait for"
 

@@ -233,3 +233,19 @@ def test_gates_of_the_same_name_are_released_one_by_one() -> None:
     run.give(i.GateReleased("look#1 (b)", "anna"))
     assert run.open() == ["a@h2", "b@h2"]
     run.finish()
+
+
+def test_a_restart_opens_no_gate() -> None:
+    run = Run(plan(leaf("a", "h1", "h2", rollout=Rollout(batches=(Batch(Share(1), gate="look"),)))))
+    run.end("a@h1")
+    assert run.give(i.Recovered()).events == ()
+
+
+def test_a_cancel_closes_what_stands_between_batches() -> None:
+    batch = Batch(Share(1), wait=60 * SECOND, gate="look")
+    run = Run(plan(leaf("a", "h1", "h2", rollout=Rollout(batches=(batch,)))))
+    run.end("a@h1")
+    run.give(i.CancelRequested("anna"))
+    assert run.status == "cancelled"
+    assert not run.state.gates
+    assert run.state.timers.first() is None

@@ -90,7 +90,8 @@ class Fan(NamedTuple):
     held: Map[str, None] = Map()
     """Hosts with an unknown run inside."""
     tally: Tally = Tally()
-    failed: tuple[str, ...] = ()
+    failed: Map[str, None] = Map()
+    """Hosts that failed."""
     waiting: bool = False
     """The batch is done; the next one waits for a time, a gate, or both."""
     wait_until: int = 0
