@@ -168,6 +168,16 @@ def test_an_interrupted_step_is_unknown_until_a_person_decides(effect: Effect) -
     assert run.status == "completed"
 
 
+def test_no_attention_is_needed_while_a_retry_is_to_come() -> None:
+    run = Run(plan(leaf("a", "h1"), leaf("b", "h2", retry=tries(2))))
+    run.end("a@h1", Outcome.INTERRUPTED)
+    run.fail("b@h2")
+    assert run.status == "running"
+    run.wait(SECOND)
+    run.end("b@h2")
+    assert run.status == "needs_attention"
+
+
 def test_finally_waits_for_an_unknown() -> None:
     run = Run(plan(leaf("a", "h1", "h2"), finally_=[leaf("f", "h1")]))
     run.end("a@h1", Outcome.INTERRUPTED)

@@ -185,6 +185,9 @@ class Storm:
                 StepRunStatus.COMPENSATING,
             )
         assert {key for key, run in state.runs.items() if run.status is StepRunStatus.UNKNOWN} == set(state.unknown)
+        if state.status in (ExecutionStatus.NEEDS_ATTENTION, ExecutionStatus.WAITING_APPROVAL):
+            assert not state.open, "something still progresses"
+            assert not state.sleeping, "something still progresses"
         if state.terminal:
             assert not state.open
             assert not state.unknown
