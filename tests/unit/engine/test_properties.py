@@ -12,7 +12,7 @@ from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
+from pilotage_coordinator.domain.execution.states import ExecutionStatus, PendingReason, StepRunStatus
 from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
 from pilotage_coordinator.domain.plan import (
     Batch,
@@ -185,6 +185,9 @@ class Storm:
                 StepRunStatus.COMPENSATING,
             )
         assert {key for key, run in state.runs.items() if run.status is StepRunStatus.UNKNOWN} == set(state.unknown)
+        listed = {key for keys in state.by_host.values() for key in keys}
+        away = {key for key, run in state.runs.items() if run.reason is PendingReason.OFFLINE}
+        assert listed == set(state.open) | away
         if state.status in (ExecutionStatus.NEEDS_ATTENTION, ExecutionStatus.WAITING_APPROVAL):
             assert not state.open, "something still progresses"
             assert not state.sleeping, "something still progresses"

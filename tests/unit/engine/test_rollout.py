@@ -249,3 +249,13 @@ def test_a_cancel_closes_what_stands_between_batches() -> None:
     assert run.status == "cancelled"
     assert not run.state.gates
     assert run.state.timers.first() is None
+
+
+def test_hosts_from_a_loop_are_those_where_all_items_succeeded() -> None:
+    for failing, order in (("x", ["x", "y"]), ("y", ["x", "y"])):
+        source = leaf("a", "h1", "h2", for_each="${{ ['x', 'y'] }}", on_failure=OnFailure.CONTINUE)
+        run = Run(plan(source, leaf("b", after=["a"], hosts_from=HostsFrom("a"))))
+        for item in order:
+            run.end(f"a@h2#{item}")
+            run.fail(f"a@h1#{item}") if item == failing else run.end(f"a@h1#{item}")
+        assert run.open() == ["b@h2"]
