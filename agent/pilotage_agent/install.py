@@ -25,7 +25,6 @@ def unit_text(python: str, state_dir: Path, config: Path | None) -> str:
     return f"""\
 [Unit]
 Description=Pilotage agent
-Documentation=man:pilotage-agent(1)
 Wants=network-online.target
 After=network-online.target time-sync.target
 StartLimitIntervalSec=0

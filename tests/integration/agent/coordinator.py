@@ -98,11 +98,21 @@ class SmallSession:
         assert len(found()) >= number, f"the stream ended before {number} × {kind}: {self.items}"
         return found()[:number]
 
+    async def result_of(self, key: pb.AttemptKey) -> pb.Result:
+        """Return how an attempt ended, told in the journal or by a result."""
+        [page] = await self.wait_for("journal")
+        told: list[pb.Result] = [entry.result for entry in page.entries if entry.key == key and entry.result.digest]
+        if not told:
+            told = [result for result in await self.wait_for("result") if result.key == key]
+        [result] = told
+        return result
+
 
 class SmallCoordinator(services.FleetServiceServicer, services.EnrolmentServiceServicer):
     """Accepts any agent with a certificate of its authority. `welcome` is what every session is answered with."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.authority = SmallAuthority()
         self.token = "secret-of-a-token"
         self.sessions: asyncio.Queue[SmallSession] = asyncio.Queue()
@@ -127,10 +137,10 @@ class SmallCoordinator(services.FleetServiceServicer, services.EnrolmentServiceS
         for add in adders:
             add(self, server)
         self.fleet_port = server.add_secure_port(
-            f"127.0.0.1:{fleet_port}", self.authority.server_credentials(mutual=True)
+            f"{self.host}:{fleet_port}", self.authority.server_credentials(mutual=True)
         )
         self.enrol_port = server.add_secure_port(
-            f"127.0.0.1:{enrol_port}", self.authority.server_credentials(mutual=False)
+            f"{self.host}:{enrol_port}", self.authority.server_credentials(mutual=False)
         )
         await server.start()
         self._server = server
@@ -141,7 +151,7 @@ class SmallCoordinator(services.FleetServiceServicer, services.EnrolmentServiceS
             self._server = None
 
     def join_token(self, pin: str | None = None) -> str:
-        body = {"a": f"127.0.0.1:{self.enrol_port}", "p": pin or self.authority.pin, "t": self.token}
+        body = {"a": f"{self.host}:{self.enrol_port}", "p": pin or self.authority.pin, "t": self.token}
         return "plg1." + base64.urlsafe_b64encode(json.dumps(body).encode()).decode().rstrip("=")
 
     async def next_session(self, seconds: float = 30.0) -> SmallSession:
