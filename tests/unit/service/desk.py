@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
@@ -10,6 +10,7 @@ from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Plan, PlannedStep, StepKind, StepTypeUse
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.request import Note
@@ -126,6 +127,7 @@ class FakeRuns:
     refuse: Exception | None = None
     events: list[EventRecord] = field(default_factory=list)
     forever: bool = False
+    status: str = "pending"
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Somebody who watched has gone."""
 
@@ -153,7 +155,9 @@ class FakeRuns:
         await self.store.audit.append(*audit)
 
     async def state(self, execution_id: str) -> ExecutionState:
-        return ExecutionState.new(execution_id, plan())
+        state = ExecutionState.new(execution_id, plan())
+        ended = NOW if ExecutionStatus(self.status).terminal else 0
+        return replace(state, status=ExecutionStatus(self.status), begun_at=NOW, ended_at=ended)
 
     async def replay(self, execution_id: str, at: int) -> ExecutionState:
         return ExecutionState.new(execution_id, plan())

@@ -1,0 +1,360 @@
+"""What each command writes, in words and in JSON, and the code it ends with."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from pilotage_coordinator.domain.execution.errors import Refused
+from pilotage_coordinator.runtime.planner import PlanDrifted
+from pilotage_coordinator.store.records import EventRecord
+
+from tests.unit.cli.terminal import Said, Terminal
+from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, NOW, SOURCE, Desk, FakeFinding, FakeLine
+
+
+async def one_host(desk: Desk) -> None:
+    await desk.add_host("db1")
+    await desk.add_host("db2")
+
+
+async def one_execution(desk: Desk) -> None:
+    await desk.add_execution()
+    desk.runs.events = [
+        EventRecord(1, NOW, "execution_begun", {"seed": "s", "requested_by": "ann"}),
+        *moved("completed"),
+    ]
+
+
+def moved(to: str) -> list[EventRecord]:
+    return [EventRecord(2, NOW + 1_500_000, "execution_moved", {"to": to})]
+
+
+@pytest.fixture
+def blueprint(tmp_path: Path) -> str:
+    file = tmp_path / "check.yaml"
+    file.write_text(SOURCE)
+    return str(file)
+
+
+# --- lists and JSON -----------------------------------------------------------------------------------------------
+
+LISTS = [("host", "list"), ("blueprint", "list"), ("run", "list"), ("secret", "list")]
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_an_empty_list_is_empty_json_and_says_how_to_begin(terminal: Terminal, words: tuple[str, ...]) -> None:
+    assert terminal.run(*words, "--json").json == []
+    said = terminal.run(*words)
+    assert (said.code, said.out) == (0, "")
+    assert "pilotage " in said.err
+
+
+def test_hosts_are_listed_with_state_and_labels(terminal: Terminal) -> None:
+    said = terminal.run("host", "list", prepare=one_host)
+    assert [line.split()[:3] for line in said.out.splitlines()] == [
+        ["NAME", "STATE", "LABELS"], ["db1", "online", "role=db"], ["db2", "offline", "role=db"],
+    ]  # fmt: skip
+    assert [each["state"] for each in terminal.run("--json", "host", "list", prepare=one_host).json] == [
+        "online",
+        "offline",
+    ]
+
+
+def test_a_host_is_labelled_and_a_label_removed(terminal: Terminal) -> None:
+    said = terminal.run(
+        "host", "set", "db1", "--label", "role=web", "-e", "prod", "--var", "n=[1]", "--json", prepare=one_host
+    )
+    assert (said.json["labels"]["role"], said.json["environment"], said.json["variables"]) == (
+        "web",
+        "prod",
+        {"n": [1]},
+    )
+    assert said.audit == [("host.set", "allowed", "db1")]
+    assert terminal.run("host", "set", "db1", "--label", "role", prepare=one_host).code == 1
+    assert terminal.run("host", "set", "db1", prepare=one_host).code == 1
+
+
+def test_a_token_is_printed_alone_so_that_it_can_be_copied(terminal: Terminal) -> None:
+    said = terminal.run("host", "token", "db3")
+    assert said.out == "pilotage-agent join plg1.secret\n"
+    assert "run this on the machine" in said.err
+
+
+# --- blueprints ---------------------------------------------------------------------------------------------------
+
+
+def test_validate_says_so_and_expands(terminal: Terminal, blueprint: str) -> None:
+    assert terminal.run("blueprint", "validate", blueprint).out == f"{blueprint}: check@1.0.0 is valid (1 step)\n"
+    assert terminal.run("blueprint", "validate", blueprint, "--expand").out.startswith("pilotage: 1\n")
+
+
+def test_every_problem_of_a_blueprint_is_shown_with_file_line_and_column(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(
+        SOURCE.replace("days: {type: integer, default: 3}", "days: {typ: integer}").replace("steps", "stepz")
+    )
+    said = terminal.run("blueprint", "validate", str(file))
+    assert (said.code, said.out) == (1, "")
+    assert f"{file}:8:14: " in said.err
+    assert "did you mean `steps`" in said.err
+    problems = json.loads(terminal.run("blueprint", "validate", str(file), "--json").err)["problems"]
+    assert {8, 11} <= {each["line"] for each in problems}
+
+
+def test_a_blueprint_is_added_and_shown(terminal: Terminal, blueprint: str) -> None:
+    said = terminal.run("blueprint", "add", blueprint)
+    assert said.out.startswith("stored check@1.0.0  sha256:")
+
+    async def added(desk: Desk) -> None:
+        await desk.services.library.add(SOURCE, "check.yaml", added_by="ann", audit=())
+
+    shown = terminal.run("blueprint", "show", "check", prepare=added)
+    assert "days" in shown.out
+    assert "default 3" in shown.out
+    assert "sane  validation.assert" in shown.out
+    assert terminal.run("blueprint", "show", "check", "--source", prepare=added).out == SOURCE
+    said = terminal.run("blueprint", "show", "chek", prepare=added)
+    assert (said.code, "pilotage blueprint list" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\xff\xfe", "UTF-8"), (b"x" * (11 << 20), "larger than"), (None, "No such file")]
+)
+def test_a_file_that_cannot_be_read_is_named(
+    terminal: Terminal, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "odd.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    said = terminal.run("blueprint", "validate", str(file))
+    assert said.code == 1
+    assert str(file) in said.err
+    assert words in said.err
+
+
+# --- plan and start -----------------------------------------------------------------------------------------------
+
+
+def test_a_plan_goes_host_by_host_and_says_that_nothing_changed(terminal: Terminal, blueprint: str) -> None:
+    said = terminal.run("plan", "-f", blueprint, "-p", "days=5", "-l", "role=db")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0] == "Plan for check@1.0.0 on 2 hosts"
+    assert "     on: db1, db2" in lines
+    assert "    ▸ sane: run uptime" in lines
+    assert "  db2: db2 is offline" in lines
+    assert lines[-1] == "Nothing has been changed."
+
+
+def test_a_plan_is_kept_and_applied(terminal: Terminal, blueprint: str, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    assert terminal.run("plan", "-f", blueprint, "-o", str(file), "--json").json["digest"] == DIGEST
+
+    said = terminal.run("apply", str(file), "--no-wait", "--json", prepare=one_execution)
+    assert said.json["plan_digest"] == DIGEST
+    file.write_text("{}")
+    said = terminal.run("apply", str(file))
+    assert (said.code, "is no plan file" in said.err) == (1, True)
+
+
+def test_a_plan_that_drifted_is_not_started(terminal: Terminal, blueprint: str) -> None:
+    async def drifted(desk: Desk) -> None:
+        desk.runs.refuse = PlanDrifted("the plan of check@1.0.0 no longer holds; what changed: targets")
+
+    said = terminal.run("run", "start", "-f", blueprint, "--yes", prepare=drifted)
+    assert said.code == 1
+    assert "no longer holds" in said.err
+    assert ("run.start", "refused") in [each[:2] for each in said.audit]
+
+
+def test_nobody_to_ask_and_no_yes_starts_nothing(terminal: Terminal, blueprint: str) -> None:
+    said = terminal.run("run", "start", "-f", blueprint)
+    assert said.code == 2
+    assert "--yes" in said.err
+    assert [each[0] for each in said.audit] == ["plan.make"]
+
+
+@pytest.mark.parametrize("arguments", [["run", "start"], ["plan", "check", "-f", "x.yaml"], ["run", "start", "--nope"]])
+def test_a_command_line_without_sense_is_code_2(terminal: Terminal, arguments: list[str]) -> None:
+    assert terminal.run(*arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("completed", 0), ("failed", 1), ("waiting_approval", 3), ("paused", 3), ("needs_attention", 1)],
+)
+def test_the_code_tells_how_a_run_was_left(terminal: Terminal, blueprint: str, state: str, code: int) -> None:
+    async def ends(desk: Desk) -> None:
+        desk.runs.events = moved(state)
+        desk.runs.status = state
+
+    said = terminal.run("run", "start", "-f", blueprint, "--yes", prepare=ends)
+    assert said.code == code, said.err
+    assert f"execution is {state.replace('_', ' ')}" in said.out
+    said = terminal.run("run", "start", "-f", blueprint, "--yes", "--json", prepare=ends)
+    assert (said.code, said.json["state"]) == (code, state)
+
+
+def test_exec_needs_hosts_and_shows_what_each_wrote(terminal: Terminal) -> None:
+    async def ready(desk: Desk) -> None:
+        desk.runs.events = moved("completed")
+        desk.runs.status = "completed"
+        desk.logs.lines = [FakeLine("1", "up 3 days"), FakeLine("2", "load\x1b[2J", host="db2", stream="stderr")]
+
+    assert terminal.run("exec", "--", "uptime").code == 2
+    said = terminal.run("exec", "-l", "role=db", "--yes", "--", "uptime", "--json", prepare=ready)
+    assert said.out == "db1 | up 3 days\ndb2 ! load\\x1b[2J\n"
+    assert said.code == 0
+    assert ("run.start", "allowed") in [each[:2] for each in said.audit]
+
+
+# --- executions ---------------------------------------------------------------------------------------------------
+
+
+def test_watching_in_json_is_one_event_a_line(terminal: Terminal) -> None:
+    said = terminal.run("run", "watch", EXECUTION, "--json", prepare=one_execution)
+    assert [json.loads(line)["sequence"] for line in said.out.splitlines()] == [1, 2]
+
+
+def test_watching_in_words_has_the_time_since_the_beginning(terminal: Terminal) -> None:
+    said = terminal.run("run", "watch", EXECUTION, prepare=one_execution)
+    assert said.out.splitlines()[0] == "00:01 execution is completed"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "pause", EXECUTION],
+        ["run", "resume", EXECUTION],
+        ["run", "cancel", EXECUTION, "--yes", "--reason", "wrong host"],
+        ["run", "retry", EXECUTION, "--failed-hosts", "--no-wait"],
+        ["run", "resolve", EXECUTION, "sane", "--host", "db1", "--as", "retry"],
+        ["run", "release", EXECUTION, "look", "--deny"],
+    ],
+    ids=lambda arguments: arguments[1],
+)
+def test_steering_says_where_the_execution_is(terminal: Terminal, arguments: list[str]) -> None:
+    said = terminal.run(*arguments, prepare=one_execution)
+    assert (said.code, said.out) == (0, f"{EXECUTION} is running\n")
+    assert said.audit == [(f"run.{arguments[1]}", "allowed", EXECUTION)]
+    assert terminal.run(*arguments, "--json", prepare=one_execution).json["id"] == EXECUTION
+
+    async def refused(desk: Desk) -> None:
+        await one_execution(desk)
+        desk.runs.refuse = Refused(f"{EXECUTION} has ended")
+
+    said = terminal.run(*arguments, prepare=refused)
+    assert (said.code, "has ended" in said.err) == (1, True)
+
+
+def test_cancelling_asks_first(terminal: Terminal) -> None:
+    said = terminal.run("run", "cancel", EXECUTION, prepare=one_execution)
+    assert (said.code, said.audit) == (2, [])
+
+
+def test_logs_come_in_the_order_of_time_and_never_reach_the_terminal_raw(terminal: Terminal) -> None:
+    async def written(desk: Desk) -> None:
+        await desk.add_execution()
+        desk.logs.lines = [
+            FakeLine("1", "late\x1b]0;title\x07", at=NOW + 2_000_000, path="a"),
+            FakeLine("2", "early", path="b", item="pgdata"),
+        ]
+
+    said = terminal.run("logs", EXECUTION, prepare=written)
+    assert [line.split(" ", 1)[1] for line in said.out.splitlines()] == [
+        "db1 b[pgdata] | early",
+        "db1 a | late\\x1b]0;title\\x07",
+    ]
+    followed = terminal.run("logs", "-f", EXECUTION, "--json", prepare=written).out.splitlines()
+    assert [json.loads(line)["cursor"] for line in followed] == ["1", "2"]
+
+
+def test_replaying_shows_the_state_after_an_event(terminal: Terminal) -> None:
+    said = terminal.run("replay", EXECUTION, "--at", "1", prepare=one_execution)
+    assert said.out.startswith("After event 1, execution_begun, at 2026-09-21T14:13:20")
+    said = terminal.run("replay", EXECUTION, "--at", "99", prepare=one_execution)
+    assert (said.code, "from 1 to 1" in said.err) == (1, True)
+
+
+# --- secrets ------------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_comes_from_standard_input_or_a_file_and_is_never_shown(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept: dict[str, bytes] = {}
+
+    async def note(desk: Desk) -> None:
+        desk.secrets.values = kept
+
+    class Stdin(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(sys, "stdin", Stdin(io.BytesIO(b"hunter2\n")))
+    said = terminal.run("secret", "set", "restic/db1", prepare=note)
+    assert (said.code, said.out) == (0, "stored secret://restic/db1\n")
+    file = tmp_path / "secret"
+    file.write_bytes(b"\x00\n")
+    terminal.run("secret", "set", "key", "--from-file", str(file), prepare=note)
+    assert kept == {"restic/db1": b"hunter2", "key": b"\x00\n"}
+    file.write_bytes(b"")
+    assert terminal.run("secret", "set", "key", "--from-file", str(file)).code == 1
+
+
+def test_a_secret_on_the_command_line_is_a_usage_error(terminal: Terminal) -> None:
+    assert terminal.run("secret", "set", "restic/db1", "hunter2").code == 2
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+def test_denied_is_code_5_and_names_the_permission(terminal: Terminal) -> None:
+    said = terminal.run("host", "revoke", "db1", "--yes", prepare=one_host, caller=GUEST)
+    assert said.code == 5
+    assert "host.revoke" in said.err
+    assert said.audit == [("host.revoke", "denied", "db1")]
+
+
+@pytest.mark.parametrize("arguments", [["host", "list"], ["run", "watch", EXECUTION], ["coordinator", "status"]])
+def test_no_coordinator_is_code_4_and_says_how_to_start_one(
+    terminal: Terminal, tmp_path: Path, arguments: list[str]
+) -> None:
+    said = terminal.run_alone(*arguments, socket=tmp_path / "no.sock")
+    assert (said.code, said.out) == (4, "")
+    assert "pilotage up" in said.err
+    error = json.loads(terminal.run_alone(*arguments, "--json", socket=tmp_path / "no.sock").err)
+    assert error["kind"] == "infrastructure"
+
+
+def test_the_doctor_fails_when_a_check_does_and_works_without_a_coordinator(terminal: Terminal, tmp_path: Path) -> None:
+    async def ill(desk: Desk) -> None:
+        desk.doctor.findings = [FakeFinding("disk", "failure", "full", "free some space")]
+
+    said = terminal.run("doctor", prepare=ill)
+    assert said.code == 1
+    assert "disk: free some space" in said.err
+    assert terminal.run("doctor", "--json").json["healthy"]
+    alone = terminal.run_alone("doctor", "--json", socket=tmp_path / "no.sock")
+    assert (alone.code, alone.json["healthy"]) == (4, False)
+
+
+def test_the_coordinator_shows_itself_and_stops(terminal: Terminal) -> None:
+    assert "localhost:7443" in terminal.run("coordinator", "status").out
+    assert terminal.run("coordinator", "stop").code == 2
+    said = terminal.run("coordinator", "stop", "--yes")
+    assert said.audit == [("coordinator.stop", "allowed", "coordinator")]
+
+
+@pytest.mark.parametrize(("word", "near"), [("hots", "host"), ("blueprnt", "blueprint"), ("lgos", "logs")])
+def test_a_wrong_word_is_answered_with_the_right_one(terminal: Terminal, word: str, near: str) -> None:
+    said = terminal.run(word)
+    assert (said.code, f"Did you mean {near!r}?" in said.err) == (2, True)
+
+
+def test_help_names_every_command(terminal: Terminal) -> None:
+    said: Said = terminal.run("--help")
+    assert "Exit codes: 0 ok" in said.out
+    assert terminal.run("version", "--json").json["version"]
