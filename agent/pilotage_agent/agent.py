@@ -38,7 +38,7 @@ from pilotage_agent.policy import LocalPolicy
 from pilotage_agent.runner.local import LocalRunner, RunnerParts
 from pilotage_agent.runner.local_run import Limits
 from pilotage_agent.runner.pool import WorkerPool
-from pilotage_agent.runner.process import boot_id
+from pilotage_agent.runner.process import boot_id, return_free_memory
 from pilotage_agent.state_dir import StateDir, StateLock
 
 _log = logging.getLogger("pilotage.agent")
@@ -192,6 +192,7 @@ class Agent:
             self._knowledge.catalogue = await probe_catalogue(self._environment)
         except CatalogueFailed as error:
             _log.error("%s; what was known before stays", error)
+        return_free_memory()
         return self._knowledge.inventory() != before
 
     async def _keep_looking(self, outbox: Outbox) -> None:

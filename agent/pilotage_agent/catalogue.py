@@ -20,6 +20,7 @@ from pilotage_agent.errors import AgentError
 
 CATALOGUE_SECONDS: Final = 60.0
 BUILTIN_DISTRIBUTION: Final = "pilotage"
+_NEEDED_HERE: Final = ("effect", "author_effects", "distribution")
 _OUTPUT_LIMIT: Final = 8 * 1024 * 1024
 
 
@@ -43,7 +44,7 @@ class HostCatalogue:
             return cls(
                 step_types=json.dumps(data["step_types"]).encode(),
                 quarantined=json.dumps(data["quarantined"]).encode(),
-                by_name={one["name"]: one for one in data["step_types"]},
+                by_name={one["name"]: {name: one.get(name) for name in _NEEDED_HERE} for one in data["step_types"]},
             )
         except (ValueError, KeyError, TypeError) as error:
             raise CatalogueFailed(f"the catalogue of step types cannot be read: {error}") from error

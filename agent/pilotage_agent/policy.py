@@ -25,7 +25,7 @@ class LocalPolicy:
         known = self._catalogue().by_name.get(name)
         if known is None:
             return FailureKind.TARGET, f"no plugin on this host brings the step type {name}: install it there"
-        effects = {known.get("effect"), *known.get("author_effects", ())}
+        effects = {known.get("effect"), *(known.get("author_effects") or ())}
         if assignment.key.kind is AttemptKind.RUN and assignment.effect.value not in effects:
             text = f"{name} cannot be run with effect {assignment.effect.value}; its own is {known.get('effect')}"
             return FailureKind.POLICY, text

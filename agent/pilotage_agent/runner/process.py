@@ -45,6 +45,12 @@ def become_subreaper(name: str) -> None:
     libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
+def return_free_memory() -> None:
+    """Give memory that is free inside this process back to the system; after work that comes seldom and needs much."""
+    with contextlib.suppress(AttributeError):
+        _libc().malloc_trim(0)
+
+
 @functools.cache
 def _libc() -> ctypes.CDLL:
     """Return the C library; loading it costs as much as a fork, so a zygote's workers inherit it."""
