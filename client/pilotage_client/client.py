@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from pilotage_client import answers
 from pilotage_client.place import socket_path
-from pilotage_client.transport import Lost, Transport, segment
+from pilotage_client.transport import Back, Lost, Transport, segment
 
 T = TypeVar("T")
 
@@ -129,11 +129,21 @@ class PilotageClient:
         return await self._get(answers.ExecutionDetail, f"/v1/executions/{segment(execution)}")
 
     def watch_run(
-        self, execution: str, *, after: int = 0, patience: float = 60.0, lost: Lost | None = None
+        self,
+        execution: str,
+        *,
+        after: int = 0,
+        patience: float = 60.0,
+        lost: Lost | None = None,
+        back: Back | None = None,
     ) -> AsyncGenerator[answers.Watched, None]:
         """Yield events above `after`, then live ones, until the execution ends; survives a coordinator's restart."""
         return self._transport.stream(
-            f"/v1/executions/{segment(execution)}/events", query={"after": after}, patience=patience, lost=lost
+            f"/v1/executions/{segment(execution)}/events",
+            query={"after": after},
+            patience=patience,
+            lost=lost,
+            back=back,
         )
 
     async def replay_run(self, execution: str, at: int = 0) -> answers.Replayed:

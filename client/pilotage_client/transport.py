@@ -20,6 +20,9 @@ _LONGEST_PAUSE: Final = 2.0
 Lost = Callable[[str], None]
 """Told, once for each loss, that a stream was lost and is being taken up again."""
 
+Back = Callable[[], None]
+"""Told when the coordinator answers again."""
+
 
 class Transport:
     """HTTP to one coordinator. `where` names it in errors."""
@@ -83,6 +86,7 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         patience: float = 60.0,
         lost: Lost | None = None,
+        back: Back | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Yield a stream's answers until it ends; a stream that is lost goes on after the last answer seen.
 
@@ -113,6 +117,8 @@ class Transport:
             if lost is not None:
                 lost(problem)
             await self._return(patience)
+            if back is not None:
+                back()
 
     async def _return(self, patience: float) -> None:
         """Wait until the coordinator answers again; raise CoordinatorUnreachable when patience is over."""

@@ -32,9 +32,13 @@ async def watch(
     board = Board(started_at=(await client.show_run(execution))["started_at"])
 
     def lost(problem: str) -> None:
-        screen.say(f"the coordinator is gone ({problem}); steps go on, waiting for it to come back", "yellow")
+        screen.say("the coordinator is gone; steps that run go on, waiting for it to come back", "yellow")
 
-    async with aclosing(client.watch_run(execution, after=after, patience=PATIENCE, lost=lost)) as stream:
+    def back() -> None:
+        screen.say("the coordinator is back", "green")
+
+    watching = client.watch_run(execution, after=after, patience=PATIENCE, lost=lost, back=back)
+    async with aclosing(watching) as stream:
         if screen.interactive:
             await _live(screen, board, stream, until_rest=until_rest)
         else:

@@ -328,12 +328,14 @@ class _Flaky(httpx.AsyncBaseTransport):
 async def test_a_stream_that_breaks_is_taken_up_where_it_was() -> None:
     flaky = _Flaky()
     lost: list[str] = []
+    back: list[bool] = []
     async with httpx.AsyncClient(transport=flaky, base_url="http://x") as http:
         client = PilotageClient(Transport(http, "here"))
-        seen = [each async for each in client.watch_run(EXECUTION, lost=lost.append)]
+        seen = [each async for each in client.watch_run(EXECUTION, lost=lost.append, back=lambda: back.append(True))]
     assert [each["event"]["sequence"] for each in seen if each["event"]] == [1, 2, 3]
     assert flaky.asked == ["0", "1", "2"]
     assert lost == ["gone", "gone"]
+    assert back == [True, True]
 
 
 async def test_nobody_there_says_how_to_start_one(tmp_path: Any) -> None:

@@ -31,7 +31,7 @@ def logs(
 
     async def work(client: PilotageClient, screen: Screen) -> None:
         def lost(problem: str) -> None:
-            screen.say(f"the coordinator is gone ({problem}); waiting for it to come back", "yellow")
+            screen.say("the coordinator is gone; waiting for it to come back", "yellow")
 
         if follow:
             lines = client.follow_logs(execution, step=step, host=host, lost=lost)

@@ -1,0 +1,227 @@
+"""How a running execution looks: lines for a log, a table for a terminal, a timeline at the end."""
+
+import dataclasses
+from datetime import datetime
+from io import StringIO
+from typing import Any
+
+import pytest
+from pilotage_client.answers import Event, Watched
+from pilotage_coordinator.cli.moments import span
+from pilotage_coordinator.cli.render.board import Board
+from pilotage_coordinator.cli.render.live import MOST_ROWS, board_table, shown_rows
+from pilotage_coordinator.cli.render.run import BAR, run_lines
+from pilotage_coordinator.cli.screen import clean
+from pilotage_coordinator.domain.execution import codec, events
+from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_proto.attempt import AttemptKind
+from rich.console import Console
+
+BEGAN = "2026-01-01T00:00:00.000000Z"
+
+
+def _event(type: str, second: int = 0, **data: Any) -> Watched:
+    at = f"2026-01-01T00:00:{second:02d}.000000Z"
+    return Watched(event=Event(execution="exe_1", sequence=1, at=at, type=type, data=data), progress=[])
+
+
+def _run(host: str, path: str = "save", item: str = "", **fields: Any) -> dict[str, Any]:
+    return {"path": path, "host": host, "item": item, "kind": "run", "attempt": 1, **fields}
+
+
+def _watch(*watched: Watched) -> tuple[Board, list[str]]:
+    board = Board()
+    return board, [line.text for each in watched for line in board.take(each)]
+
+
+def test_a_run_is_told_line_by_line() -> None:
+    finished: dict[str, Any] = {"started_at": 1_000_000, "ended_at": 4_500_000}
+    board, lines = _watch(
+        _event("execution_begun", seed="s", requested_by="ann"),
+        _event("execution_moved", to="running"),
+        _event("attempt_planned", 1, **_run("db1", item="pgdata")),
+        _event("attempt_begun", 1, **_run("db1", item="pgdata", started_at=1)),
+        _event(
+            "attempt_finished", 5, **_run("db1", item="pgdata", outcome="succeeded", becomes="succeeded", **finished)
+        ),
+        _event("attempt_planned", 5, **_run("db2")),
+        _event("attempt_finished", 6, **_run("db2", outcome="failed", becomes="pending", error="busy", retry_at=9)),
+        _event("attempt_planned", 7, **_run("db2") | {"attempt": 2}),
+        _event("attempt_finished", 8, **_run("db2", outcome="failed", becomes="failed", error="no space")),
+        _event("runs_settled", 8, runs=[["prune", "db2", ""]], status="not_run", reason="save failed"),
+        _event("execution_moved", 9, to="failed", reason="save on db2 failed"),
+    )
+    assert lines == [
+        "00:00 execution is running",
+        "00:01 db1: runs save[pgdata]",
+        "00:05 db1: save[pgdata] succeeded in 3.5s",
+        "00:05 db2: runs save",
+        "00:06 db2: save failed, will be tried again: busy",
+        "00:07 db2: runs save (attempt 2)",
+        "00:08 db2: save failed: no space",
+        "00:08 db2: prune not run: save failed",
+        "00:09 execution is failed: save on db2 failed",
+    ]
+    assert (board.hosts["db1"].done, board.hosts["db2"].bad, board.state) == (1, 1, "failed")
+
+
+def test_every_event_type_there_is_can_be_taken() -> None:
+    samples: dict[str, Any] = {
+        "runs": (RunKey("a", "db1", ""),),
+        "hosts": ("db1",),
+        "kind": AttemptKind.RUN,
+        "attempt": 1,
+        "number": 2,
+        "to": "running",
+        "status": "skipped",
+        "outcome": "approved",
+        "becomes": "failed",
+        "reason": "offline",
+        "as_": "retry",
+        "cause": "stop",
+        "items": (),
+        "started_at": 1,
+    }
+    assert codec.EVENT_TYPES
+    for name, kind in codec.EVENT_TYPES.items():
+        given = {
+            each.name: samples.get(each.name, "x")
+            for each in dataclasses.fields(kind)
+            if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+        }
+        made = kind(**given)
+        assert isinstance(made, events.Event)
+        data: dict[str, Any] = codec.encode(made)
+        Board().take(_event(name, **data))
+
+
+def test_gates_and_unknowns_are_kept_until_they_are_answered() -> None:
+    board, _ = _watch(
+        _event("gate_opened", name="look", path="roll", host="db1", item="", prompt="All well?"),
+        _event("attempt_finished", **_run("db1", outcome="interrupted", becomes="unknown", error="host rebooted")),
+    )
+    assert (board.gates, list(board.unknown)) == ({"look": "All well?"}, [("save", "db1", "")])
+    board.take(_event("gate_answered", name="look", by="ann", outcome="approved"))
+    board.take(_event("unknown_settled", path="save", host="db1", item="", as_="failed", by="ann"))
+    assert (board.gates, board.unknown) == ({}, {})
+
+
+def _drawn(board: Board) -> str:
+    out = StringIO()
+    now = datetime.fromisoformat("2026-01-01T00:00:30+00:00")
+    Console(file=out, width=100, no_color=True).print(board_table(board, now))
+    return out.getvalue()
+
+
+def test_the_table_shows_what_each_host_does_and_no_markup_of_theirs() -> None:
+    board, _ = _watch(
+        _event("execution_begun", seed="s", requested_by="ann"),
+        _event("execution_moved", to="running"),
+        _event("attempt_planned", 10, **_run("db1")),
+        _event("attempt_begun", 10, **_run("db1", started_at=1)),
+        _event("attempt_finished", 12, **_run("db2", outcome="failed", becomes="failed")),
+    )
+    progress = {"step": "save", "host": "db1", "item": "", "fraction": 0.5, "text": "[red]40 of 80 GiB\x1b[2J"}
+    board.take(Watched(event=None, progress=[progress]))  # type: ignore[list-item]
+    drawn = _drawn(board)
+    assert "save 20s" in drawn
+    assert "[red]40 of 80 GiB\\x1b[2J" in drawn
+    assert "0 done, 1 failed" in drawn
+    assert "running · 30s" in drawn
+
+
+def test_in_a_large_fleet_the_troubled_and_the_busy_are_shown() -> None:
+    board = Board()
+    for number in range(500):
+        board.take(_event("attempt_finished", **_run(f"h{number:03}", outcome="succeeded", becomes="succeeded")))
+    board.take(_event("attempt_finished", **_run("h499", outcome="failed", becomes="failed")))
+    board.take(_event("attempt_planned", **_run("h498")))
+    names = [row.host for row in shown_rows(board)]
+    assert len(names) == MOST_ROWS
+    assert {"h498", "h499"} <= set(names)
+    assert "480 more hosts" in _drawn(board)
+
+
+def _detail(*runs: dict[str, Any], **fields: Any) -> Any:
+    base = {
+        "step": "save",
+        "name": "save",
+        "host": "db1",
+        "item": "",
+        "state": "succeeded",
+        "waits_for": "",
+        "detail": "",
+        "attempts": 1,
+        "started_at": BEGAN,
+        "ended_at": BEGAN,
+        "error": "",
+        "failure_kind": "",
+        "outputs": {},
+        "evidence": {},
+    }
+    return {
+        "id": "exe_1",
+        "blueprint": "b",
+        "version": "1.0.0",
+        "plan_digest": "sha256:0",
+        "state": "completed",
+        "reason": "",
+        "requested_by": "ann",
+        "created_at": BEGAN,
+        "started_at": BEGAN,
+        "ended_at": "2026-01-01T00:00:10.000000Z",
+        "counts": {"succeeded": 1},
+        "warnings": [],
+        "sequence": 1,
+        "outputs": {},
+        "runs": [{**base, **run} for run in runs],
+        "runs_omitted": 0,
+        "gates": [],
+        **fields,
+    }
+
+
+def test_the_timeline_is_to_scale() -> None:
+    runs = (
+        {"ended_at": "2026-01-01T00:00:05.000000Z"},
+        {"host": "db2", "started_at": "2026-01-01T00:00:05.000000Z", "ended_at": "2026-01-01T00:00:10.000000Z"},
+        {"host": "db3", "state": "not_run", "started_at": "", "ended_at": ""},
+    )
+    lines = [line.text for line in run_lines(_detail(*runs)) if line.text.startswith("  db")]
+    assert lines[0].endswith("━" * (BAR // 2))
+    assert lines[1].endswith(" " * (BAR // 2) + "━" * (BAR // 2))
+    assert lines[2].endswith("not run")
+
+
+def test_what_a_person_must_decide_is_said_with_the_command() -> None:
+    gate = {"name": "look", "step": "roll", "host": "", "prompt": "All well?", "opened_at": BEGAN}
+    run = _detail(
+        {"state": "unknown", "item": "pg data", "error": "interrupted"}, state="needs_attention", gates=[gate]
+    )
+    text = "\n".join(line.text for line in run_lines(run))
+    assert "pilotage run release exe_1 look" in text
+    assert "pilotage run resolve exe_1 save --host db1 --item 'pg data' --as succeeded|failed|retry" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0ms"),
+        (0.04, "40ms"),
+        (1.44, "1.4s"),
+        (9.96, "10s"),
+        (59.6, "1m00s"),
+        (3599.7, "1h00m"),
+        (100_000, "1d03h"),
+    ],
+)
+def test_a_length_of_time_is_short(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [("ünï ✓", "ünï ✓"), ("a\x1b[31mb\r", "a\\x1b[31mb\\x0d"), ("\u202eabc", "\\u202eabc"), ("a\tb\nc", "a\tb\nc")],
+)
+def test_control_characters_are_seen_and_do_nothing(raw: str, shown: str) -> None:
+    assert clean(raw) == shown
