@@ -107,20 +107,8 @@ def judge_assignment(entry: Entry | None, fences: Fences, message: Assignment, n
         return Answer(_declined(message, f"epoch {message.epoch} is below {fences.highest_epoch}", now), keep=False)
     if entry is not None:
         return _judge_known(entry, message)
-    settled = fences.settled.find(message.key)
-    if settled is not None and settled.attempt >= message.key.attempt:
-        if settled.attempt == message.key.attempt and not settled.began:
-            text = f"this attempt was settled before ({settled.outcome}) and never began"
-            return Answer(_declined(message, text, now), keep=False)
-        cause = "an attempt of this step run with this number or a higher one ended here and was acknowledged"
-        known = {"cause": cause, "settled_attempt": settled.attempt, "settled_outcome": settled.outcome.value}
-        return Answer(_lost(message, known, now), keep=False)
-    if fences.newest > message.key.attempt:
-        cause = f"attempt {fences.newest} of this step run is already here"
-        return Answer(_lost(message, {"cause": cause}, now), keep=False)
-    if fences.settled.too_old(message.key):
-        cause = "the execution is older than this agent's memory of what it has run; start a new execution"
-        return Answer(_lost(message, {"cause": cause}, now), keep=False)
+    if (result := _behind_a_fence(fences, message, now)) is not None:
+        return Answer(result, keep=False)
     return Take(_entry_of(message))
 
 
@@ -129,10 +117,8 @@ def judge_cancel(entry: Entry | None, fences: Fences, message: Cancel, now: int)
     if message.epoch < fences.highest_epoch:
         return Ignore(f"cancel of {message.key} with epoch {message.epoch}, below {fences.highest_epoch}")
     if entry is None:
-        settled = fences.settled.find(message.key)
-        if settled is not None and settled.attempt >= message.key.attempt and settled.began:
-            known = {"cause": "the attempt ended here and was acknowledged", "settled_outcome": settled.outcome.value}
-            return Answer(_lost(message, known, now), keep=False)
+        if (result := _behind_a_fence(fences, message, now)) is not None:
+            return Answer(result, keep=False)
         return Answer(cancelled_unbegun(message.key, message.epoch, message.reason, now), keep=True)
     match entry.state:
         case EntryState.EXITED:
@@ -274,6 +260,27 @@ def cancelled_unbegun(key: AttemptKey, epoch: int, reason: str, now: int) -> Res
     return make_result(key, epoch, Outcome.CANCELLED, error=text, ended_at=now)
 
 
+def _behind_a_fence(fences: Fences, message: Assignment | Cancel, now: int) -> Result | None:
+    """Return what is said of a key that is not open here and will never be started; None when it may be new.
+
+    Assignment and Cancel get the same answer, so that one key never has two truths. Where it cannot be shown that the
+    attempt never began it is called interrupted: a person decides, nothing is repeated.
+    """
+    settled = fences.settled.find(message.key)
+    if settled is not None and settled.attempt >= message.key.attempt:
+        if settled.attempt == message.key.attempt and not settled.began:
+            return _declined(message, f"this attempt was settled before ({settled.outcome}) and never began", now)
+        cause = "an attempt of this step run with this number or a higher one ended here and was acknowledged"
+        known = {"cause": cause, "settled_attempt": settled.attempt, "settled_outcome": settled.outcome.value}
+        return _lost(message, known, now)
+    if fences.newest > message.key.attempt:
+        return _lost(message, {"cause": f"attempt {fences.newest} of this step run is already here"}, now)
+    if fences.settled.too_old(message.key):
+        cause = "the execution is older than this agent's memory of what it has run; start a new execution"
+        return _lost(message, {"cause": cause}, now)
+    return None
+
+
 def _judge_known(entry: Entry, message: Assignment) -> Take | Repeat | Answer:
     match entry.state:
         case EntryState.EXITED:
@@ -297,7 +304,7 @@ def _entry_of(message: Assignment) -> Entry:
     )
 
 
-def _declined(message: Assignment, why: str, now: int) -> Result:
+def _declined(message: Assignment | Cancel, why: str, now: int) -> Result:
     return make_result(
         message.key,
         message.epoch,

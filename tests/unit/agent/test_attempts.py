@@ -67,6 +67,15 @@ async def test_an_older_attempt_than_one_that_is_known_is_not_started() -> None:
     assert host.last(key(attempt=1)).outcome is Outcome.INTERRUPTED
 
 
+async def test_a_cancel_of_an_attempt_that_is_behind_gets_the_same_answer() -> None:
+    host = await Host(World()).recover()
+    await started(host, key(attempt=2))
+    await started(host, key(attempt=1))
+    host.attempts.cancel(Cancel(key(attempt=1), 1, "never mind"))
+    await host.settle()
+    assert len({one.digest for one in host.results[key(attempt=1)]}) == 1
+
+
 async def test_an_epoch_below_the_highest_is_declined_and_not_remembered() -> None:
     host = await Host(World()).recover()
     host.journal.see_epoch(5)
@@ -269,7 +278,7 @@ async def test_an_end_that_cannot_be_written_is_not_reported_until_it_can(monkey
 EVENTS = ("assign", "assign_new_epoch", "cancel", "finish", "vanish", "ack", "crash", "turns", "full", "space")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     script=st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 3), st.integers(1, 2)), max_size=30),
     effect=st.sampled_from([Effect.ONCE, Effect.PROBE]),
