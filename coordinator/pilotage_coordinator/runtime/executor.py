@@ -19,7 +19,7 @@ from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
 from pilotage_coordinator.domain.plan import FailureKind, Place, Plan
 from pilotage_coordinator.domain.planning.codec import from_json
 from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
-from pilotage_coordinator.engine.evolve import evolve
+from pilotage_coordinator.engine.evolve import fold
 from pilotage_coordinator.engine.world import World
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.dispatch import CannotDispatch, Dispatcher
@@ -95,9 +95,13 @@ class Executor:
         """Load every execution that is not over. Sessions wait for this before they are reconciled."""
         for execution in await self.store.executions.active():
             live = await self.find(execution.id)
-            if live is not None and live.position.sequence == 0:
+            if live is None:
+                continue
+            if live.position.sequence == 0:
                 # The process died between creating the execution and beginning it.
                 self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
+            else:
+                self.later(live, i.Recovered())
         self.recovered.set()
         log.info("executions.recovered", count=len(self._live), epoch=self.epoch)
 
@@ -218,12 +222,12 @@ class Executor:
         plan = from_json((await self.store.plans.get(record.plan_digest)).content)
         state = ExecutionState.new(execution, referring(plan, execution))
         sequence = 0
-        while events := await self.store.executions.events(execution, sequence, EVENTS_AT_ONCE):
-            for row in events:
-                if until is not None and row.sequence > until:
-                    return state, Position(record.version, sequence, count_runs(state))
-                state = evolve(state, decode(row.type, row.data), row.at)
-                sequence = row.sequence
+        while rows := await self.store.executions.events(execution, sequence, EVENTS_AT_ONCE):
+            wanted = [row for row in rows if until is None or row.sequence <= until]
+            state = fold(state, [(decode(row.type, row.data), row.at) for row in wanted])
+            sequence = wanted[-1].sequence if wanted else sequence
+            if len(wanted) < len(rows):
+                break
             await asyncio.sleep(0)
         return state, Position(record.version, sequence, count_runs(state))
 

@@ -42,6 +42,7 @@ def coordinator_types() -> Mapping[str, StepTypeInfo]:
             params_schema=parameters,
             outputs_schema=_OUTPUTS[name],
             place=Place.COORDINATOR,
+            once=name == "gate.pause",
             digest=digest({"params": parameters, "outputs": _OUTPUTS[name]}),
         )
         for name, parameters in _PARAMETERS.items()

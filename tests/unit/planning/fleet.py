@@ -47,6 +47,7 @@ ON_COORDINATOR = {
     for each in (
         step_type("validation.assert", Effect.READ, place=Place.COORDINATOR),
         step_type("notify.send", place=Place.COORDINATOR),
+        step_type("gate.pause", Effect.READ, place=Place.COORDINATOR, once=True),
     )
 }
 

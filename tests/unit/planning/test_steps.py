@@ -226,3 +226,20 @@ def test_the_plan_says_what_a_rollback_cannot_bring_back(effect: Effect, has_und
     fleet = host("db1", step_types={"command.run": step_type("command.run", effect, has_undo=has_undo)})
     found = plan(f"targets: {{hosts: [db1]}}\nsteps: [{{id: a, {RUN}}}]", fleet)
     assert step(found, "a").undo == undo
+
+
+def test_a_gate_is_asked_once_although_the_blueprint_has_targets() -> None:
+    found = plan("targets: {hosts: [db1]}\nsteps: [{id: ask, type: gate.pause}, {id: check, type: validation.assert}]")
+    assert step(found, "ask").hosts == ()
+    assert step(found, "check").hosts == ("db1",)
+
+
+def test_a_gate_inside_a_group_or_with_targets_of_its_own_is_asked_for_each_host() -> None:
+    found = plan("""
+    targets: {hosts: [db1]}
+    steps:
+      - {id: own, targets: {hosts: [db1]}, type: gate.pause}
+      - {id: g, steps: [{id: ask, type: gate.pause}]}
+    """)
+    assert step(found, "own").hosts == ("db1",)
+    assert step(found, "g").hosts == ("db1",)

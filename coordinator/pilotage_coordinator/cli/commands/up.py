@@ -46,7 +46,7 @@ def up(
         for command, use in (
             (f"pilotage exec -l name={name} -- uptime", "run a command, with plan and history"),
             ("pilotage blueprint list", "what can be run"),
-            ("pilotage secret set restic/password", "the password of a backup repository"),
+            ("pilotage secret set backup/password", "the password of a backup repository"),
             ("pilotage plan quick_backup", "see what a backup would do; nothing is changed"),
             ("pilotage host token", "let a second machine join" + ("" if advertise else " (needs up --advertise)")),
             ("pilotage doctor", "check everything"),

@@ -28,6 +28,8 @@ class StepTypeInfo:
     version: str = ""
     digest: str = ""
     """Digest of the two schemas."""
+    once: bool = False
+    """On the coordinator: it asks once for the whole execution, also where the blueprint has targets."""
     has_undo: bool = True
     """Whether a rollback can compensate it by itself."""
 

@@ -27,11 +27,15 @@ class Grounds:
         self._bench = bench
         self._resolution = resolution
 
-    def of_leaf(self, step: Step, around: Around, path: str, place: Place) -> Ground:
-        """Return where a leaf runs. On the coordinator: once where it says so or nothing has targets, else per host."""
+    def of_leaf(self, step: Step, around: Around, path: str, place: Place, *, once: bool) -> Ground:
+        """Return where a leaf runs.
+
+        On the coordinator: once where the step says so, its type asks once (`once`) or nothing has targets; else once
+        for each host.
+        """
         if around.in_group or place is Place.HOST:
             return self.of(step, around, path)
-        has_targets = step.targets is not None or around.frame.targets is not None
+        has_targets = step.targets is not None or (around.frame.targets is not None and not once)
         if step.place is Place.COORDINATOR or not has_targets:
             return Ground((), ("",))
         return self.of(step, around, path)

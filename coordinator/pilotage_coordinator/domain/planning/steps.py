@@ -126,7 +126,8 @@ class StepPlanner:
         frame = around.frame
         own_type = self._bench.world.step_types.get(step.type)
         place = self._place(step, own_type, path)
-        ground = self._grounds.of_leaf(step, around, path, place)
+        once = own_type is not None and own_type.once
+        ground = self._grounds.of_leaf(step, around, path, place, once=once)
         parameters = self._parameters(step, around, ground.looked_at)
         values = LeafValues(self._bench, self._resolution, frame, step, path)
         looked = self._look(values, step, around, ground, parameters, path)
