@@ -126,14 +126,15 @@ class Transport:
         end = loop.time() + patience
         pause = 0.05
         while True:
+            # Before each try: a coordinator that is stopping still answers for a moment.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
             try:
                 await self.ask("GET", "/v1/health")
                 return
             except CoordinatorUnreachable:
                 if loop.time() + pause > end:
                     raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _events(self, path: str, query: Mapping[str, Any] | None, place: str) -> AsyncGenerator["_Event", None]:
         headers = {"accept": "text/event-stream"} | ({"last-event-id": place} if place else {})
