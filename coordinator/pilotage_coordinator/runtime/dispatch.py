@@ -19,6 +19,9 @@ from pilotage_coordinator.security.sealing import attempt_context, seal
 log = structlog.get_logger("workflow_engine")
 
 
+MOST_SENT = 20_000
+
+
 class CannotDispatch(Exception):
     """The attempt cannot be sent, and trying again later is useless without a person: the text says why."""
 
@@ -31,8 +34,14 @@ class Dispatcher:
     vault: SecretVault
     inventory: LiveInventory
     epoch: int
+    credit: int = MOST_SENT
+    """How many attempts may be with agents, or on the way, at the same time; the others wait here in order."""
     epochs: dict[str, dict[AttemptKey, int]] = field(default_factory=dict)
     """Host to its open attempts, each with the epoch of its newest assignment."""
+    _sent: dict[str, set[AttemptKey]] = field(default_factory=dict)
+    """Host to the attempts that were given to its present session."""
+    _sent_count: int = 0
+    _waiting: dict[AttemptKey, tuple[ExecutionState, OpenAttempt]] = field(default_factory=dict)
 
     def opened(self, key: AttemptKey, epoch: int) -> None:
         """Note that an attempt is open."""
@@ -45,6 +54,17 @@ class Dispatcher:
             attempts.pop(key, None)
             if not attempts:
                 del self.epochs[key.host]
+        self._waiting.pop(key, None)
+        sent = self._sent.get(key.host)
+        if sent is not None and key in sent:
+            sent.remove(key)
+            self._sent_count -= 1
+
+    def host_left(self, host: str) -> None:
+        """Take back the credit of what was sent to a host: all of it is sent again when it returns."""
+        self._sent_count -= len(self._sent.pop(host, ()))
+        for key in [key for key in self._waiting if key.host == host]:
+            del self._waiting[key]
 
     def open_on(self, host: str) -> Mapping[AttemptKey, int]:
         """Return the host's open attempts and their epochs."""
@@ -55,17 +75,36 @@ class Dispatcher:
         return self.epochs.get(key.host, {}).get(key)
 
     async def assign(self, state: ExecutionState, attempt: OpenAttempt, key: AttemptKey) -> None:
-        """Queue an assignment for its host; raises CannotDispatch when a secret it needs cannot be given."""
+        """Send an attempt to its host, once there is credit for it; to a host without a session nothing is sent.
+
+        Raises CannotDispatch when a secret that it needs cannot be given, StoreError when the store cannot be read.
+        """
+        if self._sent_count >= self.credit and key not in self._sent.get(key.host, ()):
+            self._waiting[key] = (state, attempt)
+            return
+        await self._deliver(state, attempt, key)
+
+    def next_waiting(self) -> tuple[ExecutionState, OpenAttempt] | None:
+        """Return the attempt that has waited longest, if there is credit for it now; assign it then."""
+        if not self._waiting or self._sent_count >= self.credit:
+            return None
+        return self._waiting.pop(next(iter(self._waiting)))
+
+    async def _deliver(self, state: ExecutionState, attempt: OpenAttempt, key: AttemptKey) -> None:
         step = state.step(attempt.run.path)
-        secrets: dict[str, bytes] = {}
         names = secret_names(attempt.parameters)
-        if names:
-            secrets = await self._seal(key, names)
+        try:
+            secrets = await self._seal(key, names) if names else {}
+        except HostUnreachable:
+            return
+        epoch = self.epoch_of(key)
+        if epoch is None or not self.port.online(key.host):
+            return
         host = self.inventory.get(key.host)
         self.port.assign(
             Assignment(
                 key=key,
-                epoch=self.epochs.get(key.host, {}).get(key, self.epoch),
+                epoch=epoch,
                 plan_digest=state.plan.digest,
                 step_type=step.type.name if step.type else "",
                 effect=step.effect,
@@ -77,6 +116,10 @@ class Dispatcher:
                 sensitive_outputs=step.sensitive_outputs,
             )
         )
+        sent = self._sent.setdefault(key.host, set())
+        if key not in sent:
+            sent.add(key)
+            self._sent_count += 1
 
     def cancel(self, attempt: OpenAttempt, key: AttemptKey) -> None:
         """Queue a cancel for an open attempt's host."""
@@ -84,11 +127,11 @@ class Dispatcher:
         self.port.cancel(key, self.epoch if epoch is None else epoch, attempt.cancel_reason or "cancelled")
 
     async def _seal(self, key: AttemptKey, names: frozenset[str]) -> dict[str, bytes]:
+        recipient = self.port.sealing_key(key.host)
         try:
-            recipient = self.port.sealing_key(key.host)
             return {
                 name: seal(recipient, await self.vault.reveal(name), attempt_context(key, name))
                 for name in sorted(names)
             }
-        except (DomainError, SecurityError, HostUnreachable) as error:
+        except (DomainError, SecurityError) as error:
             raise CannotDispatch(str(error)) from error

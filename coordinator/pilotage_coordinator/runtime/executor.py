@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -212,6 +213,7 @@ class Executor:
         for attempt in todo.assign:
             self.dispatcher.opened(attempt_key(live.state, attempt), self.epoch)
         await self._send(live, todo)
+        await self._refill()
         self._timers.set(live.id, next_wakeup(live.state))
         if live.state.terminal and live.idle:
             self._forget(live.id)
@@ -300,29 +302,43 @@ class Executor:
 
     async def _send(self, live: LiveExecution, todo: Due) -> None:
         for attempt in todo.assign:
-            key = attempt_key(live.state, attempt)
-            if not self._on_host(live.state, attempt):
-                self._decline(live, key, "this step type cannot run on the coordinator")
-                continue
-            try:
-                await self.dispatcher.assign(live.state, attempt, key)
-            except CannotDispatch as error:
-                self._decline(live, key, str(error))
-            self.failpoints.reach("coordinator.assignment.queued")
+            if self._on_host(live.state, attempt):
+                await self._assign(live.state, attempt)
+            else:
+                self._decline(live.state, attempt, "this step type cannot run on the coordinator")
         for attempt in todo.cancel:
             self.dispatcher.cancel(attempt, attempt_key(live.state, attempt))
 
-    def _decline(self, live: LiveExecution, key: AttemptKey, reason: str) -> None:
+    async def _assign(self, state: ExecutionState, attempt: OpenAttempt) -> None:
+        """Send an attempt, and never fail: what cannot be sent is declined, or tried again later."""
+        try:
+            await self.dispatcher.assign(state, attempt, attempt_key(state, attempt))
+        except CannotDispatch as error:
+            self._decline(state, attempt, str(error))
+        except StoreError as error:
+            log.error("attempt.not_sent", attempt=str(attempt_key(state, attempt)), error=str(error))
+            again = partial(self._spawn, self._assign(state, attempt), f"send again for {state.id}")
+            asyncio.get_running_loop().call_later(RETRY_PAUSE, again)
+        self.failpoints.reach("coordinator.assignment.queued")
+
+    async def _refill(self) -> None:
+        """Send what waited for credit."""
+        while (waiting := self.dispatcher.next_waiting()) is not None:
+            await self._assign(*waiting)
+
+    def _decline(self, state: ExecutionState, attempt: OpenAttempt, reason: str) -> None:
         """End an attempt that was never sent, and never will be."""
         report = AttemptReport(
-            key=key,
+            key=attempt_key(state, attempt),
             epoch=self.epoch,
             outcome=Outcome.DECLINED,
             failure_kind=FailureKind.POLICY,
             error=reason,
             ended_at=self.clock.now(),
         )
-        self.later(live, i.AttemptEnded(report))
+        live = self._live.get(state.id)
+        if live is not None:
+            self.later(live, i.AttemptEnded(report))
 
     @staticmethod
     def _on_host(state: ExecutionState, attempt: OpenAttempt) -> bool:

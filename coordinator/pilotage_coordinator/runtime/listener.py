@@ -69,6 +69,7 @@ class AgentListener:
     async def session_closed(self, host: str, reason: str) -> None:
         """The host is offline from now on."""
         self.fleet.set_online(host, False)
+        self.executor.dispatcher.host_left(host)
         for live in self.executor.waiting_for(host):
             self.executor.later(live, HostChanged(host))
 

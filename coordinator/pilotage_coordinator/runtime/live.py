@@ -118,6 +118,12 @@ class LiveExecution:
             log.error("execution.not_stored", execution=self.id, error=str(error))
             for waiting in batch:
                 _fail(waiting, error)
+        except Exception as error:
+            # A defect must not leave anybody waiting for ever; nothing of the batch was stored.
+            self._doubtful = True
+            log.exception("execution.defect", execution=self.id)
+            for waiting in batch:
+                _fail(waiting, error)
 
     async def _settle_doubt(self) -> None:
         if self._doubtful:
