@@ -4,22 +4,22 @@ import asyncio
 import contextlib
 import hmac
 import os
-import pwd
 import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import structlog
-import uvicorn
 from pilotage_blueprints import shipped
 
-from pilotage_coordinator.api.application import application
+from pilotage_coordinator.api.errors import ApiError
+from pilotage_coordinator.api.server import ApiServer
 from pilotage_coordinator.config import CoordinatorConfig
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.identifier import uuid7_identifier
@@ -44,10 +44,9 @@ from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.runs import Runs
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.world import RuntimeWorld
-from pilotage_coordinator.security.authority import open_authority
+from pilotage_coordinator.security.authority import Authority, open_authority
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
-from pilotage_coordinator.service.caller import socket_owner
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.steps import coordinator_steps
 from pilotage_coordinator.steps.catalogue import coordinator_types
@@ -87,15 +86,6 @@ class Process:
         self.stopped.set()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: the coordinator decides when it ends."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        """Leave the signals alone."""
-        yield
-
-
 async def serve(config: CoordinatorConfig) -> None:
     """Run a coordinator until SIGTERM, SIGINT or its own stop operation. Steps that run on hosts are not disturbed.
 
@@ -103,7 +93,7 @@ async def serve(config: CoordinatorConfig) -> None:
     """
     try:
         await _serve(config)
-    except (StoreError, SecurityError, FleetError, OSError) as error:
+    except (StoreError, SecurityError, FleetError, ApiError, OSError) as error:
         raise CannotServe(str(error)) from error
 
 
@@ -116,122 +106,145 @@ async def _serve(config: CoordinatorConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
     async with contextlib.AsyncExitStack() as stack:
-        store = await open_store(config.state_dir / DATABASE, now=clock.now(), new_id=new_id)
-        stack.push_async_callback(store.close)
-        logs = LogFolder(config.state_dir / LOGS)
-        stack.push_async_callback(logs.close)
-        await _run(config, process, clock, store, logs)
+        base = await _open(config, clock, stack)
+        runtime = await _start_runtime(base, stack)
+        await _start_fleet(config, base, runtime, process, stack)
+        services = await _make_services(base, runtime, process)
+        api = ApiServer(services, config.socket)
+        await api.start()
+        stack.push_async_callback(api.stop)
+        log.info("coordinator.serving", epoch=base.epoch, socket=str(config.socket), state=process.state_dir)
+        await process.stopped.wait()
     log.info("coordinator.stopped")
 
 
-async def _run(
-    config: CoordinatorConfig, process: Process, clock: SystemClock, store: SqliteStore, logs: LogFolder
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What everything stands on."""
+
+    clock: SystemClock
+    store: SqliteStore
+    logs: LogFolder
+    epoch: int
+    store_key: bytes
+    cipher: StoreCipher
+    authority: Authority
+
+
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """The parts that run executions."""
+
+    roster: Roster
+    registry: StoreRegistry
+    inventory: LiveInventory
+    vault: SecretVault
+    executor: Executor
+
+
+async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib.AsyncExitStack) -> _Base:
+    """Open what is on disk; a second coordinator on the same state is refused here."""
+    store = await open_store(config.state_dir / DATABASE, now=clock.now(), new_id=new_id)
+    stack.push_async_callback(store.close)
+    logs = LogFolder(config.state_dir / LOGS)
+    stack.push_async_callback(logs.close)
     epoch = await store.begin_epoch()
     key = load_store_key(config.state_dir, os.environ, may_create=epoch == 1)
     cipher = StoreCipher(key)
     cipher.self_test()
     authority = open_authority(config.state_dir / AUTHORITY, clock.now())
+    return _Base(clock, store, logs, epoch, key, cipher, authority)
+
+
+async def _start_runtime(base: _Base, stack: contextlib.AsyncExitStack) -> _Runtime:
+    """Make what must be ready before the first agent calls, and begin to recover what was running."""
+    clock, store = base.clock, base.store
     registry = StoreRegistry(store)
     settings = SessionSettings(version=version("pilotage"))
-    roster = Roster(registry, settings, epoch, clock.now, lambda: secrets.token_hex(16))
-    enrolment = Enrolment(registry, authority, clock.now, clock.monotonic, partial(new_id, "hst"))
-    listening = Listening(
-        fleet=config.fleet_listen,
-        enrolment=config.enrol_listen,
-        names=_names(config),
-    )
-    fleet = FleetServer(roster, enrolment, authority, listening, clock.now)
+    roster = Roster(registry, settings, base.epoch, clock.now, lambda: secrets.token_hex(16))
+    inventory = LiveInventory(store.hosts, clock)
+    await inventory.load()
+    vault = SecretVault(store.secrets, base.cipher, clock)
+    dispatcher = Dispatcher(roster, vault, inventory, base.epoch)
+    world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
+    failpoints = Failpoints.from_environment(os.environ)
+    executor = Executor(store, dispatcher, world, clock, base.epoch, failpoints)
+    listener = AgentListener(executor, store.hosts, base.logs, inventory, clock)
+    await listener.load()
+    roster.listen(listener)
+    stack.push_async_callback(executor.close)
+    _in_background(stack, executor.run(), "executor")
+    _in_background(stack, _maintain(store, clock), "maintenance")
+    return _Runtime(roster, registry, inventory, vault, executor)
+
+
+async def _start_fleet(
+    config: CoordinatorConfig, base: _Base, runtime: _Runtime, process: Process, stack: contextlib.AsyncExitStack
+) -> None:
+    """Listen for agents."""
+    clock = base.clock
+    enrolment = Enrolment(runtime.registry, base.authority, clock.now, clock.monotonic, partial(new_id, "hst"))
+    listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
+    fleet = FleetServer(runtime.roster, enrolment, base.authority, listening, clock.now)
     await fleet.start()
+    stack.push_async_callback(fleet.stop)
     process.fleet_address = _advertised(config, config.fleet_listen, fleet.fleet_port)
     process.enrol_address = _advertised(config, config.enrol_listen, fleet.enrolment_port)
 
-    inventory = LiveInventory(store.hosts, clock)
-    await inventory.load()
-    vault = SecretVault(store.secrets, cipher, clock)
-    dispatcher = Dispatcher(roster, vault, inventory, epoch)
-    world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
-    executor = Executor(store, dispatcher, world, clock, epoch, Failpoints.from_environment(os.environ))
-    listener = AgentListener(executor, store.hosts, logs, inventory, clock)
-    await listener.load()
-    roster.listen(listener)
+
+async def _make_services(base: _Base, runtime: _Runtime, process: Process) -> Services:
+    """Make what stands behind every face."""
+    clock, store = base.clock, base.store
     types = coordinator_types()
-    library = Library(store.blueprints, inventory, types, clock)
+    library = Library(store.blueprints, runtime.inventory, types, clock)
     await library.load()
     await library.add_shipped(shipped())
     plans = PlanMaker(
-        store.plans, store.audit, library, inventory, types, roster, vault, cipher, clock,
-        sensitive_key=hmac.digest(key, b"pilotage sensitive parameters", "sha256"),
-    )  # fmt: skip
-    enrol_address = process.enrol_address
+        store=store.plans,
+        audit=store.audit,
+        library=library,
+        inventory=runtime.inventory,
+        coordinator_types=types,
+        port=runtime.roster,
+        vault=runtime.vault,
+        cipher=base.cipher,
+        clock=clock,
+        sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
+    )
     hosts = Hosts(
-        store.hosts, store.enrolments, inventory, roster, clock, secrets.token_bytes, enrol_address, authority.pin
-    )  # fmt: skip
-    services = Services(
+        store=store.hosts,
+        enrolments=store.enrolments,
+        inventory=runtime.inventory,
+        port=runtime.roster,
+        clock=clock,
+        random_bytes=secrets.token_bytes,
+        enrol_address=process.enrol_address,
+        pin=base.authority.pin,
+    )
+    return Services(
         clock=clock,
         new_id=new_id,
         store=store,
         library=library,
         plans=plans,
-        runs=Runs(executor, plans, vault),
+        runs=Runs(runtime.executor, plans, runtime.vault),
         hosts=hosts,
-        secrets=vault,
-        logs=Logs(store.executions, logs, executor),
-        doctor=Doctor(store, inventory, clock, config.state_dir),
+        secrets=runtime.vault,
+        logs=Logs(store.executions, base.logs, runtime.executor),
+        doctor=Doctor(store, runtime.inventory, clock, Path(process.state_dir)),
         coordinator=process,
     )
-    background = [
-        asyncio.create_task(executor.run(), name="executor"),
-        asyncio.create_task(_maintain(store, clock), name="maintenance"),
-    ]
-    try:
-        async with _api(config.socket, services, process):
-            log.info("coordinator.serving", epoch=epoch, socket=str(config.socket), state=str(config.state_dir))
-            await process.stopped.wait()
-    finally:
-        await fleet.stop()
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
-        await executor.close()
 
 
-@contextlib.asynccontextmanager
-async def _api(path: Path, services: Services, process: Process) -> AsyncIterator[None]:
-    """Serve the HTTP API on a unix socket that only its owner can open."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    owner = socket_owner(pwd.getpwuid(os.geteuid()).pw_name)
-    app = application(services, lambda request: owner, process.stopped)
-    server = _Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, ws="none")
-    )
-    listening = _private_socket(path)
-    inode = path.stat().st_ino
-    task = asyncio.create_task(server.serve(sockets=[listening]), name="http")
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
-        listening.close()
-        if path.exists() and path.stat().st_ino == inode:
-            path.unlink()
+def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run `work` until the stack unwinds."""
+    task = asyncio.create_task(work, name=name)
 
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
-def _private_socket(path: Path) -> socket.socket:
-    """Bind with mode 0600; raises CannotServe when another coordinator answers there."""
-    if path.exists():
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-            probe.connect(str(path))
-            raise CannotServe(f"another coordinator answers at {path}; stop it, or choose another PILOTAGE_SOCKET")
-    path.unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listening.bind(str(path))
-    finally:
-        os.umask(before)
-    return listening
+    stack.push_async_callback(end)
 
 
 async def _maintain(store: SqliteStore, clock: SystemClock) -> None:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.demo.data import fill_host
-from tests.demo.processes import DemoFailed, Fleet
 from tests.demo.proof import check_restores, count_starts, restore_hint
+from tests.fleet.fleet import Fleet, FleetFailed
 
 FOLDER = Path(".demo")
 HOSTS = ("db1", "files1", "web1")
@@ -28,7 +28,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         _demo(keep)
-    except DemoFailed as error:
+    except FleetFailed as error:
         print(f"\ndemo failed: {error}", file=sys.stderr)
         return 1
     print(f"\nDone in {time.monotonic() - began:.0f} s.")
@@ -37,7 +37,7 @@ def main() -> int:
 
 def _demo(keep: bool) -> None:
     if shutil.which("restic") is None:
-        raise DemoFailed("restic is not installed; `make demo` installs it, or: apt-get install restic")
+        raise FleetFailed("restic is not installed; `make demo` installs it, or: apt-get install restic")
     shutil.rmtree(FOLDER, ignore_errors=True)
     fleet = Fleet(FOLDER.resolve(), HOSTS)
     title("Three hosts with data of their own; each has a database that is being written")
@@ -106,7 +106,7 @@ def _back_up(fleet: Fleet) -> str:
     ]  # fmt: skip
     title("The plan: nothing has been changed yet")
     if fleet.show("plan", BLUEPRINT, *parameters):
-        raise DemoFailed("there is no plan")
+        raise FleetFailed("there is no plan")
     title("The run; in the middle the coordinator and one agent are killed with kill -9")
     saboteur = threading.Thread(target=_sabotage, args=(fleet,), name="saboteur")
     saboteur.start()
@@ -114,7 +114,7 @@ def _back_up(fleet: Fleet) -> str:
     saboteur.join()
     (execution,) = (each["id"] for each in fleet.json("run", "list") if each["blueprint"] == BLUEPRINT)
     if code:
-        raise DemoFailed(f"the backup ended with exit code {code}; see `pilotage run show {execution}`")
+        raise FleetFailed(f"the backup ended with exit code {code}; see `pilotage run show {execution}`")
     return str(execution)
 
 

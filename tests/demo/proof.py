@@ -14,8 +14,8 @@ from pilotage_agent.settled import run_of
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.demo.data import books_agree
-from tests.demo.processes import DemoFailed, Fleet
 from tests.demo.tree import differences, entries
+from tests.fleet.fleet import Fleet, FleetFailed
 
 COORDINATOR_TYPES = ("validation.assert", "")
 """Decided by the coordinator itself, or a group: no agent has them in its journal."""
@@ -34,13 +34,13 @@ def count_starts(fleet: Fleet, execution: str) -> Iterator[str]:
             key = AttemptKey(execution, run["step"], host, run["item"], AttemptKind.RUN, run["attempts"])
             found = journal.get(run_of(key))
             if found is None:
-                raise DemoFailed(f"the journal of {host} does not know {run['step']} [{run['item']}]")
+                raise FleetFailed(f"the journal of {host} does not know {run['step']} [{run['item']}]")
             attempt, began = found
             if attempt != run["attempts"] or not began:
-                raise DemoFailed(f"{run['step']} on {host}: the journal says attempt {attempt}, began {began}")
+                raise FleetFailed(f"{run['step']} on {host}: the journal says attempt {attempt}, began {began}")
             counted[host] += 1
             if attempt != 1:
-                raise DemoFailed(f"{run['step']} on {host} [{run['item']}] was started {attempt} times")
+                raise FleetFailed(f"{run['step']} on {host} [{run['item']}] was started {attempt} times")
         yield f"{host}: {counted[host]} step runs, each started exactly once"
 
 
@@ -74,7 +74,7 @@ def check_restores(fleet: Fleet) -> Iterator[str]:
             _restic(fleet, host, "restore", snapshot, "--target", str(target))
             found = differences(data / folder, Path(f"{target}{data}/{folder}"))
             if found:
-                raise DemoFailed(f"{host}: {folder} came back different:\n" + "\n".join(found[:10]))
+                raise FleetFailed(f"{host}: {folder} came back different:\n" + "\n".join(found[:10]))
         count = len(entries(data / "files")) + len(entries(data / "media"))
         yield f"{host}: {count} files and folders identical; {_check_database(fleet, host, target)}"
 
@@ -90,14 +90,14 @@ def _check_database(fleet: Fleet, host: str, target: Path) -> str:
                     ["restic", "dump", snapshot["id"], name], env=_environment(fleet, host), stdout=file, check=True
                 )
             return f"the database is whole and agrees with itself ({books_agree(copy)} entries)"
-    raise DemoFailed(f"{host}: no backup of its database was found")
+    raise FleetFailed(f"{host}: no backup of its database was found")
 
 
 def _newest(fleet: Fleet, host: str, path: str) -> str:
     for snapshot in reversed(_snapshots(fleet, host)):
         if snapshot["paths"] == [path]:
             return str(snapshot["id"])
-    raise DemoFailed(f"{host}: no backup of {path} was found")
+    raise FleetFailed(f"{host}: no backup of {path} was found")
 
 
 def _snapshots(fleet: Fleet, host: str) -> list[Any]:
@@ -109,7 +109,7 @@ def _restic(fleet: Fleet, host: str, *arguments: str) -> str:
         ["restic", *arguments], env=_environment(fleet, host), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise DemoFailed(f"restic {arguments[0]} for {host} failed: {done.stderr.strip()}")
+        raise FleetFailed(f"restic {arguments[0]} for {host} failed: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -1,7 +1,8 @@
 """What people do with hosts: let one join, say what it is, send it away."""
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.runtime.clock import Clock
@@ -37,6 +38,8 @@ class Hosts:
     """host:port that agents dial to join."""
     pin: str
     """SHA-256 of the coordinator's CA, which a join token carries."""
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Labels are read, merged and written by one at a time."""
 
     async def token(
         self, name: str, labels: Mapping[str, str], *, created_by: str, audit: tuple[AuditEntry, ...]
@@ -61,8 +64,11 @@ class Hosts:
         audit: tuple[AuditEntry, ...],
     ) -> HostRecord:
         """Merge into what people say of a host; None removes a label or a variable. Raises store.NotFound."""
-        record = await self.store.named(name)
-        await self.store.label(record.id, _merged(record.labels, labels), _merged(record.variables, variables), audit)
+        async with self._changing:
+            record = await self.store.named(name)
+            await self.store.label(
+                record.id, _merged(record.labels, labels), _merged(record.variables, variables), audit
+            )
         await self.inventory.reload(name)
         return await self.store.named(name)
 

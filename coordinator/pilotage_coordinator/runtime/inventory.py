@@ -11,6 +11,7 @@ from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.inventory import Host, Inventory, host_scope
 from pilotage_coordinator.domain.plan import Effect, Json
 from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import HostStore
 from pilotage_coordinator.store.records import HostRecord
 
@@ -40,8 +41,9 @@ class LiveInventory:
     async def reload(self, name: str) -> None:
         """Read one host again after its row changed; a host that is gone or revoked is dropped."""
         known = self._hosts.get(name)
-        record = next((each for each in await self._store.all() if each.name == name), None)
-        if record is None:
+        try:
+            record = await self._store.named(name)
+        except NotFound:
             self._hosts.pop(name, None)
             self._changed(name)
         else:
