@@ -1,0 +1,103 @@
+"""Programs that are started, killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STOP_SECONDS = 20.0
+
+
+def program(name: str) -> str:
+    """Return the path of one of our own programs, from the environment that runs this."""
+    return str(Path(sys.executable).parent / name)
+
+
+@dataclass(slots=True)
+class Process:
+    """A program of a fleet. `environment` is read anew at each start, so addresses found meanwhile are used."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str]
+    running: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int:
+        """Return the pid of the process that was started last."""
+        assert self.running is not None, f"{self.name} was never started"
+        return self.running.pid
+
+    @property
+    def alive(self) -> bool:
+        """Return whether it runs."""
+        return self.running is not None and self.running.poll() is None
+
+    def start(self, extra: Mapping[str, str] | None = None) -> None:
+        """Start it, with its output going to its log file; `extra` is added to its environment this time."""
+        assert not self.alive, f"{self.name} runs already"
+        with self.log.open("ab") as log:
+            self.running = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**self.environment, **(extra or {})},
+            )
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end and return the exit code (negative: the signal); raises subprocess.TimeoutExpired."""
+        assert self.running is not None, f"{self.name} was never started"
+        return self.running.wait(seconds)
+
+    def kill(self) -> int:
+        """Kill -9 it and return the pid that it had."""
+        assert self.running is not None, f"{self.name} was never started"
+        pid = self.running.pid
+        self.running.send_signal(signal.SIGKILL)
+        self.running.wait()
+        return pid
+
+    def terminate(self) -> int:
+        """Ask it to end, and return its exit code."""
+        assert self.running is not None, f"{self.name} was never started"
+        self.running.terminate()
+        return self.running.wait(STOP_SECONDS)
+
+    def stop(self) -> None:
+        """Ask it to end if it runs, and kill it if it does not obey."""
+        if not self.alive:
+            return
+        try:
+            self.terminate()
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def output(self) -> str:
+        """Return what it has written to its log."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def kill_left_behind(folder: Path) -> list[int]:
+    """Kill every process that works for a fleet below `folder`: workers go on when their agent ends, on purpose.
+
+    Returns their pids. They are known by the folder in their environment or command line.
+    """
+    marks = (f"PILOTAGE_STATE_DIR={folder}/".encode(), f"{folder}/".encode())
+    killed = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            if any(each.startswith(marks[0]) for each in environment) or any(marks[1] in each for each in arguments):
+                os.kill(int(entry.name), signal.SIGKILL)
+                killed.append(int(entry.name))
+        except OSError:
+            continue
+    return killed
