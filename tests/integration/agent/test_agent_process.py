@@ -116,7 +116,9 @@ async def test_what_ended_while_the_coordinator_was_away_is_reported_later(
 async def test_a_coordinator_with_an_older_epoch_is_not_served(coordinator: SmallCoordinator, state: StateDir) -> None:
     coordinator.welcome.epoch = 7
     async with running_agent(state):
-        await coordinator.next_session()
+        session = await coordinator.next_session()
+        session.send(ping=pb.Ping(nonce="seen"))
+        await session.wait_for("heartbeat")
     coordinator.welcome.epoch = 6
     async with running_agent(state):
         session = await coordinator.next_session()
