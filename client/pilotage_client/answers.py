@@ -107,9 +107,10 @@ class Change(TypedDict):
 
 
 class Preview(TypedDict):
-    """What would change on one host."""
+    """What would change on one host, for one item where the step loops."""
 
     host: str
+    item: str
     changes: list[Change]
     complete: bool
     note: str

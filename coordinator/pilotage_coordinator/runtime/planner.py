@@ -45,7 +45,7 @@ MOST_ROUNDS = 20
 """Rounds of questions that one plan may take; each step that depends on another's answer takes one more."""
 MOST_QUESTIONS_AT_ONCE = 200
 
-Previews = Mapping[str, Mapping[str, Mapping[str, Json]]]
+Previews = Mapping[str, Sequence[Mapping[str, Json]]]
 
 
 class PlanDrifted(DomainError):
@@ -166,7 +166,7 @@ class PlanMaker:
 
     async def _previews(self, plan: Plan) -> Previews:
         limit = asyncio.Semaphore(MOST_QUESTIONS_AT_ONCE)
-        found: dict[str, dict[str, Mapping[str, Json]]] = {}
+        found: dict[str, list[Mapping[str, Json]]] = {}
 
         async def ask(question: PreviewQuestion) -> None:
             path, host, item = question.key
@@ -175,10 +175,10 @@ class PlanMaker:
             async with limit:
                 answer = await self._query(QueryPurpose.PREVIEW, question)
             shown: Mapping[str, Json] = answer.answer if answer.ok else {"complete": False, "note": answer.error}
-            found.setdefault(path, {})[f"{host} [{item}]" if item else host] = shown
+            found.setdefault(path, []).append({**shown, "host": host, "item": item})
 
         await asyncio.gather(*(ask(question) for question in preview_questions(plan)))
-        return found
+        return {path: sorted(each, key=lambda row: (row["host"], row["item"])) for path, each in found.items()}
 
     async def _query(self, purpose: QueryPurpose, question: Question | PreviewQuestion) -> QueryAnswer:
         try:

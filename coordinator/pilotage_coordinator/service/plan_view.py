@@ -1,6 +1,6 @@
 """A plan as people are shown it: every step, on which hosts, in which waves, with what would change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from pydantic import JsonValue
@@ -9,7 +9,7 @@ from pilotage_coordinator.domain.plan import Effect, Json, Plan, PlannedStep, Ro
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.wire import Answer, rfc3339
 
-_Previews: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Json]]]
+_Previews: TypeAlias = Mapping[str, Sequence[Mapping[str, Json]]]
 
 
 class WaveAnswer(Answer):
@@ -35,6 +35,7 @@ class PreviewAnswer(Answer):
     """What would change on one host; `complete` is false when that cannot all be known before."""
 
     host: str
+    item: str
     changes: list[ChangeAnswer]
     complete: bool
     note: str
@@ -171,18 +172,15 @@ def _step(step: PlannedStep, previews: _Previews) -> PlanStepAnswer:
         parameters=dict(step.arguments if step.kind is StepKind.CALL else step.parameters),
         undo=step.undo,
         on_failure=step.on_failure.value,
-        previews=[_preview(host, each) for host, each in sorted(previews.get(step.path, {}).items())],
+        previews=[_preview(each) for each in previews.get(step.path, ())],
         steps=[_step(each, previews) for each in step.steps],
         finally_steps=[_step(each, previews) for each in step.finally_],
     )
 
 
-def _preview(host: str, preview: Mapping[str, Json]) -> PreviewAnswer:
+def _preview(preview: Mapping[str, Json]) -> PreviewAnswer:
     """Return a host's preview; one that could not be had says why in its note."""
-    error = preview.get("error")
-    if error is not None:
-        return PreviewAnswer(host=host, changes=[], complete=False, note=f"no preview: {error}")
-    return PreviewAnswer.model_validate({"changes": [], "complete": True, "note": "", **preview, "host": host})
+    return PreviewAnswer.model_validate({"item": "", "changes": [], "complete": True, "note": "", **preview})
 
 
 def _changes_anything(plan: Plan) -> bool:

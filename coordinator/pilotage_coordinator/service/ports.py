@@ -59,7 +59,7 @@ class Planned(Protocol):
         ...
 
     @property
-    def previews(self) -> Mapping[str, Mapping[str, Mapping[str, Json]]]:
+    def previews(self) -> Mapping[str, Sequence[Mapping[str, Json]]]:
         """Step path to host name to a Preview of the plugin API as JSON; empty where none was asked for."""
         ...
 

@@ -75,7 +75,7 @@ class Clock:
 class FakePlanned:
     plan: Plan
     notes: Sequence[Note] = ()
-    previews: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    previews: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     made_at: int = NOW
 
 
@@ -113,7 +113,8 @@ class FakePlans:
         made = plan()
         await self.store.plans.put(PlanRecord(made.digest, to_json(made), {}, NOW))
         preview = {"changes": [{"action": "run", "subject": "uptime"}], "complete": True, "note": ""}
-        return FakePlanned(made, (Note("db2 is offline", host="db2"),), {"sane": {"db1": preview}} if previews else {})
+        shown = {"sane": [{**preview, "host": "db1"}]} if previews else {}
+        return FakePlanned(made, (Note("db2 is offline", host="db2"),), shown)
 
     async def stored(self, digest: str) -> FakePlanned:
         await self.store.plans.get(digest)

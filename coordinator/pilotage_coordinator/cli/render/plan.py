@@ -121,8 +121,9 @@ def _changes(plan: Plan) -> Iterator[Line]:
 
 
 def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
+    place = f"{step['path']}[{preview['item']}]" if preview["item"] else step["path"]
     for change in preview["changes"][:MOST_CHANGES]:
-        text = f"    {_SIGNS.get(change['action'], '?')} {step['path']}: {change['action']} {change['subject']}"
+        text = f"    {_SIGNS.get(change['action'], '?')} {place}: {change['action']} {change['subject']}"
         if change["note"]:
             text += f"  ({change['note']})"
         yield Line(text, _STYLES.get(change["action"], ""))
@@ -132,7 +133,7 @@ def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
     if more > 0:
         yield Line(f"    … and {_count(more, 'more change')}")
     if not preview["complete"] or (preview["note"] and not preview["changes"]):
-        yield Line(f"    ? {step['path']}: {preview['note'] or 'more is known only when it runs'}", "dim")
+        yield Line(f"    ? {place}: {preview['note'] or 'more is known only when it runs'}", "dim")
 
 
 def _all(steps: list[PlanStep]) -> Iterator[PlanStep]:
