@@ -43,6 +43,7 @@ from pilotage_coordinator.runtime.logs import Logs
 from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.runs import Runs
 from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.upkeep import Upkeep
 from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.security.authority import Authority, open_authority
 from pilotage_coordinator.security.errors import SecurityError
@@ -59,7 +60,6 @@ log = structlog.get_logger("pilotage.coordinator")
 DATABASE = "pilotage.db"
 AUTHORITY = "authority.pem"
 LOGS = "logs"
-MAINTENANCE_SECONDS = 30.0
 
 
 class CannotServe(Exception):
@@ -107,7 +107,7 @@ async def _serve(config: CoordinatorConfig) -> None:
         loop.add_signal_handler(number, process.stop)
     async with contextlib.AsyncExitStack() as stack:
         base = await _open(config, clock, stack)
-        runtime = await _start_runtime(base, stack)
+        runtime = await _start_runtime(config, base, stack)
         await _start_fleet(config, base, runtime, process, stack)
         services = await _make_services(base, runtime, process)
         api = ApiServer(services, config.socket)
@@ -156,7 +156,7 @@ async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib
     return _Base(clock, store, logs, epoch, key, cipher, authority)
 
 
-async def _start_runtime(base: _Base, stack: contextlib.AsyncExitStack) -> _Runtime:
+async def _start_runtime(config: CoordinatorConfig, base: _Base, stack: contextlib.AsyncExitStack) -> _Runtime:
     """Make what must be ready before the first agent calls, and begin to recover what was running."""
     clock, store = base.clock, base.store
     registry = StoreRegistry(store)
@@ -174,7 +174,8 @@ async def _start_runtime(base: _Base, stack: contextlib.AsyncExitStack) -> _Runt
     roster.listen(listener)
     stack.push_async_callback(executor.close)
     _in_background(stack, executor.run(), "executor")
-    _in_background(stack, _maintain(store, clock), "maintenance")
+    upkeep = Upkeep(store, base.logs, inventory, clock, config.history_days)
+    _in_background(stack, upkeep.run(), "upkeep")
     return _Runtime(roster, registry, inventory, vault, executor)
 
 
@@ -245,15 +246,6 @@ def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, N
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(end)
-
-
-async def _maintain(store: SqliteStore, clock: SystemClock) -> None:
-    while True:
-        await asyncio.sleep(MAINTENANCE_SECONDS)
-        try:
-            await store.maintain(clock.now())
-        except StoreError as error:
-            log.warning("store.maintenance_failed", error=str(error))
 
 
 def new_id(prefix: str) -> str:

@@ -31,6 +31,8 @@ class CoordinatorConfig(BaseSettings):
     """host:port where new hosts join (TLS)."""
     advertise: str = ""
     """The name or address under which other machines reach this one; empty = the host part of `enrol_listen`."""
+    history_days: int = Field(default=400, ge=0)
+    """How long executions that are over are kept, with their logs; 0 = for ever. The audit log is always kept."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
