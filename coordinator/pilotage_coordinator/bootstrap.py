@@ -42,6 +42,7 @@ from pilotage_coordinator.runtime.listener import AgentListener
 from pilotage_coordinator.runtime.logs import Logs
 from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.runs import Runs
+from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.upkeep import Upkeep
 from pilotage_coordinator.runtime.world import RuntimeWorld
@@ -168,7 +169,7 @@ async def _start_runtime(config: CoordinatorConfig, base: _Base, stack: contextl
     dispatcher = Dispatcher(roster, vault, inventory, base.epoch)
     world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
     failpoints = Failpoints.from_environment(os.environ)
-    executor = Executor(store, dispatcher, world, clock, base.epoch, failpoints)
+    executor = Executor(store, dispatcher, world, clock, base.epoch, SecondRedaction(vault), failpoints)
     listener = AgentListener(executor, store.hosts, base.logs, inventory, clock)
     await listener.load()
     roster.listen(listener)

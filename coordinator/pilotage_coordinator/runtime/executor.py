@@ -16,7 +16,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
-from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
+from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece, Outcome
 from pilotage_coordinator.domain.plan import FailureKind, Place, Plan
 from pilotage_coordinator.domain.planning.codec import from_json
 from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
@@ -28,6 +28,7 @@ from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.projection import ASSIGNED, Position, count_runs
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
+from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.sensitive import referring
 from pilotage_coordinator.runtime.timers import Timers
 from pilotage_coordinator.store.errors import NotFound, StoreError
@@ -73,6 +74,7 @@ class Executor:
     world: World
     clock: Clock
     epoch: int
+    redaction: SecondRedaction
     failpoints: Failpoints = field(default_factory=Failpoints)
     _live: dict[str, LiveExecution] = field(default_factory=dict)
     _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
@@ -181,7 +183,7 @@ class Executor:
         live = await self.find(report.key.execution)
         self.failpoints.reach("coordinator.result.taken")
         if live is not None:
-            await live.submit(i.AttemptEnded(report))
+            await live.submit(i.AttemptEnded(await self.redaction.report(live.state, report)))
         self.failpoints.reach("coordinator.result.kept")
 
     async def begun(self, key: AttemptKey, started_at: int) -> None:
@@ -189,6 +191,11 @@ class Executor:
         live = await self.find(key.execution)
         if live is not None and self.dispatcher.epoch_of(key) is not None:
             self.later(live, i.AttemptStarted(key, started_at))
+
+    async def redacted(self, piece: LogPiece) -> LogPiece:
+        """Return a piece of log without the values of the secrets that its attempt was given."""
+        live = await self.find(piece.key.execution)
+        return piece if live is None else await self.redaction.log(live.state, piece)
 
     def set_progress(self, key: AttemptKey, fraction: float | None, text: str) -> None:
         """Show progress of an open attempt."""
@@ -285,6 +292,7 @@ class Executor:
     def _forget(self, execution: str) -> None:
         self._live.pop(execution, None)
         self._progress.pop(execution, None)
+        self.redaction.forget(execution)
         self._timers.set(execution, None)
 
     async def _fence(self, live: LiveExecution, host: str) -> None:

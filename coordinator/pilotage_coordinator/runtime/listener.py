@@ -95,7 +95,7 @@ class AgentListener:
 
     async def log(self, host: str, piece: LogPiece) -> int:
         """Keep a piece of log."""
-        return await self.logs.append(piece)
+        return await self.logs.append(await self.executor.redacted(piece))
 
     def progress(self, host: str, key: AttemptKey, fraction: float | None, text: str) -> None:
         """Show progress of an open attempt."""

@@ -1,0 +1,58 @@
+"""What an agent should have redacted does not get past the coordinator, and log offsets stay the agent's."""
+
+import json
+from typing import Any
+
+import pytest
+from pilotage_coordinator.domain.execution.inputs import Begin
+from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece, Outcome
+from pilotage_coordinator.engine.due import attempt_key, due
+from pilotage_coordinator.runtime.second_redaction import SecondRedaction
+from pilotage_coordinator.runtime.secrets import SecretRefused
+
+from tests.unit.engine.build import Run, leaf, plan
+
+VALUE = b"correct horse battery"
+
+
+class Vault:
+    async def reveal(self, name: str) -> bytes:
+        if name != "db/password":
+            raise SecretRefused(name)
+        return VALUE
+
+
+def _started(**parameters: Any) -> tuple[SecondRedaction, Run]:
+    run = Run(plan(leaf("a", "h1", parameters=parameters)), begin=False)
+    run.give(Begin("seed", "anna"))
+    return SecondRedaction(Vault()), run  # type: ignore[arg-type]
+
+
+async def test_a_report_comes_in_without_the_value() -> None:
+    redaction, run = _started(password="secret://db/password")
+    key = attempt_key(run.state, due(run.state).assign[0])
+    said = VALUE.decode()
+    report = AttemptReport(
+        key, 1, Outcome.FAILED, outputs={"a": [said]}, error=f"bad {said}", evidence={"lines": [said]}
+    )
+    kept = await redaction.report(run.state, report)
+    assert said not in json.dumps([kept.outputs, kept.error, kept.evidence])
+    assert kept.digest == report.digest
+
+
+async def test_a_log_piece_keeps_its_length_and_its_lines() -> None:
+    redaction, run = _started(password="secret://db/password")
+    key = attempt_key(run.state, due(run.state).assign[0])
+    data = b'{"t":1,"s":"stdout","m":"before"}\n{"t":2,"s":"stdout","m":"it is ' + VALUE + b'"}\n'
+    kept = await redaction.log(run.state, LogPiece(key, 0, data))
+    assert VALUE not in kept.data
+    assert len(kept.data) == len(data)
+    assert [json.loads(line)["m"] for line in kept.data.splitlines()] == ["before", "it is ***"]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"password": "secret://gone"}])
+async def test_words_of_attempts_without_known_secrets_pass_untouched(parameters: dict[str, str]) -> None:
+    redaction, run = _started(**parameters)
+    key = attempt_key(run.state, due(run.state).assign[0])
+    piece = LogPiece(key, 0, b'{"t":1,"s":"stdout","m":"' + VALUE + b'"}\n')
+    assert await redaction.log(run.state, piece) is piece
