@@ -209,9 +209,20 @@ def test_a_vanished_file_does_not_fail_a_backup(host: Harness, vault: dict[str, 
         b'{"message_type":"error","error":{"Op":"lstat","Path":"/a","Err":2},"during":"archival","item":"/a"}',
         b'{"message_type":"error","error":{"message":"lstat /a: no such file or directory"},"item":"/a"}',
     ):
-        listener = BackupListener(host.context("k", host.scratch_root))
+        listener = BackupListener(host.context("k", host.scratch_root), 0.0)
         listener.stderr(line)
         assert (listener.vanished, listener.failed) == (1, 0)
     listener.stderr(b'{"message_type":"error","error":{"message":"read /a: input/output error"},"item":"/a"}')
     assert (listener.vanished, listener.failed) == (1, 1)
     assert "input/output" in listener.errors[0]
+
+
+@pytest.mark.parametrize(("began_after", "vanished"), [(-60.0, 1), (60.0, 0)])
+def test_an_error_without_words_is_excused_only_for_a_file_that_changed_meanwhile(
+    host: Harness, data: Path, began_after: float, vanished: int
+) -> None:
+    (data / "swapped").write_text("x")
+    began = (data / "swapped").stat().st_ctime + began_after
+    listener = BackupListener(host.context("k", host.scratch_root), began)
+    listener.stderr(f'{{"message_type":"error","error":{{}},"item":"{data}/swapped"}}'.encode())
+    assert (listener.vanished, listener.failed) == (vanished, 1 - vanished)

@@ -192,7 +192,7 @@ def _walks(ctx: StepContext, params: BackupCreateParams, paths: list[bytes], exc
 async def _back_up(
     ctx: StepContext, restic: Restic, params: BackupCreateParams, paths: list[bytes], excluded: list[bytes]
 ) -> BackupListener:
-    listener = BackupListener(ctx)
+    listener = BackupListener(ctx, time.time())
     tags = [OURS, attempt_tag(ctx.attempt_key), *params.tags]
     arguments: list[str | bytes] = ["backup", "--json", "--host", ctx.host, "--tag", ",".join(tags)]
     arguments += ["--compression", params.compression.value]

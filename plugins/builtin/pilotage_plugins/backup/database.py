@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class BackupDatabase(ResticStepType[BackupDatabaseParams, BackupDatabaseOutputs]
     async def _store(
         self, ctx: StepContext, restic: Restic, params: BackupDatabaseParams, copy: Path, sha256: str
     ) -> BackupDatabaseOutputs:
-        listener = BackupListener(ctx)
+        listener = BackupListener(ctx, time.time())
         tags = [OURS, attempt_tag(ctx.attempt_key), SQLITE, *params.tags]
         await restic.run(
             "backing up the database",

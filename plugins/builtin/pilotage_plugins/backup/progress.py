@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,11 +16,13 @@ _VANISHED: Final = "no such file or directory"
 class BackupListener:
     """Takes each line of `restic backup --json`.
 
-    `vanished` counts files that disappeared between being listed and being read: normal in a living folder.
-    `failed` counts the others; the first twenty are kept in `errors`.
+    `vanished` counts files that disappeared or were replaced between being listed and being read: normal in a living
+    folder. `failed` counts the others; the first twenty are kept in `errors`.
     """
 
     ctx: StepContext
+    began: float
+    """Unix time at which restic was started."""
     summary: dict[str, Any] = field(default_factory=dict)
     vanished: int = 0
     failed: int = 0
@@ -62,13 +65,26 @@ class BackupListener:
         details = error if isinstance(error, dict) else {}
         text = str(details.get("message") or details or error)
         item = str(message.get("item") or details.get("Path") or "?")
-        if details.get("Err") == errno.ENOENT or _VANISHED in text:
+        unexplained = not details and not isinstance(error, str)
+        if details.get("Err") == errno.ENOENT or _VANISHED in text or (unexplained and self._replaced(item)):
             self.vanished += 1
             return
         self.failed += 1
         if len(self.errors) < ERRORS_KEPT:
             self.errors.append(f"{item}: {text}")
             self.ctx.log(f"{item}: {text}", Stream.STDERR)
+
+    def _replaced(self, item: str) -> bool:
+        """Return whether a file is gone, or is another than before the backup.
+
+        Some errors of restic 0.14 come without any words; a file that was swapped under its reader gives such a one.
+        """
+        try:
+            return os.lstat(item).st_ctime >= self.began
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
 
 
 def _message(line: bytes) -> dict[str, Any]:
