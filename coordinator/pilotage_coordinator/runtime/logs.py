@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pilotage_proto.attempt import AttemptKey, parse_attempt_key
 
 from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.engine.due import attempt_key
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.store.protocol import ExecutionStore, LogStore
-from pilotage_coordinator.store.records import StepRunFilter
 
 BYTES_AT_ONCE = 256 * 1024
 LOOK_AGAIN = 0.25
 """Seconds between two looks of a reader that follows."""
+PATIENCE = 20
+"""Looks that a reader still takes at an attempt that has ended, before its agent has sent the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +50,57 @@ class Logs:
         """Return lines by path, host, item and attempt, in order; `after` is a line's cursor."""
         last, offset = _read_cursor(after)
         found: list[LogLine] = []
-        for key in await self._attempts(execution, path, host):
-            if last is not None and _order(key) < _order(last):
-                continue
-            start = offset if key == last else 0
-            async for line in self._lines(key, start):
+        async for key in self._attempts(execution, path, host, last):
+            async for line in self._lines(key, offset if key == last else 0):
                 found.append(line)
                 if len(found) >= limit:
                     return found
         return found
 
     async def follow(self, execution: str, path: str, host: str, after: str) -> AsyncIterator[LogLine]:
-        """Yield what is there, then what comes, until the execution is over. Attempts are mixed as they come."""
-        offsets: dict[AttemptKey, int] = {}
+        """Yield what is there, then what comes, until the execution is over. Attempts are mixed as they come.
+
+        Each look costs what is open, not what the execution was.
+        """
         last, offset = _read_cursor(after)
-        if last is not None:
-            offsets[last] = offset
-        while True:
-            over = (await self.executor.state(execution)).terminal
-            for key in await self._attempts(execution, path, host):
-                if last is not None and _order(key) < _order(last):
-                    continue
-                async for line in self._lines(key, offsets.get(key, 0)):
-                    offsets[key] = _read_cursor(line.cursor)[1]
-                    yield line
-            if over:
-                return
+        state = await self.executor.state(execution)
+        offsets = {attempt_key(state, attempt): 0 for attempt in state.open.values()}
+        async for key in self._attempts(execution, path, host, last):
+            start = offset if key == last else 0
+            async for line in self._lines(key, start):
+                start = _read_cursor(line.cursor)[1]
+                yield line
+            if key in offsets:
+                offsets[key] = start
+        patience = dict.fromkeys(offsets, PATIENCE)
+        while offsets or not state.terminal:
+            state = await self.executor.state(execution)
+            still_open = {attempt_key(state, attempt) for attempt in state.open.values()}
+            for key in still_open - offsets.keys():
+                offsets[key], patience[key] = 0, PATIENCE
+            for key in sorted(offsets, key=_order):
+                if _wanted(key, path, host):
+                    async for line in self._lines(key, offsets[key]):
+                        offsets[key] = _read_cursor(line.cursor)[1]
+                        yield line
+                if key not in still_open:
+                    patience[key] -= 1
+                    if not patience[key] or (await self.store.read(key, -1, 1)).complete:
+                        del offsets[key], patience[key]
             await asyncio.sleep(LOOK_AGAIN)
 
-    async def _attempts(self, execution: str, path: str, host: str) -> list[AttemptKey]:
-        keys: list[AttemptKey] = []
-        cursor = ""
-        while True:
-            page = await self.executions.step_runs(execution, StepRunFilter(host=host or None), cursor)
-            for run in page.rows:
-                if run.attempts and _inside(run.path, path):
-                    attempts = await self.executions.attempts(execution, run.path, run.host, run.item)
-                    keys += [attempt.key for attempt in attempts]
-            cursor = page.cursor
-            if not cursor:
-                return sorted(keys, key=_order)
+    async def _attempts(
+        self, execution: str, path: str, host: str, since: AttemptKey | None
+    ) -> AsyncIterator[AttemptKey]:
+        """Yield the attempts of the wanted steps, in order, from `since` on: one query a step."""
+        state = await self.executor.state(execution)
+        for each in sorted(state.index.steps):
+            if not _inside(each, path) or (since is not None and each < since.path):
+                continue
+            keys = [attempt.key for attempt in await self.executions.attempts(execution, each, host or None)]
+            for key in sorted(keys, key=_order):
+                if since is None or _order(key) >= _order(since):
+                    yield key
 
     async def _lines(self, key: AttemptKey, offset: int) -> AsyncIterator[LogLine]:
         while True:
@@ -117,6 +130,10 @@ def _parse(key: AttemptKey, data: bytes, offset: int) -> Iterator[LogLine]:
 
 def _inside(path: str, wanted: str) -> bool:
     return not wanted or path == wanted or path.startswith(wanted + "/") or path.rpartition("/")[2] == wanted
+
+
+def _wanted(key: AttemptKey, path: str, host: str) -> bool:
+    return _inside(key.path, path) and (not host or key.host == host)
 
 
 def _order(key: AttemptKey) -> tuple[str, str, str, str, int]:
