@@ -79,13 +79,15 @@ class Logs:
             for key in still_open - offsets.keys():
                 offsets[key], patience[key] = 0, PATIENCE
             for key in sorted(offsets, key=_order):
+                # Asked before the lines are read: what is complete now is read to its end below.
+                complete = (await self.store.read(key, -1, 1)).complete
                 if _wanted(key, path, host):
                     async for line in self._lines(key, offsets[key]):
                         offsets[key] = _read_cursor(line.cursor)[1]
                         yield line
                 if key not in still_open:
                     patience[key] -= 1
-                    if not patience[key] or (await self.store.read(key, -1, 1)).complete:
+                    if complete or not patience[key]:
                         del offsets[key], patience[key]
             await asyncio.sleep(LOOK_AGAIN)
 
