@@ -84,8 +84,9 @@ def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: Coordinat
         return
     status = _S.SUCCEEDED if outcome.status == "succeeded" else _S.FAILED
     retry_at = 0
+    kind = outcome.failure_kind
     if status is _S.FAILED:
-        kind = outcome.failure_kind or FailureKind.STEP
+        kind = kind or FailureKind.STEP
         run = decision.draft.runs.get(key) or StepRun(key, info.step.kind, _S.PENDING)
         retry_at = retrying.next_try(decision.draft.id, info.step, run, number, run.tries + 1, kind, decision.now)
     decision.emit(
@@ -93,7 +94,7 @@ def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: Coordinat
             (key,),
             _S.PENDING if retry_at else status,
             outcome.error,
-            outcome.failure_kind,
+            kind,
             outcome.outputs,
             attempt=number,
             retry_at=retry_at,
