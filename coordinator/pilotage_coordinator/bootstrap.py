@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import structlog
 from pilotage_blueprints import shipped
 
 from pilotage_coordinator.api.errors import ApiError
@@ -55,6 +54,7 @@ from pilotage_coordinator.steps.catalogue import coordinator_types
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.logs import LogFolder
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_store
+from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("pilotage.coordinator")
 

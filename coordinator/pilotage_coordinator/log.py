@@ -7,7 +7,7 @@ turns one up alone. Tracebacks never show local variables: one of them may be a 
 import logging
 import sys
 
-import structlog
+from pilotage_coordinator.structured import structlog
 
 
 def configure(level: str) -> None:

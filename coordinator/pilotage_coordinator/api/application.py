@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,6 +21,7 @@ from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import ServiceError
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import Stream
+from pilotage_coordinator.structured import structlog
 
 _LOG = structlog.get_logger("pilotage.api")
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -24,6 +23,7 @@ from pilotage_coordinator.security.authority import Authority, IssuedCertificate
 from pilotage_coordinator.security.errors import SealingError, SigningRequestRefused
 from pilotage_coordinator.security.sealing import check_sealing_key
 from pilotage_coordinator.security.tokens import same_digest, secret_digest
+from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
 

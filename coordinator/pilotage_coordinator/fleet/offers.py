@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-import structlog
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.fleet import AttemptReport
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime.fleet_port import FleetListener
+from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import structlog
 from pilotage_proto.attempt import AttemptKey
 from pilotage_proto.v1 import fleet_pb2 as pb
 
@@ -19,6 +18,7 @@ from pilotage_coordinator.fleet.session import INTERNAL_PAUSE_MS, Party, Session
 from pilotage_coordinator.fleet.settings import PROTOCOL_MAX, PROTOCOL_MIN, SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
 from pilotage_coordinator.runtime.fleet_port import FleetListener, HostUnreachable
+from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
 

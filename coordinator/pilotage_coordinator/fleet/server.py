@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import grpc
-import structlog
 from grpc_health.v1 import health_pb2_grpc
 from pilotage_proto.v1 import fleet_pb2_grpc as services
 
@@ -19,6 +18,7 @@ from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.servicers import EnrolmentServicer, FleetServicer, HealthServicer
 from pilotage_coordinator.fleet.wire import LARGEST_MESSAGE
 from pilotage_coordinator.security.authority import Authority, ServerIdentity
+from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
 

@@ -7,7 +7,6 @@ from typing import Any, Final, NoReturn, TypeAlias
 from urllib.parse import unquote
 
 import grpc
-import structlog
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pilotage_proto.v1 import fleet_pb2 as pb
@@ -18,6 +17,7 @@ from pilotage_coordinator.fleet.errors import EnrolmentFault, EnrolmentRefused
 from pilotage_coordinator.fleet.grpc_transport import GrpcTransport
 from pilotage_coordinator.fleet.peer import NotAnAgent, Peer, read_peer
 from pilotage_coordinator.fleet.roster import Roster
+from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
 

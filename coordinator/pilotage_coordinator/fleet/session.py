@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
 from pilotage_proto.attempt import AttemptKey
 from pilotage_proto.v1 import fleet_pb2 as pb
 
@@ -41,6 +40,7 @@ from pilotage_coordinator.fleet.questions import Questions
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
 from pilotage_coordinator.runtime.fleet_port import FleetListener, HostUnreachable
+from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import structlog
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.errors import DomainError
@@ -15,6 +14,7 @@ from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.sealing import attempt_context, seal
+from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("workflow_engine")
 

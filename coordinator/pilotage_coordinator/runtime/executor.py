@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import structlog
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.execution import inputs as i
@@ -43,6 +42,7 @@ from pilotage_coordinator.store.records import (
     ExecutionRecord,
     Progress,
 )
+from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("workflow_engine")
 

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import structlog
-
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError
 from pilotage_coordinator.domain.blueprint.expand import content_digest, expand, to_json
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
@@ -19,6 +17,7 @@ from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import BlueprintStore
 from pilotage_coordinator.store.records import AuditEntry, BlueprintRecord
+from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("workflow_engine")
 

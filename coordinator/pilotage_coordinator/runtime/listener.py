@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import structlog
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.execution.inputs import HostChanged
@@ -15,6 +14,7 @@ from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.reconciliation import reconcile
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import HostStore, LogStore
+from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("workflow_engine")
 

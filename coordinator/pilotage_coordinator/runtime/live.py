@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import structlog
-
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.events import Event
 from pilotage_coordinator.domain.execution.inputs import Input
@@ -24,6 +22,7 @@ from pilotage_coordinator.runtime.projection import Extra, Happened, Position, p
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import ExecutionStore
 from pilotage_coordinator.store.records import AttemptUpdate, AuditEntry
+from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("workflow_engine")
 

@@ -3,12 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 
-import structlog
-
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import LogStore, Store
+from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("pilotage.coordinator")
 

@@ -8,10 +8,9 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Final
 
-import cel
-
 from pilotage_coordinator.domain.expression.errors import ExpressionError, FunctionRefused
 from pilotage_coordinator.domain.expression.functions import BUILT_IN, FUNCTIONS, LONGEST_TEXT, written
+from pilotage_coordinator.domain.expression.library import cel
 from pilotage_coordinator.domain.expression.references import References, references, refuse_version_comparison
 from pilotage_coordinator.domain.expression.syntax import parse
 from pilotage_coordinator.domain.expression.template import Template, parse_template

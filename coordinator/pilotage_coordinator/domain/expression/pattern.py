@@ -1,8 +1,7 @@
 """Regular expressions that take linear time, whatever their author wrote."""
 
-import cel
-
 from pilotage_coordinator.domain.errors import ValueRefused
+from pilotage_coordinator.domain.expression.library import cel
 
 
 def matches_whole(pattern: str, text: str) -> bool:

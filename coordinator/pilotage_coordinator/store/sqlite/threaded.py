@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import aiosqlite
-import structlog
 
 from pilotage_coordinator.store.database import Work
 from pilotage_coordinator.store.errors import ReadTooLong, SchemaRefused, StoreUnavailable
 from pilotage_coordinator.store.sqlite import connection as connections
 from pilotage_coordinator.store.sqlite.file_lock import FileLock
 from pilotage_coordinator.store.sqlite.transaction import commit, transact, unavailable
+from pilotage_coordinator.structured import structlog
 
 T = TypeVar("T")
 
