@@ -2,23 +2,18 @@
 
 import asyncio
 import contextlib
-import hmac
 import os
 import secrets
 import signal
 import socket
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from pilotage_blueprints import shipped
-
 from pilotage_coordinator.api.errors import ApiError
-from pilotage_coordinator.api.server import ApiServer
 from pilotage_coordinator.config import CoordinatorConfig
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.identifier import uuid7_identifier
@@ -29,31 +24,24 @@ from pilotage_coordinator.fleet.server import FleetServer, Listening
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.fleet.store_registry import StoreRegistry
 from pilotage_coordinator.log import configure as configure_log
+from pilotage_coordinator.parts import Base, Process, Runtime
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.dispatch import Dispatcher
-from pilotage_coordinator.runtime.doctor import Doctor
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.failpoint import Failpoints
-from pilotage_coordinator.runtime.hosts import Hosts
 from pilotage_coordinator.runtime.inventory import LiveInventory
-from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.listener import AgentListener
-from pilotage_coordinator.runtime.logs import Logs
-from pilotage_coordinator.runtime.planner import PlanMaker
-from pilotage_coordinator.runtime.runs import Runs
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.upkeep import Upkeep
 from pilotage_coordinator.runtime.world import RuntimeWorld
-from pilotage_coordinator.security.authority import Authority, open_authority
+from pilotage_coordinator.security.authority import open_authority
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
-from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.steps import coordinator_steps
-from pilotage_coordinator.steps.catalogue import coordinator_types
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.logs import LogFolder
-from pilotage_coordinator.store.sqlite.store import SqliteStore, open_store
+from pilotage_coordinator.store.sqlite.store import open_store
 from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("pilotage.coordinator")
@@ -65,26 +53,6 @@ LOGS = "logs"
 
 class CannotServe(Exception):
     """Something that the coordinator needs cannot be had; the text says what, and what to do."""
-
-
-@dataclass(slots=True)
-class Process:
-    """The running coordinator, as its own operations see it."""
-
-    started_at: int
-    state_dir: str
-    fleet_address: str = ""
-    enrol_address: str = ""
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def stopping(self) -> bool:
-        """Return whether a stop was asked."""
-        return self.stopped.is_set()
-
-    def stop(self) -> None:
-        """Begin a graceful stop."""
-        self.stopped.set()
 
 
 async def serve(config: CoordinatorConfig) -> None:
@@ -102,7 +70,7 @@ async def _serve(config: CoordinatorConfig) -> None:
     configure_log(config.log_level)
     clock = SystemClock()
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    process = Process(clock.now(), str(config.state_dir))
+    process = Process(clock.now(), str(config.state_dir), new_id)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
@@ -110,40 +78,15 @@ async def _serve(config: CoordinatorConfig) -> None:
         base = await _open(config, clock, stack)
         runtime = await _start_runtime(config, base, stack)
         await _start_fleet(config, base, runtime, process, stack)
-        services = await _make_services(base, runtime, process)
-        api = ApiServer(services, config.socket)
-        await api.start()
-        stack.push_async_callback(api.stop)
+        # Agents are served already; what only people need is imported after that, beside the event loop.
+        faces = await asyncio.to_thread(import_module, "pilotage_coordinator.faces")
+        await faces.open_faces(config, base, runtime, process, stack)
         log.info("coordinator.serving", epoch=base.epoch, socket=str(config.socket), state=process.state_dir)
         await process.stopped.wait()
     log.info("coordinator.stopped")
 
 
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """What everything stands on."""
-
-    clock: SystemClock
-    store: SqliteStore
-    logs: LogFolder
-    epoch: int
-    store_key: bytes
-    cipher: StoreCipher
-    authority: Authority
-
-
-@dataclass(frozen=True, slots=True)
-class _Runtime:
-    """The parts that run executions."""
-
-    roster: Roster
-    registry: StoreRegistry
-    inventory: LiveInventory
-    vault: SecretVault
-    executor: Executor
-
-
-async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib.AsyncExitStack) -> _Base:
+async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib.AsyncExitStack) -> Base:
     """Open what is on disk; a second coordinator on the same state is refused here."""
     store = await open_store(config.state_dir / DATABASE, now=clock.now(), new_id=new_id)
     stack.push_async_callback(store.close)
@@ -154,10 +97,10 @@ async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib
     cipher = StoreCipher(key)
     cipher.self_test()
     authority = open_authority(config.state_dir / AUTHORITY, clock.now())
-    return _Base(clock, store, logs, epoch, key, cipher, authority)
+    return Base(clock, store, logs, epoch, key, cipher, authority)
 
 
-async def _start_runtime(config: CoordinatorConfig, base: _Base, stack: contextlib.AsyncExitStack) -> _Runtime:
+async def _start_runtime(config: CoordinatorConfig, base: Base, stack: contextlib.AsyncExitStack) -> Runtime:
     """Make what must be ready before the first agent calls, and begin to recover what was running."""
     clock, store = base.clock, base.store
     registry = StoreRegistry(store)
@@ -177,11 +120,11 @@ async def _start_runtime(config: CoordinatorConfig, base: _Base, stack: contextl
     _in_background(stack, executor.run(), "executor")
     upkeep = Upkeep(store, base.logs, inventory, clock, config.history_days)
     _in_background(stack, upkeep.run(), "upkeep")
-    return _Runtime(roster, registry, inventory, vault, executor)
+    return Runtime(roster, registry, inventory, vault, executor)
 
 
 async def _start_fleet(
-    config: CoordinatorConfig, base: _Base, runtime: _Runtime, process: Process, stack: contextlib.AsyncExitStack
+    config: CoordinatorConfig, base: Base, runtime: Runtime, process: Process, stack: contextlib.AsyncExitStack
 ) -> None:
     """Listen for agents."""
     clock = base.clock
@@ -192,50 +135,6 @@ async def _start_fleet(
     stack.push_async_callback(fleet.stop)
     process.fleet_address = _advertised(config, config.fleet_listen, fleet.fleet_port)
     process.enrol_address = _advertised(config, config.enrol_listen, fleet.enrolment_port)
-
-
-async def _make_services(base: _Base, runtime: _Runtime, process: Process) -> Services:
-    """Make what stands behind every face."""
-    clock, store = base.clock, base.store
-    types = coordinator_types()
-    library = Library(store.blueprints, runtime.inventory, types, clock)
-    await library.load()
-    await library.add_shipped(shipped())
-    plans = PlanMaker(
-        store=store.plans,
-        audit=store.audit,
-        library=library,
-        inventory=runtime.inventory,
-        coordinator_types=types,
-        port=runtime.roster,
-        vault=runtime.vault,
-        cipher=base.cipher,
-        clock=clock,
-        sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
-    )
-    hosts = Hosts(
-        store=store.hosts,
-        enrolments=store.enrolments,
-        inventory=runtime.inventory,
-        port=runtime.roster,
-        clock=clock,
-        random_bytes=secrets.token_bytes,
-        enrol_address=process.enrol_address,
-        pin=base.authority.pin,
-    )
-    return Services(
-        clock=clock,
-        new_id=new_id,
-        store=store,
-        library=library,
-        plans=plans,
-        runs=Runs(runtime.executor, plans, runtime.vault),
-        hosts=hosts,
-        secrets=runtime.vault,
-        logs=Logs(store.executions, base.logs, runtime.executor),
-        doctor=Doctor(store, runtime.inventory, clock, Path(process.state_dir)),
-        coordinator=process,
-    )
 
 
 def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
