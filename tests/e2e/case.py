@@ -21,7 +21,7 @@ HOSTS: Mapping[str, Mapping[str, str]] = {
     "away1": {"role": "away"},
 }
 OFFLINE = ("away1",)
-"""Hosts that have joined, and whose agents do not run."""
+"""Hosts that were there, and whose agents do not run any more."""
 
 
 class _Strict(BaseModel):
@@ -64,6 +64,9 @@ class Expected(_Strict):
 
     covers: list[str]
     limit: str = ""
+    workflow: str = ""
+    add: bool = False
+    """Store the file with `blueprint add` first."""
     parameters: dict[str, Any] = {}
     exit: int = 0
     """Of `pilotage run start -f FILE --yes`."""
@@ -76,6 +79,7 @@ class Expected(_Strict):
     """Every step run of the execution, by `step@host[item]` (`step` alone: on the coordinator)."""
     outputs: dict[str, Any] = {}
     warnings: bool = False
+    """Whether it completed with warnings; not compared otherwise."""
     files: dict[str, list[str] | None] = {}
     """Files in the work folder, by their lines (of a dummy's marks: only how many); None: must not be there."""
     order: list[str] = []
