@@ -1,0 +1,164 @@
+"""One simulated history, from a seed to a verdict."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pilotage_agent.link import session as agent_session
+from pilotage_coordinator.store.errors import StoreError
+
+from tests.simulation.agent import SimulatedAgent
+from tests.simulation.coordinator import HOSTS, SimulatedCoordinator
+from tests.simulation.faults import Chaos
+from tests.simulation.invariants import AT_REST, Oracle
+from tests.simulation.loop import SimulatedLoop, Stuck, bury, simulated_loop, spread
+from tests.simulation.machine import JournalFile, Machine
+from tests.simulation.network import Network
+from tests.simulation.people import People
+from tests.simulation.plans import PlanMaker
+from tests.simulation.universe import Universe
+
+BOUND = 1800.0
+"""Virtual seconds after the last fault within which every execution must have come to rest."""
+LOOK = 2.0
+"""Seconds between an agent's looks at its logs and progress, of which the simulation's steps have none."""
+
+EXPECTED_ERRORS = (StoreError,)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out."""
+
+    seed: int
+    digest: str
+    violations: tuple[str, ...]
+    lines: tuple[tuple[float, str], ...]
+    seconds: float
+    """How much virtual time went by."""
+
+    def report(self) -> str:
+        """Return the trace and what is wrong with it, for people."""
+        lines = [f"{at:12.6f}  {text}" for at, text in self.lines]
+        wrong = [f"  {text}" for text in self.violations]
+        again = f"run it again: python -m tests.simulation {self.seed}"
+        return "\n".join([*lines, "", f"seed {self.seed}: {len(wrong)} violations", *wrong, again])
+
+
+def simulate(seed: int) -> Verdict:
+    """Run one history to its end."""
+    with simulated_loop() as loop:
+        universe = Universe(seed, loop)
+        history = History(universe, loop)
+        with _quiet(universe):
+            try:
+                loop.run_until_complete(loop.start(history.run(), "history"))
+            except Stuck as error:
+                universe.violate(f"12: {error}")
+            for text in loop.failures:
+                universe.violate(text)
+            history.end()
+        return Verdict(seed, universe.digest, tuple(universe.violations), tuple(universe.lines), loop.time())
+
+
+class History:
+    """The parts of one simulation, and its course: storm, then calm, then the verdict."""
+
+    def __init__(self, universe: Universe, loop: SimulatedLoop) -> None:
+        self.universe = universe
+        self.loop = loop
+        draw = universe.random
+        self.network = Network(universe)
+        self.machines = {name: Machine(universe, name, JournalFile(universe, name, f"{name}-journal-1")) for name in HOSTS}
+        self.agents = {
+            name: SimulatedAgent(machine, self.network, draw.choice([1, 2, 8])) for name, machine in self.machines.items()
+        }
+        self.coordinator = SimulatedCoordinator(universe, self.network)
+        self.oracle = Oracle(universe, self.coordinator.disk, self.machines)
+        universe.on_ack = self.oracle.result_acknowledged
+        universe.on_journaled = self.oracle.journaled_entry
+        universe.process_is_dead = lambda host: not self.agents[host].up
+        self.people = People(universe, self.coordinator, self.oracle, PlanMaker(draw, HOSTS))
+        self.chaos = Chaos(universe, self.network, self.coordinator, self.agents)
+
+    async def run(self) -> None:
+        """Let it all happen."""
+        draw = self.universe.random
+        self.coordinator.start()
+        for agent in self.agents.values():
+            agent.start()
+        storm = spread(draw, 8, 60)
+        work = [self.loop.start(self.chaos.rage(storm), "chaos"), self.loop.start(self.people.meddle(storm), "people")]
+        for _ in range(draw.choice([1, 2, 3])):
+            await self.people.start()
+            await asyncio.sleep(spread(draw, 0.05, storm / 4))
+        await asyncio.wait(work)
+        for task in work:
+            task.result()
+        self.universe.trace("the storm is over")
+        await self._calm()
+
+    def end(self) -> None:
+        """Judge, and let go of everything."""
+        self.oracle.verdict()
+        processes = [*self.coordinator.buried, *(each for agent in self.agents.values() for each in agent.buried)]
+        for process in processes:
+            process.dead = True
+        self.coordinator.disk.crash()
+        for process in processes:
+            bury(process.tasks)
+        bury(self.loop.tasks)
+        self.coordinator.disk.close()
+
+    async def _calm(self) -> None:
+        """Nothing breaks any more, and people answer what they are asked: everything must come to an end."""
+        self.chaos.calm()
+        deadline = self.loop.time() + BOUND
+        while self.loop.time() < deadline:
+            await asyncio.sleep(5)
+            statuses = self.oracle.statuses()
+            if all(status in AT_REST for status in statuses.values()):
+                if not self.oracle.journals_are_empty():
+                    continue
+                return
+            for execution, status in statuses.items():
+                if status not in AT_REST:
+                    await self.people.answer(execution, self.people.name(), finally_=True)
+        for execution, status in self.oracle.statuses().items():
+            if status not in AT_REST:
+                self.universe.violate(f"12: {execution[-1]} is {status} {BOUND:.0f} s after the last fault")
+        for text in self.oracle.journals_are_empty():
+            self.universe.violate(f"12: {text} {BOUND:.0f} s after the last fault")
+
+
+class _quiet:
+    """Collect what the coordinator logs as an error, and let it log nowhere."""
+
+    def __init__(self, universe: Universe) -> None:
+        self._universe = universe
+
+    def __enter__(self) -> None:
+        self._before = structlog.get_config()
+        self._look = agent_session.LOOK_SECONDS
+        self._level = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        agent_session.LOOK_SECONDS = LOOK  # type: ignore[misc]
+        structlog.configure(processors=[self._collect], cache_logger_on_first_use=False)
+
+    def __exit__(self, *error: object) -> None:
+        structlog.configure(**self._before)
+        agent_session.LOOK_SECONDS = self._look  # type: ignore[misc]
+        logging.disable(self._level)
+
+    def _collect(self, logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+        import sys
+
+        if method in ("error", "exception", "critical"):
+            error = sys.exc_info()[1]
+            if method == "exception" and not isinstance(error, EXPECTED_ERRORS):
+                self._universe.violate(f"the coordinator logs {event['event']}: {error!r}")
+            elif event["event"] in ("task.failed", "host.quarantined", "result.of_a_later_epoch"):
+                self._universe.violate(f"the coordinator logs {event}")
+        raise structlog.DropEvent
