@@ -77,7 +77,7 @@ class Oracle:
         self._ends_are_true()
         self._epochs()
 
-    def journals_are_empty(self) -> list[str]:
+    def left_in_journals(self) -> list[str]:
         """Return what agents still hold although every execution is over."""
         left = []
         for machine in self.machines.values():

@@ -132,9 +132,8 @@ class Worker:
         if self.ended.done():
             return
         machine, key = self.machine, self.entry.key
-        if outcome is not None:
+        if outcome is not None and key in machine.folders:
             machine.folders[key].outcome = outcome
-            machine.outcomes.setdefault(key, set()).add(outcome.digest)
         machine.workers.pop(self.identity, None)
         machine.universe.trace(f"{machine.name}: worker of {short(key)} ends {outcome.outcome if outcome else '-'}")
         self.ended.set_result(None)
@@ -183,7 +182,6 @@ class Machine:
     """What runs; None: a spare worker without a job."""
     starts: Counter[AttemptKey] = field(default_factory=Counter)
     effects: set[AttemptKey] = field(default_factory=set)
-    outcomes: dict[AttemptKey, set[str]] = field(default_factory=dict)
     kinds: dict[AttemptKey, Effect] = field(default_factory=dict)
     forgetful: bool = False
     """Its journal was lost at least once."""

@@ -47,12 +47,10 @@ class Pipe:
         if self.dead:
             return
         self._under_way += 1
-        if self._held is not None:
-            self._held.append(message)
-            return
         loop = self._universe.loop
         delay = spread(self._universe.random, self._latency / 3, self._latency * 3)
-        self._last = max(self._last, loop.time() + delay)
+        # Never two at the same instant: the loop does not promise an order among those.
+        self._last = max(self._last + 1e-9, loop.time() + delay)
         loop.call_at(self._last, self._deliver, message, context=loop.world)
 
     def hold(self) -> None:
@@ -63,9 +61,8 @@ class Pipe:
     def release(self) -> None:
         """Let what was held go on."""
         held, self._held = self._held or deque(), None
-        self._under_way -= len(held)
         for message in held:
-            self.push(message)
+            self._deliver(message)
 
     async def room(self) -> None:
         """Return when the sender may send."""

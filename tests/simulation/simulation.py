@@ -1,13 +1,20 @@
 """One simulated history, from a seed to a verdict."""
 
 import asyncio
+import contextlib
+import functools
 import logging
+import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import structlog
 from pilotage_agent.link import session as agent_session
 from pilotage_coordinator.store.errors import StoreError
+from pilotage_coordinator.store.sqlite import store as sqlite_store
+from pilotage_coordinator.store.sqlite.queries import Queries
 
 from tests.simulation.agent import SimulatedAgent
 from tests.simulation.coordinator import HOSTS, SimulatedCoordinator
@@ -26,6 +33,8 @@ LOOK = 2.0
 """Seconds between an agent's looks at its logs and progress, of which the simulation's steps have none."""
 
 EXPECTED_ERRORS = (StoreError,)
+UNEXPECTED = frozenset({"task.failed", "host.quarantined", "result.of_a_later_epoch"})
+"""What the coordinator must never have a reason to log."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ def simulate(seed: int) -> Verdict:
     with simulated_loop() as loop:
         universe = Universe(seed, loop)
         history = History(universe, loop)
-        with _quiet(universe):
+        with _surroundings(universe):
             try:
                 loop.run_until_complete(loop.start(history.run(), "history"))
             except Stuck as error:
@@ -103,6 +112,7 @@ class History:
     def end(self) -> None:
         """Judge, and let go of everything."""
         self.oracle.verdict()
+        self.universe.over = True
         processes = [*self.coordinator.buried, *(each for agent in self.agents.values() for each in agent.buried)]
         for process in processes:
             process.dead = True
@@ -120,45 +130,42 @@ class History:
             await asyncio.sleep(5)
             statuses = self.oracle.statuses()
             if all(status in AT_REST for status in statuses.values()):
-                if not self.oracle.journals_are_empty():
-                    continue
-                return
+                if not self.oracle.left_in_journals():
+                    return
+                continue
             for execution, status in statuses.items():
                 if status not in AT_REST:
                     await self.people.answer(execution, self.people.name(), finally_=True)
         for execution, status in self.oracle.statuses().items():
             if status not in AT_REST:
                 self.universe.violate(f"12: {execution[-1]} is {status} {BOUND:.0f} s after the last fault")
-        for text in self.oracle.journals_are_empty():
+        for text in self.oracle.left_in_journals():
             self.universe.violate(f"12: {text} {BOUND:.0f} s after the last fault")
 
 
-class _quiet:
-    """Collect what the coordinator logs as an error, and let it log nowhere."""
+@functools.cache
+def _queries() -> Queries:
+    return Queries()
 
-    def __init__(self, universe: Universe) -> None:
-        self._universe = universe
 
-    def __enter__(self) -> None:
-        self._before = structlog.get_config()
-        self._look = agent_session.LOOK_SECONDS
-        self._level = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)
-        agent_session.LOOK_SECONDS = LOOK  # type: ignore[misc]
-        structlog.configure(processors=[self._collect], cache_logger_on_first_use=False)
+@contextlib.contextmanager
+def _surroundings(universe: Universe) -> Generator[None, None, None]:
+    """Collect what the coordinator logs as an error, let nobody log anywhere, and leave out what only takes time."""
 
-    def __exit__(self, *error: object) -> None:
-        structlog.configure(**self._before)
-        agent_session.LOOK_SECONDS = self._look  # type: ignore[misc]
-        logging.disable(self._level)
-
-    def _collect(self, logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
-        import sys
-
-        if method in ("error", "exception", "critical"):
-            error = sys.exc_info()[1]
-            if method == "exception" and not isinstance(error, EXPECTED_ERRORS):
-                self._universe.violate(f"the coordinator logs {event['event']}: {error!r}")
-            elif event["event"] in ("task.failed", "host.quarantined", "result.of_a_later_epoch"):
-                self._universe.violate(f"the coordinator logs {event}")
+    def collect(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+        error = sys.exc_info()[1]
+        if method == "exception" and not isinstance(error, EXPECTED_ERRORS):
+            universe.violate(f"the coordinator logs {event['event']}: {error!r}")
+        elif event["event"] in UNEXPECTED:
+            universe.violate(f"the coordinator logs {event}")
         raise structlog.DropEvent
+
+    before, level = structlog.get_config(), logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    structlog.configure(processors=[collect], cache_logger_on_first_use=False)
+    try:
+        with patch.object(agent_session, "LOOK_SECONDS", LOOK), patch.object(sqlite_store, "Queries", _queries):
+            yield
+    finally:
+        structlog.configure(**before)
+        logging.disable(level)

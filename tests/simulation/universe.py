@@ -27,6 +27,8 @@ class Universe:
         self.random = random.Random(seed)
         self.lines: list[tuple[float, str]] = []
         self.violations: list[str] = []
+        self.over = False
+        """What happens now is only the clearing away."""
         self.on_ack: Callable[[AttemptKey], None] = lambda key: None
         """Called when the coordinator sends an acknowledgement of a result."""
         self.on_journaled: Callable[[Entry], None] = lambda entry: None
@@ -55,7 +57,7 @@ class Universe:
 
     def violate(self, text: str) -> None:
         """Write down that a promise was broken."""
-        if text not in self.violations:
+        if text not in self.violations and not self.over:
             self.violations.append(text)
             self.trace(f"VIOLATION {text}")
 
