@@ -76,13 +76,15 @@ async def _serve(config: CoordinatorConfig) -> None:
         loop.add_signal_handler(number, process.stop)
     async with contextlib.AsyncExitStack() as stack:
         base = await _open(config, clock, stack)
-        runtime = await _start_runtime(config, base, stack)
+        runtime = await _start_runtime(config, base, process, stack)
         await _start_fleet(config, base, runtime, process, stack)
         # Agents are served already; what only people need is imported after that, beside the event loop.
         faces = await asyncio.to_thread(import_module, "pilotage_coordinator.faces")
         await faces.open_faces(config, base, runtime, process, stack)
         log.info("coordinator.serving", epoch=base.epoch, socket=str(config.socket), state=process.state_dir)
         await process.stopped.wait()
+    if process.failure:
+        raise CannotServe(process.failure)
     log.info("coordinator.stopped")
 
 
@@ -100,7 +102,9 @@ async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib
     return Base(clock, store, logs, epoch, key, cipher, authority)
 
 
-async def _start_runtime(config: CoordinatorConfig, base: Base, stack: contextlib.AsyncExitStack) -> Runtime:
+async def _start_runtime(
+    config: CoordinatorConfig, base: Base, process: Process, stack: contextlib.AsyncExitStack
+) -> Runtime:
     """Make what must be ready before the first agent calls, and begin to recover what was running."""
     clock, store = base.clock, base.store
     registry = StoreRegistry(store)
@@ -117,9 +121,9 @@ async def _start_runtime(config: CoordinatorConfig, base: Base, stack: contextli
     await listener.load()
     roster.listen(listener)
     stack.push_async_callback(executor.close)
-    _in_background(stack, executor.run(), "executor")
+    _in_background(stack, process, executor.run(), "executor")
     upkeep = Upkeep(store, base.logs, inventory, clock, config.history_days)
-    _in_background(stack, upkeep.run(), "upkeep")
+    _in_background(stack, process, upkeep.run(), "upkeep")
     return Runtime(roster, registry, inventory, vault, executor)
 
 
@@ -137,9 +141,19 @@ async def _start_fleet(
     process.enrol_address = _advertised(config, config.enrol_listen, fleet.enrolment_port)
 
 
-def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
-    """Run `work` until the stack unwinds."""
+def _in_background(
+    stack: contextlib.AsyncExitStack, process: Process, work: Coroutine[Any, Any, None], name: str
+) -> None:
+    """Run `work` until the stack unwinds; should it end before, the process must not go on without it."""
     task = asyncio.create_task(work, name=name)
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            error = task.exception()
+            log.critical("part.ended", part=name, exc_info=error)
+            process.fail(f"the {name} ended unexpectedly ({error!r}); its log has the details")
+
+    task.add_done_callback(ended)
 
     async def end() -> None:
         task.cancel()

@@ -25,12 +25,19 @@ class Process:
     new_id: NewId
     fleet_address: str = ""
     enrol_address: str = ""
+    failure: str = ""
+    """Why it must stop although nobody asked; empty while all is well."""
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def stopping(self) -> bool:
         """Return whether a stop was asked."""
         return self.stopped.is_set()
+
+    def fail(self, reason: str) -> None:
+        """Stop, and say that it was no wish: a part that everything needs has ended."""
+        self.failure = self.failure or reason
+        self.stopped.set()
 
     def stop(self) -> None:
         """Begin a graceful stop."""

@@ -1,7 +1,7 @@
 """Runs executions: starts them, feeds them what happens, sends what is due, and picks all of it up after a crash."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece, Outcome
-from pilotage_coordinator.domain.plan import FailureKind, Place, Plan
+from pilotage_coordinator.domain.plan import FailureKind, Json, Place, Plan
 from pilotage_coordinator.domain.planning.codec import from_json
 from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
 from pilotage_coordinator.engine.evolve import fold
@@ -27,7 +27,8 @@ from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.projection import ASSIGNED, Position, count_runs
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
-from pilotage_coordinator.runtime.second_redaction import SecondRedaction
+from pilotage_coordinator.runtime.reconciliation import forgotten
+from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
 from pilotage_coordinator.runtime.sensitive import referring
 from pilotage_coordinator.runtime.timers import Timers
 from pilotage_coordinator.store.errors import NotFound, StoreError
@@ -97,16 +98,23 @@ class Executor:
     async def recover(self) -> None:
         """Load every execution that is not over. Sessions wait for this before they are reconciled."""
         for execution in await self.store.executions.active():
-            live = await self.find(execution.id)
-            if live is None:
-                continue
-            if live.position.sequence == 0:
-                # The process died between creating the execution and beginning it.
-                self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
-            else:
-                self.later(live, i.Recovered())
+            try:
+                await self._recover(execution)
+            except Exception:
+                # One that cannot be read must not keep the others, and every host, waiting.
+                log.exception("execution.unreadable", execution=execution.id)
         self.recovered.set()
         log.info("executions.recovered", count=len(self._live), epoch=self.epoch)
+
+    async def _recover(self, execution: ExecutionRecord) -> None:
+        live = await self.find(execution.id)
+        if live is None:
+            return
+        if live.position.sequence == 0:
+            # The process died between creating the execution and beginning it.
+            self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
+        else:
+            self.later(live, i.Recovered())
 
     async def close(self) -> None:
         """Finish the commits that are under way; steps that run on hosts are not disturbed."""
@@ -130,7 +138,7 @@ class Executor:
         await self.store.executions.create(creation)
         self.failpoints.reach("coordinator.execution.created")
         plan = referring(start.plan, start.execution)
-        live = self._add(ExecutionState.new(start.execution, plan), Position())
+        live = self._live.get(start.execution) or self._add(ExecutionState.new(start.execution, plan), Position())
         await live.submit(i.Begin(seed=start.execution, requested_by=start.requested_by))
 
     async def submit(self, execution: str, input: i.Input, audit: tuple[AuditEntry, ...] = ()) -> None:
@@ -157,6 +165,9 @@ class Executor:
                 after = event.sequence
             if events:
                 continue
+            if live is None and not self.recovered.is_set():
+                await self.recovered.wait()
+                continue
             if live is None or changed is None or (live.state.terminal and after >= live.position.sequence):
                 return
             await changed.wait()
@@ -171,10 +182,14 @@ class Executor:
         """Return the executions that have open attempts on a host, or wait for it."""
         return [live for live in self._live.values() if host in live.state.by_host]
 
-    async def resume_on(self, host: str) -> None:
-        """Send what is open for a host that has just come online, and let executions that waited for it go on."""
+    async def resume_on(self, host: str, absent: Collection[AttemptKey] = ()) -> None:
+        """Send what is open for a host that has just come online, and let executions that waited for it go on.
+
+        `absent`: the attempts that were open when the session began and are not in the agent's journal.
+        """
         for live in self.waiting_for(host):
             await self._fence(live, host)
+            self._give_up(live, absent)
             await self._send(live, due_on(live.state, host))
             self.later(live, i.HostChanged(host))
 
@@ -183,19 +198,35 @@ class Executor:
         live = await self.find(report.key.execution)
         self.failpoints.reach("coordinator.result.taken")
         if live is not None:
-            await live.submit(i.AttemptEnded(await self.redaction.report(live.state, report)))
+            await live.submit(i.AttemptEnded(await self.redaction.report(report, self._parameters)))
         self.failpoints.reach("coordinator.result.kept")
 
     async def begun(self, key: AttemptKey, started_at: int) -> None:
         """Take the news that an attempt runs."""
+        if self.dispatcher.epoch_of(key) is None:
+            return
         live = await self.find(key.execution)
-        if live is not None and self.dispatcher.epoch_of(key) is not None:
+        if live is not None:
             self.later(live, i.AttemptStarted(key, started_at))
 
     async def redacted(self, piece: LogPiece) -> LogPiece:
-        """Return a piece of log without the values of the secrets that its attempt was given."""
-        live = await self.find(piece.key.execution)
-        return piece if live is None else await self.redaction.log(live.state, piece)
+        """Return a piece of log without the values of the secrets that its attempt was given.
+
+        Raises UnknownAttempt for one that was never assigned.
+        """
+        return await self.redaction.log(piece, self._parameters)
+
+    async def _parameters(self, key: AttemptKey) -> Mapping[str, Json]:
+        """Return what an attempt was given; raises UnknownAttempt when there is none."""
+        live = self._live.get(key.execution)
+        if live is not None:
+            attempt = live.state.open.get(RunKey(key.path, key.host, key.item))
+            if attempt is not None and attempt_key(live.state, attempt) == key:
+                return attempt.parameters
+        for row in await self.store.executions.attempts(key.execution, key.path, key.host, key.item):
+            if row.key == key:
+                return row.parameters
+        raise UnknownAttempt(f"no attempt {key} was ever assigned")
 
     def set_progress(self, key: AttemptKey, fraction: float | None, text: str) -> None:
         """Show progress of an open attempt."""
@@ -220,10 +251,27 @@ class Executor:
         for attempt in todo.assign:
             self.dispatcher.opened(attempt_key(live.state, attempt), self.epoch)
         await self._send(live, todo)
-        await self._refill()
+        await self.refill()
         self._timers.set(live.id, next_wakeup(live.state))
-        if live.state.terminal and live.idle:
-            self._forget(live.id)
+
+    def settled(self, live: LiveExecution) -> None:
+        """Let go of an execution that is over: the store has all of it."""
+        if live.state.terminal and self._live.get(live.id) is live:
+            self._live.pop(live.id)
+            self._progress.pop(live.id, None)
+            self._timers.set(live.id, None)
+
+    async def reloaded(self, live: LiveExecution) -> None:
+        """Derive again what is due: the state was read from the store after a write of unknown fate."""
+        keys = {attempt_key(live.state, attempt) for attempt in live.state.open.values()}
+        for host in {key.host for key in keys} | set(self.dispatcher.epochs):
+            for key in [key for key in self.dispatcher.open_on(host) if key.execution == live.id and key not in keys]:
+                self.dispatcher.ended(key)
+        for key in keys:
+            if self.dispatcher.epoch_of(key) is None:
+                self.dispatcher.opened(key, self.epoch)
+        await self._send(live, due(live.state))
+        self._timers.set(live.id, next_wakeup(live.state))
 
     async def load(self, execution: str, until: int | None = None) -> tuple[ExecutionState, Position]:
         """Fold an execution from its events, all of them or those up to a sequence; raises store.NotFound."""
@@ -265,6 +313,9 @@ class Executor:
             state, position = await self.load(execution)
         except NotFound:
             return None
+        already = self._live.get(execution)
+        if already is not None:
+            return already
         live = self._add(state, position)
         for host in state.by_host:
             for attempt in await self.store.executions.open_attempts(host):
@@ -289,12 +340,6 @@ class Executor:
         self._live[state.id] = live
         return live
 
-    def _forget(self, execution: str) -> None:
-        self._live.pop(execution, None)
-        self._progress.pop(execution, None)
-        self.redaction.forget(execution)
-        self._timers.set(execution, None)
-
     async def _fence(self, live: LiveExecution, host: str) -> None:
         """Give attempts that were assigned by an earlier process of ours the present epoch, durably."""
         stale = [
@@ -307,6 +352,14 @@ class Executor:
             for key in stale:
                 if self.dispatcher.epoch_of(key) is not None:
                     self.dispatcher.opened(key, self.epoch)
+
+    def _give_up(self, live: LiveExecution, absent: Collection[AttemptKey]) -> None:
+        """End the attempts that their agent began and has forgotten: they are not sent again under their number."""
+        for key in absent:
+            attempt = live.state.open.get(RunKey(key.path, key.host, key.item)) if key.execution == live.id else None
+            epoch = self.dispatcher.epoch_of(key)
+            if epoch is not None and attempt is not None and attempt.started:
+                self.later(live, i.AttemptEnded(forgotten(key, epoch, self.clock.now())))
 
     async def _send(self, live: LiveExecution, todo: Due) -> None:
         for attempt in todo.assign:
@@ -329,7 +382,7 @@ class Executor:
             asyncio.get_running_loop().call_later(RETRY_PAUSE, again)
         self.failpoints.reach("coordinator.assignment.queued")
 
-    async def _refill(self) -> None:
+    async def refill(self) -> None:
         """Send what waited for credit."""
         while (waiting := self.dispatcher.next_waiting()) is not None:
             await self._assign(*waiting)

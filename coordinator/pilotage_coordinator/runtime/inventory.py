@@ -1,6 +1,6 @@
 """The inventory as it is now: the hosts of the store, and which of them have a session."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,12 @@ from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import HostStore
 from pilotage_coordinator.store.records import HostRecord
+from pilotage_coordinator.structured import structlog
 
+log = structlog.get_logger("pilotage.coordinator")
+
+MOST_ANNOUNCEMENTS = 500
+"""Different lists of step types that are kept read."""
 ENVIRONMENT_LABEL = "environment"
 """The label that an expression also sees as `host.environment`."""
 
@@ -58,8 +63,15 @@ class LiveInventory:
     def set_reported(self, name: str, inventory: HostInventory) -> None:
         """Note what the agent says of its host."""
         if name in self._hosts:
-            step_types = self._step_types.read(inventory.step_types)
-            self._put(replace(self._hosts[name], facts=inventory.facts, step_types=step_types))
+            self._put(
+                replace(
+                    self._hosts[name],
+                    address=address_of(inventory.facts),
+                    facts=inventory.facts,
+                    step_types=self._step_types.read(inventory.step_types),
+                    quarantined=_quarantined(inventory.quarantined),
+                )
+            )
 
     def get(self, name: str) -> Host | None:
         """Return a host, or None."""
@@ -99,9 +111,7 @@ class LiveInventory:
             vars=record.variables,
             facts=record.facts,
             step_types=self._step_types.read(record.step_types),
-            quarantined={
-                str(each.get("distribution", "?")): str(each.get("reason", "")) for each in record.quarantined_plugins
-            },
+            quarantined=_quarantined(record.quarantined_plugins),
             environment=str(record.labels.get(ENVIRONMENT_LABEL, "")),
             online=online,
             last_seen=record.last_seen or 0,
@@ -128,21 +138,38 @@ class StepTypeReader:
         """Return the announced step types by name."""
         key = digest(announced)
         if key not in self._read:
-            self._read[key] = {str(each["name"]): _step_type(each) for each in announced}
+            if len(self._read) >= MOST_ANNOUNCEMENTS:
+                self._read.clear()
+            self._read[key] = {info.name: info for info in map(_step_type, announced) if info is not None}
         return self._read[key]
 
 
-def _step_type(announced: Mapping[str, Any]) -> StepTypeInfo:
+def _quarantined(announced: Iterable[Mapping[str, Any]]) -> Mapping[str, str]:
+    return {str(each.get("distribution", "?")): str(each.get("reason", "")) for each in announced}
+
+
+def _step_type(announced: Mapping[str, Any]) -> StepTypeInfo | None:
+    """Read what an agent says of a step type; None, and a warning, for what is none: agents are not trusted."""
+    try:
+        return _read_step_type(announced)
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning("step_type.unreadable", name=str(announced.get("name"))[:100], error=repr(error)[:200])
+        return None
+
+
+def _read_step_type(announced: Mapping[str, Any]) -> StepTypeInfo:
+    if not all(isinstance(announced.get(name, {}), dict) for name in ("params_schema", "outputs_schema")):
+        raise TypeError("a schema is no object")
     schemas = {"params": announced.get("params_schema", {}), "outputs": announced.get("outputs_schema", {})}
     return StepTypeInfo(
-        name=announced["name"],
+        name=str(announced["name"]),
         effect=Effect(announced.get("effect", Effect.ONCE)),
         destructive=bool(announced.get("destructive", False)),
         author_effects=tuple(Effect(each) for each in announced.get("author_effects", ())),
         params_schema=schemas["params"],
         outputs_schema=schemas["outputs"],
-        distribution=announced.get("distribution", ""),
-        version=announced.get("version", ""),
+        distribution=str(announced.get("distribution", "")),
+        version=str(announced.get("version", "")),
         digest=digest(schemas),
         has_undo=bool(announced.get("has_undo", True)),
     )
@@ -150,5 +177,5 @@ def _step_type(announced: Mapping[str, Any]) -> StepTypeInfo:
 
 def address_of(facts: Mapping[str, Any]) -> str:
     """Return the first address that a host reports, or nothing."""
-    addresses = facts.get("addresses") or ()
-    return str(addresses[0]) if addresses else ""
+    addresses = facts.get("addresses")
+    return str(addresses[0]) if isinstance(addresses, list | tuple) and addresses else ""

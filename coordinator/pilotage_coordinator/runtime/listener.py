@@ -12,6 +12,7 @@ from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.reconciliation import reconcile
+from pilotage_coordinator.runtime.second_redaction import UnknownAttempt
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import HostStore, LogStore
 from pilotage_coordinator.structured import structlog
@@ -30,6 +31,8 @@ class AgentListener:
     clock: Clock
     journals: dict[str, str] = field(default_factory=dict)
     """Host to the journal of its last reconciled session."""
+    absent: dict[str, frozenset[AttemptKey]] = field(default_factory=dict)
+    """Host to the open attempts that the journal of its present session did not hold."""
 
     async def load(self) -> None:
         """Read which journal each host had; before the first session."""
@@ -57,6 +60,7 @@ class AgentListener:
         )
         self.executor.failpoints.reach("coordinator.session.reconciled")
         self.journals[host] = greeting.journal_id
+        self.absent[host] = found.absent
         if self.fleet.get(host) is None:
             await self.fleet.reload(host)
         await self.inventory(host, inventory)
@@ -64,12 +68,13 @@ class AgentListener:
     async def session_ready(self, host: str) -> None:
         """Send what is open for the host."""
         self.fleet.set_online(host, True)
-        await self.executor.resume_on(host)
+        await self.executor.resume_on(host, self.absent.pop(host, frozenset()))
 
     async def session_closed(self, host: str, reason: str) -> None:
         """The host is offline from now on."""
         self.fleet.set_online(host, False)
         self.executor.dispatcher.host_left(host)
+        await self.executor.refill()
         for live in self.executor.waiting_for(host):
             self.executor.later(live, HostChanged(host))
 
@@ -95,7 +100,13 @@ class AgentListener:
 
     async def log(self, host: str, piece: LogPiece) -> int:
         """Keep a piece of log."""
-        return await self.logs.append(await self.executor.redacted(piece))
+        try:
+            kept = await self.executor.redacted(piece)
+        except UnknownAttempt as error:
+            # Acknowledged and dropped: an agent must not fill the disk with logs of executions that it invents.
+            log.warning("log.refused", host=host, error=str(error))
+            return piece.offset + len(piece.data)
+        return await self.logs.append(kept)
 
     def progress(self, host: str, key: AttemptKey, fraction: float | None, text: str) -> None:
         """Show progress of an open attempt."""

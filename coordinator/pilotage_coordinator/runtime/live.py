@@ -38,6 +38,14 @@ class Effects(Protocol):
         """Return the state as the store has it: after a write whose fate is not known."""
         ...
 
+    async def reloaded(self, live: "LiveExecution") -> None:
+        """Derive again what is due, after the state was loaded."""
+        ...
+
+    def settled(self, live: "LiveExecution") -> None:
+        """Nothing is waiting to be decided any more."""
+        ...
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -107,6 +115,7 @@ class LiveExecution:
             self._draining = False
             for waiting in self._queue:
                 waiting.done.cancel()
+        self.effects.settled(self)
 
     async def _advance(self, batch: Sequence[Waiting]) -> None:
         try:
@@ -128,6 +137,7 @@ class LiveExecution:
         if self._doubtful:
             self.state, self.position = await self.effects.load(self.id)
             self._doubtful = False
+            await self.effects.reloaded(self)
 
     async def _decide(self, batch: Sequence[Waiting]) -> None:
         now = self.clock.now()

@@ -1,6 +1,6 @@
 """What a new session tells of the attempts that are open for its host: pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pilotage_proto.attempt import AttemptKey
@@ -18,6 +18,8 @@ class Reconciliation:
     """Open here; the journal that knew of them is gone: nobody knows whether they began."""
     strangers: tuple[JournalEntry, ...] = ()
     """Running there, not open here: the coordinator was restored from an older copy, or gave them up."""
+    absent: frozenset[AttemptKey] = frozenset()
+    """Open here, not in the journal: sent again, unless their agent once said that they run (see `forgotten`)."""
 
 
 def reconcile(
@@ -35,16 +37,32 @@ def reconcile(
     strangers = tuple(
         entry for key, entry in entries.items() if key not in open_attempts and entry.state is JournalState.STARTED
     )
-    missing: Iterable[AttemptKey] = (key for key in open_attempts if key not in entries) if journal_replaced else ()
+    absent = frozenset(key for key in open_attempts if key not in entries)
     lost = tuple(
-        AttemptReport(
-            key=key,
-            epoch=open_attempts[key],
-            outcome=Outcome.INTERRUPTED,
-            error="the agent's journal was lost or replaced, and with it what became of this attempt",
-            ended_at=now,
-            evidence={"journal": "replaced"},
+        _interrupted(
+            key,
+            open_attempts[key],
+            "the agent's journal was lost or replaced, and with it what became of this attempt",
+            "replaced",
+            now,
         )
-        for key in missing
+        for key in open_attempts
+        if journal_replaced and key in absent
     )
-    return Reconciliation(started, lost, strangers)
+    return Reconciliation(started, lost, strangers, absent)
+
+
+def forgotten(key: AttemptKey, epoch: int, now: int) -> AttemptReport:
+    """Return the end of an attempt that its agent began and does not know any more, though its journal is unbroken.
+
+    That STARTED record was not on the disk when the host lost its power: it is that of a `read` or `idempotent` step,
+    for which no fsync is waited (SEMANTICS: Agent journal), so the attempt is made again under a new number.
+    """
+    text = "the host lost its power while this attempt ran, and nothing of it was on the disk"
+    return _interrupted(key, epoch, text, "without it", now)
+
+
+def _interrupted(key: AttemptKey, epoch: int, error: str, journal: str, now: int) -> AttemptReport:
+    return AttemptReport(
+        key=key, epoch=epoch, outcome=Outcome.INTERRUPTED, error=error, ended_at=now, evidence={"journal": journal}
+    )

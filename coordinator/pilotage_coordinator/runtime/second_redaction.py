@@ -1,36 +1,43 @@
 """Secret values are looked for once more when an agent's words arrive: an agent may be old, broken or hostile."""
 
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.errors import DomainError
-from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.redaction import MASK, Redactor
 
+MOST_KNOWN = 5_000
+"""Attempts whose secrets are kept at hand; the others are looked up again."""
 SHORT_MASK = b"***"
 """No longer than the shortest value that is looked for, so that a log line never grows."""
 
 
+class UnknownAttempt(Exception):
+    """The agent speaks of an attempt that was never assigned."""
+
+
+Parameters: TypeAlias = Callable[[AttemptKey], Awaitable[Mapping[str, Json]]]
+"""Tells what an attempt was given; raises UnknownAttempt."""
+
+
 @dataclass(slots=True)
 class SecondRedaction:
-    """Knows the secrets that attempts of running executions were given."""
+    """Knows the secrets that recent attempts were given: the last log lines of one may come after its end."""
 
     vault: SecretVault
-    _redactors: dict[str, dict[AttemptKey, Redactor]] = field(default_factory=dict)
-    """By execution: the last log lines of an attempt may come after its end."""
+    _redactors: OrderedDict[AttemptKey, Redactor | None] = field(default_factory=OrderedDict)
 
-    def forget(self, execution: str) -> None:
-        """Drop the values of an execution that is over."""
-        self._redactors.pop(execution, None)
-
-    async def report(self, state: ExecutionState, report: AttemptReport) -> AttemptReport:
+    async def report(self, report: AttemptReport, parameters: Parameters) -> AttemptReport:
         """Return the report without the values of the attempt's secrets."""
-        redactor = await self._redactor(state, report.key)
+        redactor = await self._redactor(report.key, parameters)
         if redactor is None:
             return report
         outputs, evidence = redactor.redact_json(report.outputs), redactor.redact_json(report.evidence)
@@ -38,25 +45,24 @@ class SecondRedaction:
         assert isinstance(evidence, dict)
         return replace(report, outputs=outputs, evidence=evidence, error=redactor.redact_text(report.error))
 
-    async def log(self, state: ExecutionState, piece: LogPiece) -> LogPiece:
+    async def log(self, piece: LogPiece, parameters: Parameters) -> LogPiece:
         """Return the piece without the values; its length stays, because offsets are the agent's."""
-        redactor = await self._redactor(state, piece.key)
+        redactor = await self._redactor(piece.key, parameters)
         if redactor is None or redactor.redact(piece.data) == piece.data:
             return piece
         return replace(piece, data=b"".join(_same_length(redactor, line) for line in piece.data.splitlines(True)))
 
-    async def _redactor(self, state: ExecutionState, key: AttemptKey) -> Redactor | None:
-        known = self._redactors.get(key.execution, {}).get(key)
-        if known is not None:
-            return known
-        made = await self._make(state, key)
-        if made is not None:
-            self._redactors.setdefault(key.execution, {})[key] = made
+    async def _redactor(self, key: AttemptKey, parameters: Parameters) -> Redactor | None:
+        if key in self._redactors:
+            self._redactors.move_to_end(key)
+            return self._redactors[key]
+        made = await self._make(secret_names(await parameters(key)))
+        self._redactors[key] = made
+        while len(self._redactors) > MOST_KNOWN:
+            self._redactors.popitem(last=False)
         return made
 
-    async def _make(self, state: ExecutionState, key: AttemptKey) -> Redactor | None:
-        attempt = state.open.get(RunKey(key.path, key.host, key.item))
-        names = secret_names(attempt.parameters) if attempt is not None else frozenset()
+    async def _make(self, names: frozenset[str]) -> Redactor | None:
         values = []
         for name in names:
             try:

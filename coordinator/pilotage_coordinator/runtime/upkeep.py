@@ -36,6 +36,9 @@ class Upkeep:
                 await self.round()
             except StoreError as error:
                 log.warning("upkeep.failed", error=str(error))
+            except Exception:
+                # A defect in one round must not end retention and checkpoints for good.
+                log.exception("upkeep.defect")
 
     async def round(self) -> None:
         """Do every chore once."""

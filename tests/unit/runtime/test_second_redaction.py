@@ -1,14 +1,18 @@
 """What an agent should have redacted does not get past the coordinator, and log offsets stay the agent's."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from pilotage_coordinator.domain.execution.inputs import Begin
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece, Outcome
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.engine.due import attempt_key, due
-from pilotage_coordinator.runtime.second_redaction import SecondRedaction
+from pilotage_coordinator.runtime.second_redaction import Parameters, SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretRefused
+from pilotage_proto.attempt import AttemptKey
 
 from tests.unit.engine.build import Run, leaf, plan
 
@@ -28,6 +32,13 @@ def _started(**parameters: Any) -> tuple[SecondRedaction, Run]:
     return SecondRedaction(Vault()), run  # type: ignore[arg-type]
 
 
+def _given(run: Run) -> Parameters:
+    async def parameters(key: AttemptKey) -> Mapping[str, Json]:
+        return run.state.open[RunKey(key.path, key.host, key.item)].parameters
+
+    return parameters
+
+
 async def test_a_report_comes_in_without_the_value() -> None:
     redaction, run = _started(password="secret://db/password")
     key = attempt_key(run.state, due(run.state).assign[0])
@@ -35,7 +46,7 @@ async def test_a_report_comes_in_without_the_value() -> None:
     report = AttemptReport(
         key, 1, Outcome.FAILED, outputs={"a": [said]}, error=f"bad {said}", evidence={"lines": [said]}
     )
-    kept = await redaction.report(run.state, report)
+    kept = await redaction.report(report, _given(run))
     assert said not in json.dumps([kept.outputs, kept.error, kept.evidence])
     assert kept.digest == report.digest
 
@@ -44,7 +55,7 @@ async def test_a_log_piece_keeps_its_length_and_its_lines() -> None:
     redaction, run = _started(password="secret://db/password")
     key = attempt_key(run.state, due(run.state).assign[0])
     data = b'{"t":1,"s":"stdout","m":"before"}\n{"t":2,"s":"stdout","m":"it is ' + VALUE + b'"}\n'
-    kept = await redaction.log(run.state, LogPiece(key, 0, data))
+    kept = await redaction.log(LogPiece(key, 0, data), _given(run))
     assert VALUE not in kept.data
     assert len(kept.data) == len(data)
     assert [json.loads(line)["m"] for line in kept.data.splitlines()] == ["before", "it is ***"]
@@ -55,4 +66,4 @@ async def test_words_of_attempts_without_known_secrets_pass_untouched(parameters
     redaction, run = _started(**parameters)
     key = attempt_key(run.state, due(run.state).assign[0])
     piece = LogPiece(key, 0, b'{"t":1,"s":"stdout","m":"' + VALUE + b'"}\n')
-    assert await redaction.log(run.state, piece) is piece
+    assert await redaction.log(piece, _given(run)) is piece

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import uvloop
 from pydantic import ValidationError
 
 from pilotage_coordinator.bootstrap import CannotServe
@@ -44,7 +45,8 @@ def serve(
         lines = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
         raise typer.BadParameter(f"settings (options, PILOTAGE_*, {config_file()}): " + "; ".join(lines)) from error
     try:
-        asyncio.run(serve_coordinator(config))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve_coordinator(config))
     except CannotServe as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(ExitCode.FAILED) from error

@@ -1,0 +1,170 @@
+"""The executor over the real store (simulated disk) and a fleet that only takes notes."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from pilotage_coordinator.domain.execution.inputs import CancelRequested, RetryFailed
+from pilotage_coordinator.domain.fleet import Assignment, AttemptReport, HostInventory, LogPiece, Outcome
+from pilotage_coordinator.domain.plan import Plan
+from pilotage_coordinator.domain.planning.codec import digest, to_json
+from pilotage_coordinator.runtime.dispatch import Dispatcher
+from pilotage_coordinator.runtime.executor import Executor, Start
+from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
+from pilotage_coordinator.store.errors import StoreUnavailable
+from pilotage_coordinator.store.records import PlanRecord
+from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
+from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
+from pilotage_proto.attempt import AttemptKey, AttemptKind
+
+from tests.unit.engine.build import FakeWorld, leaf, plan
+
+
+class StoppedClock:
+    def now(self) -> int:
+        return 1_000_000
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Notes:
+    """A FleetPort whose hosts are all there and never answer by themselves."""
+
+    sent: list[Assignment] = field(default_factory=list)
+
+    def online(self, host: str) -> bool:
+        return True
+
+    def assign(self, assignment: Assignment) -> None:
+        self.sent.append(assignment)
+
+    def cancel(self, key: AttemptKey, epoch: int, reason: str) -> None:
+        """Nobody asks."""
+
+
+@dataclass
+class Desk:
+    disk: SimulatedDisk
+    store: SqliteStore
+    port: Notes
+    executor: Executor
+
+    async def start(self, name: str, made: Plan) -> None:
+        made = replace(made, digest=digest(made))
+        await self.store.plans.put(PlanRecord(made.digest, to_json(made)))
+        await self.executor.start(Start(name, made, "anna"))
+
+    async def answer(self, outcome: Outcome = Outcome.SUCCEEDED) -> None:
+        assignment = self.port.sent.pop(0)
+        await self.executor.report(AttemptReport(assignment.key, assignment.epoch, outcome, error="no"))
+        await self.executor.close()
+
+
+async def _desk(disk: SimulatedDisk) -> Desk:
+    store = await open_simulated_store(disk, now=0, new_id=lambda prefix: f"{prefix}_1")
+    clock, port = StoppedClock(), Notes()
+    dispatcher = Dispatcher(port, None, LiveInventory(store.hosts, clock), 1)  # type: ignore[arg-type]
+    world: Any = FakeWorld(["h1", "h2"])
+    return Desk(disk, store, port, Executor(store, dispatcher, world, clock, 1, SecondRedaction(None)))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    found = await _desk(SimulatedDisk())
+    yield found
+    await found.executor.close()
+    await found.store.close()
+
+
+async def test_an_execution_that_is_over_leaves_the_memory_and_can_be_taken_up_again(desk: Desk) -> None:
+    await desk.start("exe_1", plan(leaf("a", "h1")))
+    assert desk.executor.active == 1
+    await desk.answer(Outcome.FAILED)
+    assert desk.executor.active == 0
+    assert (await desk.executor.state("exe_1")).status == "failed"
+    assert desk.executor.active == 0
+    await desk.executor.submit("exe_1", RetryFailed("anna"))
+    assert desk.executor.active == 1
+    assert [each.key.attempt for each in desk.port.sent] == [2]
+    await desk.answer()
+    assert desk.executor.active == 0
+    assert (await desk.executor.state("exe_1")).status == "completed"
+
+
+async def test_what_is_refused_leaves_nothing_in_memory_either(desk: Desk) -> None:
+    await desk.start("exe_1", plan(leaf("a", "h1")))
+    await desk.answer()
+    with pytest.raises(Exception, match="completed"):
+        await desk.executor.submit("exe_1", CancelRequested("anna"))
+    await desk.executor.close()
+    assert desk.executor.active == 0
+
+
+async def test_one_execution_that_cannot_be_read_does_not_keep_the_others_waiting() -> None:
+    disk = SimulatedDisk()
+    first = await _desk(disk)
+    for name in ("exe_1", "exe_2"):
+        await first.start(name, plan(leaf("a", "h1")))
+    broken = next(row for row in await first.store.executions.active() if row.id == "exe_1")
+    disk_connection: Any = first.store._access.database.connection  # type: ignore[attr-defined]
+    disk_connection.execute("UPDATE workflow_events SET data = '{}' WHERE execution = ?", (broken.id,))
+    disk_connection.commit()
+    await first.executor.close()
+    await first.store.close()
+    second = await _desk(disk)
+    await second.executor.recover()
+    assert second.executor.recovered.is_set()
+    assert second.executor.active == 1
+    await second.executor.close()
+    await second.store.close()
+
+
+async def test_a_result_that_the_disk_refuses_is_not_taken_and_is_taken_later(desk: Desk) -> None:
+    await desk.start("exe_1", plan(leaf("a", "h1"), leaf("b", "h1", after=["a"])))
+    report = AttemptReport(desk.port.sent.pop().key, 1, Outcome.SUCCEEDED)
+    desk.disk.full = True
+    with pytest.raises(StoreUnavailable):
+        await desk.executor.report(report)
+    assert (await desk.executor.state("exe_1")).run(("a", "h1", "")).status == "assigned"  # type: ignore[arg-type]
+    desk.disk.full = False
+    await desk.executor.report(report)
+    await desk.executor.close()
+    assert [each.key.path for each in desk.port.sent if each.key.path == "b"] == ["b"]
+
+
+async def test_words_of_attempts_that_nobody_assigned_are_refused(desk: Desk) -> None:
+    await desk.start("exe_1", plan(leaf("a", "h1")))
+    assert (await desk.executor.redacted(LogPiece(desk.port.sent[0].key, 0, b"x\n"))).data == b"x\n"
+    for key in (AttemptKey("exe_9", "a", "h1", "", AttemptKind.RUN, 1), replace(desk.port.sent[0].key, attempt=7)):
+        with pytest.raises(UnknownAttempt):
+            await desk.executor.redacted(LogPiece(key, 0, b"x\n"))
+
+
+async def test_what_has_no_credit_waits_and_goes_when_there_is_some(desk: Desk) -> None:
+    desk.executor.dispatcher.credit = 1
+    await desk.start("exe_1", plan(leaf("a", "h1", "h2")))
+    assert [each.key.host for each in desk.port.sent] == ["h1"]
+    await desk.answer()
+    assert [each.key.host for each in desk.port.sent] == ["h2"]
+
+
+async def test_credit_of_a_host_that_left_goes_to_others(desk: Desk) -> None:
+    desk.executor.dispatcher.credit = 1
+    await desk.start("exe_1", plan(leaf("a", "h1", "h2")))
+    desk.executor.dispatcher.host_left("h1")
+    await desk.executor.refill()
+    assert [each.key.host for each in desk.port.sent] == ["h1", "h2"]
+
+
+@pytest.mark.parametrize("facts", [{"addresses": 5}, {"addresses": {"a": 1}}, {"addresses": []}, {}])
+async def test_hostile_facts_give_no_address_and_break_nothing(facts: dict[str, Any]) -> None:
+    store = await open_simulated_store(SimulatedDisk(), now=0, new_id=lambda prefix: f"{prefix}_1")
+    inventory = LiveInventory(store.hosts, StoppedClock())
+    step_types: Any = ({"name": "good.one"}, {"name": "bad.schema", "params_schema": []}, {"effect": "no name"})
+    inventory.set_reported("nobody", HostInventory(facts, step_types))
+    assert inventory._step_types.read(step_types).keys() == {"good.one"}
+    await store.close()
