@@ -152,9 +152,9 @@ class Oracle:
             stopped = any(each is Outcome.CANCELLED for each, _ in journaled.exits)
             if outcome == "cancelled" and begun and not stopped:
                 self.universe.violate(f"3: {short(key)} is cancelled, was started, and no journal has its stop")
-            if outcome == "cancelled" and not started_at and begun:
+            if outcome == "cancelled" and not started_at and begun and machine.kinds[key].starts_once:
                 self.universe.violate(f"3: {short(key)} is cancelled as never begun, and was started")
-            if outcome == "declined" and begun:
+            if outcome == "declined" and begun and machine.kinds[key].starts_once:
                 self.universe.violate(f"3: {short(key)} is declined, and was started")
 
     def _epochs(self) -> None:
