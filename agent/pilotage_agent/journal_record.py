@@ -11,8 +11,11 @@ from pilotage_agent.messages import Assignment, Effect, EntryState, FailureKind,
 
 
 def entry_to_json(entry: Entry) -> str:
-    """Write an entry. The assignment, which may be large, is kept only for a probe."""
-    keep = entry.effect is Effect.PROBE and entry.state is not EntryState.EXITED
+    """Write an entry. The assignment, which may be large, is kept only for a probe that has begun.
+
+    One that is merely accepted is sent again after a restart, and taken then because it has none.
+    """
+    keep = entry.effect is Effect.PROBE and entry.state is EntryState.STARTED
     return json.dumps(
         {
             "key": _key_to_list(entry.key),

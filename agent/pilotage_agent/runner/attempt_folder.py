@@ -58,7 +58,13 @@ class AttemptFolder:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         handle = os.open(self.path, flags, 0o600)
         begun = json.dumps({"begun": time.clock_gettime(time.CLOCK_BOOTTIME), "entry": entry_json})
-        _write_all(handle, begun.encode() + b"\n")
+        try:
+            _write_all(handle, begun.encode() + b"\n")
+        except OSError:
+            # A full disk: the step has not begun, and nothing may say that it has.
+            os.close(handle)
+            self.path.unlink(missing_ok=True)
+            raise
         return handle
 
     def finish(self, handle: int, outcome: dict[str, Any], *, durable: bool) -> None:

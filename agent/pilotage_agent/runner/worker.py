@@ -119,7 +119,9 @@ def _do(
     log.close()
     if job.purpose.is_attempt:
         failpoints.reach("worker.outcome.before_write")
-        folder.finish(record, outcome, durable=job.durable)
+        # On a full disk the agent, which is told below, still puts the outcome into its journal once there is room.
+        with contextlib.suppress(OSError):
+            folder.finish(record, outcome, durable=job.durable)
         failpoints.reach("worker.outcome.after_write")
     fit = (
         job.reuse

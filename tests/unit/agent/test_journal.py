@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pilotage_agent.journal import Journal
 from pilotage_agent.journal_record import entry_from_json, entry_to_json
 from pilotage_agent.journal_sqlite import SqliteJournalStore, ThreadedCommits, open_or_replace
 from pilotage_agent.journal_store import JournalContent, JournalHead, MemoryJournalStore, Transaction
-from pilotage_agent.ledger import Entry, WorkerIdentity
+from pilotage_agent.ledger import Entry, Fences, Take, WorkerIdentity, judge_assignment
 from pilotage_agent.messages import Effect, EntryState, Outcome
 from pilotage_agent.results import make_result
 from pilotage_agent.settled import SettledRuns, execution_time
@@ -226,3 +227,13 @@ async def _open(folder: Path) -> Journal:
     store, content = open_or_replace(folder / "journal.db", f"jrn_{uuid.uuid4().hex}", 1)
     assert isinstance(store, SqliteJournalStore)
     return Journal(content, ThreadedCommits(store, ThreadPoolExecutor(max_workers=1)))
+
+
+@pytest.mark.parametrize("effect", list(Effect))
+def test_what_was_only_accepted_before_a_restart_is_taken_when_it_is_sent_again(effect: Effect) -> None:
+    """Otherwise it would neither start nor ever be answered: only what began is driven on by a restart."""
+    of = key(1)
+    message = assignment(of, effect)
+    accepted = replace(entry(1, EntryState.ACCEPTED), effect=effect, worker=None, assignment=message)
+    found = entry_from_json(entry_to_json(accepted))
+    assert isinstance(judge_assignment(found, Fences(0, SettledRuns()), message, 7), Take)
