@@ -1,0 +1,97 @@
+"""Secrets at rest, their names, and the sensitive parameters that become secrets of one execution."""
+
+from dataclasses import replace
+
+import pytest
+from pilotage_coordinator.domain.plan import Json, StepKind
+from pilotage_coordinator.runtime.secrets import LARGEST_SECRET, SecretRefused, SecretVault, check_name, secret_names
+from pilotage_coordinator.runtime.sensitive import masked, referring, secret_name
+from pilotage_coordinator.security.errors import SecurityError
+from pilotage_coordinator.security.secrets import StoreCipher
+from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
+from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
+
+from tests.unit.engine.build import call, leaf, plan
+
+
+class StoppedClock:
+    def now(self) -> int:
+        return 1
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+async def make_vault() -> tuple[SecretVault, SqliteStore]:
+    """Make a vault over an empty store."""
+    store = await open_simulated_store(SimulatedDisk(), now=1, new_id=lambda prefix: f"{prefix}_1")
+    return SecretVault(store.secrets, StoreCipher(b"k" * 32), StoppedClock()), store
+
+
+async def test_a_secret_is_encrypted_at_rest_and_comes_back_whole() -> None:
+    vault, store = await make_vault()
+    value = b"\x00hunter2\xff"
+    assert await vault.set("restic/db1", value, updated_by="anna")
+    assert not await vault.set("restic/db1", value, updated_by="anna")
+    record = await store.secrets.get("restic/db1")
+    assert b"hunter2" not in record.ciphertext
+    assert await vault.reveal("restic/db1") == value
+    await store.close()
+
+
+async def test_a_ciphertext_is_bound_to_its_name() -> None:
+    vault, store = await make_vault()
+    await vault.set("mine", b"one", updated_by="anna")
+    await store.secrets.put(replace(await store.secrets.get("mine"), name="yours"), ())
+    with pytest.raises(SecurityError):
+        await vault.reveal("yours")
+    await store.close()
+
+
+@pytest.mark.parametrize("value", [b"", b"x" * (LARGEST_SECRET + 1)])
+async def test_a_secret_without_or_with_too_much_content_is_refused(value: bytes) -> None:
+    vault, store = await make_vault()
+    with pytest.raises(SecretRefused, match=r"bytes|empty"):
+        await vault.set("name", value, updated_by="anna")
+    await store.close()
+
+
+async def test_a_secret_that_is_missing_says_how_to_store_it() -> None:
+    vault, store = await make_vault()
+    with pytest.raises(SecretRefused, match="pilotage secret set nothing"):
+        await vault.reveal("nothing")
+    await store.close()
+
+
+@pytest.mark.parametrize("name", ["", "/", "a//b", "../a", "a/..", "ä", "a b", "a\n", "execution/exe_1/x", "x" * 201])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(SecretRefused):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "restic/db1", "a.b-c_d/E9"])
+def test_names(name: str) -> None:
+    check_name(name)
+
+
+def test_every_reference_in_a_tree_is_found() -> None:
+    tree: dict[str, Json] = {
+        "a": "secret://one",
+        "b": [{"c": "secret://two/three"}, 7, None],
+        "d": "no secret://here",
+        "e": True,
+    }
+    assert secret_names(tree) == {"one", "two/three"}
+
+
+def test_masked_parameters_become_references_at_every_call() -> None:
+    hidden: dict[str, Json] = {"token": {"sensitive": "hmac-sha256:1"}, "plain": {"sensitive": 1, "other": 2}}
+    inner = call("deep", [leaf("a", "h1")], arguments=hidden)
+    referred = referring(plan(call("sub", [inner], arguments=hidden), parameters=hidden), "exe_1")
+    assert referred.parameters["token"] == "secret://execution/exe_1/token"
+    assert referred.parameters["plain"] == hidden["plain"]
+    [sub] = referred.steps
+    assert sub.kind is StepKind.CALL
+    assert sub.arguments["token"] == "secret://" + secret_name("exe_1", "sub", "token")
+    assert sub.steps[0].arguments["token"] == "secret://execution/exe_1/sub/deep/token"
+    assert list(masked(hidden)) == ["token"]
