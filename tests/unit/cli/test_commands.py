@@ -145,7 +145,7 @@ def test_a_plan_goes_host_by_host_and_says_that_nothing_changed(terminal: Termin
     assert "     on: db1, db2" in lines
     assert "    ▸ sane: run uptime" in lines
     assert "  db2: db2 is offline" in lines
-    assert lines[-1] == "Nothing has been changed."
+    assert lines[-1] == "Nothing has been changed yet."
 
 
 def test_a_plan_is_kept_and_applied(terminal: Terminal, blueprint: str, tmp_path: Path) -> None:

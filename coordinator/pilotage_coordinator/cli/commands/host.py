@@ -38,6 +38,9 @@ def token(
             return
         screen.hint(f"run this on the machine that joins, before {local(made['expires_at'])}:")
         screen.line(made["command"])
+        address = (await client.status())["enrol_address"]
+        if address.startswith(("127.", "[::1]", "localhost:")):
+            screen.hint(f"only this machine reaches {address}; for others: pilotage down, then up --advertise NAME")
 
     perform(context, work)
 

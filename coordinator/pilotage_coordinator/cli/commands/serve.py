@@ -1,6 +1,7 @@
 """`pilotage coordinator serve`: the one command that is the coordinator, rather than speaking to it."""
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,8 @@ def serve(
         lines = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
         raise typer.BadParameter(f"settings (options, PILOTAGE_*, {config_file()}): " + "; ".join(lines)) from error
     try:
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 1000)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_coordinator(config))
     except CannotServe as error:

@@ -40,7 +40,7 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
             place = ", ".join(each for each in (note["step"], note["host"]) if each)
             yield Line(f"  {place + ': ' if place else ''}{note['message']}", "yellow")
         yield Line("")
-    yield Line("Nothing has been changed.", "bold")
+    yield Line("Nothing has been changed yet.", "bold")
 
 
 def _section(title: str, steps: list[PlanStep]) -> Iterator[Line]:
