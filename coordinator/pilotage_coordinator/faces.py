@@ -57,6 +57,7 @@ async def _make_services(base: Base, runtime: Runtime, process: Process) -> Serv
         random_bytes=secrets.token_bytes,
         enrol_address=process.enrol_address,
         pin=base.authority.pin,
+        forsake=runtime.executor.forsake,
     )
     return Services(
         clock=clock,

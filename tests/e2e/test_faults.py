@@ -201,6 +201,29 @@ def test_a_revoked_host_is_cut_off_at_once(make_fleet: MakeFleet) -> None:
     assert refused.returncode != 0
 
 
+def test_what_runs_on_a_revoked_host_becomes_unknown_and_can_be_settled(make_fleet: MakeFleet, tmp_path: Path) -> None:
+    fleet = make_fleet("one")
+    execution = start(fleet, tmp_path, hang=True)
+    fleet.call(lambda client: client.revoke_host("one", "it burnt down"))
+    run = await_state(fleet, execution, "needs_attention")
+    assert "revoked" in run["runs"][0]["error"]
+    assert run["runs"][0]["evidence"] == {"host": "revoked"}
+    fleet.run("run", "resolve", execution, "step", "--host", "one", "--as", "failed", "--comment", "burnt")
+    assert await_state(fleet, execution, *ENDED)["state"] == "failed"
+
+
+def test_a_run_that_is_cancelled_on_a_host_that_never_returns_can_end(make_fleet: MakeFleet, tmp_path: Path) -> None:
+    fleet = make_fleet("one")
+    execution = start(fleet, tmp_path, hang=True)
+    fleet.agents["one"].kill()
+    fleet.call(lambda client: client.cancel_run(execution, "never mind"))
+    assert shown(fleet, execution)["state"] == "cancelling"
+    fleet.call(lambda client: client.revoke_host("one", "stolen"))
+    await_state(fleet, execution, "needs_attention")
+    fleet.call(lambda client: client.resolve_run(execution, "step", "failed", host="one", comment="stolen"))
+    assert await_state(fleet, execution, *ENDED)["state"] == "cancelled"
+
+
 def test_a_cloned_agent_puts_both_in_quarantine(make_fleet: MakeFleet) -> None:
     fleet = make_fleet("one")
     fleet.agents["one"].terminate()

@@ -10,7 +10,7 @@ from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.codec import decode
-from pilotage_coordinator.domain.execution.events import AttemptFinished, Event
+from pilotage_coordinator.domain.execution.events import AttemptFinished, AttemptPlanned, Event
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
@@ -93,6 +93,9 @@ class Executor:
     async def run(self) -> None:
         """Recover, then keep time until cancelled."""
         await self.recover()
+        for host in [host for host in self.dispatcher.epochs if self.dispatcher.inventory.get(host) is None]:
+            # It was revoked, and the process died before all knew.
+            await self.forsake(host)
         await self._timers.run()
 
     async def recover(self) -> None:
@@ -193,6 +196,22 @@ class Executor:
             await self._send(live, due_on(live.state, host))
             self.later(live, i.HostChanged(host))
 
+    async def forsake(self, host: str) -> None:
+        """End every attempt that is open on a host that will never answer again: nobody knows what became of them."""
+        for key, epoch in tuple(self.dispatcher.open_on(host).items()):
+            live = await self.find(key.execution)
+            if live is None:
+                continue
+            report = AttemptReport(
+                key=key,
+                epoch=epoch,
+                outcome=Outcome.INTERRUPTED,
+                error=f"{host} was revoked before it said what became of this attempt",
+                ended_at=self.clock.now(),
+                evidence={"host": "revoked"},
+            )
+            self.later(live, i.AttemptEnded(report))
+
     async def report(self, report: AttemptReport) -> None:
         """Take the end of an attempt; returns once it is durable."""
         live = await self.find(report.key.execution)
@@ -247,10 +266,9 @@ class Executor:
                 run = RunKey(event.path, event.host, event.item)
                 self.dispatcher.ended(key_of_event(live.id, run, event))
                 self._progress.get(live.id, {}).pop(run, None)
-        todo = due_after(live.state, events)
-        for attempt in todo.assign:
-            self.dispatcher.opened(attempt_key(live.state, attempt), self.epoch)
-        await self._send(live, todo)
+            elif isinstance(event, AttemptPlanned):
+                self._note_open(live.state, RunKey(event.path, event.host, event.item))
+        await self._send(live, due_after(live.state, events))
         await self.refill()
         self._timers.set(live.id, next_wakeup(live.state))
 
@@ -287,6 +305,14 @@ class Executor:
                 break
             await asyncio.sleep(0)
         return state, Position(record.version, sequence, count_runs(state))
+
+    def is_open(self, key: AttemptKey) -> bool:
+        """Return whether an attempt waits for its result."""
+        if self.dispatcher.epoch_of(key) is not None:
+            return True
+        live = self._live.get(key.execution)
+        attempt = live.state.open.get(RunKey(key.path, key.host, key.item)) if live is not None else None
+        return live is not None and attempt is not None and attempt_key(live.state, attempt) == key
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -386,6 +412,12 @@ class Executor:
         """Send what waited for credit."""
         while (waiting := self.dispatcher.next_waiting()) is not None:
             await self._assign(*waiting)
+
+    def _note_open(self, state: ExecutionState, run: RunKey) -> None:
+        """Note an attempt that was planned, also one that is to be stopped before it was ever sent."""
+        attempt = state.open.get(run)
+        if attempt is not None:
+            self.dispatcher.opened(attempt_key(state, attempt), self.epoch)
 
     def _decline(self, state: ExecutionState, attempt: OpenAttempt, reason: str) -> None:
         """End an attempt that was never sent, and never will be."""

@@ -1,7 +1,7 @@
 """What people do with hosts: let one join, say what it is, send it away."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from pilotage_coordinator.domain.plan import Json
@@ -38,6 +38,8 @@ class Hosts:
     """host:port that agents dial to join."""
     pin: str
     """SHA-256 of the coordinator's CA, which a join token carries."""
+    forsake: Callable[[str], Awaitable[None]]
+    """Told the name of a host that will never answer again."""
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Labels are read, merged and written by one at a time."""
 
@@ -78,6 +80,7 @@ class Hosts:
         await self.store.revoke(record.id, self.clock.now(), audit)
         await self.port.disconnect(name, "the host was revoked")
         await self.inventory.reload(name)
+        await self.forsake(name)
         return await self.store.get(record.id)
 
 
