@@ -1,4 +1,4 @@
-"""What must hold, read from the coordinator's disk, the agents' journals and the steps' own traces (docs/testing.md)."""
+"""What must hold, read from the coordinator's disk, the agents' journals and the steps' own traces."""
 
 import json
 from collections import Counter, defaultdict
@@ -117,9 +117,7 @@ class Oracle:
         ):
             data = json.loads(text)
             kind = AttemptKind(data["kind"])
-            key = AttemptKey(
-                execution, data["path"], data.get("host", ""), data.get("item", ""), kind, data["attempt"]
-            )
+            key = AttemptKey(execution, data["path"], data.get("host", ""), data.get("item", ""), kind, data["attempt"])
             (ends if type_ == "attempt_finished" else planned)[key] += 1
         for key, count in ends.items():
             if count > 1:

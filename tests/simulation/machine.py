@@ -173,7 +173,7 @@ class Machine:
 
     universe: Universe
     name: str
-    journal: JournalFile
+    journal: JournalFile = field(init=False)
     boot: int = 1
     offset: int = 0
     """How wrong its clock is, microseconds."""
@@ -186,6 +186,9 @@ class Machine:
     forgetful: bool = False
     """Its journal was lost at least once."""
     _pids: int = 100
+
+    def __post_init__(self) -> None:
+        self.journal = JournalFile(self.universe, self.name, f"{self.name}-journal-1")
 
     @property
     def boot_id(self) -> str:

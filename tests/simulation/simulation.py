@@ -80,9 +80,9 @@ class History:
         self.loop = loop
         draw = universe.random
         self.network = Network(universe)
-        self.machines = {name: Machine(universe, name, JournalFile(universe, name, f"{name}-journal-1")) for name in HOSTS}
+        self.machines = {name: Machine(universe, name) for name in HOSTS}
         self.agents = {
-            name: SimulatedAgent(machine, self.network, draw.choice([1, 2, 8])) for name, machine in self.machines.items()
+            name: SimulatedAgent(self.machines[name], self.network, draw.choice([1, 2, 8])) for name in HOSTS
         }
         self.coordinator = SimulatedCoordinator(universe, self.network)
         self.oracle = Oracle(universe, self.coordinator.disk, self.machines)
