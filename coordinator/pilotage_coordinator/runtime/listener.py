@@ -87,7 +87,7 @@ class AgentListener:
 
     async def result(self, host: str, report: AttemptReport) -> bool:
         """Take the end of an attempt; True once it is durable, or when it is no news."""
-        if self.executor.dispatcher.epoch_of(report.key) is None:
+        if not self.executor.is_open(report.key):
             return True
         if report.epoch > self.executor.epoch:
             log.error("result.of_a_later_epoch", host=host, attempt=str(report.key), epoch=report.epoch)
