@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import steps
+from tests.benchmarks import flat, history, recovery, size, start, steps
 from tests.benchmarks.figure import Report, show
 
 FOLDER = Path(".bench")
@@ -28,6 +28,12 @@ PARTS: Mapping[str, Part] = {
     "answer": partial(steps.measure, steps.ANSWER, counts=(1, 10, 100)),
     "once": partial(steps.measure, steps.ONCE, counts=(1, 10, 100)),
     "read": partial(steps.measure, steps.READ, counts=(1, 10, 100)),
+    "flat": flat.measure,
+    "start": start.measure,
+    "memory": size.measure_agent,
+    "idle": size.measure_idle,
+    "recovery": recovery.measure,
+    "history": history.measure,
 }
 
 

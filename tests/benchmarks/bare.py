@@ -2,7 +2,8 @@
 as Pilotage has, and no code of it. No protobuf, no rules, no recovery: what is left is what the parts themselves cost.
 
 `python -m tests.benchmarks.bare serve FOLDER` stores each step in SQLite (one group commit for all who wait) and sends
-the next; `python -m tests.benchmarks.bare agents FOLDER PORT KIND AGENTS STEPS` is all agents in one process.
+the next; `python -m tests.benchmarks.bare agents FOLDER PLACE PORT KIND AGENTS STEPS` is many agents in one process,
+whose journals are files in PLACE.
 """
 
 import asyncio
@@ -84,7 +85,7 @@ async def serve(folder: Path) -> None:
             step += 1
 
     server = grpc.aio.server()
-    handler = grpc.stream_stream_rpc_method_handler(session)
+    handler: Any = grpc.stream_stream_rpc_method_handler(session)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare.Fleet", {"Session": handler}),))
     key, chain, authority = credentials_of(folder, "server")
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)], authority, True))
@@ -131,17 +132,17 @@ class Workers:
         self._process.wait()
 
 
-async def be_agents(folder: Path, port: int, kind: str, agents: int, steps: int) -> None:
+async def be_agents(folder: Path, place: Path, port: int, kind: str, agents: int, steps: int) -> None:
     """Do so many steps at each of so many agents; prints when each began and ended, as JSON."""
     threads = ThreadPoolExecutor(max_workers=FSYNC_THREADS)
-    workers = None if kind == "answer" else Workers(folder, fork=kind == "once")
+    workers = None if kind == "answer" else Workers(place, fork=kind == "once")
     assigned: list[list[int]] = []
     finished: list[int] = []
     key, chain, authority = credentials_of(folder, "agent")
     credentials = grpc.ssl_channel_credentials(authority, key, chain)
 
     async def agent(number: int) -> None:
-        journal = os.open(folder / f"journal-{number}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        journal = os.open(place / f"journal-{number}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         loop = asyncio.get_running_loop()
 
         def append() -> None:
@@ -179,8 +180,8 @@ def main(arguments: list[str]) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(Path(arguments[1])))
     else:
-        folder, port, kind, agents, steps = arguments[1:]
-        asyncio.run(be_agents(Path(folder), int(port), kind, int(agents), int(steps)))
+        folder, place, port, kind, agents, steps = arguments[1:]
+        asyncio.run(be_agents(Path(folder), Path(place), int(port), kind, int(agents), int(steps)))
 
 
 if __name__ == "__main__":

@@ -3,20 +3,27 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from pilotage_agent.link.channel import enrol_channel
 from pilotage_agent.link.enrol import JoinToken, finish_joining, join
 from pilotage_agent.state_dir import StateDir
 from pilotage_client import CoordinatorUnreachable, PilotageClient
 
 START_SECONDS = 60.0
 JOINS_AT_ONCE = 8
+SERVING = b"\x08\x01"
+"""The health service's answer while it serves."""
 
 
 class BenchmarkFailed(Exception):
@@ -35,12 +42,12 @@ class Site:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True)
-        socket = self.folder / "pilotage.sock"
-        self.client = PilotageClient(socket=socket)
+        place = self.folder / "pilotage.sock"
+        self.client = PilotageClient(socket=place)
         self.environment = {
             **os.environ,
             "PILOTAGE_STATE_DIR": str(self.folder / "coordinator"),
-            "PILOTAGE_SOCKET": str(socket),
+            "PILOTAGE_SOCKET": str(place),
             "PILOTAGE_FLEET_LISTEN": "127.0.0.1:0",
             "PILOTAGE_ENROL_LISTEN": "127.0.0.1:0",
             "PILOTAGE_CONFIG": str(self.folder / "none.toml"),
@@ -68,10 +75,30 @@ class Site:
     async def start(self) -> None:
         """Start the coordinator and wait until its API answers; later starts keep the ports."""
         self.launch()
-        await self.until("the coordinator answers", self._answers)
+        await self.answering()
         status = await self.client.status()
         self.environment["PILOTAGE_FLEET_LISTEN"] = str(status["fleet_address"])
         self.environment["PILOTAGE_ENROL_LISTEN"] = str(status["enrol_address"])
+
+    async def serving(self) -> float:
+        """Wait until the gRPC ports serve, as the health service says; returns the seconds that it took."""
+        began = time.monotonic()
+        host, _, port = self.environment["PILOTAGE_ENROL_LISTEN"].rpartition(":")
+        while time.monotonic() < began + START_SECONDS:
+            with suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):
+                break
+            await asyncio.sleep(0.002)
+        authority = (self.folder / "coordinator" / "authority.pem").read_bytes()
+        certificate = x509.load_pem_x509_certificates(authority)[0].public_bytes(serialization.Encoding.PEM)
+        async with enrol_channel(f"{host}:{port}", certificate) as channel:
+            check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+            while await check(b"", wait_for_ready=True, timeout=START_SECONDS) != SERVING:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+        return time.monotonic() - began
+
+    async def answering(self) -> None:
+        """Wait until the API answers."""
+        await self.until("the coordinator answers", self._answers)
 
     async def _answers(self) -> bool:
         if self.coordinator is not None and self.coordinator.poll() is not None:
@@ -80,6 +107,12 @@ class Site:
             return await self.client.healthy()
         except CoordinatorUnreachable:
             return False
+
+    def stop_coordinator(self) -> None:
+        """End the coordinator in order."""
+        if self.coordinator is not None and self.coordinator.poll() is None:
+            self.coordinator.terminate()
+            _wait(self.coordinator)
 
     def kill(self) -> None:
         """Kill -9 the coordinator."""
@@ -111,7 +144,11 @@ class Site:
     def start_crowd(self, name: str, hosts: Sequence[str], *options: str) -> "subprocess.Popen[bytes]":
         """Start one process that holds the agents of many hosts; see crowd.py."""
         states = [str(self.agent_state(host)) for host in hosts]
-        return self._start_agents(name, [sys.executable, "-m", "tests.benchmarks.crowd", *options, *states], {})
+        return self.start_program(name, "tests.benchmarks.crowd", *options, *states)
+
+    def start_program(self, name: str, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a module of ours that stands for agents."""
+        return self._start_agents(name, [sys.executable, "-m", module, *arguments], {})
 
     def _start_agents(self, name: str, command: Sequence[str], settings: dict[str, str]) -> "subprocess.Popen[bytes]":
         environment = {**self.environment, **settings}
@@ -151,9 +188,10 @@ class Site:
 
         await self.until(f"{execution} ends", over, seconds=300.0, pause=0.2)
 
-    async def until(self, what: str, true: "object", *, seconds: float = START_SECONDS, pause: float = 0.02) -> None:
+    async def until(
+        self, what: str, true: Callable[[], Awaitable[bool]], *, seconds: float = START_SECONDS, pause: float = 0.02
+    ) -> None:
         """Ask again and again until something is true."""
-        assert callable(true)
         deadline = time.monotonic() + seconds
         while not await true():
             if time.monotonic() > deadline:
@@ -174,9 +212,7 @@ class Site:
         """End all processes."""
         await self.client.__aexit__(None, None, None)
         self.stop_agents()
-        if self.coordinator is not None and self.coordinator.poll() is None:
-            self.coordinator.terminate()
-            _wait(self.coordinator)
+        self.stop_coordinator()
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:

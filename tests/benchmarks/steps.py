@@ -17,7 +17,8 @@ from tests.benchmarks.pace import Pace, pace
 from tests.benchmarks.site import Site, a_site
 
 CROWDED = 25
-"""Agents with workers that share one process, when there are more than ten: a hundred processes need 10 GiB."""
+"""Agents that share one process, product and ceiling alike: a hundred real agent processes need 10 GiB, and start for
+minutes on two cores."""
 
 BLUEPRINT = """
 pilotage: 1
@@ -107,16 +108,13 @@ async def product_pace(kind: Kind, folder: Path, agents: int, steps: int) -> Pac
 
 
 def start_agents(site: Site, runner: str, hosts: Sequence[str]) -> None:
-    """Start the agents of hosts: without workers all in one process, with workers each in its own as long as there are
-    few."""
-    if runner == "answer":
-        site.start_crowd("crowd", hosts)
-    elif len(hosts) <= 10:
+    """Start the agents of hosts: real agents as long as there are few and they have workers, else crowds."""
+    if runner == "workers" and len(hosts) <= 10:
         for host in hosts:
             site.start_agent(host)
-    else:
-        for start in range(0, len(hosts), CROWDED):
-            site.start_crowd(f"crowd-{start}", hosts[start : start + CROWDED], "--runner", runner)
+        return
+    for start in range(0, len(hosts), CROWDED):
+        site.start_crowd(f"crowd-{start}", hosts[start : start + CROWDED], "--runner", runner)
 
 
 def pace_of(database: Path, execution: str) -> Pace:
@@ -147,11 +145,18 @@ async def bare_pace(kind: Kind, folder: Path, agents: int, steps: int) -> Pace:
     try:
         assert server.stdout is not None
         port = (await server.stdout.readline()).decode().strip()
-        arguments = ["agents", str(folder), port, kind.name, str(agents), str(steps)]
-        client = await asyncio.create_subprocess_exec(*program, *arguments, stdout=subprocess.PIPE)
-        printed, _ = await client.communicate()
+        clients = []
+        for start in range(0, agents, CROWDED):
+            place = folder / f"agents-{start}"
+            place.mkdir()
+            number = str(min(CROWDED, agents - start))
+            arguments = ["agents", str(folder), str(place), port, kind.name, number, str(steps)]
+            clients.append(await asyncio.create_subprocess_exec(*program, *arguments, stdout=subprocess.PIPE))
+        printed = await asyncio.gather(*(client.communicate() for client in clients))
     finally:
         server.terminate()
         await server.wait()
-    times = json.loads(printed)
-    return pace(times["assigned"], times["finished"])
+    times = [json.loads(text) for text, _ in printed]
+    return pace(
+        [each for part in times for each in part["assigned"]], [at for part in times for at in part["finished"]]
+    )

@@ -65,7 +65,7 @@ class _Handle(asyncio.Handle):
 
     def _run(self) -> None:
         if _may_run(self._owner):
-            super()._run()  # type: ignore[misc]
+            super()._run()
 
 
 class _TimerHandle(asyncio.TimerHandle):
@@ -79,7 +79,7 @@ class _TimerHandle(asyncio.TimerHandle):
 
     def _run(self) -> None:
         if _may_run(self._owner):
-            super()._run()  # type: ignore[misc]
+            super()._run()
 
 
 def _may_run(owner: Process | None) -> bool:
@@ -129,7 +129,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.tasks: list[asyncio.Task[Any]] = []
         self.failures: list[str] = []
         """Exceptions that came out of callbacks."""
-        self.set_task_factory(self._make_task)  # type: ignore[arg-type]
+        self.set_task_factory(self._make_task)
         self.set_exception_handler(self._note_failure)
 
     def time(self) -> float:
@@ -139,7 +139,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._numbers += 1
         return _Future(self._numbers, self)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
         timer = _TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
         timer._scheduled = True  # type: ignore[attr-defined]
@@ -216,7 +218,7 @@ def bury(tasks: list["asyncio.Task[Any]"]) -> None:
                 if inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED:  # type: ignore[arg-type]
                     break
                 with contextlib.suppress(BaseException):
-                    coroutine.close()  # type: ignore[union-attr]
+                    coroutine.close()
     tasks.clear()
 
 

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -21,7 +21,7 @@ from tests.simulation.coordinator import HOSTS, SimulatedCoordinator
 from tests.simulation.faults import Chaos
 from tests.simulation.invariants import AT_REST, Oracle
 from tests.simulation.loop import SimulatedLoop, Stuck, bury, simulated_loop, spread
-from tests.simulation.machine import JournalFile, Machine
+from tests.simulation.machine import Machine
 from tests.simulation.network import Network
 from tests.simulation.people import People
 from tests.simulation.plans import PlanMaker
@@ -152,7 +152,7 @@ def _queries() -> Queries:
 def _surroundings(universe: Universe) -> Generator[None, None, None]:
     """Collect what the coordinator logs as an error, let nobody log anywhere, and leave out what only takes time."""
 
-    def collect(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    def collect(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         error = sys.exc_info()[1]
         if method == "exception" and not isinstance(error, EXPECTED_ERRORS):
             universe.violate(f"the coordinator logs {event['event']}: {error!r}")

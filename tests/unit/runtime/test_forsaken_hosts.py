@@ -17,7 +17,7 @@ async def test_it_becomes_unknown_with_evidence() -> None:
     await desk.executor.close()
     runs = {run.key.host: str(run.status) for run in (await desk.executor.state("exe_1")).runs.values()}
     assert runs == {"h1": "unknown", "h2": "assigned"}
-    [attempt] = [each for each in await desk.store.executions.attempts("exe_1", "a", "h1")]
+    [attempt] = list(await desk.store.executions.attempts("exe_1", "a", "h1"))
     assert attempt.evidence == {"host": "revoked"}
     await desk.store.close()
 
