@@ -45,6 +45,7 @@ class Journal:
         self._writer: asyncio.Task[None] | None = None
         self._ride: asyncio.TimerHandle | None = None
         self._closed = False
+        self._written = content.head.sequence
 
     @property
     def journal_id(self) -> str:
@@ -53,8 +54,9 @@ class Journal:
 
     @property
     def sequence(self) -> int:
-        """Records ever written."""
-        return self._head.sequence
+        """Records ever durably written. The coordinator remembers it and takes a smaller one for a copied journal, so
+        a crash must not take back what was told."""
+        return self._written
 
     @property
     def highest_epoch(self) -> int:
@@ -208,6 +210,7 @@ class Journal:
                 return
             finally:
                 self._in_flight = frozenset()
+            self._written = transaction.head.sequence
         for done in waiting:
             if not done.done():
                 done.set_result(None)
