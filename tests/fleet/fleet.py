@@ -16,7 +16,7 @@ from tests.fleet.process import Process, kill_left_behind, program
 
 T = TypeVar("T")
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 RESTING = frozenset({"waiting_approval", "paused", "needs_attention"})
 ENDED = frozenset({"completed", "failed", "cancelled", "rolled_back", "rollback_incomplete"})
 
