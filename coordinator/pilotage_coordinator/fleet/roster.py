@@ -114,14 +114,8 @@ class Roster:
         seat = self._seats.setdefault(peer.host, _Seat())
         session: Session | None = None
         try:
-            seat.handshakes += 1
-            try:
-                hello, rest = await self._greet(peer, seat, transport)
-                async with seat.lock:
-                    session, protocol = await self._admit(peer, seat, hello, transport)
-                    seat.session, seat.last_instance = session, hello.greeting.instance_id
-            finally:
-                seat.handshakes -= 1
+            # The Hello stays behind in the handshake: it is large, and a session lives for months.
+            session, protocol, rest = await self._shake_hands(peer, seat, transport)
             welcome = wire.write_welcome(
                 protocol=protocol,
                 epoch=self._epoch,
@@ -167,6 +161,20 @@ class Roster:
     def _session(self, host: str) -> Session | None:
         seat = self._seats.get(host)
         return seat.session if seat is not None else None
+
+    async def _shake_hands(
+        self, peer: Peer, seat: _Seat, transport: Transport
+    ) -> tuple[Session, int, Sequence[AgentMessage]]:
+        """Return the host's new session, its protocol, and what came with the Hello."""
+        seat.handshakes += 1
+        try:
+            hello, rest = await self._greet(peer, seat, transport)
+            async with seat.lock:
+                session, protocol = await self._admit(peer, seat, hello, transport)
+                seat.session, seat.last_instance = session, hello.greeting.instance_id
+            return session, protocol, rest
+        finally:
+            seat.handshakes -= 1
 
     async def _greet(self, peer: Peer, seat: _Seat, transport: Transport) -> tuple[Hello, Sequence[AgentMessage]]:
         """Return the Hello and what came with it."""
