@@ -289,7 +289,10 @@ class Executor:
             if self.dispatcher.epoch_of(key) is None:
                 self.dispatcher.opened(key, self.epoch)
         await self._send(live, due(live.state))
-        self._timers.set(live.id, next_wakeup(live.state))
+        wakeup = next_wakeup(live.state)
+        # Not at once: while the disk is full, each Tick that fails would end in the next reload and Tick.
+        soonest = self.clock.now() + round(RETRY_PAUSE * 1_000_000)
+        self._timers.set(live.id, wakeup if wakeup is None else max(wakeup, soonest))
 
     async def load(self, execution: str, until: int | None = None) -> tuple[ExecutionState, Position]:
         """Fold an execution from its events, all of them or those up to a sequence; raises store.NotFound."""
