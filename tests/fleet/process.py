@@ -1,5 +1,6 @@
 """Programs that are started, killed and started again."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -85,19 +86,36 @@ class Process:
 def kill_left_behind(folder: Path) -> list[int]:
     """Kill every process that works for a fleet below `folder`: workers go on when their agent ends, on purpose.
 
-    Returns their pids. They are known by the folder in their environment or command line.
+    Returns their pids. A zygote and its workers have neither our environment nor arguments that tell; what shows whose
+    they are is what they hold open, also once it is deleted.
     """
-    marks = (f"PILOTAGE_STATE_DIR={folder}/".encode(), f"{folder}/".encode())
-    killed = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            environment = (entry / "environ").read_bytes().split(b"\0")
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
-            if any(each.startswith(marks[0]) for each in environment) or any(marks[1] in each for each in arguments):
-                os.kill(int(entry.name), signal.SIGKILL)
-                killed.append(int(entry.name))
-        except OSError:
-            continue
-    return killed
+    # All are found before the first is killed: an orphan has lost the parent that tells whose it is.
+    found = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_left_behind(entry, folder)]
+    for entry in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(entry.name), signal.SIGKILL)
+    return [int(entry.name) for entry in found]
+
+
+def _is_left_behind(process: Path, folder: Path) -> bool:
+    try:
+        return int(process.name) != os.getpid() and _works_for(process, folder)
+    except OSError:
+        return False
+
+
+def _works_for(process: Path, folder: Path) -> bool:
+    mark = f"{folder}/"
+    if f"PILOTAGE_STATE_DIR={mark}".encode() in (process / "environ").read_bytes():
+        return True
+    if b"pilotage_agent.runner.zygote" not in (process / "cmdline").read_bytes().split(b"\0"):
+        return False
+    return any(str(handle.readlink()).startswith(mark) for handle in (process / "fd").iterdir()) or _works_for_parent(
+        process, folder
+    )
+
+
+def _works_for_parent(process: Path, folder: Path) -> bool:
+    """Return whether a worker's parent, its zygote, works for the fleet: a worker may hold nothing of it open."""
+    parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+    return parent != "1" and _works_for(process.parent / parent, folder)
