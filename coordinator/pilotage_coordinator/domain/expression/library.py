@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from pilotage_coordinator.lean import standing_for
+from pilotage_proto.lean import standing_for
 
 with standing_for("cel.cli", ModuleType("cel.cli")):
     import cel

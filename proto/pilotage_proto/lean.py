@@ -1,4 +1,4 @@
-"""Importing a library without a terminal toolkit that it takes along, and that a server has no use for."""
+"""Importing a library without a part that it takes along and that neither coordinator nor agent has a use for."""
 
 import sys
 from collections.abc import Iterator
