@@ -3,6 +3,7 @@
 import base64
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -119,14 +120,37 @@ class PilotageClient:
         )
 
     async def list_runs(
-        self, *, blueprint: str | None = None, states: Sequence[str] = (), limit: int = 50
+        self,
+        *,
+        blueprint: str | None = None,
+        states: Sequence[str] = (),
+        since: datetime | None = None,
+        limit: int = 50,
     ) -> list[answers.ExecutionSummary]:
-        """Return executions, newest first, at most `limit`."""
-        return await self._all("/v1/executions", {"blueprint": blueprint, "state": list(states)}, limit)
+        """Return executions, newest first, at most `limit`; with `since` (which has a zone) none made before."""
+        return await self._all("/v1/executions", _chosen_runs(blueprint, states, since), limit)
 
-    async def show_run(self, execution: str) -> answers.ExecutionDetail:
-        """Return one execution, whole."""
-        return await self._get(answers.ExecutionDetail, f"/v1/executions/{segment(execution)}")
+    async def page_runs(
+        self,
+        cursor: str = "",
+        *,
+        blueprint: str | None = None,
+        states: Sequence[str] = (),
+        since: datetime | None = None,
+        limit: int = 50,
+    ) -> answers.Page[answers.ExecutionSummary]:
+        """Return a part of what `list_runs` lists, and the cursor of the next part; `limit` is at most 1000."""
+        query = _chosen_runs(blueprint, states, since)
+        return await self._get(
+            answers.Page[answers.ExecutionSummary], "/v1/executions", **query, cursor=cursor, limit=limit
+        )
+
+    async def show_run(
+        self, execution: str, *, step: str = "", host: str = "", states: Sequence[str] = ()
+    ) -> answers.ExecutionDetail:
+        """Return one execution; `step` (with what is inside it), `host` and `states` choose which step runs it shows."""
+        query = {"step": step or None, "host": host or None, "state": list(states)}
+        return await self._get(answers.ExecutionDetail, f"/v1/executions/{segment(execution)}", **query)
 
     def watch_run(
         self,
@@ -318,6 +342,10 @@ def _what(
         "limit_to": limit_to,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _chosen_runs(blueprint: str | None, states: Sequence[str], since: datetime | None) -> dict[str, Any]:
+    return {"blueprint": blueprint, "state": list(states), "since": since.isoformat() if since else None}
 
 
 def _key(given: str | None) -> dict[str, str]:

@@ -1,17 +1,41 @@
 """An execution as people are shown it: where it is, on which hosts, what it waits for, and what happened when."""
 
+from dataclasses import dataclass
+from difflib import get_close_matches
+
 from pydantic import JsonValue
 
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import OpenGate
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.plan import StepKind
+from pilotage_coordinator.service.errors import Invalid
 from pilotage_coordinator.service.wire import Answer, rfc3339
 from pilotage_coordinator.store.records import EventRecord, ExecutionRecord
 
 MOST_RUNS = 2000
 """Step runs in one answer; failed and unfinished ones come first, `runs_omitted` counts the rest."""
+COORDINATOR = "coordinator"
+"""Stands for steps that run on no host."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRuns:
+    """Which step runs of an execution to show; empty fields choose all of them."""
+
+    step: str = ""
+    """A path, or the id of a step; of a group: everything inside it."""
+    host: str = ""
+    states: frozenset[StepRunStatus] = frozenset()
+
+    def __contains__(self, run: StepRun) -> bool:
+        on = (not self.host) or run.key.host == self.host or (self.host == COORDINATOR and not run.key.host)
+        return on and inside(run.key.path, self.step) and (not self.states or run.status in self.states)
+
+
+EVERY_RUN = ChosenRuns()
 
 
 class ExecutionSummary(Answer):
@@ -110,13 +134,20 @@ def summary(record: ExecutionRecord) -> ExecutionSummary:
     )
 
 
-def detail(record: ExecutionRecord, state: ExecutionState, sequence: int) -> ExecutionDetail:
-    """Return an execution whole, as `state` has it after the event `sequence` (the newest, or an earlier one)."""
-    runs = [run for run in state.runs.values() if run.kind is StepKind.LEAF]
+def detail(
+    record: ExecutionRecord, state: ExecutionState, sequence: int, chosen: ChosenRuns = EVERY_RUN
+) -> ExecutionDetail:
+    """Return an execution whole, as `state` has it after the event `sequence` (the newest, or an earlier one).
+
+    `chosen` narrows `runs`; `counts` are always of all of them. Raises Invalid for a step or host that is not in it.
+    """
+    every = [run for run in state.runs.values() if run.kind is StepKind.LEAF]
+    _known(record, state, chosen)
+    runs = [run for run in every if run in chosen]
     runs.sort(key=lambda run: (_urgency(run), run.started_at or run.planned_at, run.key))
     shown = sorted(runs[:MOST_RUNS], key=lambda run: (run.started_at or run.planned_at or 1 << 62, run.key))
     counts: dict[str, int] = {}
-    for run in runs:
+    for run in every:
         counts[run.status.value] = counts.get(run.status.value, 0) + 1
     row = summary(record).model_dump()
     row |= {
@@ -174,6 +205,25 @@ def event(execution: str, record: EventRecord) -> EventAnswer:
 def progress(key: RunKey, value: tuple[float | None, str]) -> ProgressAnswer:
     """Return how far one step run is."""
     return ProgressAnswer(step=key.path, host=key.host, item=key.item, fraction=value[0], text=value[1])
+
+
+def inside(path: str, wanted: str) -> bool:
+    """Return whether a step is the one that is wanted (by path or by id), or inside it; nothing wanted is all."""
+    parts = path.split("/")
+    return not wanted or f"{path}/".startswith(f"{wanted}/") or wanted in parts
+
+
+def _known(record: ExecutionRecord, state: ExecutionState, chosen: ChosenRuns) -> None:
+    paths = [path for path in state.index.steps if path]
+    if chosen.step and not any(inside(path, chosen.step) for path in paths):
+        near = get_close_matches(chosen.step, [*paths, *(path.rpartition("/")[2] for path in paths)], n=1)
+        fix = f"did you mean `{near[0]}`?" if near else f"its steps: {', '.join(paths[:20])}"
+        raise Invalid(f"{record.id} has no step `{chosen.step}`", fix=fix)
+    hosts = {run.host for run in state.runs} | set(state.plan.targets)
+    if chosen.host and chosen.host not in hosts | {COORDINATOR}:
+        near = get_close_matches(chosen.host, sorted(hosts), n=1)
+        fix = f"did you mean `{near[0]}`?" if near else f"its hosts: {', '.join(sorted(hosts - {''})[:20])}"
+        raise Invalid(f"{record.id} has nothing to do on `{chosen.host}`", fix=fix)
 
 
 def _urgency(run: StepRun) -> int:

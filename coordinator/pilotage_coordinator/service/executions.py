@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from pilotage_proto.canonical import digest
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, model_validator
 
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
 from pilotage_coordinator.service import plans
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
 from pilotage_coordinator.service.execution_view import (
+    ChosenRuns,
     EventAnswer,
     ExecutionDetail,
     ExecutionSummary,
@@ -22,11 +23,22 @@ from pilotage_coordinator.service.execution_view import (
     progress,
     summary,
 )
+from pilotage_coordinator.service.logs import StepPath
 from pilotage_coordinator.service.plans import Argument, Selector, WhatToRun
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, stream, verb
-from pilotage_coordinator.service.wire import Answer, Digest, ExecutionId, Name, Page, PageRequest, Reason, Request
+from pilotage_coordinator.service.wire import (
+    Answer,
+    Digest,
+    ExecutionId,
+    Name,
+    Page,
+    PageRequest,
+    Reason,
+    Request,
+    microseconds,
+)
 from pilotage_coordinator.store import errors as store_errors
 from pilotage_coordinator.store.records import AnswerRecord, ExecutionFilter
 
@@ -73,16 +85,20 @@ class Exec(Request):
 
 
 class ListRuns(PageRequest):
-    """Ask for executions, newest first."""
+    """Ask for executions, newest first; `since` for those created then or later."""
 
     blueprint: Name | None = None
     state: list[ExecutionStatus] = Field(default_factory=list)
+    since: AwareDatetime | None = None
 
 
 class ShowRun(Request):
-    """Ask for one execution."""
+    """Ask for one execution; `step` (with what is inside it), `host` and `state` choose which step runs it shows."""
 
     execution: ExecutionId
+    step: StepPath = ""
+    host: Annotated[str, StringConstraints(max_length=253)] = ""
+    state: list[StepRunStatus] = Field(default_factory=list)
 
 
 class WatchRun(Request):
@@ -142,14 +158,19 @@ async def list_runs(services: Services, caller: Caller, request: ListRuns) -> Pa
     """List executions, newest first."""
     chosen = ExecutionFilter(request.blueprint or "", tuple(each.value for each in request.state))
     page = await services.store.executions.find(chosen, request.cursor, request.limit)
-    return Page(items=[summary(each) for each in page.rows], next=page.cursor)
+    since = microseconds(request.since) if request.since else 0
+    items = [summary(each) for each in page.rows if each.created_at >= since]
+    # Rows come in the order in which they were made: where the last one is too old, so is what would follow.
+    more = bool(page.rows) and page.rows[-1].created_at >= since
+    return Page(items=items, next=page.cursor if more else "")
 
 
 @verb("run.show")
 async def show_run(services: Services, caller: Caller, request: ShowRun) -> ExecutionDetail:
     """Show one execution: every step on every host, open gates, errors and outputs."""
     record = await services.store.executions.get(request.execution)
-    return detail(record, await services.runs.state(request.execution), record.sequence)
+    chosen = ChosenRuns(request.step, request.host, frozenset(request.state))
+    return detail(record, await services.runs.state(request.execution), record.sequence, chosen)
 
 
 @verb("run.replay")

@@ -9,11 +9,23 @@ from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
-from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Reason, Request, rfc3339
+from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Reason, Request, rfc3339, shaped
 from pilotage_coordinator.store.records import HostRecord
 
-HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")]
-LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$")]
+HostName = Annotated[
+    str,
+    *shaped(
+        r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?",
+        "a host's name has letters, digits, dots, dashes and underscores, and begins and ends with a letter or digit",
+    ),
+]
+LabelName = Annotated[
+    str,
+    *shaped(
+        r"[A-Za-z_][A-Za-z0-9_./-]{0,62}",
+        "a label's or variable's name has at most 63 letters, digits and _ . / -, and begins with a letter or _",
+    ),
+]
 LabelValue = Annotated[str, StringConstraints(max_length=253)]
 Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=64)]
 

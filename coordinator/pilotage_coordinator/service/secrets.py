@@ -4,16 +4,22 @@ import base64
 import binascii
 from typing import Annotated
 
-from pydantic import SecretStr, StringConstraints
+from pydantic import SecretStr
 
 from pilotage_coordinator.runtime.secrets import RESERVED
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
-from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Request, rfc3339
+from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Request, rfc3339, shaped
 
-SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
+SecretName = Annotated[
+    str,
+    *shaped(
+        r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}",
+        "a secret's name has at most 200 letters, digits and . _ / -, and begins with a letter or digit",
+    ),
+]
 LARGEST_SECRET = 64 * 1024
 
 
