@@ -42,6 +42,7 @@ from pilotage_coordinator.store.records import (
     ExecutionInputs,
     ExecutionRecord,
     Progress,
+    SecretRecord,
 )
 from pilotage_coordinator.structured import structlog
 
@@ -64,6 +65,8 @@ class Start:
     answer: AnswerRecord | None = None
     """The answer to remember under the request's idempotency key."""
     audit: tuple[AuditEntry, ...] = ()
+    secrets: tuple[SecretRecord, ...] = ()
+    """The sensitive parameters, encrypted; stored with the execution and removed with it."""
 
 
 @dataclass(slots=True)
@@ -137,7 +140,9 @@ class Executor:
             created_at=self.clock.now(),
             progress=Progress(status=ExecutionStatus.PENDING, reason=start.reason),
         )
-        creation = ExecutionCreation(record, start.inputs, audit=start.audit, answer=start.answer)
+        creation = ExecutionCreation(
+            record, start.inputs, audit=start.audit, answer=start.answer, secrets=start.secrets
+        )
         await self.store.executions.create(creation)
         self.failpoints.reach("coordinator.execution.created")
         plan = referring(start.plan, start.execution)
@@ -346,10 +351,8 @@ class Executor:
         if already is not None:
             return already
         live = self._add(state, position)
-        for host in state.by_host:
-            for attempt in await self.store.executions.open_attempts(host):
-                if attempt.key.execution == execution:
-                    self.dispatcher.opened(attempt.key, attempt.epoch)
+        for key, epoch in (await self.store.executions.open_attempts(execution)).items():
+            self.dispatcher.opened(key, epoch)
         self._timers.set(execution, next_wakeup(state))
         await self._send(live, Due(assign=tuple(each for each in due(state).assign if not self._on_host(state, each))))
         return live
@@ -427,8 +430,8 @@ class Executor:
         report = AttemptReport(
             key=attempt_key(state, attempt),
             epoch=self.epoch,
-            outcome=Outcome.DECLINED,
-            failure_kind=FailureKind.POLICY,
+            outcome=outcome,
+            failure_kind=kind,
             error=reason,
             ended_at=self.clock.now(),
         )

@@ -1,6 +1,6 @@
 """Executions as people ask for them: a plan is checked once more, its sensitive values are put away, then it runs."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from pilotage_coordinator.runtime.executor import Executor, Start
 from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.sensitive import secret_name
-from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, EventRecord, ExecutionInputs
+from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, EventRecord, ExecutionInputs, SecretRecord
 
 
 class SensitiveRefused(DomainError):
@@ -43,9 +43,17 @@ class Runs:
         `planned` is what the plan maker gave: a MadePlan, which faces need not know.
         """
         fresh = await self.plans.again(planned)
-        await self._put_away(execution_id, fresh, requested_by)
-        inputs = ExecutionInputs(parameters=fresh.plan.parameters)
-        await self.executor.start(Start(execution_id, fresh.plan, requested_by, reason, inputs, answer, audit))
+        start = Start(
+            execution_id,
+            fresh.plan,
+            requested_by,
+            reason,
+            inputs=ExecutionInputs(parameters=fresh.plan.parameters),
+            answer=answer,
+            audit=audit,
+            secrets=tuple(self._put_away(execution_id, fresh, requested_by)),
+        )
+        await self.executor.start(start)
 
     async def submit(self, execution_id: str, input: Input, *, audit: tuple[AuditEntry, ...]) -> None:
         """Give the engine an input; raises its refusal when the state does not allow it."""
@@ -67,12 +75,13 @@ class Runs:
         """Return the newest progress of running step runs."""
         return self.executor.progress(execution_id)
 
-    async def _put_away(self, execution: str, planned: Planned, requested_by: str) -> None:
-        """Store sensitive values as secrets of this execution, before the execution exists."""
+    def _put_away(self, execution: str, planned: Planned, requested_by: str) -> Iterator[SecretRecord]:
+        """Yield the sensitive values as secrets of this execution, which are stored with it."""
         for path, values in planned.sensitive_parameters.items():
             for name, value in values.items():
                 if not isinstance(value, str):
                     raise SensitiveRefused(
                         f"parameter {name} is sensitive and {type(value).__name__}; only text can be kept secret"
                     )
-                await self.vault.keep(secret_name(execution, path, name), value.encode(), updated_by=requested_by)
+                kept = secret_name(execution, path, name)
+                yield self.vault.encrypted(kept, value.encode(), updated_by=requested_by)

@@ -34,16 +34,16 @@ class SecretVault:
     async def set(self, name: str, value: bytes, *, updated_by: str, audit: tuple[AuditEntry, ...] = ()) -> bool:
         """Store or replace a secret; returns whether it is new."""
         check_name(name)
-        return await self.keep(name, value, updated_by=updated_by, audit=audit)
+        return await self._store.put(self.encrypted(name, value, updated_by=updated_by), audit)
 
-    async def keep(self, name: str, value: bytes, *, updated_by: str, audit: tuple[AuditEntry, ...] = ()) -> bool:
-        """Store a secret under any name, also one that only the coordinator may use."""
+    def encrypted(self, name: str, value: bytes, *, updated_by: str) -> SecretRecord:
+        """Return the row of a secret under any name, also one that only the coordinator may use, not stored yet."""
         if not value:
             raise SecretRefused(f"secret {name}: the value is empty; nothing was stored")
         if len(value) > LARGEST_SECRET:
             raise SecretRefused(f"secret {name}: {len(value)} bytes; a secret may have at most {LARGEST_SECRET}")
         ciphertext = self._cipher.encrypt(value, TABLE, name, FIELD)
-        return await self._store.put(SecretRecord(name, ciphertext, b"", self._clock.now(), updated_by), audit)
+        return SecretRecord(name, ciphertext, self._clock.now(), updated_by)
 
     async def reveal(self, name: str) -> bytes:
         """Return a value, for sealing; raises SecretRefused when there is no such secret."""

@@ -175,7 +175,7 @@ async def test_an_update_keeps_what_it_does_not_name(store: Store) -> None:
     await store.executions.create(creation())
     await store.executions.commit(change(attempts=(attempt(key(), epoch=3, started_at=NOW + 1),)))
     await store.executions.commit(change(version=1, attempt_updates=(AttemptUpdate(key(), "running", epoch=4),)))
-    (found,) = await store.executions.open_attempts("db1")
+    (found,) = await store.executions.attempts("exe_1", "backup")
     assert (found.epoch, found.started_at, found.status, found.parameters) == (
         4,
         NOW + 1,
@@ -190,12 +190,14 @@ async def test_an_unknown_attempt_is_named(store: Store) -> None:
         await store.executions.commit(change(attempt_updates=(AttemptUpdate(key(), "running"),)))
 
 
-async def test_open_attempts_are_those_of_one_host_that_have_not_ended(store: Store) -> None:
+async def test_open_attempts_are_those_of_one_execution_that_have_not_ended(store: Store) -> None:
     await store.executions.create(creation())
     keys = [key(attempt=1), key(attempt=2), key(host="db2")]
     await store.executions.commit(change(attempts=tuple(attempt(each) for each in keys)))
     await store.executions.commit(change(version=1, attempt_updates=(AttemptUpdate(keys[0], "failed", ended_at=NOW),)))
-    assert [found.key for found in await store.executions.open_attempts("db1")] == [keys[1]]
+    await store.executions.create(creation("exe_2"))
+    await store.executions.commit(change("exe_2", attempts=(attempt(key("exe_2")),)))
+    assert await store.executions.open_attempts("exe_1") == {keys[1]: 1, keys[2]: 1}
     assert [found.key for found in await store.executions.attempts("exe_1", "backup", "db1")] == keys[:2]
     assert await store.executions.attempts("exe_1", "backup", "db1", "other item") == ()
 

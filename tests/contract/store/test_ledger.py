@@ -11,7 +11,7 @@ from tests.contract.store.conftest import Reopen
 from tests.contract.store.records import NOW, audit
 
 ANSWER = AnswerRecord("key", "ann", "run.start", "sha256:r", {"execution": "exe_1"}, NOW + 100)
-SECRET = SecretRecord("restic/db1", b"\x00cipher", b"nonce", NOW, "ann")
+SECRET = SecretRecord("restic/db1", b"\x00cipher", NOW, "ann")
 
 
 async def test_the_log_is_a_chain_from_a_known_beginning(store: Store) -> None:

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from pilotage_coordinator.store.errors import NotFound
+from pilotage_coordinator.store.errors import NotFound, Refused
 from pilotage_coordinator.store.protocol import Store
-from pilotage_coordinator.store.records import PlanRecord, Progress
+from pilotage_coordinator.store.records import PlanRecord, Progress, SecretRecord
 
 from tests.contract.store.records import NOW, PLAN, attempt, audit, change, creation, event, key, step_run
 
@@ -73,3 +73,27 @@ async def test_a_plan_goes_with_its_last_execution_or_unused_with_age(store: Sto
     await store.executions.prune(NOW + 30)
     with pytest.raises(NotFound):
         await store.plans.get(PLAN.digest)
+
+
+async def test_the_secrets_of_an_execution_go_with_it_and_no_others(store: Store) -> None:
+    own = tuple(SecretRecord(f"execution/exe_1/{name}", b"sealed", NOW, "ann") for name in ("password", "call/token"))
+    await store.executions.create(creation("exe_1", secrets=own))
+    others = [SecretRecord(name, b"sealed", NOW, "ann") for name in ("execution/exe_10/password", "restic/db1")]
+    for other in others:
+        await store.secrets.put(other)
+    assert [row.name for row in await store.secrets.list()] == sorted(row.name for row in (*own, *others))
+    await store.executions.commit(change("exe_1", progress=Progress("failed", ended_at=NOW + 1)))
+    await store.executions.prune(NOW + 30)
+    assert [row.name for row in await store.secrets.list()] == [row.name for row in others]
+
+
+async def test_a_creation_that_fails_leaves_no_secret(store: Store) -> None:
+    secret = SecretRecord("execution/exe_1/password", b"sealed", NOW, "ann")
+    unplanned = creation("exe_1", secrets=(secret,))
+    with pytest.raises(NotFound):
+        await store.executions.create(
+            replace(unplanned, execution=replace(unplanned.execution, plan_digest="sha256:nowhere"))
+        )
+    with pytest.raises(Refused, match="not its own"):
+        await store.executions.create(creation("exe_1", secrets=(replace(secret, name="execution/exe_2/password"),)))
+    assert await store.secrets.list() == ()

@@ -216,7 +216,7 @@ class FakeSecrets:
 
     async def set(self, name: str, value: bytes, *, updated_by: str, audit: tuple[AuditEntry, ...]) -> bool:
         self.values[name] = value
-        return await self.store.secrets.put(SecretRecord(name, b"sealed", b"", NOW, updated_by), audit)
+        return await self.store.secrets.put(SecretRecord(name, b"sealed", NOW, updated_by), audit)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """The port to executions: what runs, what ran, and everything that happened to it."""
 
+from collections.abc import Mapping
 from typing import Protocol
+
+from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.store.records import (
     AttemptRecord,
@@ -29,7 +32,7 @@ class ExecutionStore(Protocol):
         """Store a new execution.
 
         Raises Conflict if the id is taken or an unexpired answer is stored under the idempotency key (read it then),
-        NotFound if its plan is not stored.
+        NotFound if its plan is not stored. Nothing of it is stored then, its secrets included.
         """
         ...
 
@@ -79,8 +82,8 @@ class ExecutionStore(Protocol):
         """Return a step's attempts ordered by host, item, kind, number; at most 10,000. None filters nothing."""
         ...
 
-    async def open_attempts(self, host: str) -> tuple[AttemptRecord, ...]:
-        """Return the attempts of a host, over all executions, that have not ended. Cost: the open ones."""
+    async def open_attempts(self, execution: str) -> Mapping[AttemptKey, int]:
+        """Return the attempts of an execution that have not ended, each with its epoch. Cost: the open ones."""
         ...
 
     async def metrics(self, blueprint_id: str = "") -> tuple[BlueprintMetric, ...]:
@@ -92,7 +95,8 @@ class ExecutionStore(Protocol):
 
         Call again while `more`; other writes get their turn in between. An execution goes events first and its own
         row last, so that a crash half-way is repaired by the next call. Its logs the caller removes before
-        (`LogStore.remove`). The audit log, metrics and blueprints stay; plans go with their last execution.
+        (`LogStore.remove`). The audit log, metrics and blueprints stay; plans go with their last execution,
+        the secrets of an execution (its sensitive parameters) with it.
         """
         ...
 

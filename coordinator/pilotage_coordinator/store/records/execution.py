@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditEntry
+from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditEntry, SecretRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,8 @@ class ExecutionCreation:
     audit: tuple[AuditEntry, ...] = ()
     answer: AnswerRecord | None = None
     """The answer to remember under the request's idempotency key."""
+    secrets: tuple[SecretRecord, ...] = ()
+    """Its sensitive parameters, under names that begin with `execution/ID/`: retention removes them with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,5 @@ class SecretRecord:
 
     name: str
     ciphertext: bytes
-    nonce: bytes
     updated_at: int
     updated_by: str

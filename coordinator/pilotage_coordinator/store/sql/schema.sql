@@ -129,7 +129,7 @@ CREATE TABLE workflow_attempts (
     evidence TEXT NOT NULL, -- JSON
     PRIMARY KEY (execution, path, host, item, kind, attempt)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX attempts_open ON workflow_attempts (host) WHERE ended_at IS NULL;
+CREATE INDEX attempts_open ON workflow_attempts (execution, ended_at, epoch) WHERE ended_at IS NULL;
 
 -- Counters, so that no figure needs a scan. Kept by triggers: no path of code can forget one.
 CREATE TABLE workflow_metrics (
@@ -243,8 +243,7 @@ CREATE INDEX certificates_revoked ON certificates (not_after) WHERE revoked_at I
 
 CREATE TABLE secrets (
     name TEXT NOT NULL PRIMARY KEY,
-    ciphertext BLOB NOT NULL,
-    nonce BLOB NOT NULL,
+    ciphertext BLOB NOT NULL, -- its nonce included
     updated_at INTEGER NOT NULL,
     updated_by TEXT NOT NULL
 ) STRICT;

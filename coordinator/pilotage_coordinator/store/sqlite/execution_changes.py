@@ -12,6 +12,7 @@ from pilotage_coordinator.store.sqlite.answers import put_answer
 from pilotage_coordinator.store.sqlite.audit import append_audit
 from pilotage_coordinator.store.sqlite.codec import write_json
 from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.secrets import put_secret
 
 
 def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
@@ -19,6 +20,9 @@ def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
     _check_sequence(new.execution.id, new.events)
     if new.events and new.events[0].sequence != 1:
         raise Refused(f"{new.execution.id}: its first event has sequence {new.events[0].sequence}, not 1")
+    for secret in new.secrets:
+        if not secret.name.startswith(f"execution/{new.execution.id}/"):
+            raise Refused(f"{new.execution.id}: secret {secret.name} is not its own, so it would never be removed")
     execution = rows.creation_row(new)
     inputs = (new.execution.id, write_json(new.inputs.parameters), new.inputs.sealed)
     events = rows.event_rows(new.execution.id, new.events)
@@ -35,6 +39,8 @@ def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
         connection.execute(queries["inputs_insert"], inputs)
         connection.executemany(queries["event_insert"], events)
         connection.executemany(queries["step_run_put"], runs)
+        for secret in new.secrets:
+            put_secret(connection, queries, secret)
         append_audit(connection, queries, new.audit)
 
     return work

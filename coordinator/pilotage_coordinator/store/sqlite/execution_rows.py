@@ -132,6 +132,11 @@ def key_row(key: AttemptKey) -> Row:
     return (key.execution, key.path, key.host, key.item, key.kind.value, key.attempt)
 
 
+def read_key(row: Row) -> AttemptKey:
+    """Read the columns of an attempt's primary key, the first of a row."""
+    return AttemptKey(row[0], row[1], row[2], row[3], AttemptKind(row[4]), row[5])
+
+
 def execution_record(row: Row) -> ExecutionRecord:
     """Read a row with the columns of `execution_by_id`."""
     return ExecutionRecord(
@@ -180,7 +185,7 @@ def step_run_record(row: Row) -> StepRunRecord:
 def attempt_record(row: Row) -> AttemptRecord:
     """Read a row with the columns of `attempts_of_path`."""
     return AttemptRecord(
-        key=AttemptKey(row[0], row[1], row[2], row[3], AttemptKind(row[4]), row[5]),
+        key=read_key(row),
         epoch=row[6],
         status=row[7],
         effect=row[8],

@@ -2,7 +2,10 @@
 
 import heapq
 import sqlite3
+from collections.abc import Mapping
 from itertools import islice
+
+from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.records import (
@@ -135,9 +138,10 @@ class SqliteExecutions:
             query = "attempts_of_path_on_host"
         return await self._access.records(query, parameters, execution_rows.attempt_record)
 
-    async def open_attempts(self, host: str) -> tuple[AttemptRecord, ...]:
-        """Return the attempts of a host that have not ended."""
-        return await self._access.records("attempts_open", (host,), execution_rows.attempt_record)
+    async def open_attempts(self, execution: str) -> Mapping[AttemptKey, int]:
+        """Return the attempts of an execution that have not ended, and their epochs."""
+        rows = await self._access.rows("attempts_open", (execution,))
+        return {execution_rows.read_key(row): int(row[6]) for row in rows}
 
     async def metrics(self, blueprint_id: str = "") -> tuple[BlueprintMetric, ...]:
         """Return counters."""

@@ -6,6 +6,12 @@ from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.records import AuditEntry, SecretRecord
 from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.audit import append_audit
+from pilotage_coordinator.store.sqlite.queries import Queries
+
+
+def put_secret(connection: sqlite3.Connection, queries: Queries, secret: SecretRecord) -> None:
+    """Store or replace a secret within a transaction."""
+    connection.execute(queries["secret_put"], (secret.name, secret.ciphertext, secret.updated_at, secret.updated_by))
 
 
 class SqliteSecrets:
@@ -21,10 +27,7 @@ class SqliteSecrets:
 
         def work(connection: sqlite3.Connection) -> bool:
             new = connection.execute(queries["secret_exists"], (secret.name,)).fetchone() is None
-            connection.execute(
-                queries["secret_put"],
-                (secret.name, secret.ciphertext, secret.nonce, secret.updated_at, secret.updated_by),
-            )
+            put_secret(connection, queries, secret)
             append_audit(connection, queries, audit)
             return new
 

@@ -143,11 +143,10 @@ WHERE execution = :execution AND path = :path AND host = :host AND (:item IS NUL
 ORDER BY item, kind, attempt LIMIT 10000;
 
 -- name: attempts_open
-SELECT execution, path, host, item, kind, attempt, epoch, status, effect, step_type, parameters,
-    created_at, started_at, ended_at, outcome, digest, evidence
+-- From the index alone: it holds the primary key too.
+SELECT execution, path, host, item, kind, attempt, epoch
 FROM workflow_attempts INDEXED BY attempts_open
-WHERE host = ? AND ended_at IS NULL
-ORDER BY execution, path, item, kind, attempt;
+WHERE execution = ? AND ended_at IS NULL;
 
 -- name: metrics_all
 SELECT blueprint_id, status, current, entered, ended, duration FROM workflow_metrics ORDER BY blueprint_id, status;

@@ -32,15 +32,14 @@ DELETE FROM idempotency WHERE expires_at <= ?;
 SELECT 1 FROM secrets WHERE name = ?;
 
 -- name: secret_put
-INSERT INTO secrets (name, ciphertext, nonce, updated_at, updated_by) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET ciphertext = excluded.ciphertext, nonce = excluded.nonce,
-    updated_at = excluded.updated_at, updated_by = excluded.updated_by;
+INSERT INTO secrets (name, ciphertext, updated_at, updated_by) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET ciphertext = excluded.ciphertext, updated_at = excluded.updated_at, updated_by = excluded.updated_by;
 
 -- name: secret_get
-SELECT name, ciphertext, nonce, updated_at, updated_by FROM secrets WHERE name = ?;
+SELECT name, ciphertext, updated_at, updated_by FROM secrets WHERE name = ?;
 
 -- name: secrets_all
-SELECT name, ciphertext, nonce, updated_at, updated_by FROM secrets ORDER BY name;
+SELECT name, ciphertext, updated_at, updated_by FROM secrets ORDER BY name;
 
 -- name: secret_remove
 DELETE FROM secrets WHERE name = ?;

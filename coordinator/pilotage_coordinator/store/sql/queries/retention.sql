@@ -20,6 +20,10 @@ DELETE FROM workflow_step_runs WHERE (execution, path, host, item) IN (
 -- name: inputs_remove
 DELETE FROM execution_inputs WHERE execution = ?;
 
+-- name: execution_secrets_remove
+-- Its sensitive parameters: names from `execution/ID/` to the next character after the slash.
+DELETE FROM secrets WHERE name > 'execution/' || :execution || '/' AND name < 'execution/' || :execution || '0';
+
 -- name: execution_remove
 DELETE FROM workflow_executions WHERE id = ?;
 
