@@ -98,7 +98,8 @@ class Dispatcher:
         except HostUnreachable:
             return
         epoch = self.epoch_of(key)
-        if epoch is None or not self.port.online(key.host):
+        # One of an earlier epoch is fenced first, when its host's session is ready: the agent would decline it unread.
+        if epoch != self.epoch or not self.port.online(key.host):
             return
         host = self.inventory.get(key.host)
         self.port.assign(
