@@ -266,7 +266,9 @@ class Plan:
     deadline: int = 0
     outputs: Mapping[str, str] = field(default_factory=dict)
     resolved: Mapping[str, Mapping[str, Resolved]] = field(default_factory=dict)
-    """Step path to host name ("" on the coordinator) to what its expressions come to there. For people and for the
-    digest; the engine does not read it."""
+    """Step path to host name ("" on the coordinator) to what its expressions come to there. For people, for the
+    digest, and for the check at each dispatch (`domain.planning.drift`)."""
+    host_ids: Mapping[str, str] = field(default_factory=dict)
+    """Name to id of every host that a step names: a name can pass to another machine, an id never does."""
     digest: str = ""
     """sha256 of the canonical content (`domain.planning.content`)."""

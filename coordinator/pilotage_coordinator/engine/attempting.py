@@ -1,5 +1,6 @@
 """Planning one attempt of a run: on its host if it is there, or at once where the coordinator decides by itself."""
 
+from collections.abc import Mapping
 from typing import cast
 
 from pilotage_proto.attempt import AttemptKind
@@ -10,7 +11,8 @@ from pilotage_coordinator.domain.execution.index import StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
-from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place
+from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place, PlannedStep
+from pilotage_coordinator.domain.planning.drift import value_drift
 from pilotage_coordinator.domain.values import SECOND
 from pilotage_coordinator.engine import retrying
 from pilotage_coordinator.engine.decision import Decision
@@ -46,7 +48,29 @@ def begin(decision: Decision, key: RunKey) -> None:
     except DomainError as error:
         decision.emit(e.RunsSettled((key,), _S.FAILED, str(error), FailureKind.PARAMETER))
         return
+    if step.place is not Place.COORDINATOR and _has_drifted(decision, step, key, parameters):
+        return
     decision.emit(e.AttemptPlanned(key.path, key.host, key.item, AttemptKind.RUN, number, parameters))
+
+
+def _has_drifted(decision: Decision, step: PlannedStep, key: RunKey, parameters: Mapping[str, Json]) -> bool:
+    """Check a run against its plan (SEMANTICS: Plans). What nobody has accepted yet holds the run and pauses all.
+
+    An execution that ends is not held up for it: its `finally` steps run as they can, but never on another machine.
+    """
+    draft = decision.draft
+    found = decision.world.drift(draft.plan, step, key.host)
+    if found is None or found.change in draft.accepted:
+        found = value_drift(draft.plan, step, key.host, key.item, parameters)
+    if found is None or found.change in draft.accepted:
+        return False
+    if draft.halted:
+        if found.other_machine:
+            decision.emit(e.RunsSettled((key,), _S.FAILED, found.text, FailureKind.TARGET))
+        return found.other_machine
+    decision.emit(e.RunHeld(key.path, key.host, key.item, PendingReason.DRIFT))
+    decision.emit(e.PauseAsked("", f"drift: {found.text}", found.change))
+    return True
 
 
 def render(decision: Decision, info: StepInfo, key: RunKey, tree: Json) -> dict[str, Json]:

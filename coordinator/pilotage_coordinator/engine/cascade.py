@@ -134,13 +134,14 @@ def survey(decision: Decision) -> None:
 
 
 def look_for(decision: Decision, host: str) -> None:
-    """Go on with what waits for a host, if it is there now."""
-    if not decision.starting or not decision.world.online(host):
-        return
+    """Go on with what waits for a host, if it is there now, and with what was held for its drift."""
     draft = decision.draft
+    online = decision.world.online(host)
     for key in sorted(draft.by_host.get(host, ())):
+        if not decision.starting:
+            return
         found = draft.runs[key]
-        if found.reason is not PendingReason.OFFLINE:
+        if found.reason is not PendingReason.DRIFT and not (online and found.reason is PendingReason.OFFLINE):
             continue
         if found.status is _S.COMPENSATING:
             reverting.begin_undo(decision, key)

@@ -133,6 +133,9 @@ def _drift(decision: Decision, input: i.Drift) -> None:
 
 def _resume(decision: Decision, input: i.ResumeRequested) -> None:
     decision.emit(e.ResumeAsked(input.by))
+    # What was held goes before what is new: the next host may have drifted too, and pause again.
+    for host in sorted(decision.draft.by_host):
+        cascade.look_for(decision, host)
     _recovered(decision, i.Recovered())
 
 

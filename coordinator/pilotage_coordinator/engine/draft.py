@@ -51,6 +51,7 @@ class Duty(NamedTuple):
 _FIELDS = tuple(each.name for each in dataclasses.fields(ExecutionState))
 _values = attrgetter(*_FIELDS)
 _SLEEPING = (PendingReason.RETRY, PendingReason.OFFLINE)
+_AWAITING_HOST = (PendingReason.OFFLINE, PendingReason.DRIFT)
 
 
 class Draft:
@@ -68,6 +69,8 @@ class Draft:
     outputs: Mapping[str, Json]
     warnings: bool
     pause_reason: str | None
+    pause_change: str
+    accepted: Map[str, None]
     halted: str
     runs: Map[RunKey, StepRun]
     by_path: Map[str, Map[RunKey, None]]
@@ -123,8 +126,8 @@ class Draft:
         now = run.reason in _SLEEPING
         if was is not now:
             self.sleeping += 1 if now else -1
-        was_away = old is not None and old.reason is PendingReason.OFFLINE
-        is_away = run.reason is PendingReason.OFFLINE
+        was_away = old is not None and old.reason in _AWAITING_HOST
+        is_away = run.reason in _AWAITING_HOST
         if is_away and not was_away:
             self._list(key)
         elif was_away and not is_away and key not in self.open:

@@ -31,6 +31,7 @@ def reopen(draft: Draft, step: str, at: int) -> None:
     draft.halted = draft.reason = draft.rollback_failed = draft.rollback_unmet = ""
     draft.rolled_back = draft.warnings = False
     draft.pause_reason = None
+    draft.pause_change = ""
     draft.begun_at = draft.begun_at or at
     draft.ended_at = 0
     _sort(draft, draft.index.steps, again)

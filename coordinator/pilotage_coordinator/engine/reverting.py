@@ -85,5 +85,10 @@ def begin_undo(decision: Decision, key: RunKey) -> None:
             held = e.RunHeld(key.path, key.host, key.item, PendingReason.OFFLINE, until, AttemptKind.UNDO)
             decision.emit(held)
         return
+    drift = decision.world.drift(draft.plan, step, key.host)
+    if drift is not None and drift.other_machine:
+        decision.emit(e.RunHeld(key.path, key.host, key.item, PendingReason.DRIFT, kind=AttemptKind.UNDO))
+        decision.emit(e.CompensationSettled((key,), _S.COMPENSATION_FAILED, drift.text))
+        return
     number = run.undo_attempts + 1
     decision.emit(e.AttemptPlanned(key.path, key.host, key.item, AttemptKind.UNDO, number, run.parameters))

@@ -76,7 +76,7 @@ def _unmet(decision: Decision, info: StepInfo, key: RunKey, host: str) -> str:
 def start_hosts(decision: Decision, key: RunKey) -> None:
     """Start as many hosts of a fan as its batch, its window and its failures allow."""
     draft = decision.draft
-    while True:
+    while decision.starting:
         decision.steps += 1
         fan = draft.fans.get(key)
         if fan is None or fan.status is not None or fan.ended or fan.cursor >= len(fan.hosts):
@@ -112,7 +112,7 @@ def _next_batch(decision: Decision, key: RunKey, fan: Fan) -> bool:
 def start_items(decision: Decision, key: RunKey) -> None:
     """Start as many items of a loop as its window allows."""
     draft = decision.draft
-    while True:
+    while decision.starting:
         decision.steps += 1
         loop = draft.loops.get(key)
         if loop is None or loop.status is not None or loop.ended or loop.unknown or loop.cursor >= len(loop.keys):

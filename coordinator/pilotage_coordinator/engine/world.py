@@ -5,7 +5,8 @@ from typing import Protocol
 
 from pilotage_coordinator.domain.execution.coordinator_step import CoordinatorStep, StepOutcome
 from pilotage_coordinator.domain.expression.evaluation import Expressions
-from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.plan import Json, Plan, PlannedStep
+from pilotage_coordinator.domain.planning.drift import HostDrift
 
 __all__ = ["CoordinatorStep", "Expressions", "StepOutcome", "World"]
 
@@ -24,6 +25,10 @@ class World(Protocol):
 
     def away_since(self, host: str) -> int:
         """Return since when a host that is not online has been away (UTC microseconds)."""
+        ...
+
+    def drift(self, plan: Plan, step: PlannedStep, host: str) -> HostDrift | None:
+        """Return what keeps a host from running a step as it was planned; None when it can. O(1)."""
         ...
 
     @property

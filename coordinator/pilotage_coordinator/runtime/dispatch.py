@@ -9,6 +9,7 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.fleet import Assignment
+from pilotage_coordinator.domain.planning.drift import host_drift
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
@@ -24,6 +25,10 @@ MOST_SENT = 20_000
 
 class CannotDispatch(Exception):
     """The attempt cannot be sent, and trying again later is useless without a person: the text says why."""
+
+
+class AnotherMachine(Exception):
+    """The host's name has passed to another machine since the attempt was planned; the first may have begun it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +82,8 @@ class Dispatcher:
     async def assign(self, state: ExecutionState, attempt: OpenAttempt, key: AttemptKey) -> None:
         """Send an attempt to its host, once there is credit for it; to a host without a session nothing is sent.
 
-        Raises CannotDispatch when a secret that it needs cannot be given, StoreError when the store cannot be read.
+        Raises CannotDispatch when a secret that it needs cannot be given, AnotherMachine when its host has become
+        another one, StoreError when the store cannot be read.
         """
         if self._sent_count >= self.credit and key not in self._sent.get(key.host, ()):
             self._waiting[key] = (state, attempt)
@@ -92,6 +98,10 @@ class Dispatcher:
 
     async def _deliver(self, state: ExecutionState, attempt: OpenAttempt, key: AttemptKey) -> None:
         step = state.step(attempt.run.path)
+        machine = self.inventory.get(key.host)
+        drift = host_drift(state.plan, step, machine) if machine is not None else None
+        if drift is not None and drift.other_machine and drift.change not in state.accepted:
+            raise AnotherMachine(drift.text)
         names = secret_names(attempt.parameters)
         try:
             secrets = await self._seal(key, names) if names else {}

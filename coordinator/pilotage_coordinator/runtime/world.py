@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pilotage_coordinator.domain.plan import Plan, PlannedStep
+from pilotage_coordinator.domain.planning.drift import HostDrift, host_drift
 from pilotage_coordinator.engine.world import CoordinatorStep, Expressions
 from pilotage_coordinator.runtime.inventory import LiveInventory
 
@@ -46,6 +48,11 @@ class RuntimeWorld:
     def online(self, host: str) -> bool:
         """Return whether an attempt could be sent to the host now."""
         return self.inventory.online(host)
+
+    def drift(self, plan: Plan, step: PlannedStep, host: str) -> HostDrift | None:
+        """Return what keeps a host from running a step as it was planned; None when it can."""
+        found = self.inventory.get(host)
+        return None if found is None else host_drift(plan, step, found)
 
     def away_since(self, host: str) -> int:
         """Return since when the host has had no session; at the latest since this process began."""

@@ -24,6 +24,7 @@ from pilotage_coordinator.domain.plan import (
     StepKind,
     StepTypeUse,
 )
+from pilotage_coordinator.domain.planning.drift import HostDrift
 from pilotage_coordinator.engine.decide import Reaction, react
 from pilotage_coordinator.engine.due import due, next_wakeup
 from pilotage_coordinator.engine.evolve import evolve, fold
@@ -100,6 +101,7 @@ class FakeWorld:
     def __init__(self, hosts: Iterable[str] = ()) -> None:
         self.offline: set[str] = set()
         self.left: dict[str, int] = {}
+        self.drifts: dict[str, HostDrift] = {}
         self.hosts: dict[str, Mapping[str, Json]] = {name: {"name": name, "labels": {}, "facts": {}} for name in hosts}
         self.expressions = Expressions()
         self.coordinator_steps: Mapping[str, CoordinatorStep] = coordinator_steps()
@@ -107,6 +109,10 @@ class FakeWorld:
     def online(self, host: str) -> bool:
         """Whether the host is there."""
         return host not in self.offline
+
+    def drift(self, plan: Plan, step: PlannedStep, host: str) -> HostDrift | None:
+        """What has changed on a host."""
+        return self.drifts.get(host)
 
     def away_since(self, host: str) -> int:
         """Since when it is not; by default for so long that nobody waits for its return."""

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pilotage_coordinator.domain.inventory import Host
-from pilotage_coordinator.domain.planning import Planned, PlanRequest, content, differences, digest, host_drift, pins_of
+from pilotage_coordinator.domain.planning import (
+    HostDrift,
+    Planned,
+    PlanRequest,
+    content,
+    differences,
+    digest,
+    host_drift,
+    pins_of,
+    value_drift,
+)
 
 from tests.unit.planning.fleet import STEP_TYPES, Answers, host, plan, plan_request, step, step_type, stored, world
 
@@ -69,6 +79,7 @@ RELATED: dict[str, dict[str, Any]] = {
     "a plugin's version on one host": {"fleet": (FLEET[0], replace(FLEET[1], step_types=NEWER))},
     "a plugin's version": {"fleet": tuple(replace(each, step_types=NEWER) for each in FLEET)},
     "a schema": {"fleet": tuple(replace(each, step_types=SCHEMA) for each in FLEET)},
+    "a host's name on another machine": {"fleet": (replace(FLEET[0], id="hst_anew"), FLEET[1])},
     "an item more": {"volumes": [*VOLUMES, {"name": "v3", "path": "/v3", "bytes": 0}]},
     "an item less": {"volumes": VOLUMES[:1]},
     "the order of items": {"volumes": VOLUMES[::-1]},
@@ -111,19 +122,66 @@ def test_run_once_stays_pinned_when_an_earlier_host_comes_online() -> None:
     assert again.plan.digest == approved.plan.digest
 
 
+def said(drift: HostDrift | None) -> str:
+    return drift.text if drift is not None else ""
+
+
 def test_a_host_is_checked_at_dispatch() -> None:
-    save = step(made(), "save")
-    assert host_drift(save, FLEET[0]) == ""
-    assert "cannot run backup.create any more" in host_drift(save, replace(FLEET[0], step_types={}))
-    assert "comes from pilotage 1.0.1" in host_drift(save, replace(FLEET[0], step_types=NEWER))
-    assert "of another form" in host_drift(save, replace(FLEET[0], step_types=SCHEMA))
+    found = made()
+    save = step(found, "save")
+    assert host_drift(found.plan, save, FLEET[0]) is None
+    assert "cannot run backup.create any more" in said(host_drift(found.plan, save, replace(FLEET[0], step_types={})))
+    assert "comes from pilotage 1.0.1" in said(host_drift(found.plan, save, replace(FLEET[0], step_types=NEWER)))
+    assert "of another form" in said(host_drift(found.plan, save, replace(FLEET[0], step_types=SCHEMA)))
+
+
+def test_the_same_change_on_two_hosts_is_one_change() -> None:
+    found = made()
+    save = step(found, "save")
+    changes = {host_drift(found.plan, save, replace(each, step_types=NEWER)) for each in FLEET[:2]}
+    assert len({each.change for each in changes if each is not None}) == 1
+    assert len(changes) == 2
+
+
+def test_a_host_that_joined_anew_under_its_old_name_is_another_machine() -> None:
+    found = made()
+    assert found.plan.host_ids == {each.name: each.id for each in FLEET if each.name in found.plan.host_ids}
+    anew = replace(FLEET[0], id="hst_anew")
+    drift = host_drift(found.plan, step(found, "save"), anew)
+    assert drift is not None
+    assert drift.other_machine
+    assert "hst_anew" in drift.text
+    assert made(fleet=(anew, *FLEET[1:])).plan.digest != found.plan.digest
+
+
+def test_a_value_that_is_another_one_than_planned_is_drift() -> None:
+    text = """
+      targets: {hosts: [db1]}
+      steps:
+        - id: a
+          type: file.write
+          when: host.labels.role == 'db'
+          parameters: {path: "/${{ host.labels.role }}", content: ["${{ host.facts.os }}", fixed]}
+    """
+    approved = plan(text, FLEET[0]).plan
+    (written,) = approved.steps
+    as_planned = {"path": "/db", "content": ["Debian", "fixed"]}
+    assert value_drift(approved, written, "db1", "", as_planned) is None
+    drift = value_drift(approved, written, "db1", "", {**as_planned, "path": "/web"})
+    assert drift is not None
+    assert "parameter path of a on db1 is /web, planned was /db" in drift.text
+    left_out = plan(text, host("db1", labels={"role": "web"})).plan
+    drift = value_drift(left_out, left_out.steps[0], "db1", "", as_planned)
+    assert drift is not None
+    assert "was not to run on db1" in drift.text
 
 
 def test_a_host_with_another_version_is_checked_against_its_own() -> None:
     newer = replace(FLEET[1], step_types=NEWER)
-    save = step(made(fleet=(FLEET[0], newer, host("db3", vars={"zone": "a"}))), "save")
-    assert host_drift(save, newer) == ""
-    assert "planned was pilotage 1.0.1" in host_drift(save, FLEET[1])
+    found = made(fleet=(FLEET[0], newer, host("db3", vars={"zone": "a"})))
+    save = step(found, "save")
+    assert host_drift(found.plan, save, newer) is None
+    assert "planned was pilotage 1.0.1" in said(host_drift(found.plan, save, FLEET[1]))
 
 
 @settings(max_examples=30, deadline=None)

@@ -45,6 +45,8 @@ class PauseAsked:
 
     by: str
     reason: str
+    change: str = ""
+    """What has drifted, and is accepted by whoever resumes."""
 
 
 @dataclass(frozen=True, slots=True)

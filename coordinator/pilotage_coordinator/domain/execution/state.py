@@ -57,6 +57,10 @@ class ExecutionState:
     """Something failed or was not run, and the execution went on all the same."""
     pause_reason: str | None = None
     """Set while a pause is asked."""
+    pause_change: str = ""
+    """What has drifted, if that is why it is paused."""
+    accepted: Map[str, None] = field(default_factory=Map)
+    """What has drifted and was accepted by a person who resumed."""
     halted: str = ""
     """Why the whole execution starts nothing new: stop, rollback, cancel or deadline; empty while it does."""
 

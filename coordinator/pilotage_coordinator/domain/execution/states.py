@@ -81,6 +81,8 @@ class PendingReason(StrEnum):
     ROLLOUT = "rollout"
     """Its turn in the batches and the window."""
     GATE = "gate"
+    DRIFT = "drift"
+    """Its host, or a value of it, is not what was planned: somebody must say that it may go on all the same."""
     RETRY = "retry"
 
 

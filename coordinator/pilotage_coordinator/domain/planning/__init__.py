@@ -1,7 +1,7 @@
 """Planning: blueprint + parameters + inventory → plan, or everything that is wrong. See docs/plans.md."""
 
 from pilotage_coordinator.domain.planning.codec import content, digest, from_json, to_json
-from pilotage_coordinator.domain.planning.drift import differences, host_drift
+from pilotage_coordinator.domain.planning.drift import HostDrift, differences, host_drift, value_drift
 from pilotage_coordinator.domain.planning.errors import (
     PlanningError,
     PlanProblem,
@@ -30,6 +30,7 @@ from pilotage_coordinator.domain.planning.selector import Selector, parse_select
 from pilotage_coordinator.domain.planning.view import PlanView, PreviewAnswer, PreviewKey, view_plan
 
 __all__ = [
+    "HostDrift",
     "Library",
     "Note",
     "Outcome",
@@ -63,5 +64,6 @@ __all__ = [
     "pins_of",
     "preview_questions",
     "to_json",
+    "value_drift",
     "view_plan",
 ]

@@ -16,6 +16,7 @@ from pilotage_coordinator.domain.planning.choosing import choose, selecting
 from pilotage_coordinator.domain.planning.codec import digest, plain
 from pilotage_coordinator.domain.planning.errors import SelectorRefused
 from pilotage_coordinator.domain.planning.parameters import Values, find_hosts, is_hidden, read_values
+from pilotage_coordinator.domain.planning.pins import all_steps
 from pilotage_coordinator.domain.planning.request import (
     Outcome,
     Planned,
@@ -88,6 +89,7 @@ class _Planner:
             rollback=rollback,
             resolved={path: dict(sorted(hosts.items())) for path, hosts in sorted(bench.resolved.items())},
         )
+        plan = replace(plan, host_ids=self._ids(plan))
         if hidden := values.hidden():
             bench.sensitive[""] = hidden
         try:
@@ -96,6 +98,11 @@ class _Planner:
             bench.refuse(FailureKind.PARAMETER, f"the plan cannot be kept: {error}", "write such a number as a text")
         bench.check()
         return Planned(plan, bench.sensitive, tuple(bench.notes))
+
+    def _ids(self, plan: Plan) -> dict[str, str]:
+        """Return the ids of all hosts that a step names."""
+        names = {name for step in all_steps(plan) for name in step.hosts}
+        return {name: self._world.inventory[name].id for name in sorted(names)}
 
     def _values(self, blueprint: Blueprint, given: Mapping[str, Any], path: str, sensitive: frozenset[str]) -> Values:
         """Return the parameters' values; `sensitive` are names whose given values are made from sensitive ones."""

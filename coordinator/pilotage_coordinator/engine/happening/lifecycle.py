@@ -51,10 +51,14 @@ def _execution_moved(draft: Draft, event: e.ExecutionMoved, at: int) -> None:
 
 def _pause_asked(draft: Draft, event: e.PauseAsked, at: int) -> None:
     draft.pause_reason = event.reason or f"asked by {event.by}"
+    draft.pause_change = event.change
 
 
 def _resume_asked(draft: Draft, event: e.ResumeAsked, at: int) -> None:
     draft.pause_reason = None
+    if draft.pause_change:
+        draft.accepted = draft.accepted.set(draft.pause_change, None)
+        draft.pause_change = ""
     draft.reason = draft.frames[ROOT_KEY].halt_reason
 
 
@@ -62,6 +66,7 @@ def _frame_halted(draft: Draft, event: e.FrameHalted, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     if event.cause == "cancel":
         draft.pause_reason = None
+        draft.pause_change = ""
     failure.mark_halted(draft, key, event.cause, event.reason)
     if key == ROOT_KEY:
         draft.halted = event.cause if draft.halted != "cancel" else draft.halted
