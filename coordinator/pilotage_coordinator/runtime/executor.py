@@ -22,7 +22,7 @@ from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, du
 from pilotage_coordinator.engine.evolve import fold
 from pilotage_coordinator.engine.world import World
 from pilotage_coordinator.runtime.clock import Clock
-from pilotage_coordinator.runtime.dispatch import CannotDispatch, Dispatcher
+from pilotage_coordinator.runtime.dispatch import AnotherMachine, CannotDispatch, Dispatcher
 from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.projection import ASSIGNED, Position, count_runs
@@ -408,6 +408,8 @@ class Executor:
             await self.dispatcher.assign(state, attempt, attempt_key(state, attempt))
         except CannotDispatch as error:
             self._decline(state, attempt, str(error))
+        except AnotherMachine as error:
+            self._end(state, attempt, Outcome.INTERRUPTED, FailureKind.TARGET, str(error))
         except StoreError as error:
             log.error("attempt.not_sent", attempt=str(attempt_key(state, attempt)), error=str(error))
             again = partial(self._spawn, self._assign(state, attempt), f"send again for {state.id}")
@@ -427,6 +429,12 @@ class Executor:
 
     def _decline(self, state: ExecutionState, attempt: OpenAttempt, reason: str) -> None:
         """End an attempt that was never sent, and never will be."""
+        self._end(state, attempt, Outcome.DECLINED, FailureKind.POLICY, reason)
+
+    def _end(
+        self, state: ExecutionState, attempt: OpenAttempt, outcome: Outcome, kind: FailureKind, reason: str
+    ) -> None:
+        """End an attempt without its agent."""
         report = AttemptReport(
             key=attempt_key(state, attempt),
             epoch=self.epoch,
