@@ -50,3 +50,4 @@ setup-demo: setup
 .PHONY: setup-test
 setup-test: setup
 	@tools/setup programs restic spin gcc
+	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2

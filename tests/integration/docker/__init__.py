@@ -1,0 +1,1 @@
+"""Container step types against a real Docker Engine and a real registry."""

@@ -1,0 +1,45 @@
+"""One engine for all tests of this folder; each test gets it empty of containers, networks and volumes."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pilotage_plugin_api.testing import Harness
+
+from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
+from tests.integration.docker.images import make_images
+
+
+@pytest.fixture(scope="session")
+def running_engine() -> Iterator[EngineSite]:
+    if reason := why_not():
+        pytest.skip(f"no Docker Engine for tests here: {reason}")
+    with engine_site() as site:
+        make_images(site)
+        yield site
+
+
+@pytest.fixture
+def engine(running_engine: EngineSite) -> Iterator[EngineSite]:
+    """The engine, seen from the host on which it runs."""
+    with running_engine.inside():
+        yield running_engine
+    running_engine.remove_everything()
+
+
+@pytest.fixture
+def host(harness: Harness, engine: EngineSite) -> Harness:
+    """A host whose inventory names the engine's socket."""
+    harness.facts["vars"] = {"docker_host": engine.address}
+    return harness
+
+
+@pytest.fixture
+def start(engine: EngineSite) -> Callable[..., dict[str, Any]]:
+    """Start a container with the docker program and return what it is."""
+
+    def start(name: str, *argv: str) -> dict[str, Any]:
+        engine.docker("run", "-d", "--name", name, "--stop-timeout", "1", *argv)
+        return engine.inspect(name)
+
+    return start
