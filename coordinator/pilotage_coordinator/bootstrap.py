@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
@@ -55,18 +55,18 @@ class CannotServe(Exception):
     """Something that the coordinator needs cannot be had; the text says what, and what to do."""
 
 
-async def serve(config: CoordinatorConfig) -> None:
+async def serve(config: CoordinatorConfig, opened: Callable[[], None] = lambda: None) -> None:
     """Run a coordinator until SIGTERM, SIGINT or its own stop operation. Steps that run on hosts are not disturbed.
 
-    Raises CannotServe.
+    `opened` is called once, when everything serves. Raises CannotServe.
     """
     try:
-        await _serve(config)
+        await _serve(config, opened)
     except (StoreError, SecurityError, FleetError, ApiError, OSError) as error:
         raise CannotServe(str(error)) from error
 
 
-async def _serve(config: CoordinatorConfig) -> None:
+async def _serve(config: CoordinatorConfig, opened: Callable[[], None]) -> None:
     configure_log(config.log_level)
     clock = SystemClock()
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,6 +81,7 @@ async def _serve(config: CoordinatorConfig) -> None:
         # Agents are served already; what only people need is imported after that, beside the event loop.
         faces = await asyncio.to_thread(import_module, "pilotage_coordinator.faces")
         await faces.open_faces(config, base, runtime, process, stack)
+        opened()
         log.info("coordinator.serving", epoch=base.epoch, socket=str(config.socket), state=process.state_dir)
         await process.stopped.wait()
     if process.failure:

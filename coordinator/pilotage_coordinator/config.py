@@ -1,29 +1,35 @@
-"""The coordinator's settings: defaults, then a TOML file, then the environment (`PILOTAGE_*`), then arguments."""
+"""The coordinator's settings: defaults, then a TOML file, then the environment (`PILOTAGE_*`), then options.
+
+Read without a validation library: together with its settings sources it took a fifth of the time until agents are
+served, for eight values.
+"""
 
 import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Final
 
 from pilotage_client.place import runtime_dir, state_dir
-from pydantic import Field
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
-SYSTEM_FILE = Path("/etc/pilotage/coordinator.toml")
+SYSTEM_FILE: Final = Path("/etc/pilotage/coordinator.toml")
+PREFIX: Final = "PILOTAGE_"
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-class CoordinatorConfig(BaseSettings):
-    """Where a coordinator keeps its state and where it listens. Unknown keys are refused."""
+class SettingsRefused(Exception):
+    """A setting cannot be used; the text names each with its source, and what fits."""
 
-    model_config = SettingsConfigDict(env_prefix="PILOTAGE_", extra="forbid", frozen=True)
 
-    state_dir: Path = Field(default_factory=state_dir)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinatorConfig:
+    """Where a coordinator keeps its state and where it listens."""
+
+    state_dir: Path
     """Database, keys and logs; made with mode 0700."""
-    socket: Path = Field(default_factory=lambda: runtime_dir() / "coordinator.sock")
+    socket: Path
     """The unix socket of the HTTP API, mode 0600, in a folder of mode 0700."""
     fleet_listen: str = "127.0.0.1:7443"
     """host:port for agents (mutual TLS). Port 0 takes any free one."""
@@ -31,21 +37,10 @@ class CoordinatorConfig(BaseSettings):
     """host:port where new hosts join (TLS)."""
     advertise: str = ""
     """The name or address under which other machines reach this one; empty = the host part of `enrol_listen`."""
-    history_days: int = Field(default=400, ge=0)
+    history_days: int = 400
     """How long executions that are over are kept, with their logs; 0 = for ever. The audit log is always kept."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, strongest first."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+    log_level: str = "info"
+    """debug, info, warning or error."""
 
 
 def config_file() -> Path:
@@ -57,3 +52,82 @@ def config_file() -> Path:
         return SYSTEM_FILE
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "pilotage" / "coordinator.toml"
+
+
+def load_config(options: Mapping[str, Any], environment: Mapping[str, str], file: Path) -> CoordinatorConfig:
+    """Return the settings; an option that is None and a variable that is empty count as not given.
+
+    Raises SettingsRefused, which names every setting that does not fit.
+    """
+    found: dict[str, tuple[str, Any]] = {name: (f"{file}: {name}", value) for name, value in _read(file).items()}
+    for name in _READERS:
+        variable = PREFIX + name.upper()
+        if environment.get(variable):
+            found[name] = (variable, environment[variable])
+        if options.get(name) is not None:
+            found[name] = (f"--{name.replace('_', '-')}", options[name])
+    values: dict[str, Any] = {}
+    refused: list[str] = []
+    for name, (source, value) in found.items():
+        try:
+            values[name] = _READERS[name](value)
+        except KeyError:
+            refused.append(f"{source}: there is no such setting; there are {', '.join(_READERS)}")
+        except ValueError as error:
+            refused.append(f"{source}: {error}")
+    if refused:
+        raise SettingsRefused("; ".join(refused))
+    return CoordinatorConfig(
+        **{"state_dir": state_dir(), "socket": runtime_dir() / "coordinator.sock", **values},
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return what a settings file says; without one, nothing."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsRefused(f"{file} cannot be read: {error}") from error
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("a path is needed")
+    return Path(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a text is needed")
+    return value
+
+
+def _days(value: Any) -> int:
+    try:
+        days = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else -1
+    except ValueError:
+        days = -1
+    if days < 0:
+        raise ValueError("a whole number of days from 0 up is needed")
+    return days
+
+
+def _level(value: Any) -> str:
+    if value not in LEVELS:
+        raise ValueError(f"it must be one of {', '.join(LEVELS)}")
+    return str(value)
+
+
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
+    {
+        "state_dir": _path,
+        "socket": _path,
+        "fleet_listen": _text,
+        "enrol_listen": _text,
+        "advertise": _text,
+        "history_days": _days,
+        "log_level": _level,
+    }
+)

@@ -1,6 +1,6 @@
 """`python -m pilotage_coordinator.cli`: how `up` starts the coordinator as a program of its own."""
 
-from pilotage_coordinator.cli.app import main
+from pilotage_coordinator.cli.entry import main
 
 if __name__ == "__main__":
     main()

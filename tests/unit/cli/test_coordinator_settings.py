@@ -1,0 +1,79 @@
+"""The coordinator's settings: which source wins, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from pilotage_coordinator.config import LEVELS, SettingsRefused, config_file, load_config
+from pilotage_coordinator.program import EXIT_USAGE, run
+
+
+def test_an_option_wins_over_a_variable_over_the_file_over_the_default(tmp_path: Path) -> None:
+    file = tmp_path / "coordinator.toml"
+    file.write_text('fleet_listen = "file:1"\nenrol_listen = "file:2"\nadvertise = "file"\nhistory_days = 7\n')
+    environment = {"PILOTAGE_FLEET_LISTEN": "variable:1", "PILOTAGE_ENROL_LISTEN": "variable:2"}
+    config = load_config({"fleet_listen": "option:1", "state_dir": None}, environment, file)
+    assert (config.fleet_listen, config.enrol_listen, config.advertise) == ("option:1", "variable:2", "file")
+    assert (config.history_days, config.log_level) == (7, "info")
+
+
+def test_without_any_source_there_are_defaults(tmp_path: Path) -> None:
+    config = load_config({}, {"PILOTAGE_ADVERTISE": "", "PILOTAGE_UNRELATED": "1"}, tmp_path / "none.toml")
+    assert config.fleet_listen == "127.0.0.1:7443"
+    assert config.socket.name == "coordinator.sock"
+    assert config.advertise == ""
+
+
+def test_numbers_and_paths_are_read_from_text(tmp_path: Path) -> None:
+    environment = {"PILOTAGE_HISTORY_DAYS": "0", "PILOTAGE_STATE_DIR": "/somewhere"}
+    config = load_config({}, environment, tmp_path / "none.toml")
+    assert config.history_days == 0
+    assert config.state_dir == Path("/somewhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nope = 1", "nope: there is no such setting; there are state_dir, "),
+        ("history_days = -1", "history_days: a whole number of days from 0 up is needed"),
+        ("history_days = true", "history_days: a whole number"),
+        ("history_days = 1.5", "history_days: a whole number"),
+        ('history_days = "many"', "history_days: a whole number"),
+        ("fleet_listen = 7443", "fleet_listen: a text is needed"),
+        ("state_dir = 3", "state_dir: a path is needed"),
+        ('socket = ""', "socket: a path is needed"),
+        ('log_level = "loud"', f"log_level: it must be one of {', '.join(LEVELS)}"),
+        ("[log_level]", "log_level: it must be one of"),
+        ("history_days = ", "cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_file_and_name(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "coordinator.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsRefused) as refused:
+        load_config({}, {}, file)
+    assert str(file) in str(refused.value)
+    assert message in str(refused.value)
+
+
+def test_everything_that_does_not_fit_is_named_at_once(tmp_path: Path) -> None:
+    environment = {"PILOTAGE_HISTORY_DAYS": "x"}
+    with pytest.raises(SettingsRefused, match=r"PILOTAGE_HISTORY_DAYS: .*; --log-level: "):
+        load_config({"log_level": "loud"}, environment, tmp_path / "none.toml")
+
+
+def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match="cannot be read"):
+        load_config({}, {}, tmp_path)
+
+
+def test_the_file_may_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PILOTAGE_CONFIG", str(tmp_path / "mine.toml"))
+    assert config_file() == tmp_path / "mine.toml"
+
+
+def test_a_refused_setting_is_one_line_and_the_exit_code_of_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PILOTAGE_CONFIG", str(tmp_path / "none.toml"))
+    assert run({"log_level": "loud"}) == EXIT_USAGE
+    assert capsys.readouterr().err == "error: settings: --log-level: it must be one of debug, info, warning, error\n"
