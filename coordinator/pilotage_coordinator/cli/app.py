@@ -34,7 +34,7 @@ PLACES = MappingProxyType(
 
 EPILOG = (
     "The options --json and --socket may stand anywhere. Exit codes: 0 ok, 1 failed, 2 usage, 3 awaiting approval, "
-    "4 unreachable, 5 denied."
+    "4 unreachable, 5 denied, 130 interrupted."
 )
 
 
@@ -59,7 +59,9 @@ def root(
     json: Annotated[bool, typer.Option("--json", help="Answer in JSON; streams as one object a line.")] = False,
     socket: Annotated[
         Path | None,
-        typer.Option("--socket", envvar="PILOTAGE_SOCKET", help="The coordinator's socket.", show_envvar=True),
+        typer.Option(
+            "--socket", metavar="PATH", envvar="PILOTAGE_SOCKET", help="The coordinator's socket.", show_envvar=True
+        ),
     ] = None,
     _: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")

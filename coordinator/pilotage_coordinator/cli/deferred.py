@@ -14,6 +14,8 @@ import typer.main
 from typer import Context
 from typer.core import TyperCommand, TyperGroup
 
+from pilotage_coordinator.cli.examples import epilog
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -65,6 +67,9 @@ class _StandIn(TyperCommand):
 def load(name: str, place: Place) -> Any:
     """Import a command's module and return the command."""
     module = import_module(f"pilotage_coordinator.cli.commands.{place.module}")
-    command = typer.main.get_command(module.app)
+    command: Any = typer.main.get_command(module.app)
     command.name = name
+    command.epilog = epilog(name)
+    for inner, each in getattr(command, "commands", {}).items():
+        each.epilog = epilog(f"{name} {inner}")
     return command

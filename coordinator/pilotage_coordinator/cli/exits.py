@@ -15,6 +15,8 @@ class ExitCode(IntEnum):
     """An execution waits for a person: an approval, a gate, or a pause."""
     UNREACHABLE = 4
     DENIED = 5
+    INTERRUPTED = 130
+    """Ctrl-C, as shells have it (128 + SIGINT); what was started goes on."""
 
 
 def code_of_error(error: ClientError) -> ExitCode:

@@ -1,6 +1,23 @@
 """Times as people read them."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_SPAN: Final = re.compile(r"(\d+)([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def since(text: str, now: datetime) -> datetime:
+    """Read how far back to look: `90m`, `2h`, `7d`, a date, or an RFC 3339 time; without a zone, this machine's.
+
+    Raises ValueError for anything else.
+    """
+    found = _SPAN.fullmatch(text)
+    if found:
+        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.astimezone()
 
 
 def parse(text: str) -> datetime | None:

@@ -3,9 +3,12 @@
 Texts from hosts and blueprints are data: control characters are shown, never sent to the terminal.
 """
 
+import codecs
+import io
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -30,8 +33,17 @@ class Screen:
     @classmethod
     def of_process(cls, *, json: bool) -> "Screen":
         """Return the screen of this process."""
+        codecs.register_error(_SUBSTITUTE, _substitute)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors=_SUBSTITUTE)
         interactive = sys.stdin.isatty() and sys.stderr.isatty() and not json
         return cls(console(sys.stdout), console(sys.stderr), json, interactive)
+
+    @property
+    def columns(self) -> int:
+        """Return how long a line of the answer may be: as wide as the terminal, or as long as it likes in a file."""
+        return self.out.width if self.out.is_terminal else WIDE
 
     def object(self, value: Any) -> None:
         """Write one JSON value: indented for a person, on one line for a program."""
@@ -51,9 +63,9 @@ class Screen:
         """Write a line."""
         self.out.print(Text(clean(text), style), soft_wrap=True)
 
-    def rich(self, renderable: Any) -> None:
-        """Write something that Rich draws; its texts are `clean` already."""
-        self.out.print(renderable)
+    def folded(self, text: str, style: str = "") -> None:
+        """Write a line; on a terminal, what is too long goes on below, further in, and is broken between words."""
+        self.line("\n".join(fold(text, self.columns)), style)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
         """Write a table, or what to say when there are no rows."""
@@ -110,10 +122,35 @@ def clean(text: str) -> str:
     return "".join(each if each.isprintable() or each in "\n\t" else _visible(each) for each in text)
 
 
+def fold(text: str, columns: int) -> list[str]:
+    """Return a line in parts of at most `columns`, the later ones further in than the first; words stay whole."""
+    if len(text) <= columns:
+        return [text]
+    inner = " " * min(len(text) - len(text.lstrip()) + 4, columns // 2)
+    wrapper = textwrap.TextWrapper(columns, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False)
+    wrapper.drop_whitespace = True
+    lead = text[: len(text) - len(text.lstrip())]
+    wrapper.initial_indent = lead
+    return wrapper.wrap(text.lstrip())
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    """Stand in for what a terminal's or file's encoding does not have."""
+    assert isinstance(error, UnicodeEncodeError)
+    wanted = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(each, f"\\u{ord(each):04x}") for each in wanted), error.end
+
+
 def _visible(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
+
+_SUBSTITUTE = "pilotage.substitute"
+_PLAIN = {
+    "━": "-", "—": "-", "–": "-", "✓": "v", "✗": "x", "▸": ">", "·": ".", "■": "#", "↩": "<", "…": "...", "→": "->",
+    "×": "x", "≤": "<=", "≥": ">=",
+}  # fmt: skip
 
 _STYLES = {
     "succeeded": "green",

@@ -26,8 +26,8 @@ def perform(context: typer.Context, work: Work) -> None:
         show_error(screen, error)
         code = code_of_error(error)
     except KeyboardInterrupt:
-        screen.hint("interrupted; what was started goes on. `pilotage run list` shows it")
-        code = ExitCode.FAILED
+        screen.say("interrupted")
+        code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left; nothing can be said to it.
         sys.stderr.close()

@@ -9,6 +9,7 @@ import typer
 from pilotage_client import PilotageClient
 from pilotage_client.answers import Plan
 
+from pilotage_coordinator.cli.completion import blueprints
 from pilotage_coordinator.cli.confirm import confirmed
 from pilotage_coordinator.cli.exits import ExitCode, code_of_state
 from pilotage_coordinator.cli.inputs import read_blueprint, read_json_object, read_parameters
@@ -16,18 +17,34 @@ from pilotage_coordinator.cli.render.plan import plan_lines
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.watching import wait, watch
 
-NameArgument = Annotated[str | None, typer.Argument(help="A stored blueprint: ID, ID@1 or ID@1.2.0.")]
-FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="A blueprint file instead; - is standard input.")]
-WorkflowOption = Annotated[str | None, typer.Option("--workflow", help="Which blueprint of a file that holds several.")]
-ParameterOption = Annotated[list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE; may be repeated.")]
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", autocompletion=blueprints, help="A stored blueprint: ID, ID@1 or ID@1.2.0."),
+]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="A blueprint file instead; - is standard input.")
+]
+WorkflowOption = Annotated[
+    str | None, typer.Option("--workflow", metavar="ID", help="Which blueprint of a file that holds several.")
+]
+ParameterOption = Annotated[
+    list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set a parameter; may be repeated.")
+]
 ParametersOption = Annotated[
     Path | None,
-    typer.Option("--parameters", help="A JSON file of parameters, for those that no command line should see."),
+    typer.Option(
+        "--parameters", metavar="FILE", help="A JSON file of parameters, for those that no command line should see."
+    ),
 ]
 LimitOption = Annotated[
-    str, typer.Option("--limit", "-l", help="Which hosts: role=db, env!=prod, name~web*; commas mean and.")
+    str,
+    typer.Option(
+        "--limit", "-l", metavar="SELECTOR", help="Which hosts: role=db, env!=prod, name~web*; commas mean and."
+    ),
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the execution and in the audit log.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the execution and in the audit log.")
+]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask. An approval that a rule asks for is still needed.")
 ]
@@ -64,7 +81,7 @@ class Wanted:
 def show_plan(screen: Screen, plan: Plan) -> None:
     """Show a plan host by host and wave by wave."""
     for line in plan_lines(plan):
-        screen.line(line.text, line.style)
+        screen.folded(line.text, line.style)
 
 
 async def start_plan(

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
-from pilotage_client import PilotageClient
+from pilotage_client import PilotageClient, RequestRefused
 from pilotage_client.answers import Watched
-from rich.live import Live
+from rich.text import Text
 
 from pilotage_coordinator.cli.exits import ExitCode, code_of_state
+from pilotage_coordinator.cli.painter import Painter, can_move
 from pilotage_coordinator.cli.render.board import Board
-from pilotage_coordinator.cli.render.live import board_table
+from pilotage_coordinator.cli.render.live import picture
+from pilotage_coordinator.cli.render.plan import Line
 from pilotage_coordinator.cli.render.run import run_lines
-from pilotage_coordinator.cli.screen import Screen
+from pilotage_coordinator.cli.screen import Screen, clean
 
 RESTING = frozenset({"waiting_approval", "paused", "needs_attention"})
 """States that only a person ends."""
@@ -23,27 +25,54 @@ FRAMES = 8
 
 
 async def watch(
-    client: PilotageClient, screen: Screen, execution: str, *, after: int = 0, until_rest: bool
+    client: PilotageClient,
+    screen: Screen,
+    execution: str,
+    *,
+    after: int = 0,
+    until_rest: bool,
+    notices: list[Line] | None = None,
 ) -> ExitCode:
     """Show an execution as it goes, then what became of it; return the exit code that says so.
 
-    `until_rest`: leave it when it can only wait for a person (exit code 3). In JSON: each event on a line.
+    `until_rest`: leave it when it can only wait for a person (exit code 3). In JSON: each event on a line. Whoever has
+    something to say beside a moving picture appends to `notices`: it goes above the picture with the next frame.
     """
-    board = Board(started_at=(await client.show_run(execution))["started_at"])
+    run = await client.show_run(execution)
+    board = Board(started_at=run["started_at"], state=run["state"])
+    moving = screen.interactive and can_move(screen.err)
+    beside: list[Line] = [] if notices is None else notices
+
+    def tell(text: str, style: str) -> None:
+        if moving:
+            beside.append(Line(text, style))
+        else:
+            screen.say(text, style)
 
     def lost(problem: str) -> None:
-        screen.say("the coordinator is gone; steps that run go on, waiting for it to come back", "yellow")
+        tell("the coordinator is gone; steps that run go on, waiting for it to come back", "yellow")
 
     def back() -> None:
-        screen.say("the coordinator is back", "green")
+        tell("the coordinator is back", "green")
 
     watching = client.watch_run(execution, after=after, patience=PATIENCE, lost=lost, back=back)
-    async with aclosing(watching) as stream:
-        if screen.interactive:
-            await _live(screen, board, stream, until_rest=until_rest)
-        else:
-            await _lines(screen, board, stream, until_rest=until_rest)
+    try:
+        async with aclosing(watching) as stream:
+            if moving:
+                await _expect_hosts(client, board, run["plan_digest"])
+                await _live(screen, board, stream, beside, until_rest=until_rest)
+            else:
+                await _lines(screen, board, stream, until_rest=until_rest)
+    except asyncio.CancelledError:
+        screen.hint(f"no longer watched; it goes on. See it again: pilotage run watch {execution}")
+        screen.hint(f"stop it: pilotage run cancel {execution}")
+        raise
     return await finish(client, screen, execution)
+
+
+async def _expect_hosts(client: PilotageClient, board: Board, plan_digest: str) -> None:
+    with suppress(RequestRefused):
+        board.expect((await client.show_plan(plan_digest))["targets"])
 
 
 async def wait(client: PilotageClient, execution: str) -> None:
@@ -61,7 +90,7 @@ async def finish(client: PilotageClient, screen: Screen, execution: str) -> Exit
     run = await client.show_run(execution)
     if not screen.json:
         screen.line()
-        for line in run_lines(run):
+        for line in run_lines(run, screen.columns, every=False):
             screen.line(line.text, line.style)
     return code_of_state(run["state"])
 
@@ -78,20 +107,32 @@ async def _lines(screen: Screen, board: Board, stream: AsyncIterator[Watched], *
             return
 
 
-async def _live(screen: Screen, board: Board, stream: AsyncIterator[Watched], *, until_rest: bool) -> None:
-    with Live(console=screen.err, auto_refresh=False, transient=True) as live:
+async def _live(
+    screen: Screen, board: Board, stream: AsyncIterator[Watched], notices: list[Line], *, until_rest: bool
+) -> None:
+    """Keep a picture of every host below the lines of what ended."""
+    above: list[Text] = []
 
-        async def refresh() -> None:
+    with Painter(screen.err) as painter:
+
+        def frame() -> None:
+            lines = [*above, *(Text(clean(line.text), line.style) for line in notices)]
+            above.clear()
+            notices.clear()
+            painter.paint(lines, picture(board, *painter.size))
+
+        async def repaint() -> None:
             while True:
-                live.update(board_table(board), refresh=True)
+                frame()
                 await asyncio.sleep(1 / FRAMES)
 
-        refreshing = asyncio.create_task(refresh())
+        painting = asyncio.create_task(repaint())
         try:
             async for watched in stream:
-                for line in board.take(watched):
-                    screen.say(line.text, line.style)
+                lines = board.take(watched)
+                above += [Text(clean(line.text), line.style) for line in lines if not line.passing]
                 if until_rest and board.state in RESTING:
                     return
         finally:
-            refreshing.cancel()
+            painting.cancel()
+            frame()

@@ -2,20 +2,19 @@
 
 import dataclasses
 from datetime import datetime
-from io import StringIO
 from typing import Any
 
 import pytest
 from pilotage_client.answers import Event, Watched
 from pilotage_coordinator.cli.moments import span
 from pilotage_coordinator.cli.render.board import Board
-from pilotage_coordinator.cli.render.live import MOST_ROWS, board_table, shown_rows
-from pilotage_coordinator.cli.render.run import BAR, run_lines
-from pilotage_coordinator.cli.screen import clean
+from pilotage_coordinator.cli.render.live import MOST_ROWS, picture, shown_rows
+from pilotage_coordinator.cli.render.run import run_lines
+from pilotage_coordinator.cli.render.timeline import BAR, MOST_LINES
+from pilotage_coordinator.cli.screen import clean, fold
 from pilotage_coordinator.domain.execution import codec, events
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_proto.attempt import AttemptKind
-from rich.console import Console
 
 BEGAN = "2026-01-01T00:00:00.000000Z"
 
@@ -106,11 +105,12 @@ def test_gates_and_unknowns_are_kept_until_they_are_answered() -> None:
     assert (board.gates, board.unknown) == ({}, {})
 
 
-def _drawn(board: Board) -> str:
-    out = StringIO()
+def _drawn(board: Board, width: int = 100, height: int = 40) -> list[str]:
     now = datetime.fromisoformat("2026-01-01T00:00:30+00:00")
-    Console(file=out, width=100, no_color=True).print(board_table(board, now))
-    return out.getvalue()
+    lines = picture(board, width, height, now)
+    assert all(line.cell_len < width for line in lines)
+    assert len(lines) < height
+    return [line.plain for line in lines]
 
 
 def test_the_table_shows_what_each_host_does_and_no_markup_of_theirs() -> None:
@@ -123,11 +123,43 @@ def test_the_table_shows_what_each_host_does_and_no_markup_of_theirs() -> None:
     )
     progress = {"step": "save", "host": "db1", "item": "", "fraction": 0.5, "text": "[red]40 of 80 GiB\x1b[2J"}
     board.take(Watched(event=None, progress=[progress]))  # type: ignore[list-item]
-    drawn = _drawn(board)
-    assert "save 20s" in drawn
-    assert "[red]40 of 80 GiB\\x1b[2J" in drawn
-    assert "0 done, 1 failed" in drawn
-    assert "running · 30s" in drawn
+    assert _drawn(board) == [
+        "db1  ⠋ save        20s  ━━━━━━━━━━━━━━━━  [red]40 of 80 GiB\\x1b[2J",
+        "db2  ✗ save             0 done, 1 failed",
+        "running · 30s",
+    ]
+
+
+def test_a_host_that_does_two_things_at_once_shows_the_other_when_one_has_ended() -> None:
+    board, _ = _watch(
+        _event("attempt_planned", 10, **_run("db1")),
+        _event("attempt_begun", 10, **_run("db1", started_at=1)),
+        _event("attempt_planned", 12, **_run("db1", path="dump")),
+    )
+    assert _drawn(board)[0].startswith("db1  ⠋ save +1")
+    board.take(_event("attempt_finished", 14, **_run("db1", outcome="succeeded", becomes="succeeded")))
+    assert _drawn(board)[0].startswith("db1  ⠋ dump ")
+    board.take(_event("attempt_finished", 14, **_run("db1", path="dump", outcome="succeeded", becomes="succeeded")))
+    assert _drawn(board)[0].split() == ["db1", "✓", "dump", "2", "done"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_the_picture_fits_every_terminal(width: int) -> None:
+    board, _ = _watch(
+        _event(
+            "attempt_planned", 10, **_run("a-host-with-a-long-name.example.org", path="protect/volumes", item="x" * 50)
+        )
+    )
+    board.expect(f"h{number}" for number in range(40))
+    _drawn(board, width, 10)
+
+
+def test_hosts_that_wait_have_a_row_from_the_beginning() -> None:
+    board = Board()
+    board.expect(["db1", "db2"])
+    assert [line.split() for line in _drawn(board)] == [
+        ["db1", "·", "pending", "0", "done"], ["db2", "·", "pending", "0", "done"], ["pending"],
+    ]  # fmt: skip
 
 
 def test_in_a_large_fleet_the_troubled_and_the_busy_are_shown() -> None:
@@ -139,7 +171,8 @@ def test_in_a_large_fleet_the_troubled_and_the_busy_are_shown() -> None:
     names = [row.host for row in shown_rows(board)]
     assert len(names) == MOST_ROWS
     assert {"h498", "h499"} <= set(names)
-    assert "480 more hosts" in _drawn(board)
+    assert "500 hosts: 1 failed, 1 busy, 498 well (480 not shown)" in _drawn(board)[-1]
+    assert len(_drawn(board, height=12)) < 12
 
 
 def _detail(*runs: dict[str, Any], **fields: Any) -> Any:
@@ -191,6 +224,42 @@ def test_the_timeline_is_to_scale() -> None:
     assert lines[0].endswith("━" * (BAR // 2))
     assert lines[1].endswith(" " * (BAR // 2) + "━" * (BAR // 2))
     assert lines[2].endswith("not run")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 400])
+def test_the_timeline_fits_the_terminal(width: int) -> None:
+    runs = ({"step": "protect/databases", "item": "sqlite/app/app.db", "ended_at": "2026-01-01T00:00:05.000000Z"},)
+    lines = [line.text for line in run_lines(_detail(*runs), width) if line.text.startswith("  db")]
+    assert lines
+    assert all(len(line) <= width for line in lines)
+    assert all(("✓" in line) is (width < 110) for line in lines)
+
+
+def test_what_was_read_while_planning_comes_first_and_says_so() -> None:
+    runs = ({"host": "db2"}, {"host": "db1", "step": "discover", "started_at": "", "ended_at": ""})
+    lines = [line.text for line in run_lines(_detail(*runs)) if line.text.startswith("  db")]
+    assert lines[0].split() == ["db1", "discover", "succeeded", "while", "planning"]
+
+
+def test_of_many_step_runs_each_host_has_one_line_unless_every_one_is_asked_for() -> None:
+    hosts = [f"h{number:02}" for number in range(40)]
+    runs = [{"host": host, "step": step} for host in hosts for step in ("save", "check")]
+    runs[0]["state"] = "failed"
+    detail = _detail(*runs)
+    assert len(runs) > MOST_LINES
+    few = [line for line in run_lines(detail, every=False) if line.text.startswith("  h")]
+    assert len(few) == 40
+    assert few[0].text.split()[:6] == ["h00", "1", "failed,", "1", "succeeded", "failed"]
+    assert "bold red" in few[0].style
+    assert len([line for line in run_lines(detail) if line.text.startswith("  h")]) == 80
+
+
+def test_a_long_line_is_folded_between_words_and_further_in() -> None:
+    assert fold("  1. save  backup.create, after open and close", 30) == [
+        "  1. save  backup.create,",
+        "      after open and close",
+    ]
+    assert fold("/" + "x" * 50, 30) == ["/" + "x" * 50]
 
 
 def test_what_a_person_must_decide_is_said_with_the_command() -> None:

@@ -12,13 +12,13 @@ from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.starting import NoWaitOption, ReasonOption, start_digest
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def apply(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="What `pilotage plan -o FILE` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `pilotage plan -o FILE` wrote.")],
     no_wait: NoWaitOption = False,
     reason: ReasonOption = "",
 ) -> None:

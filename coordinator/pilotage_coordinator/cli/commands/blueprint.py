@@ -9,14 +9,17 @@ import typer
 from pilotage_client import PilotageClient
 from pilotage_client.answers import Parameter, StepOutline
 
+from pilotage_coordinator.cli.completion import blueprints
 from pilotage_coordinator.cli.inputs import read_blueprint
 from pilotage_coordinator.cli.moments import local
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, check and add blueprints.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="List, show, check and add blueprints."
+)
 
-File = Annotated[Path, typer.Argument(help="The blueprint file; - reads standard input.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The blueprint file; - reads standard input.")]
 
 
 @app.command("list")
@@ -40,7 +43,12 @@ def list_(context: typer.Context) -> None:
 @app.command()
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="ID, ID@1 (newest of a major version) or ID@1.2.0.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=blueprints, help="ID, ID@1 (newest of a major version) or ID@1.2.0."
+        ),
+    ],
     source: Annotated[bool, typer.Option("--source", help="Print the YAML as its author wrote it.")] = False,
 ) -> None:
     """Show one blueprint: its parameters and its steps."""

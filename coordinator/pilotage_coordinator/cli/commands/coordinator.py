@@ -25,6 +25,7 @@ app = typer.Typer(
     cls=Coordinator,
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
     help="Serve, look at and stop the coordinator itself.",
 )
 

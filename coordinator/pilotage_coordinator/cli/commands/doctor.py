@@ -9,7 +9,7 @@ from pilotage_coordinator.cli.machine import findings
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.settings import GlobalOptions
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 STOP_TIMEOUT = 30.0
 

@@ -14,24 +14,21 @@ from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.starting import NoWaitOption, ReasonOption, YesOption, start_digest
 from pilotage_coordinator.cli.watching import wait
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def exec_(
     context: typer.Context,
-    argv: Annotated[
-        list[str], typer.Argument(metavar="-- PROGRAM [ARGUMENT]...", help="What to run; no shell reads it.")
+    argv: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="What to run; no shell reads it.")],
+    limit: Annotated[
+        str, typer.Option("--limit", "-l", metavar="SELECTOR", help="Which hosts: role=db, name=web1|web2, env!=prod.")
     ],
-    limit: Annotated[str, typer.Option("--limit", "-l", help="Which hosts: role=db, name=web1|web2, env!=prod.")],
     yes: YesOption = False,
     no_wait: NoWaitOption = False,
     reason: ReasonOption = "",
 ) -> None:
-    """Run one command on many hosts, as an execution like any other: planned, recorded, watched.
-
-    `pilotage exec -l role=db -- df -h /srv`
-    """
+    """Run one command on many hosts, as an execution like any other: planned, recorded, watched."""
 
     async def work(client: PilotageClient, screen: Screen) -> ExitCode | None:
         plan = await client.make_plan(command=argv, limit_to=limit, previews=False)

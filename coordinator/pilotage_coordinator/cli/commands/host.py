@@ -7,6 +7,7 @@ import typer
 from pilotage_client import ClientError, PilotageClient
 from pilotage_client.answers import HostSummary
 
+from pilotage_coordinator.cli.completion import hosts
 from pilotage_coordinator.cli.confirm import confirmed
 from pilotage_coordinator.cli.inputs import read_labels
 from pilotage_coordinator.cli.moments import ago, local
@@ -14,18 +15,22 @@ from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Let hosts in, label them, look at them, shut them out."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Let hosts in, label them, look at them, shut them out.",
 )
 
-Name = Annotated[str, typer.Argument(help="The host's name.")]
+Name = Annotated[str, typer.Argument(metavar="HOST", autocompletion=hosts, help="The host's name.")]
 
 
 @app.command()
 def token(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Let in the host of this name only.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Let in the host of this name only.")] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", help="NAME=VALUE, given to the host that joins.")
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=VALUE", help="Given to the host that joins; may be repeated."),
     ] = None,
 ) -> None:
     """Print a join token: good for one host and a quarter of an hour."""
@@ -98,11 +103,19 @@ def show(context: typer.Context, name: Name) -> None:
 def set_(
     context: typer.Context,
     name: Name,
-    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="NAME=VALUE; NAME= removes it.")] = None,
-    var: Annotated[
-        list[str] | None, typer.Option("--var", help="NAME=VALUE for expressions; VALUE may be JSON; NAME= removes it.")
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", metavar="NAME=VALUE", help="NAME= removes it; may be repeated.")
     ] = None,
-    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Such as production.")] = None,
+    var: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--var", metavar="NAME=VALUE", help="For expressions, as host.vars; VALUE may be JSON; NAME= removes it."
+        ),
+    ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option("--environment", "-e", metavar="NAME", help="Such as production; an empty name removes it."),
+    ] = None,
 ) -> None:
     """Set labels, variables and the environment of a host; what is not named stays."""
 
@@ -128,7 +141,7 @@ def set_(
 def revoke(
     context: typer.Context,
     name: Name,
-    reason: Annotated[str, typer.Option("--reason", help="Kept in the audit log.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the audit log.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Shut a host out for good: its certificates end at once."""

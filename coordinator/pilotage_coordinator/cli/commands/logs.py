@@ -8,21 +8,23 @@ import typer
 from pilotage_client import PilotageClient
 from pilotage_client.answers import LogLine
 
+from pilotage_coordinator.cli.completion import hosts
+from pilotage_coordinator.cli.execution import ExecutionArgument, found
 from pilotage_coordinator.cli.moments import parse
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
 MOST_SORTED = 50_000
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def logs(
     context: typer.Context,
-    execution: Annotated[str, typer.Argument(help="The execution's id.")],
-    step: Annotated[str, typer.Argument(help="A step, or a group: everything inside it.")] = "",
-    host: Annotated[str, typer.Option("--host", help="Only this host.")] = "",
+    execution: ExecutionArgument,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="A step, or a group: everything inside it.")] = "",
+    host: Annotated[str, typer.Option("--host", metavar="HOST", autocompletion=hosts, help="Only this host.")] = "",
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on as lines come, until the execution ends.")
     ] = False,
@@ -33,10 +35,11 @@ def logs(
         def lost(problem: str) -> None:
             screen.say("the coordinator is gone; waiting for it to come back", "yellow")
 
+        chosen = await found(client, execution)
         if follow:
-            lines = client.follow_logs(execution, step=step, host=host, lost=lost)
+            lines = client.follow_logs(chosen, step=step, host=host, lost=lost)
         else:
-            lines = client.read_logs(execution, step=step, host=host)
+            lines = client.read_logs(chosen, step=step, host=host)
         async with aclosing(lines):
             if follow or screen.json:
                 async for line in lines:

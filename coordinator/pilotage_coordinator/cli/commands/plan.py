@@ -21,7 +21,7 @@ from pilotage_coordinator.cli.starting import (
     show_plan,
 )
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -33,7 +33,9 @@ def plan(
     parameter: ParameterOption = None,
     parameters: ParametersOption = None,
     limit: LimitOption = "",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the plan for `pilotage apply`.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Keep the plan for `pilotage apply`.")
+    ] = None,
     previews: Annotated[bool, typer.Option(help="Ask the hosts what would change on them.")] = True,
 ) -> None:
     """Show what a blueprint would do, host by host and wave by wave; change nothing."""

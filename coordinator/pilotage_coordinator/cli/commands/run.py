@@ -1,5 +1,6 @@
 """`pilotage run`."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -7,9 +8,12 @@ import typer
 from pilotage_client import PilotageClient
 from pilotage_client.answers import ExecutionSummary
 
+from pilotage_coordinator.cli.completion import blueprints, hosts, states
 from pilotage_coordinator.cli.confirm import confirmed
+from pilotage_coordinator.cli.execution import ExecutionArgument, found
 from pilotage_coordinator.cli.exits import ExitCode
 from pilotage_coordinator.cli.moments import local, seconds_between, span
+from pilotage_coordinator.cli.moments import since as moment_since
 from pilotage_coordinator.cli.render.run import run_lines
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
@@ -28,9 +32,9 @@ from pilotage_coordinator.cli.starting import (
 )
 from pilotage_coordinator.cli.watching import watch as watch_execution
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Start, watch and steer executions.")
-
-Execution = Annotated[str, typer.Argument(help="The execution's id.")]
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Start, watch and steer executions."
+)
 
 
 class Outcome(StrEnum):
@@ -70,36 +74,75 @@ def start(
 @app.command("list")
 def list_(
     context: typer.Context,
-    blueprint: Annotated[str | None, typer.Option("--blueprint", help="Only of this blueprint.")] = None,
-    state: Annotated[list[str] | None, typer.Option("--state", help="Only in this state; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
+    blueprint: Annotated[
+        str | None,
+        typer.Option("--blueprint", metavar="ID", autocompletion=blueprints, help="Only of this blueprint."),
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", autocompletion=states, help="Only in this state; may be repeated."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Only those begun then or later: 2h, 7d, a date or a time."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="At most so many.")] = 20,
+    cursor: Annotated[
+        str, typer.Option("--cursor", metavar="CURSOR", help="Go on where another list ended, which says how.")
+    ] = "",
 ) -> None:
     """List executions, newest first."""
+    began = _since(since)
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        rows = await client.list_runs(blueprint=blueprint, states=state or [], limit=limit)
+        page = await client.page_runs(cursor, blueprint=blueprint, states=state or [], since=began, limit=limit)
+        rows = page["items"]
         if screen.json:
             screen.object(rows)
+            if page["next"]:
+                screen.error_object({"next": page["next"]})
             return
+        chosen = bool(blueprint or state or since or cursor)
         screen.table(
             ("EXECUTION", "BLUEPRINT", "STATE", "STEPS", "BEGAN", "TOOK", "BY"),
             [_row(row) for row in rows],
-            "Nothing has run yet. Run something: pilotage run start NAME",
+            "No execution is like that." if chosen else "Nothing has run yet. Run something: pilotage run start NAME",
         )
+        if page["next"]:
+            screen.hint(f"there are older ones: the same with --cursor {page['next']}")
 
     perform(context, work)
 
 
 @app.command()
-def show(context: typer.Context, execution: Execution) -> None:
+def show(
+    context: typer.Context,
+    execution: ExecutionArgument,
+    step: Annotated[
+        str, typer.Option("--step", metavar="STEP", help="Only this step, by path or id; of a group, what is inside.")
+    ] = "",
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host", metavar="HOST", autocompletion=hosts, help="Only this host, or coordinator for what runs there."
+        ),
+    ] = "",
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="Only step runs in this state; may be repeated."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Each step run on a line of its own, also when there are many.")
+    ] = False,
+) -> None:
     """Show one execution: a timeline of every step on every host, errors, and what it waits for."""
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        run = await client.show_run(execution)
+        run = await client.show_run(await found(client, execution), step=step, host=host, states=state or [])
         if screen.json:
             screen.object(run)
             return
-        for line in run_lines(run):
+        for line in run_lines(run, screen.columns, every=every or bool(step or host or state)):
             screen.line(line.text, line.style)
 
     perform(context, work)
@@ -108,44 +151,47 @@ def show(context: typer.Context, execution: Execution) -> None:
 @app.command()
 def watch(
     context: typer.Context,
-    execution: Execution,
-    after: Annotated[int, typer.Option("--after", min=0, help="Begin after this event.")] = 0,
+    execution: ExecutionArgument,
+    after: Annotated[int, typer.Option("--after", metavar="SEQUENCE", min=0, help="Begin after this event.")] = 0,
 ) -> None:
     """Watch an execution to its end; exit code 0 when it completed. In JSON: one event a line."""
 
     async def work(client: PilotageClient, screen: Screen) -> ExitCode:
-        return await watch_execution(client, screen, execution, after=after, until_rest=False)
+        return await watch_execution(client, screen, await found(client, execution), after=after, until_rest=False)
 
     perform(context, work)
 
 
 @app.command()
-def cancel(context: typer.Context, execution: Execution, reason: ReasonOption = "", yes: YesOption = False) -> None:
+def cancel(
+    context: typer.Context, execution: ExecutionArgument, reason: ReasonOption = "", yes: YesOption = False
+) -> None:
     """Stop what runs and start nothing new; `finally` steps still run."""
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        if confirmed(screen, f"Cancel {execution}? Steps that run are stopped.", yes=yes):
-            _show(screen, await client.cancel_run(execution, reason))
+        chosen = await found(client, execution)
+        if confirmed(screen, f"Cancel {chosen}? Steps that run are stopped.", yes=yes):
+            _show(screen, await client.cancel_run(chosen, reason))
 
     perform(context, work)
 
 
 @app.command()
-def pause(context: typer.Context, execution: Execution, reason: ReasonOption = "") -> None:
+def pause(context: typer.Context, execution: ExecutionArgument, reason: ReasonOption = "") -> None:
     """Start nothing new; what runs goes on to its end."""
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        _show(screen, await client.pause_run(execution, reason))
+        _show(screen, await client.pause_run(await found(client, execution), reason))
 
     perform(context, work)
 
 
 @app.command()
-def resume(context: typer.Context, execution: Execution, reason: ReasonOption = "") -> None:
+def resume(context: typer.Context, execution: ExecutionArgument, reason: ReasonOption = "") -> None:
     """Go on after a pause."""
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        _show(screen, await client.resume_run(execution, reason))
+        _show(screen, await client.resume_run(await found(client, execution), reason))
 
     perform(context, work)
 
@@ -153,12 +199,13 @@ def resume(context: typer.Context, execution: Execution, reason: ReasonOption = 
 @app.command()
 def retry(
     context: typer.Context,
-    execution: Execution,
+    execution: ExecutionArgument,
     failed_hosts: Annotated[
         bool, typer.Option("--failed-hosts", help="What failed, was cancelled or not run, on its hosts. The default.")
     ] = False,
     from_step: Annotated[
-        str | None, typer.Option("--from", help="This step and all that depends on it, also where it succeeded.")
+        str | None,
+        typer.Option("--from", metavar="STEP", help="This step and all that depends on it, also where it succeeded."),
     ] = None,
     no_wait: NoWaitOption = False,
 ) -> None:
@@ -167,12 +214,13 @@ def retry(
         raise typer.BadParameter("--failed-hosts and --from exclude each other")
 
     async def work(client: PilotageClient, screen: Screen) -> ExitCode | None:
-        before = await client.show_run(execution)
-        run = await client.retry_run(execution, from_step)
+        chosen = await found(client, execution)
+        before = await client.show_run(chosen)
+        run = await client.retry_run(chosen, from_step)
         if no_wait or screen.json:
             _show(screen, run)
             return None
-        return await watch_execution(client, screen, execution, after=before["sequence"], until_rest=True)
+        return await watch_execution(client, screen, chosen, after=before["sequence"], until_rest=True)
 
     perform(context, work)
 
@@ -180,12 +228,17 @@ def retry(
 @app.command()
 def resolve(
     context: typer.Context,
-    execution: Execution,
-    step: Annotated[str, typer.Argument(help="The step's path, as `run show` has it.")],
+    execution: ExecutionArgument,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="The step's path, as `run show` has it.")],
     outcome: Annotated[Outcome, typer.Option("--as", help="What became of it.")],
-    host: Annotated[str, typer.Option("--host", help="The host; none for a step on the coordinator.")] = "",
-    item: Annotated[str, typer.Option("--item", help="The item's key, for a step that loops.")] = "",
-    comment: Annotated[str, typer.Option("--comment", help="What you saw; kept in the history.")] = "",
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host", metavar="HOST", autocompletion=hosts, help="The host; none for a step on the coordinator."
+        ),
+    ] = "",
+    item: Annotated[str, typer.Option("--item", metavar="KEY", help="The item's key, for a step that loops.")] = "",
+    comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="What you saw; kept in the history.")] = "",
 ) -> None:
     """Say what became of a step run that nobody knows the end of.
 
@@ -193,7 +246,8 @@ def resolve(
     """
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        _show(screen, await client.resolve_run(execution, step, outcome.value, host=host, item=item, comment=comment))
+        chosen = await found(client, execution)
+        _show(screen, await client.resolve_run(chosen, step, outcome.value, host=host, item=item, comment=comment))
 
     perform(context, work)
 
@@ -201,17 +255,27 @@ def resolve(
 @app.command()
 def release(
     context: typer.Context,
-    execution: Execution,
-    gate: Annotated[str, typer.Argument(help="The gate's name, as `run show` has it.")],
+    execution: ExecutionArgument,
+    gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's name, as `run show` has it.")],
     deny: Annotated[bool, typer.Option("--deny", help="Answer no.")] = False,
-    comment: Annotated[str, typer.Option("--comment", help="Kept in the history.")] = "",
+    comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Kept in the history.")] = "",
 ) -> None:
     """Answer a gate that an execution waits at."""
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        _show(screen, await client.release_gate(execution, gate, "denied" if deny else "approved", comment))
+        chosen = await found(client, execution)
+        _show(screen, await client.release_gate(chosen, gate, "denied" if deny else "approved", comment))
 
     perform(context, work)
+
+
+def _since(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return moment_since(text, datetime.now(UTC))
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"{text!r} is no time: write 90m, 2h, 7d, 2026-11-24 or 2026-11-24T06:00") from error
 
 
 def _show(screen: Screen, run: ExecutionSummary) -> None:

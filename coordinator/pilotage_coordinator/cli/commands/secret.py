@@ -8,15 +8,23 @@ from typing import Annotated
 import typer
 from pilotage_client import ClientError, PilotageClient
 
+from pilotage_coordinator.cli.completion import secrets
 from pilotage_coordinator.cli.confirm import confirmed
 from pilotage_coordinator.cli.moments import local
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Store, list and remove secrets.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Store, list and remove secrets."
+)
 
 LARGEST = 64 * 1024
-Name = Annotated[str, typer.Argument(help="Such as restic/db1; blueprints say secret://restic/db1.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", autocompletion=secrets, help="Such as restic/db1; blueprints say secret://restic/db1."
+    ),
+]
 
 
 @app.command("set")
@@ -24,7 +32,7 @@ def set_(
     context: typer.Context,
     name: Name,
     from_file: Annotated[
-        Path | None, typer.Option("--from-file", help="The secret is the file's bytes, all of them.")
+        Path | None, typer.Option("--from-file", metavar="FILE", help="The secret is the file's bytes, all of them.")
     ] = None,
 ) -> None:
     """Store or replace a secret: asked for on a terminal, else read from standard input or a file.

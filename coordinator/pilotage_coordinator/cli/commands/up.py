@@ -10,14 +10,17 @@ from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.settings import GlobalOptions
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def up(
     context: typer.Context,
     advertise: Annotated[
-        str, typer.Option("--advertise", help="Name or address of this machine, to let other machines join.")
+        str,
+        typer.Option(
+            "--advertise", metavar="NAME", help="Name or address of this machine, to let other machines join."
+        ),
     ] = "",
 ) -> None:
     """Start a coordinator and an agent for this machine, and say what to do next.

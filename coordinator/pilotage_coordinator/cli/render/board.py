@@ -3,8 +3,9 @@
 The board keeps one row for each host: what it does now, and how the rest went.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from pilotage_client.answers import Event, Progress, Watched
 
@@ -16,15 +17,26 @@ COORDINATOR = "coordinator"
 
 
 @dataclass(slots=True)
+class Active:
+    """A step run that is under way on a host."""
+
+    step: str
+    since: str
+    begun: bool = False
+    """Its agent has said that it started."""
+    fraction: float | None = None
+    text: str = ""
+
+
+@dataclass(slots=True)
 class HostRow:
     """One host: what runs on it now, and how many of its steps ended in which way."""
 
     host: str
+    active: dict[str, Active] = field(default_factory=dict)
     step: str = ""
+    """What ended or was held last, and `state`, how."""
     state: str = "pending"
-    since: str = ""
-    fraction: float | None = None
-    text: str = ""
     done: int = 0
     bad: int = 0
 
@@ -37,10 +49,17 @@ class Board:
     reason: str = ""
     started_at: str = ""
     hosts: dict[str, HostRow] = field(default_factory=dict)
+    step_width: int = 0
+    """The widest step that was ever drawn."""
     gates: dict[str, str] = field(default_factory=dict)
     """Open gates: name to prompt."""
     unknown: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Step, host and item of runs that nobody knows the end of, to why."""
+
+    def expect(self, hosts: Iterable[str]) -> None:
+        """Keep a row for hosts of which nothing has been heard yet."""
+        for host in hosts:
+            self._row(host)
 
     def take(self, watched: Watched) -> list[Line]:
         """Take what was watched; return what a plain log says of it."""
@@ -50,9 +69,9 @@ class Board:
         return list(self._event(event)) if event is not None else []
 
     def _progress(self, progress: Progress) -> None:
-        row = self._row(progress["host"])
-        if row.step == _step(progress["step"], progress["item"]):
-            row.fraction, row.text = progress["fraction"], progress["text"]
+        active = self._row(progress["host"]).active.get(_step(progress["step"], progress["item"]))
+        if active is not None:
+            active.fraction, active.text = progress["fraction"], progress["text"]
 
     def _event(self, event: Event) -> Iterator[Line]:
         data = event["data"]
@@ -66,8 +85,9 @@ class Board:
             case "attempt_planned":
                 yield from self._planned(event)
             case "attempt_begun":
-                row = self._row(data["host"])
-                row.state, row.since = "running", event["at"]
+                active = self._row(data["host"]).active.get(_label(data))
+                if active is not None:
+                    active.begun, active.since = True, event["at"]
             case "attempt_finished":
                 yield from self._finished(event)
             case "runs_settled" | "compensation_settled":
@@ -76,16 +96,8 @@ class Board:
                 row = self._row(data["host"])
                 row.step, row.state = _step(data["path"], data["item"]), f"waits ({data['reason']})"
                 yield self._line(event, data["host"], f"{row.step} waits: {_words(data['reason'])}", "dim")
-            case "gate_opened":
-                self.gates[data["name"]] = data.get("prompt", "")
-                prompt = f": {data['prompt']}" if data.get("prompt") else ""
-                yield self._line(event, data["host"], f"gate {data['name']} waits to be released{prompt}", "yellow")
-            case "batch_held" if data.get("gate"):
-                self.gates[data["gate"]] = f"the next batch of {data['path']}"
-                yield self._line(event, "", f"gate {data['gate']} waits to be released", "yellow")
-            case "gate_answered":
-                self.gates.pop(data["name"], None)
-                yield self._line(event, "", f"gate {data['name']} was {data['outcome']} by {data['by']}", "cyan")
+            case "gate_opened" | "batch_held" | "gate_answered":
+                yield from self._gate(event)
             case "unknown_settled":
                 self.unknown.pop((data["path"], data["host"], data["item"]), None)
                 text = f"{_step(data['path'], data['item'])} counts as {data['as_']}, says {data['by']}"
@@ -95,18 +107,19 @@ class Board:
 
     def _planned(self, event: Event) -> Iterator[Line]:
         data = event["data"]
-        row = self._row(data["host"])
-        row.step, row.state, row.since = _step(data["path"], data["item"]), "assigned", event["at"]
-        row.fraction, row.text = None, ""
+        label = _label(data)
+        self._row(data["host"]).active[label] = Active(label, event["at"])
         verb = "undoes" if data["kind"] == "undo" else "runs"
         again = f" (attempt {data['attempt']})" if data["attempt"] > 1 else ""
-        yield self._line(event, data["host"], f"{verb} {row.step}{again}", "")
+        line = self._line(event, data["host"], f"{verb} {_step(data['path'], data['item'])}{again}", "")
+        yield line._replace(passing=data["attempt"] == 1)
 
     def _finished(self, event: Event) -> Iterator[Line]:
         data = event["data"]
         row = self._row(data["host"])
         step, becomes = _step(data["path"], data["item"]), data["becomes"]
-        row.state, row.fraction, row.text = becomes, None, ""
+        row.active.pop(_label(data), None)
+        row.step, row.state = step, becomes
         lasted = (data.get("ended_at", 0) - data.get("started_at", 0)) / 1e6
         took = f" in {span(lasted)}" if data.get("started_at") and lasted >= 0 else ""
         if becomes == "pending":
@@ -129,6 +142,20 @@ class Board:
             yield self._line(
                 event, host, f"{_step(path, item)} {_words(data['status'])}{because}", _tone(data["status"])
             )
+
+    def _gate(self, event: Event) -> Iterator[Line]:
+        data = event["data"]
+        match event["type"]:
+            case "gate_opened":
+                self.gates[data["name"]] = data.get("prompt", "")
+                prompt = f": {data['prompt']}" if data.get("prompt") else ""
+                yield self._line(event, data["host"], f"gate {data['name']} waits to be released{prompt}", "yellow")
+            case "batch_held" if data.get("gate"):
+                self.gates[data["gate"]] = f"the next batch of {data['path']}"
+                yield self._line(event, "", f"gate {data['gate']} waits to be released", "yellow")
+            case "gate_answered":
+                self.gates.pop(data["name"], None)
+                yield self._line(event, "", f"gate {data['name']} was {data['outcome']} by {data['by']}", "cyan")
 
     def _other(self, event: Event) -> Iterator[Line]:
         data = event["data"]
@@ -161,6 +188,12 @@ class Board:
         passed = seconds_between(self.started_at, event["at"]) or 0.0
         clock = f"{int(passed) // 60:02d}:{int(passed) % 60:02d}" if moment else "--:--"
         return Line(f"{clock} {host + ': ' if host else ''}{text}", style)
+
+
+def _label(data: dict[str, Any]) -> str:
+    """Return what tells an attempt from the others of its host."""
+    step = _step(data["path"], data["item"])
+    return f"undo {step}" if data.get("kind") == "undo" else step
 
 
 def _step(path: str, item: str) -> str:

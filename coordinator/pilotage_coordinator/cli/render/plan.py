@@ -20,6 +20,8 @@ class Line(NamedTuple):
 
     text: str
     style: str = ""
+    passing: bool = False
+    """It tells what a moving picture shows better."""
 
 
 def plan_lines(plan: Plan) -> Iterator[Line]:

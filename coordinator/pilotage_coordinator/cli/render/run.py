@@ -1,19 +1,25 @@
-"""An execution in lines: what became of it, each step run with its error, and a timeline."""
+"""An execution in lines: what became of it, errors, what a person can do now, outputs."""
 
+import json
 from collections.abc import Iterator
 
-from pilotage_client.answers import ExecutionDetail, StepRun
+from pilotage_client.answers import ExecutionDetail
 
 from pilotage_coordinator.cli.moments import local, seconds_between, span
 from pilotage_coordinator.cli.render.plan import Line
-from pilotage_coordinator.cli.screen import state_style
+from pilotage_coordinator.cli.render.timeline import step_of, timeline
+from pilotage_coordinator.cli.screen import WIDE, state_style
 
-BAR = 40
-"""Columns of the timeline."""
+MOST_ERRORS = 20
+"""Errors shown before the rest is counted."""
 
 
-def run_lines(run: ExecutionDetail) -> Iterator[Line]:
-    """Yield an execution: head, timeline, errors, what it waits for, outputs."""
+def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) -> Iterator[Line]:
+    """Yield an execution: head, timeline, errors, what it waits for, outputs.
+
+    `width`: columns that a line of the timeline may have. Unless `every` step run must be seen, those of many are told
+    in one line a host.
+    """
     yield Line(
         f"{run['blueprint']}@{run['version']}  {run['state'].replace('_', ' ')}", state_style(run["state"]) or "bold"
     )
@@ -25,39 +31,15 @@ def run_lines(run: ExecutionDetail) -> Iterator[Line]:
         yield Line(f"because: {run['reason']}")
     yield Line(", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(run["counts"].items())))
     yield Line("")
-    yield from timeline(run)
+    yield from timeline(run, width, every=every)
     yield from _errors(run)
     yield from next_steps(run)
     if run["outputs"]:
         yield Line("Outputs", "bold")
         for name, value in sorted(run["outputs"].items()):
-            yield Line(f"  {name} = {value}")
+            yield Line(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
     for warning in run["warnings"]:
         yield Line(f"warning: {warning}", "yellow")
-
-
-def timeline(run: ExecutionDetail) -> Iterator[Line]:
-    """Yield each step run with when it began, how long it took, and both drawn to scale."""
-    began = run["started_at"]
-    ends = [seconds_between(began, each["ended_at"]) or 0.0 for each in run["runs"]]
-    total = max([*ends, seconds_between(began, run["ended_at"]) or 0.0, 0.001])
-    host_width = max((len(each["host"] or "—") for each in run["runs"]), default=0)
-    step_width = max((len(_step(each)) for each in run["runs"]), default=0)
-    for each in run["runs"]:
-        start = seconds_between(began, each["started_at"])
-        lasted = seconds_between(each["started_at"], each["ended_at"])
-        begins = "+" + span(max(0.0, start)) if start is not None else ""
-        took = span(lasted) if lasted is not None else ""
-        again = f"  {each['attempts']} attempts" if each["attempts"] > 1 else ""
-        state = each["state"].replace("_", " ")
-        text = (
-            f"  {each['host'] or '—':<{host_width}}  {_step(each):<{step_width}}  {state:<12} {begins:>8} {took:>7}  "
-            f"{_bar(start, lasted, total)}{again}"
-        )
-        yield Line(text.rstrip(), state_style(each["state"]))
-    if run["runs_omitted"]:
-        yield Line(f"  … and {run['runs_omitted']} more step runs (pilotage run show --json has them by state)")
-    yield Line("")
 
 
 def next_steps(run: ExecutionDetail) -> Iterator[Line]:
@@ -70,7 +52,7 @@ def next_steps(run: ExecutionDetail) -> Iterator[Line]:
             where = f" --host {each['host']}" if each["host"] else ""
             item = f" --item {each['item']!r}" if each["item"] else ""
             yield Line(
-                f"Nobody knows how {_step(each)} on {each['host'] or 'the coordinator'} ended. Look there, then say: "
+                f"Nobody knows how {step_of(each)} on {each['host'] or 'the coordinator'} ended. Look there, then say: "
                 f"pilotage run resolve {run['id']} {each['step']}{where}{item} --as succeeded|failed|retry",
                 "magenta",
             )
@@ -82,24 +64,15 @@ def next_steps(run: ExecutionDetail) -> Iterator[Line]:
 
 def _errors(run: ExecutionDetail) -> Iterator[Line]:
     bad = [each for each in run["runs"] if each["error"]]
-    for each in bad:
+    for each in bad[:MOST_ERRORS]:
         kind = f" ({each['failure_kind']})" if each["failure_kind"] else ""
-        yield Line(f"{_step(each)} on {each['host'] or 'the coordinator'}{kind}:", "bold red")
+        yield Line(f"{step_of(each)} on {each['host'] or 'the coordinator'}{kind}:", "bold red")
         for line in each["error"].splitlines():
             yield Line(f"    {line}")
         host = f" --host {each['host']}" if each["host"] else ""
         yield Line(f"    pilotage logs {run['id']} {each['step']}{host}", "dim")
+    if len(bad) > MOST_ERRORS:
+        states = " ".join(f"--state {state}" for state in sorted({each["state"] for each in bad}))
+        yield Line(f"… and {len(bad) - MOST_ERRORS} more with errors: pilotage run show {run['id']} {states} --all")
     if bad:
         yield Line("")
-
-
-def _step(run: StepRun) -> str:
-    return f"{run['step']}[{run['item']}]" if run["item"] else run["step"]
-
-
-def _bar(start: float | None, lasted: float | None, total: float) -> str:
-    if start is None or lasted is None:
-        return ""
-    left = min(BAR - 1, int(max(0.0, start) / total * BAR))
-    width = max(1, min(BAR - left, round(lasted / total * BAR)))
-    return " " * left + "━" * width

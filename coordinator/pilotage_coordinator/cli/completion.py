@@ -1,0 +1,79 @@
+"""What a shell offers after TAB: names that the coordinator knows. Without a coordinator, nothing, and at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import typer
+from pilotage_client import ClientError, PilotageClient
+from pilotage_client.place import socket_path
+
+MOST = 50
+SECONDS = 2.0
+"""How long a shell may be kept waiting."""
+
+Ask = Callable[[PilotageClient], Awaitable[Sequence[tuple[str, str]]]]
+
+
+def executions(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer the newest executions."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        runs = await client.list_runs(limit=MOST)
+        known = [(each["id"], f"{each['blueprint']} {each['state']}") for each in runs]
+        return [("last", "the newest"), *known] if known else []
+
+    return _offer(context, incomplete, ask)
+
+
+def hosts(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer hosts."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        return [(each["name"], each["state"]) for each in await client.list_hosts(limit=1000)]
+
+    return _offer(context, incomplete, ask)
+
+
+def blueprints(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer stored blueprints."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        return [(each["id"], each["name"]) for each in await client.list_blueprints(limit=1000)]
+
+    return _offer(context, incomplete, ask)
+
+
+def secrets(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer the names of secrets."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        return [(each["name"], "") for each in await client.list_secrets(limit=1000)]
+
+    return _offer(context, incomplete, ask)
+
+
+def states(incomplete: str) -> list[str]:
+    """Offer the states of an execution."""
+    known = (
+        "pending waiting_approval running pausing paused cancelling needs_attention finishing rolling_back "
+        "completed failed cancelled rolled_back rollback_incomplete"
+    )
+    return [each for each in known.split() if each.startswith(incomplete)]
+
+
+def _offer(context: typer.Context, incomplete: str, ask: Ask) -> list[tuple[str, str]]:
+    given = context.find_root().params.get("socket")
+    try:
+        return [
+            each
+            for each in asyncio.run(_ask(Path(given) if given else socket_path(), ask))
+            if each[0].startswith(incomplete)
+        ]
+    except (ClientError, TimeoutError):
+        return []
+
+
+async def _ask(socket: Path, ask: Ask) -> Sequence[tuple[str, str]]:
+    async with asyncio.timeout(SECONDS), PilotageClient(socket=socket) as client:
+        return await ask(client)

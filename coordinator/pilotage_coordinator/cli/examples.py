@@ -1,0 +1,57 @@
+"""Examples of every command, as `--help` and docs/cli.md show them; a test parses each one."""
+
+from types import MappingProxyType
+from typing import Final
+
+EXAMPLES: Final = MappingProxyType(
+    {
+        "up": ("pilotage up", "pilotage up --advertise control.example.org"),
+        "down": ("pilotage down",),
+        "plan": (
+            "pilotage plan quick_backup -p paths=/etc,/home -p repository=/mnt/backup",
+            "pilotage plan -f nightly.yaml -l role=db -o nightly.plan",
+        ),
+        "apply": ("pilotage apply nightly.plan --reason 'before the upgrade'",),
+        "run start": (
+            "pilotage run start quick_backup -p paths=/etc,/home -p repository=/mnt/backup",
+            "pilotage run start -f nightly.yaml -l env=staging --yes --no-wait",
+        ),
+        "run list": ("pilotage run list --state failed --since 7d", "pilotage --json run list -n 100 | jq -r '.[].id'"),
+        "run show": ("pilotage run show last", "pilotage run show last --host db1 --state failed --state unknown"),
+        "run watch": ("pilotage run watch last",),
+        "run cancel": ("pilotage run cancel last --reason 'wrong hosts'",),
+        "run pause": ("pilotage run pause last",),
+        "run resume": ("pilotage run resume last",),
+        "run retry": ("pilotage run retry last --failed-hosts", "pilotage run retry last --from verify"),
+        "run resolve": ("pilotage run resolve last protect/save --host db1 --as succeeded --comment 'it is there'",),
+        "run release": ("pilotage run release last look", "pilotage run release last look --deny"),
+        "exec": ("pilotage exec -l role=db -- df -h /srv", "pilotage exec -l 'name=web1|web2' --yes -- uptime"),
+        "logs": ("pilotage logs last", "pilotage logs -f last protect --host db1"),
+        "replay": ("pilotage replay last", "pilotage replay last --at 12"),
+        "blueprint list": ("pilotage blueprint list",),
+        "blueprint show": ("pilotage blueprint show quick_backup", "pilotage blueprint show quick_backup --source"),
+        "blueprint validate": ("pilotage blueprint validate nightly.yaml --expand",),
+        "blueprint add": ("pilotage blueprint add nightly.yaml",),
+        "host token": ("pilotage host token web1 --label role=web",),
+        "host list": ("pilotage host list",),
+        "host show": ("pilotage host show web1",),
+        "host set": ("pilotage host set web1 --label role=web -e production --var 'backup_roots=[\"/srv\"]'",),
+        "host revoke": ("pilotage host revoke web1 --reason 'the disk was sold'",),
+        "secret set": ("pilotage secret set backup/password", "pilotage secret set tls/key --from-file key.pem"),
+        "secret list": ("pilotage secret list",),
+        "secret rm": ("pilotage secret rm tls/key",),
+        "doctor": ("pilotage doctor",),
+        "coordinator serve": ("pilotage coordinator serve --advertise control.example.org",),
+        "coordinator status": ("pilotage coordinator status",),
+        "coordinator stop": ("pilotage coordinator stop",),
+        "version": ("pilotage version",),
+    }
+)
+
+
+def epilog(command: str) -> str | None:
+    """Return the examples of a command as the end of its help; None for a group."""
+    lines = EXAMPLES.get(command, ())
+    if not lines:
+        return None
+    return "\b\nExample{}:\n".format("s" if len(lines) > 1 else "") + "\n".join(f"  {line}" for line in lines)
