@@ -133,9 +133,9 @@ class Dispatcher:
             self._sent_count += 1
 
     def cancel(self, attempt: OpenAttempt, key: AttemptKey) -> None:
-        """Queue a cancel for an open attempt's host."""
-        epoch = self.epoch_of(key)
-        self.port.cancel(key, self.epoch if epoch is None else epoch, attempt.cancel_reason or "cancelled")
+        """Queue a cancel for an open attempt's host. One of an earlier epoch waits for the fence, as in `assign`."""
+        if self.epoch_of(key) in (None, self.epoch):
+            self.port.cancel(key, self.epoch, attempt.cancel_reason or "cancelled")
 
     async def _seal(self, key: AttemptKey, names: frozenset[str]) -> dict[str, bytes]:
         recipient = self.port.sealing_key(key.host)

@@ -187,8 +187,9 @@ class Executor:
     # --- what agents tell -------------------------------------------------------------------------------------
 
     def waiting_for(self, host: str) -> list[LiveExecution]:
-        """Return the executions that have open attempts on a host, or wait for it."""
-        return [live for live in self._live.values() if host in live.state.by_host]
+        """Return the executions that have open attempts on a host, or wait for it; and those that may have decided to
+        wait for it just now: what they decided on is older than the host's coming or going."""
+        return [live for live in self._live.values() if host in live.state.by_host or not live.idle]
 
     async def resume_on(self, host: str, absent: Collection[AttemptKey] = ()) -> None:
         """Send what is open for a host that has just come online, and let executions that waited for it go on.
