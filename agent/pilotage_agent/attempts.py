@@ -167,7 +167,7 @@ class Attempts:
     def cancel(self, message: Cancel) -> None:
         """Handle a Cancel."""
         self._failpoints.reach("agent.cancel.received")
-        entry = self._journal.find(message.key)
+        entry = self._adopted(self._journal.find(message.key), message.epoch)
         verdict = judge_cancel(entry, self._journal.fences(message.key), message, self._now())
         match verdict:
             case Ignore(reason):
@@ -188,6 +188,15 @@ class Attempts:
                 assert entry is not None
                 self._end(entry, result)
                 self._spawn(self._report(message.key))
+
+    def _adopted(self, entry: Entry | None, epoch: int) -> Entry | None:
+        """Return the entry under the epoch of a cancel: the coordinator compares the result with its newest sending."""
+        if entry is None or epoch <= entry.epoch or epoch < self._journal.highest_epoch:
+            return entry
+        result = None if entry.result is None else replace(entry.result, epoch=epoch)
+        adopted = replace(entry, epoch=epoch, result=result)
+        self._journal.note(adopted)
+        return adopted
 
     def acknowledge(self, message: ResultAck) -> None:
         """Handle a ResultAck: forget the attempt."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pilotage_proto.attempt import AttemptKey
 
+from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.codec import decode
 from pilotage_coordinator.domain.execution.events import AttemptFinished, AttemptPlanned, Event
@@ -25,7 +26,7 @@ from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.dispatch import AnotherMachine, CannotDispatch, Dispatcher
 from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
-from pilotage_coordinator.runtime.projection import ASSIGNED, Position, count_runs
+from pilotage_coordinator.runtime.projection import ASSIGNED, CANCELLING, Position, count_runs
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
 from pilotage_coordinator.runtime.reconciliation import forgotten
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
@@ -51,6 +52,10 @@ log = structlog.get_logger("workflow_engine")
 EVENTS_AT_ONCE = 5000
 RETRY_PAUSE = 2.0
 """Seconds after which an input that the store did not take is given again."""
+
+
+class Fenced(DomainError):
+    """A result belongs to an earlier assignment of its attempt; its agent tells it again under the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +196,34 @@ class Executor:
         wait for it just now: what they decided on is older than the host's coming or going."""
         return [live for live in self._live.values() if host in live.state.by_host or not live.idle]
 
-    async def resume_on(self, host: str, absent: Collection[AttemptKey] = ()) -> None:
+    async def resume_on(
+        self, host: str, absent: Collection[AttemptKey] = (), held: Collection[AttemptKey] = ()
+    ) -> None:
         """Send what is open for a host that has just come online, and let executions that waited for it go on.
 
-        `absent`: the attempts that were open when the session began and are not in the agent's journal.
+        `absent`: the attempts that were open when the session began and are not in the agent's journal; `held`: those
+        that it has begun or ended, which need not be sent again.
         """
         for live in self.waiting_for(host):
-            await self._fence(live, host)
             self._give_up(live, absent)
-            await self._send(live, due_on(live.state, host))
+            await self._send_again(live, host, held)
             self.later(live, i.HostChanged(host))
+
+    async def _send_again(self, live: LiveExecution, host: str, held: Collection[AttemptKey]) -> None:
+        """Send what is open on a host, each under the present epoch; later, while the store refuses the new fence."""
+        try:
+            await self._fence(live, self._to_send_again(live, host, held))
+        except StoreError as error:
+            log.error("attempts.not_fenced", execution=live.id, host=host, error=str(error))
+            again = partial(self._spawn, self._send_again(live, host, held), f"send {live.id} again to {host}")
+            asyncio.get_running_loop().call_later(RETRY_PAUSE, again)
+            return
+        await self._send(live, self._to_send_again(live, host, held))
+
+    @staticmethod
+    def _to_send_again(live: LiveExecution, host: str, held: Collection[AttemptKey]) -> Due:
+        todo = due_on(live.state, host)
+        return Due(tuple(each for each in todo.assign if attempt_key(live.state, each) not in held), todo.cancel)
 
     async def forsake(self, host: str) -> None:
         """End every attempt that is open on a host that will never answer again: nobody knows what became of them."""
@@ -219,11 +242,18 @@ class Executor:
             self.later(live, i.AttemptEnded(report))
 
     async def report(self, report: AttemptReport) -> None:
-        """Take the end of an attempt; returns once it is durable."""
+        """Take the end of an attempt; returns once it is durable.
+
+        Raises Fenced for one of another assignment than the newest; the store compares once more when it writes.
+        """
         live = await self.find(report.key.execution)
         self.failpoints.reach("coordinator.result.taken")
+        epoch = self.dispatcher.epoch_of(report.key)
+        if epoch not in (None, report.epoch):
+            raise Fenced(f"{report.key}: a result of epoch {report.epoch}, but it is assigned under epoch {epoch}")
         if live is not None:
-            await live.submit(i.AttemptEnded(await self.redaction.report(report, self._parameters)))
+            ended = i.AttemptEnded(await self.redaction.report(report, self._parameters))
+            await live.submit(ended, fence=(report.key, report.epoch))
         self.failpoints.reach("coordinator.result.kept")
 
     async def begun(self, key: AttemptKey, started_at: int) -> None:
@@ -291,9 +321,8 @@ class Executor:
         for host in {key.host for key in keys} | set(self.dispatcher.epochs):
             for key in [key for key in self.dispatcher.open_on(host) if key.execution == live.id and key not in keys]:
                 self.dispatcher.ended(key)
-        for key in keys:
-            if self.dispatcher.epoch_of(key) is None:
-                self.dispatcher.opened(key, self.epoch)
+        for key, epoch in (await self.store.executions.open_attempts(live.id)).items():
+            self.dispatcher.opened(key, epoch)
         await self._send(live, due(live.state))
         wakeup = next_wakeup(live.state)
         # Not at once: while the disk is full, each Tick that fails would end in the next reload and Tick.
@@ -373,15 +402,20 @@ class Executor:
         self._live[state.id] = live
         return live
 
-    async def _fence(self, live: LiveExecution, host: str) -> None:
-        """Give attempts that were assigned by an earlier process of ours the present epoch, durably."""
-        stale = [
-            key
-            for key, epoch in self.dispatcher.open_on(host).items()
-            if key.execution == live.id and epoch != self.epoch
-        ]
+    async def _fence(self, live: LiveExecution, todo: Due) -> None:
+        """Give attempts that are sent again, and that an earlier process of ours assigned, the present epoch, durably.
+
+        Their agent adopts it with what is sent, so a result of the earlier assignment, which may still be on its way,
+        is told again under the new one. A fence without a sending would shut the only result out.
+        """
+        statuses = {attempt_key(live.state, attempt): ASSIGNED for attempt in todo.assign}
+        statuses.update({attempt_key(live.state, attempt): CANCELLING for attempt in todo.cancel})
+        stale = {
+            key: status for key, status in statuses.items() if self.dispatcher.epoch_of(key) not in (None, self.epoch)
+        }
         if stale:
-            await live.submit(None, updates=tuple(AttemptUpdate(key, ASSIGNED, epoch=self.epoch) for key in stale))
+            updates = tuple(AttemptUpdate(key, status, epoch=self.epoch) for key, status in stale.items())
+            await live.submit(None, updates=updates)
             for key in stale:
                 if self.dispatcher.epoch_of(key) is not None:
                     self.dispatcher.opened(key, self.epoch)
@@ -404,7 +438,13 @@ class Executor:
             self.dispatcher.cancel(attempt, attempt_key(live.state, attempt))
 
     async def _assign(self, state: ExecutionState, attempt: OpenAttempt) -> None:
-        """Send an attempt, and never fail: what cannot be sent is declined, or tried again later."""
+        """Send an attempt, and never fail: what cannot be sent is declined, or tried again later.
+
+        One that an earlier process assigned is sent once its host's session has opened and given it the present epoch:
+        an agent declines what is sent under an epoch below the one that it has seen.
+        """
+        if self.dispatcher.epoch_of(attempt_key(state, attempt)) not in (None, self.epoch):
+            return
         try:
             await self.dispatcher.assign(state, attempt, attempt_key(state, attempt))
         except CannotDispatch as error:

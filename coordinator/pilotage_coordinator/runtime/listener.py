@@ -9,9 +9,9 @@ from pilotage_proto.attempt import AttemptKey
 from pilotage_coordinator.domain.execution.inputs import HostChanged
 from pilotage_coordinator.domain.fleet import AttemptReport, Greeting, HostInventory, JournalEntry, LogPiece
 from pilotage_coordinator.runtime.clock import Clock
-from pilotage_coordinator.runtime.executor import Executor
+from pilotage_coordinator.runtime.executor import Executor, Fenced
 from pilotage_coordinator.runtime.inventory import LiveInventory
-from pilotage_coordinator.runtime.reconciliation import reconcile
+from pilotage_coordinator.runtime.reconciliation import Reconciliation, reconcile
 from pilotage_coordinator.runtime.second_redaction import UnknownAttempt
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import HostStore, LogStore
@@ -31,8 +31,8 @@ class AgentListener:
     clock: Clock
     journals: dict[str, str] = field(default_factory=dict)
     """Host to the journal of its last reconciled session."""
-    absent: dict[str, frozenset[AttemptKey]] = field(default_factory=dict)
-    """Host to the open attempts that the journal of its present session did not hold."""
+    found: dict[str, Reconciliation] = field(default_factory=dict)
+    """Host to what the journal of its present session told, until the session is ready."""
 
     async def load(self) -> None:
         """Read which journal each host had; before the first session."""
@@ -60,7 +60,7 @@ class AgentListener:
         )
         self.executor.failpoints.reach("coordinator.session.reconciled")
         self.journals[host] = greeting.journal_id
-        self.absent[host] = found.absent
+        self.found[host] = found
         if self.fleet.get(host) is None:
             await self.fleet.reload(host)
         await self.inventory(host, inventory)
@@ -68,7 +68,8 @@ class AgentListener:
     async def session_ready(self, host: str) -> None:
         """Send what is open for the host."""
         self.fleet.set_online(host, True)
-        await self.executor.resume_on(host, self.absent.pop(host, frozenset()))
+        found = self.found.pop(host, Reconciliation())
+        await self.executor.resume_on(host, found.absent, found.held)
 
     async def session_closed(self, host: str, reason: str) -> None:
         """The host is offline from now on."""
@@ -95,6 +96,9 @@ class AgentListener:
         try:
             await self.executor.report(report)
         except StoreError:
+            return False
+        except Fenced as error:
+            log.warning("result.fenced", host=host, error=str(error))
             return False
         return True
 

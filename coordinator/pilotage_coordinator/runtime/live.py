@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pilotage_proto.attempt import AttemptKey
+
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.events import Event
 from pilotage_coordinator.domain.execution.inputs import Input
@@ -57,6 +59,8 @@ class Waiting:
     audit: tuple[AuditEntry, ...] = ()
     updates: tuple[AttemptUpdate, ...] = ()
     """Changes of attempts' rows that are no news to the engine: a new fence."""
+    fence: tuple[AttemptKey, int] | None = None
+    """The attempt that the input ends, and the epoch that its row must have then."""
 
 
 @dataclass(slots=True)
@@ -91,14 +95,18 @@ class LiveExecution:
         return not self._draining and not self._queue
 
     def submit(
-        self, input: Input | None, audit: tuple[AuditEntry, ...] = (), updates: tuple[AttemptUpdate, ...] = ()
+        self,
+        input: Input | None,
+        audit: tuple[AuditEntry, ...] = (),
+        updates: tuple[AttemptUpdate, ...] = (),
+        fence: tuple[AttemptKey, int] | None = None,
     ) -> "asyncio.Future[None]":
         """Queue an input. The future ends when what follows from it is durable.
 
         It raises the engine's Refused when the state does not allow the input, and StoreUnavailable when the disk
         does not take it; in both cases nothing has changed.
         """
-        waiting = Waiting(input, asyncio.get_running_loop().create_future(), audit, updates)
+        waiting = Waiting(input, asyncio.get_running_loop().create_future(), audit, updates, fence)
         self._queue.append(waiting)
         if not self._draining:
             self._draining = True
@@ -160,7 +168,8 @@ class LiveExecution:
         if events or updates:
             audit = tuple(entry for each in taken for entry in each.audit)
             happened = Happened(now, events, tuple(touched))
-            await self._commit(after, happened, Extra(self.epoch, audit, updates))
+            fences = dict(each.fence for each in taken if each.fence is not None)
+            await self._commit(after, happened, Extra(self.epoch, audit, updates, fences))
         for waiting in taken:
             if not waiting.done.done():
                 waiting.done.set_result(None)

@@ -54,6 +54,8 @@ class Extra:
     """Under which new attempts are assigned."""
     audit: tuple[AuditEntry, ...] = ()
     updates: tuple[AttemptUpdate, ...] = ()
+    fences: Mapping[AttemptKey, int] = field(default_factory=dict)
+    """The epochs that results of agents carry: each is compared with its attempt's row when it is stored."""
 
 
 def project(
@@ -69,7 +71,7 @@ def project(
         EventRecord(position.sequence + number, happened.at, type_name(event), encode(event))
         for number, event in enumerate(happened.events, start=1)
     )
-    attempts, updates = _attempts(after, happened, extra.epoch)
+    attempts, updates = _attempts(after, happened, extra)
     change = ExecutionChange(
         execution=after.id,
         expected_version=position.version,
@@ -139,20 +141,20 @@ def _row(run: StepRun) -> StepRunRecord:
 
 
 def _attempts(
-    state: ExecutionState, happened: Happened, epoch: int
+    state: ExecutionState, happened: Happened, extra: Extra
 ) -> tuple[tuple[AttemptRecord, ...], tuple[AttemptUpdate, ...]]:
     planned: dict[AttemptKey, AttemptRecord] = {}
     updates: dict[AttemptKey, AttemptUpdate] = {}
     for event in happened.events:
         if isinstance(event, e.AttemptPlanned):
             key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
-            planned[key] = _planned(state, event, key, happened.at, epoch)
+            planned[key] = _planned(state, event, key, happened.at, extra.epoch)
         elif isinstance(event, e.AttemptBegun):
             key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
             updates[key] = AttemptUpdate(key, RUNNING, started_at=event.started_at or happened.at)
         elif isinstance(event, e.AttemptFinished):
             key = attempt_key(state.id, RunKey(event.path, event.host, event.item), event)
-            updates[key] = _finished(event, key, happened.at)
+            updates[key] = replace(_finished(event, key, happened.at), expected_epoch=extra.fences.get(key))
         elif isinstance(event, e.CancelSent):
             for run in event.runs:
                 if (attempt := state.open.get(run)) is not None:
@@ -174,9 +176,14 @@ def _attempts(
 
 
 def _merged(updates: tuple[AttemptUpdate, ...], more: tuple[AttemptUpdate, ...]) -> tuple[AttemptUpdate, ...]:
-    """Return all updates; of an attempt that has ended in this change, only its end."""
-    ended = {update.key for update in updates}
-    return (*(update for update in more if update.key not in ended), *updates)
+    """Return one update for each attempt: a new fence goes along with what happened, unless that was the end."""
+    fences = {update.key: update for update in more}
+    merged = []
+    for update in updates:
+        fence = fences.pop(update.key, None)
+        ended = update.ended_at is not None
+        merged.append(update if fence is None or ended else replace(update, epoch=fence.epoch))
+    return (*fences.values(), *merged)
 
 
 def _planned(state: ExecutionState, event: e.AttemptPlanned, key: AttemptKey, at: int, epoch: int) -> AttemptRecord:

@@ -20,6 +20,8 @@ class Reconciliation:
     """Running there, not open here: the coordinator was restored from an older copy, or gave them up."""
     absent: frozenset[AttemptKey] = frozenset()
     """Open here, not in the journal: sent again, unless their agent once said that they run (see `forgotten`)."""
+    held: frozenset[AttemptKey] = frozenset()
+    """Open here, begun or ended there, of the same assignment: not sent again, so that their fence stays."""
 
 
 def reconcile(
@@ -38,6 +40,11 @@ def reconcile(
         entry for key, entry in entries.items() if key not in open_attempts and entry.state is JournalState.STARTED
     )
     absent = frozenset(key for key in open_attempts if key not in entries)
+    held = frozenset(
+        key
+        for key, entry in entries.items()
+        if entry.state is not JournalState.ACCEPTED and open_attempts.get(key) == entry.epoch
+    )
     lost = tuple(
         _interrupted(
             key,
@@ -49,7 +56,7 @@ def reconcile(
         for key in open_attempts
         if journal_replaced and key in absent
     )
-    return Reconciliation(started, lost, strangers, absent)
+    return Reconciliation(started, lost, strangers, absent, held)
 
 
 def forgotten(key: AttemptKey, epoch: int, now: int) -> AttemptReport:

@@ -123,6 +123,20 @@ async def test_a_cancel_stops_what_runs() -> None:
     assert host.last(key()).started_at > 0
 
 
+async def test_a_cancel_that_is_sent_again_gives_its_epoch_to_the_result() -> None:
+    host = await Host(World()).recover()
+    await started(host, key())
+    host.journal.see_epoch(4)
+    host.attempts.cancel(Cancel(key(), 3, "of a coordinator that is gone"))
+    host.attempts.cancel(Cancel(key(), 4, "of the one that is there now"))
+    await host.settle()
+    assert (host.last(key()).outcome, host.last(key()).epoch) == (Outcome.CANCELLED, 4)
+    host.journal.see_epoch(5)
+    host.attempts.cancel(Cancel(key(), 5, "once more"))
+    await host.settle()
+    assert (host.last(key()).outcome, host.last(key()).epoch) == (Outcome.CANCELLED, 5)
+
+
 async def test_a_cancel_right_behind_the_assignment_keeps_it_from_starting() -> None:
     host = await Host(World()).recover()
     host.attempts.assign(assignment(key()))

@@ -1,5 +1,6 @@
 """The executor over the real store (simulated disk) and a fleet that only takes notes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,15 +37,24 @@ class Notes:
     """A FleetPort whose hosts are all there and never answer by themselves."""
 
     sent: list[Assignment] = field(default_factory=list)
+    cancelled: list[tuple[AttemptKey, int]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def online(self, host: str) -> bool:
         return True
 
     def assign(self, assignment: Assignment) -> None:
         self.sent.append(assignment)
+        self.changed.set()
 
     def cancel(self, key: AttemptKey, epoch: int, reason: str) -> None:
-        """Nobody asks."""
+        self.cancelled.append((key, epoch))
+
+    async def until_sent(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.sent) < count:
+                self.changed.clear()
+                await self.changed.wait()
 
 
 @dataclass
@@ -65,12 +75,12 @@ class Desk:
         await self.executor.close()
 
 
-async def _desk(disk: SimulatedDisk) -> Desk:
+async def _desk(disk: SimulatedDisk, epoch: int = 1) -> Desk:
     store = await open_simulated_store(disk, now=0, new_id=lambda prefix: f"{prefix}_1")
     clock, port = StoppedClock(), Notes()
-    dispatcher = Dispatcher(port, None, LiveInventory(store.hosts, clock), 1)  # type: ignore[arg-type]
+    dispatcher = Dispatcher(port, None, LiveInventory(store.hosts, clock), epoch)  # type: ignore[arg-type]
     world: Any = FakeWorld(["h1", "h2"])
-    return Desk(disk, store, port, Executor(store, dispatcher, world, clock, 1, SecondRedaction(None)))  # type: ignore[arg-type]
+    return Desk(disk, store, port, Executor(store, dispatcher, world, clock, epoch, SecondRedaction(None)))  # type: ignore[arg-type]
 
 
 @pytest.fixture
