@@ -1,6 +1,7 @@
 """`make demo`: back up three hosts for real, kill -9 coordinator and agent in the middle, and prove the result."""
 
 import argparse
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pilotage_client import ClientError, PilotageClient
+from pilotage_coordinator.cli.commands.apply import read_digest
+from pilotage_coordinator.cli.render.plan import Line
+from pilotage_coordinator.cli.screen import Screen
+from pilotage_coordinator.cli.watching import watch
 
 from tests.demo.data import fill_host
 from tests.demo.proof import check_restores, count_starts, restore_hint
@@ -53,10 +60,12 @@ def _demo(keep: bool) -> None:
             fleet.stop()
             raise
     if keep:
-        print("\nStill running. Look around with:")
-        for name in ("PILOTAGE_SOCKET", "PILOTAGE_STATE_DIR"):
-            print(f"  export {name}={fleet.environment[name]}")
-        print("  .venv/bin/pilotage run list\n  .venv/bin/pilotage host list\n  .venv/bin/pilotage coordinator stop")
+        title("Still running; look around with")
+        print(f"  export PILOTAGE_SOCKET={fleet.socket} PATH=$PWD/.venv/bin:$PATH")
+        for command in ("run show last", "logs last drill", "host show db1", "exec -l backup=yes -- uptime"):
+            print(f"  pilotage {command}")
+        print("and end it with")
+        print("  pilotage coordinator stop --yes; kill " + " ".join(str(each.pid) for each in fleet.agents.values()))
     else:
         fleet.stop()
 
@@ -87,14 +96,18 @@ def _set_up(fleet: Fleet) -> None:
     for host in fleet.hosts:
         fleet.join(host)
     fleet.await_online()
-    vault = fleet.folder / "vault"
+    fleet.call(lambda client: _describe_hosts(client, fleet))
+    (fleet.folder / "vault").mkdir()
+    fleet.show("host", "list")
+
+
+async def _describe_hosts(client: PilotageClient, fleet: Fleet) -> None:
+    """Say what to back up on each host, and store the password of its repository."""
     for host in fleet.hosts:
         data = fleet.data_of(host)
-        roots = f'["{data}/files", "{data}/media", "{data}/app"]'
-        fleet.run("host", "set", host, "--label", "backup=yes", "--var", f"backup_roots={roots}")
-        fleet.run("secret", "set", f"restic/{host}", input=f"a password for {host}")
-    vault.mkdir()
-    fleet.show("host", "list")
+        roots = [f"{data}/{each}" for each in ("files", "media", "app")]
+        await client.set_host(host, labels={"backup": "yes"}, variables={"backup_roots": roots})
+        await client.set_secret(f"restic/{host}", f"a password for {host}".encode())
 
 
 def _back_up(fleet: Fleet) -> str:
@@ -104,46 +117,88 @@ def _back_up(fleet: Fleet) -> str:
         "-p", "read_data=full",
         "-p", "at_once=2",
     ]  # fmt: skip
-    title("The plan: nothing has been changed yet")
-    if fleet.show("plan", BLUEPRINT, *parameters):
+    title("The plan: what will happen, on which host, in which order")
+    plan = fleet.folder / "backup.plan"
+    if fleet.show("plan", BLUEPRINT, *parameters, "-o", str(plan)):
         raise FleetFailed("there is no plan")
     title("The run; in the middle the coordinator and one agent are killed with kill -9")
-    saboteur = threading.Thread(target=_sabotage, args=(fleet,), name="saboteur")
+    told: list[Line] = []
+    saboteur = Saboteur(fleet, told)
     saboteur.start()
-    code = fleet.show("run", "start", BLUEPRINT, "--yes", *parameters)
+    code = asyncio.run(_apply(fleet, plan, told))
     saboteur.join()
+    if saboteur.failure:
+        raise FleetFailed(saboteur.failure)
     (execution,) = (each["id"] for each in fleet.json("run", "list") if each["blueprint"] == BLUEPRINT)
     if code:
         raise FleetFailed(f"the backup ended with exit code {code}; see `pilotage run show {execution}`")
     return str(execution)
 
 
-def _sabotage(fleet: Fleet) -> None:
-    """Kill the coordinator once a backup is being made, then the agent of a host in the middle of its steps."""
-    _await_running(fleet, lambda step, host: step.endswith("/volumes"))
-    pid = fleet.coordinator.kill()
-    print(f"\n  *** kill -9 {pid}: the coordinator is dead; steps on hosts go on ***\n", flush=True)
-    time.sleep(1.0)
-    fleet.start_coordinator()
-    print("\n  *** the coordinator is back, and asks the agents' journals what happened ***\n", flush=True)
-    _await_running(fleet, lambda step, host: host == VICTIM and "/" in step)
-    pid = fleet.agents[VICTIM].kill()
-    print(f"\n  *** kill -9 {pid}: the agent of {VICTIM} is dead; its worker goes on ***\n", flush=True)
-    time.sleep(1.0)
-    fleet.agents[VICTIM].start()
-    print(f"\n  *** the agent of {VICTIM} is back, and finds its worker or its outcome ***\n", flush=True)
+async def _apply(fleet: Fleet, plan: Path, told: list[Line]) -> int:
+    """Start exactly the plan and watch it, as `pilotage apply` does; `told` goes above the moving picture."""
+    screen = Screen.of_process(json=False)
+    async with PilotageClient(socket=fleet.socket) as client:
+        started = await client.start_run(plan_digest=read_digest(plan), reason="the demo")
+        return await watch(client, screen, started["execution"], until_rest=True, notices=told)
+
+
+class Saboteur(threading.Thread):
+    """Kills the coordinator once a backup is being made, then the agent of a host in the middle of its steps."""
+
+    def __init__(self, fleet: Fleet, told: list[Line]) -> None:
+        super().__init__(name="saboteur", daemon=True)
+        self.failure = ""
+        """Why nothing, or not all, was killed."""
+        self._fleet = fleet
+        self._told = told
+
+    def run(self) -> None:
+        """Kill, wait a moment, start again, twice."""
+        try:
+            self._kill_coordinator()
+            self._kill_agent()
+        except (FleetFailed, ClientError) as error:
+            self.failure = f"the kill -9 in the middle did not go as it must: {error}"
+
+    def _kill_coordinator(self) -> None:
+        fleet = self._fleet
+        _await_running(fleet, lambda step, host: step.endswith("/volumes"))
+        pid = fleet.coordinator.kill()
+        self._say(f"*** kill -9 {pid}: the coordinator is dead; steps on hosts go on")
+        time.sleep(1.0)
+        fleet.start_coordinator()
+        self._say("*** the coordinator was started again, and asks the agents' journals what happened")
+
+    def _kill_agent(self) -> None:
+        fleet = self._fleet
+        _await_running(fleet, lambda step, host: host == VICTIM and "/" in step)
+        pid = fleet.agents[VICTIM].kill()
+        self._say(f"*** kill -9 {pid}: the agent of {VICTIM} is dead; what it had begun goes on")
+        time.sleep(1.0)
+        fleet.agents[VICTIM].start()
+        self._say(f"*** the agent of {VICTIM} was started again, and finds its worker or what it left")
+
+    def _say(self, text: str) -> None:
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            self._told.append(Line(text, "bold magenta"))
+        else:
+            print(text, flush=True)
 
 
 def _await_running(fleet: Fleet, wanted: Callable[[str, str], bool]) -> None:
+    """Wait until such a step runs; raise FleetFailed when everything is over before."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        for execution in fleet.json("run", "list"):
-            shown = fleet.json("run", "show", str(execution["id"]))
-            if any(each["state"] == "running" and wanted(each["step"], each["host"]) for each in shown["runs"]):
+        for each in fleet.call(lambda client: client.list_runs(blueprint=BLUEPRINT)):
+            identifier = each["id"]
+            shown = fleet.call(lambda client, execution=identifier: client.show_run(execution))  # type: ignore[misc]
+            if any(run["state"] == "running" and wanted(run["step"], run["host"]) for run in shown["runs"]):
                 return
             if shown["ended_at"]:
-                return
+                raise FleetFailed("the run was over before there was anything to kill")
         time.sleep(0.05)
+    raise FleetFailed("for a minute there was nothing to kill")
 
 
 def _prove(fleet: Fleet, execution: str) -> None:
@@ -152,10 +207,14 @@ def _prove(fleet: Fleet, execution: str) -> None:
         print(f"  {line}")
     title("Proof 2: restored by plain restic, without Pilotage, and compared byte for byte")
     for line in check_restores(fleet):
-        print(f"  {line}")
-    title("If Pilotage is gone, restic alone brings everything back")
+        print(f"  {line}", flush=True)
+    title("Should Pilotage be gone, restic alone brings everything back (proof 2 typed these lines)")
     for line in restore_hint(fleet):
         print(f"  {line}")
+    title("Where everything is")
+    print(f"  the backups        {fleet.folder}/vault")
+    print(f"  what was restored  {fleet.folder}/restored")
+    print(f"  logs               {fleet.folder}/logs")
 
 
 if __name__ == "__main__":

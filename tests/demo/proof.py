@@ -1,7 +1,7 @@
 """The demo's proofs, made without asking the coordinator to judge itself: journals, plain restic, byte comparison."""
 
-import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -17,6 +17,7 @@ from tests.demo.data import books_agree
 from tests.demo.tree import differences, entries
 from tests.fleet.fleet import Fleet, FleetFailed
 
+FOLDERS = ("files", "media")
 COORDINATOR_TYPES = ("validation.assert", "")
 """Decided by the coordinator itself, or a group: no agent has them in its journal."""
 
@@ -65,67 +66,47 @@ def _read_journal(fleet: Fleet, host: str) -> dict[bytes, tuple[int, bool]]:
 
 
 def check_restores(fleet: Fleet) -> Iterator[str]:
-    """Restore every host with plain restic and compare; yield a line for each."""
+    """Restore every host with plain restic, by the very lines that people are told, and compare; yield a line each."""
     for host in fleet.hosts:
         target = fleet.folder / "restored" / host
+        target.mkdir(parents=True)
+        for line in restore_lines(fleet, host, target):
+            _shell(fleet, host, line)
         data = fleet.data_of(host)
-        for folder in ("files", "media"):
-            snapshot = _newest(fleet, host, str(data / folder))
-            _restic(fleet, host, "restore", snapshot, "--target", str(target))
+        count = 0
+        for folder in FOLDERS:
             found = differences(data / folder, Path(f"{target}{data}/{folder}"))
             if found:
                 raise FleetFailed(f"{host}: {folder} came back different:\n" + "\n".join(found[:10]))
-        count = len(entries(data / "files")) + len(entries(data / "media"))
-        yield f"{host}: {count} files and folders identical; {_check_database(fleet, host, target)}"
+            count += len(entries(data / folder))
+        books = books_agree(target / "app.db")
+        yield f"{host}: {count} files and folders identical; the database agrees with itself ({books} entries)"
 
 
-def _check_database(fleet: Fleet, host: str, target: Path) -> str:
-    """Restore the database that was being written, and prove that it is a consistent moment of it."""
-    for snapshot in _snapshots(fleet, host):
-        name = snapshot["paths"][0]
-        if name.endswith("app.db"):
-            copy = target / "app.db"
-            with copy.open("wb") as file:
-                subprocess.run(
-                    ["restic", "dump", snapshot["id"], name], env=_environment(fleet, host), stdout=file, check=True
-                )
-            return f"the database is whole and agrees with itself ({books_agree(copy)} entries)"
-    raise FleetFailed(f"{host}: no backup of its database was found")
+def restore_lines(fleet: Fleet, host: str, target: Path) -> list[str]:
+    """Return the shell lines that bring a host's newest backups back, with nothing but restic."""
+    data, place = fleet.data_of(host), shlex.quote(str(target))
+    lines = [f"restic restore latest --path {shlex.quote(f'{data}/{each}')} --target {place}" for each in FOLDERS]
+    database = shlex.quote(f"{data}/app/app.db")
+    return [*lines, f"restic dump latest --path {database} {database} > {place}/app.db"]
 
 
-def _newest(fleet: Fleet, host: str, path: str) -> str:
-    for snapshot in reversed(_snapshots(fleet, host)):
-        if snapshot["paths"] == [path]:
-            return str(snapshot["id"])
-    raise FleetFailed(f"{host}: no backup of {path} was found")
+def restore_hint(fleet: Fleet) -> Iterator[str]:
+    """Yield what to type when there is nothing but the repository and its password."""
+    host = fleet.hosts[0]
+    yield f"export RESTIC_REPOSITORY={shlex.quote(f'{fleet.folder}/vault/{host}')}"
+    yield f"export RESTIC_PASSWORD='a password for {host}'   # keep it where you keep passwords, outside Pilotage too"
+    yield "restic snapshots"
+    yield from restore_lines(fleet, host, Path("/somewhere"))
 
 
-def _snapshots(fleet: Fleet, host: str) -> list[Any]:
-    return list(json.loads(_restic(fleet, host, "snapshots", "--json")))
-
-
-def _restic(fleet: Fleet, host: str, *arguments: str) -> str:
-    done = subprocess.run(
-        ["restic", *arguments], env=_environment(fleet, host), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise FleetFailed(f"restic {arguments[0]} for {host} failed: {done.stderr.strip()}")
-    return done.stdout
-
-
-def _environment(fleet: Fleet, host: str) -> dict[str, str]:
-    return {
+def _shell(fleet: Fleet, host: str, line: str) -> None:
+    environment = {
         **os.environ,
         "RESTIC_REPOSITORY": f"{fleet.folder}/vault/{host}",
         "RESTIC_PASSWORD": f"a password for {host}",
         "RESTIC_CACHE_DIR": f"{fleet.folder}/cache",
     }
-
-
-def restore_hint(fleet: Fleet) -> Iterator[str]:
-    """Yield the commands that bring a host's data back when there is nothing but the repository."""
-    host = fleet.hosts[0]
-    yield f"export RESTIC_REPOSITORY={fleet.folder}/vault/{host}"
-    yield f"export RESTIC_PASSWORD='a password for {host}'   # you keep it where you keep passwords"
-    yield "restic snapshots"
-    yield f"restic restore latest --path {fleet.data_of(host)}/files --target /somewhere"
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FleetFailed(f"`{line}` for {host} failed: {done.stderr.strip()}")

@@ -230,7 +230,7 @@ def resolve(
     context: typer.Context,
     execution: ExecutionArgument,
     step: Annotated[str, typer.Argument(metavar="STEP", help="The step's path, as `run show` has it.")],
-    outcome: Annotated[Outcome, typer.Option("--as", help="What became of it.")],
+    outcome: Annotated[Outcome, typer.Option("--as", metavar="succeeded|failed|retry", help="What became of it.")],
     host: Annotated[
         str,
         typer.Option(
