@@ -32,7 +32,7 @@ from pilotage_coordinator.runtime.reconciliation import forgotten
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
 from pilotage_coordinator.runtime.sensitive import referring
 from pilotage_coordinator.runtime.timers import Timers
-from pilotage_coordinator.store.errors import NotFound, StoreError
+from pilotage_coordinator.store.errors import NotFound, StoreError, StoreUnavailable
 from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
     AnswerRecord,
@@ -89,6 +89,8 @@ class Executor:
     _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
     _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
     _progress: dict[str, dict[RunKey, tuple[float | None, str]]] = field(default_factory=dict)
+    _doubtful: set[str] = field(default_factory=set)
+    """Executions whose newest state is to be read from the store again in a moment."""
     _timers: Timers = field(init=False)
     recovered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once every execution that is not over is in memory."""
@@ -148,7 +150,12 @@ class Executor:
         creation = ExecutionCreation(
             record, start.inputs, audit=start.audit, answer=start.answer, secrets=start.secrets
         )
-        await self.store.executions.create(creation)
+        try:
+            await self.store.executions.create(creation)
+        except StoreUnavailable:
+            # It may have landed all the same: then it must begin.
+            asyncio.get_running_loop().call_later(RETRY_PAUSE, self._begin_if_created, start.execution)
+            raise
         self.failpoints.reach("coordinator.execution.created")
         plan = referring(start.plan, start.execution)
         live = self._live.get(start.execution) or self._add(ExecutionState.new(start.execution, plan), Position())
@@ -309,11 +316,32 @@ class Executor:
         self._timers.set(live.id, next_wakeup(live.state))
 
     def settled(self, live: LiveExecution) -> None:
-        """Let go of an execution that is over: the store has all of it."""
+        """Let go of an execution that is over: the store has all of it. Look again at one that is in doubt."""
+        if live.doubtful:
+            if live.id not in self._doubtful:
+                self._doubtful.add(live.id)
+                asyncio.get_running_loop().call_later(RETRY_PAUSE, self._settle_doubt, live)
+            return
         if live.state.terminal and self._live.get(live.id) is live:
             self._live.pop(live.id)
             self._progress.pop(live.id, None)
             self._timers.set(live.id, None)
+
+    def _settle_doubt(self, live: LiveExecution) -> None:
+        """Read an execution again whose last write failed: it may have landed, and then something is due."""
+        self._doubtful.discard(live.id)
+        live.submit(None).add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _begin_if_created(self, execution: str) -> None:
+        self._spawn(self._begin_created(execution), f"begin {execution} if it was created")
+
+    async def _begin_created(self, execution: str) -> None:
+        try:
+            await self._recover(await self.store.executions.get(execution))
+        except NotFound:
+            return
+        except StoreError:
+            asyncio.get_running_loop().call_later(RETRY_PAUSE, self._begin_if_created, execution)
 
     async def reloaded(self, live: LiveExecution) -> None:
         """Derive again what is due: the state was read from the store after a write of unknown fate."""

@@ -94,6 +94,11 @@ class LiveExecution:
         """Return whether no input is waiting or being decided."""
         return not self._draining and not self._queue
 
+    @property
+    def doubtful(self) -> bool:
+        """Return whether the last write failed, so that only the store knows the state."""
+        return self._doubtful
+
     def submit(
         self,
         input: Input | None,
