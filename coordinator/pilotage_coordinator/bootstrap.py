@@ -49,6 +49,9 @@ log = structlog.get_logger("pilotage.coordinator")
 DATABASE = "pilotage.db"
 AUTHORITY = "authority.pem"
 LOGS = "logs"
+MIB = 1024 * 1024
+SPARE_BYTES = 64 * 1024
+"""On top of the bounds of logs: for the lines that an agent adds when it reaches a bound of its own."""
 
 
 class CannotServe(Exception):
@@ -93,13 +96,17 @@ async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib
     """Open what is on disk; a second coordinator on the same state is refused here."""
     store = await open_store(config.state_dir / DATABASE, now=clock.now(), new_id=new_id)
     stack.push_async_callback(store.close)
-    logs = LogFolder(config.state_dir / LOGS)
+    logs = LogFolder(
+        config.state_dir / LOGS,
+        most_bytes=config.attempt_log_mb * MIB + SPARE_BYTES,
+        most_of_host=config.host_log_mb * MIB + SPARE_BYTES,
+    )
     stack.push_async_callback(logs.close)
     epoch = await store.begin_epoch()
     key = load_store_key(config.state_dir, os.environ, may_create=epoch == 1)
     cipher = StoreCipher(key)
     cipher.self_test()
-    authority = open_authority(config.state_dir / AUTHORITY, clock.now())
+    authority = open_authority(config.state_dir / AUTHORITY, clock.wall())
     return Base(clock, store, logs, epoch, key, cipher, authority)
 
 
@@ -110,7 +117,7 @@ async def _start_runtime(
     clock, store = base.clock, base.store
     registry = StoreRegistry(store)
     settings = SessionSettings(version=version("pilotage"))
-    roster = Roster(registry, settings, base.epoch, clock.now, lambda: secrets.token_hex(16))
+    roster = Roster(registry, settings, base.epoch, clock.wall, lambda: secrets.token_hex(16))
     inventory = LiveInventory(store.hosts, clock)
     await inventory.load()
     vault = SecretVault(store.secrets, base.cipher, clock)
@@ -133,9 +140,10 @@ async def _start_fleet(
 ) -> None:
     """Listen for agents."""
     clock = base.clock
-    enrolment = Enrolment(runtime.registry, base.authority, clock.now, clock.monotonic, partial(new_id, "hst"))
+    new_host = partial(new_id, "hst")
+    enrolment = Enrolment(runtime.registry, base.authority, clock.now, clock.monotonic, new_host, wall=clock.wall)
     listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
-    fleet = FleetServer(runtime.roster, enrolment, base.authority, listening, clock.now)
+    fleet = FleetServer(runtime.roster, enrolment, base.authority, listening, clock.wall)
     await fleet.start()
     stack.push_async_callback(fleet.stop)
     process.fleet_address = _advertised(config, config.fleet_listen, fleet.fleet_port)

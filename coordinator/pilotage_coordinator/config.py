@@ -39,6 +39,10 @@ class CoordinatorConfig:
     """The name or address under which other machines reach this one; empty = the host part of `enrol_listen`."""
     history_days: int = 400
     """How long executions that are over are kept, with their logs; 0 = for ever. The audit log is always kept."""
+    attempt_log_mb: int = 64
+    """MiB kept of the log of one attempt; what comes after is dropped, counted, and said in the log."""
+    host_log_mb: int = 256
+    """MiB kept of all logs that one host writes for one execution."""
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -114,6 +118,16 @@ def _days(value: Any) -> int:
     return days
 
 
+def _size(value: Any) -> int:
+    try:
+        size = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else 0
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise ValueError("a whole number of MiB from 1 up is needed")
+    return size
+
+
 def _level(value: Any) -> str:
     if value not in LEVELS:
         raise ValueError(f"it must be one of {', '.join(LEVELS)}")
@@ -128,6 +142,8 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
         "enrol_listen": _text,
         "advertise": _text,
         "history_days": _days,
+        "attempt_log_mb": _size,
+        "host_log_mb": _size,
         "log_level": _level,
     }
 )

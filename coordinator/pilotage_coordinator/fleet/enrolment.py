@@ -74,11 +74,16 @@ class Enrolment:
         clock: Callable[[], int],
         seconds: Callable[[], float],
         new_host_id: Callable[[], str],
+        wall: Callable[[], int] | None = None,
     ) -> None:
-        """`clock` gives UTC microseconds, `seconds` a monotonic clock."""
+        """`clock` gives UTC microseconds, by which join tokens run out, and `seconds` is a monotonic clock.
+
+        `wall` is the clock that TLS on both sides judges certificates by; `clock` unless given.
+        """
         self._registry = registry
         self._authority = authority
         self._clock = clock
+        self._wall = wall or clock
         self._seconds = seconds
         self._new_host_id = new_host_id
         self._brake = Brake()
@@ -181,7 +186,7 @@ class Enrolment:
         return self._welcome(host, issued)
 
     async def _renew_expired(self, proof: RenewalProof) -> tuple[bytes, ...]:
-        now = self._clock()
+        now = self._wall()
         if abs(proof.at - now) > PROOF_SKEW:
             raise EnrolmentRefused(
                 EnrolmentFault.DENIED, "the proof's time differs by more than five minutes; set the host's clock"
@@ -234,7 +239,7 @@ class Enrolment:
         self._renewals.count(host.id, now)
 
     def _issue(self, key: ec.EllipticCurvePublicKey, host_id: str, name: str) -> IssuedCertificate:
-        return self._authority.issue_client(key, host_id, name, self._clock())
+        return self._authority.issue_client(key, host_id, name, self._wall())
 
     def _welcome(self, host: Host, issued: IssuedCertificate) -> Welcomed:
         return Welcomed(

@@ -13,6 +13,8 @@ from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.store.protocol import ExecutionStore, LogStore
 
 BYTES_AT_ONCE = 256 * 1024
+NOTE = "log"
+"""The stream of what the coordinator itself says of a log."""
 LOOK_AGAIN = 0.25
 """Seconds between two looks of a reader that follows."""
 PATIENCE = 20
@@ -105,9 +107,14 @@ class Logs:
                     yield key
 
     async def _lines(self, key: AttemptKey, offset: int) -> AsyncIterator[LogLine]:
+        at = 0
         while True:
             piece = await self.store.read(key, offset, BYTES_AT_ONCE)
+            if piece.dropped:
+                text = f"[{piece.dropped} bytes of this log were not kept: it grew past its bound]"
+                yield _line(key, piece.offset, at, NOTE, text)
             for line in _parse(key, piece.data, piece.offset):
+                at = line.at
                 yield line
             if not piece.data or piece.next >= piece.end:
                 return
@@ -125,9 +132,11 @@ def _parse(key: AttemptKey, data: bytes, offset: int) -> Iterator[LogLine]:
         except (ValueError, KeyError, TypeError):
             # An agent is not trusted to write well: what cannot be read is shown as it came.
             at, stream, text = 0, "log", raw.decode(errors="replace").rstrip("\n")
-        yield LogLine(
-            f"{key}@{offset}", at, key.path, key.host, key.item, key.kind, key.attempt, stream, text
-        )  # fmt: skip
+        yield _line(key, offset, at, stream, text)
+
+
+def _line(key: AttemptKey, offset: int, at: int, stream: str, text: str) -> LogLine:
+    return LogLine(f"{key}@{offset}", at, key.path, key.host, key.item, key.kind, key.attempt, stream, text)
 
 
 def _inside(path: str, wanted: str) -> bool:

@@ -30,6 +30,10 @@ class Upkeep:
 
     async def run(self) -> None:
         """Go round until cancelled."""
+        try:
+            await self.logs.secure()
+        except OSError as error:
+            log.warning("logs.not_secured", error=str(error))
         while True:
             await asyncio.sleep(ROUND_SECONDS)
             try:

@@ -1,8 +1,8 @@
 """The file of one attempt's log, and the note beside it that says which bytes are missing.
 
-Blocking; called in a thread. The data file holds what was kept, one after the other, and nothing else: whole NDJSON
-lines. The note (JSON, replaced atomically) maps places in the file to the agent's offsets and says whether the log is
-complete. There is none while nothing was dropped: then both are the same.
+Blocking; called in a thread; the folder is there already. The data file holds what was kept, one after the other, and
+nothing else: whole NDJSON lines. The note (JSON, replaced atomically) maps places in the file to the agent's offsets,
+and says whether the log is complete. There is none while nothing was dropped: then both are the same.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pilotage_coordinator.store.protocol import LogSlice
 
+OWNER_FILE = 0o600
 MOST_GAPS = 1_000
 """After this many gaps everything that follows is dropped: the note stays small whatever an agent sends."""
 
@@ -61,14 +62,15 @@ class LogFile:
     def _note(self) -> Path:
         return self.path.with_suffix(".gaps")
 
-    def append(self, offset: int, data: bytes, dropped: int, last: bool) -> None:
-        """Keep what is new of a piece; see `LogStore.append`."""
+    def append(self, offset: int, data: bytes, dropped: int, last: bool, room: int = 2**63) -> None:
+        """Keep what is new of a piece, if it is no more than `room` bytes; see `LogStore.append`."""
         if offset > self.end:
             if offset - dropped > self.end:
                 return
             self._drop(offset - self.end)
         fresh = data[self.end - offset :]
-        if fresh and (self.size + len(fresh) > self.most_bytes or len(self.gaps) > MOST_GAPS):
+        most = min(self.most_bytes, self.size + room)
+        if fresh and (self.size + len(fresh) > most or len(self.gaps) > MOST_GAPS):
             self._drop(len(fresh))
         elif fresh:
             self._write(fresh)
@@ -126,8 +128,7 @@ class LogFile:
         self._write_note()
 
     def _write(self, data: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, OWNER_FILE)
         try:
             # A write that failed half-way (a full disk) left bytes behind the end: they are overwritten.
             os.ftruncate(file, self.size)
@@ -138,9 +139,12 @@ class LogFile:
 
     def _write_note(self) -> None:
         note = {"gaps": [[gap.position, gap.offset, gap.dropped] for gap in self.gaps], "complete": self.complete}
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = self._note.with_suffix(".new")
-        fresh.write_text(json.dumps(note))
+        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, OWNER_FILE)
+        try:
+            _write_all(file, json.dumps(note).encode(), 0)
+        finally:
+            os.close(file)
         fresh.replace(self._note)
 
 

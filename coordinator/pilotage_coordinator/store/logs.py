@@ -1,11 +1,14 @@
-"""Logs of attempts as files in a folder: sharded by execution, written in batches outside of the event loop."""
+"""Logs of attempts as files in a folder: by execution and host, written in batches outside of the event loop."""
 
 import asyncio
 import hashlib
+import os
 import re
 import shutil
+import stat
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,14 +17,18 @@ from pilotage_proto.canonical import canonical
 
 from pilotage_coordinator.domain.fleet import LogPiece
 from pilotage_coordinator.store.errors import Refused, StoreUnavailable
-from pilotage_coordinator.store.log_file import LogFile
+from pilotage_coordinator.store.log_file import OWNER_FILE, LogFile
 from pilotage_coordinator.store.protocol import LogSlice
 
 T = TypeVar("T")
 
 MOST_BYTES = 64 * 1024 * 1024 + 64 * 1024
 """Of one log: what an agent may spill on request, and a little for the lines that it adds."""
+MOST_OF_HOST = 4 * MOST_BYTES
+"""Of all logs that one host writes for one execution: it must not take the disk from the others."""
 MOST_READ = 1024 * 1024
+OWNER_FOLDER = 0o700
+LOG = ".ndjson"
 _LOGS_KNOWN = 4_096
 _PIECES_AT_ONCE = 1_000
 _EXECUTION = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -41,10 +48,23 @@ async def inline(call: Callable[[], T], /) -> T:
 class LogFolder:
     """Implements `LogStore`."""
 
-    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, hop: Hop = asyncio.to_thread) -> None:
-        """Keep logs under a folder, which is made when the first comes; at most `most_bytes` of each."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        most_bytes: int = MOST_BYTES,
+        most_of_host: int = MOST_OF_HOST,
+        hop: Hop = asyncio.to_thread,
+    ) -> None:
+        """Keep logs under a folder, which is made when the first comes.
+
+        At most `most_bytes` of each, and at most `most_of_host` of those that one host writes for one execution.
+        """
         self._folder = folder
         self._most_bytes = most_bytes
+        self._most_of_host = most_of_host
+        self._used: dict[Path, int] = {}
+        """Bytes kept in folders of hosts, of those that were lately written to."""
         self._hop = hop
         self._known: OrderedDict[Path, LogFile] = OrderedDict()
         self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
@@ -58,10 +78,14 @@ class LogFolder:
         def keep() -> int:
             log = self._log(path)
             try:
-                log.append(piece.offset, piece.data, piece.dropped, piece.last)
+                self._make(path.parent)
+                used, before = self._usage(path.parent), log.size
+                log.append(piece.offset, piece.data, piece.dropped, piece.last, max(0, self._most_of_host - used))
+                self._used[path.parent] = used + log.size - before
             except OSError:
                 # What is on disk is the truth; read it again before the next piece.
                 self._known.pop(path, None)
+                self._used.pop(path.parent, None)
                 raise
             return log.end
 
@@ -79,12 +103,28 @@ class LogFolder:
         folder = self._execution(execution)
 
         def remove() -> None:
-            for path in [path for path in self._known if path.parent == folder]:
+            for path in [path for path in self._known if path.parent.parent == folder]:
                 del self._known[path]
+            for host in [host for host in self._used if host.parent == folder]:
+                del self._used[host]
             if folder.exists():
                 shutil.rmtree(folder)
 
         await self._do(remove)
+
+    async def secure(self) -> None:
+        """Take from others what an earlier version, or a copy, let them read."""
+
+        def secure() -> None:
+            if self._folder.is_dir():
+                # The top first: what is in it is out of reach then.
+                self._folder.chmod(OWNER_FOLDER)
+                for folder, _, files in os.walk(self._folder):
+                    _only_owner(Path(folder), OWNER_FOLDER)
+                    for name in files:
+                        _only_owner(Path(folder) / name, OWNER_FILE)
+
+        await self._hop(secure)
 
     async def close(self) -> None:
         """Finish what was begun."""
@@ -132,6 +172,22 @@ class LogFolder:
         self._known.move_to_end(path)
         return log
 
+    def _make(self, folder: Path) -> None:
+        """Make a host's folder and those above it, each for the owner alone: `parents=True` would ask the umask."""
+        if folder in self._used:
+            return
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        for each in (self._folder, folder.parent.parent, folder.parent, folder):
+            each.mkdir(exist_ok=True, mode=OWNER_FOLDER)
+
+    def _usage(self, folder: Path) -> int:
+        """Return how many bytes of logs a host's folder holds."""
+        if folder not in self._used:
+            if len(self._used) >= _LOGS_KNOWN:
+                self._used.clear()
+            self._used[folder] = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(LOG))
+        return self._used[folder]
+
     def _execution(self, execution: str) -> Path:
         if _EXECUTION.fullmatch(execution) is None:
             raise Refused(f"{execution[:80]!r} is no id of an execution")
@@ -140,9 +196,23 @@ class LogFolder:
     def _path(self, key: AttemptKey) -> Path:
         """Return a name that people recognise, made unique by a hash."""
         identity = canonical([key.path, key.host, key.item, key.kind, key.attempt])
-        words = re.sub(r"[^A-Za-z0-9]+", "-", f"{key.path}-{key.host}-{key.item}").strip("-")[:80]
-        name = f"{words}-{key.kind}-{key.attempt}-{hashlib.sha256(identity).hexdigest()[:16]}.ndjson"
-        return self._execution(key.execution) / name
+        name = f"{_words(f'{key.path}-{key.item}')}-{key.kind}-{key.attempt}-{_short(identity)}{LOG}"
+        return self._execution(key.execution) / f"{_words(key.host)}-{_short(key.host.encode())}" / name
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80]
+
+
+def _short(identity: bytes) -> str:
+    return hashlib.sha256(identity).hexdigest()[:16]
+
+
+def _only_owner(path: Path, mode: int) -> None:
+    # A log that retention removes meanwhile is no error.
+    with suppress(FileNotFoundError):
+        if stat.S_IMODE(path.lstat().st_mode) & ~mode and not path.is_symlink():
+            path.chmod(mode)
 
 
 def _result(call: Callable[[], object]) -> object:

@@ -77,6 +77,26 @@ async def test_what_is_no_record_is_shown_as_it_came(desk: Desk) -> None:
     assert line.text == "not json \ufffd"
 
 
+async def test_what_was_not_kept_is_said_where_it_is_missing(desk: Desk) -> None:
+    key = desk.keys["a@h1"]
+    await desk.write("a@h1", "one")
+    end = (await desk.folder.read(key, -1, 1)).end
+    await desk.folder.append(LogPiece(key, end + 500, b'{"t":2,"s":"stdout","m":"two"}\n', dropped=500))
+    end = (await desk.folder.read(key, -1, 1)).end
+    await desk.folder.append(LogPiece(key, end + 70, b"", dropped=70, last=True))
+    lines = await desk.logs.read("exe_1", "", "", "", 10)
+    told = [
+        "one",
+        "[500 bytes of this log were not kept: it grew past its bound]",
+        "two",
+        "[70 bytes of this log were not kept: it grew past its bound]",
+    ]
+    assert [line.text for line in lines] == told
+    for number, line in enumerate(lines, start=1):
+        rest = await desk.logs.read("exe_1", "", "", line.cursor, 10)
+        assert [each.text for each in rest] == told[number:]
+
+
 async def test_a_foreign_cursor_is_refused(desk: Desk) -> None:
     with pytest.raises(BadLogCursor):
         await desk.logs.read("exe_1", "", "", "nonsense", 10)

@@ -67,3 +67,20 @@ async def test_words_of_attempts_without_known_secrets_pass_untouched(parameters
     key = attempt_key(run.state, due(run.state).assign[0])
     piece = LogPiece(key, 0, b'{"t":1,"s":"stdout","m":"' + VALUE + b'"}\n')
     assert await redaction.log(piece, _given(run)) is piece
+
+
+async def test_a_value_of_digits_does_not_tear_the_records_of_a_log() -> None:
+    run = Run(plan(leaf("a", "h1", parameters={"password": "secret://pin"})), begin=False)
+    run.give(Begin("seed", "anna"))
+
+    class Digits:
+        async def reveal(self, name: str) -> bytes:
+            return b"1764"
+
+    key = attempt_key(run.state, due(run.state).assign[0])
+    data = b'{"t": 1764000000000000, "s": "stdout", "m": "pin 1764"}\n'
+    data += b'{"t": 1764000000000001, "s": "step", "m": "\xc3\xb6"}\n'
+    kept = await SecondRedaction(Digits()).log(LogPiece(key, 0, data), _given(run))  # type: ignore[arg-type]
+    assert len(kept.data) == len(data)
+    records = [json.loads(line) for line in kept.data.splitlines()]
+    assert records[0] == {"t": 1764000000000000, "s": "stdout", "m": "pin ***"}

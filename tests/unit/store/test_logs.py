@@ -1,4 +1,5 @@
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,14 +102,62 @@ async def test_odd_names_are_one_file_each(logs: LogStore, tmp_path: Path) -> No
     for name in names:
         found = await logs.read(AttemptKey("exe_01", name, "h", "", AttemptKind.RUN, 1))
         assert found.data == name.encode() + b"\n"
-    assert {file.parent for file in tmp_path.rglob("*.ndjson")} == {tmp_path / "logs" / "01" / "exe_01"}
+    assert {file.parent.parent for file in tmp_path.rglob("*.ndjson")} == {tmp_path / "logs" / "01" / "exe_01"}
+    assert len({file.parent for file in tmp_path.rglob("*.ndjson")}) == 1
 
 
-async def test_files_are_for_the_owner_alone(logs: LogStore, tmp_path: Path) -> None:
+def _modes(folder: Path) -> set[tuple[bool, int]]:
+    return {(each.is_dir(), each.stat().st_mode & 0o777) for each in (folder, *folder.rglob("*"))}
+
+
+async def test_files_and_folders_are_for_the_owner_alone(logs: LogStore, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        await logs.append(piece(0))
+        await logs.append(piece(500, dropped=500 - len(LINE)))
+        assert len(list(tmp_path.rglob("*.gaps"))) == 1
+        assert _modes(tmp_path / "logs") == {(True, 0o700), (False, 0o600)}
+    finally:
+        os.umask(before)
+
+
+async def test_what_others_could_read_is_taken_from_them_at_the_start(logs: LogStore, tmp_path: Path) -> None:
+    await logs.secure()
     await logs.append(piece(0))
-    (file,) = tmp_path.rglob("*.ndjson")
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert file.parent.stat().st_mode & 0o077 == 0
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"")
+    outside.chmod(0o644)
+    (tmp_path / "logs" / "link").symlink_to(outside)
+    for each in (tmp_path / "logs").rglob("*"):
+        if not each.is_symlink():
+            each.chmod(0o755 if each.is_dir() else 0o644)
+    (tmp_path / "logs").chmod(0o755)
+    await logs.secure()
+    (tmp_path / "logs" / "link").unlink()
+    assert _modes(tmp_path / "logs") == {(True, 0o700), (False, 0o600)}
+    assert outside.stat().st_mode & 0o777 == 0o644
+
+
+async def test_one_host_cannot_take_the_disk_with_many_logs(tmp_path: Path) -> None:
+    async def fill(logs: LogFolder) -> dict[str, int]:
+        for host, attempt in [*(("loud", number) for number in range(1, 9)), ("quiet", 1)]:
+            key = AttemptKey("exe_01", "a", host, "", AttemptKind.RUN, attempt)
+            assert await logs.append(LogPiece(key, 0, LINE * 10)) == 10 * len(LINE)
+        found = {"loud": 0, "quiet": 0}
+        for file in tmp_path.rglob("*.ndjson"):
+            found[file.parent.name.partition("-")[0]] += file.stat().st_size
+        return found
+
+    bounds = {"most_bytes": 1000, "most_of_host": 35 * len(LINE)}
+    logs = LogFolder(tmp_path, hop=inline, **bounds)
+    assert await fill(logs) == {"loud": 30 * len(LINE), "quiet": 10 * len(LINE)}
+    again = LogFolder(tmp_path, hop=inline, **bounds)
+    late = AttemptKey("exe_01", "b", "loud", "", AttemptKind.RUN, 1)
+    assert await again.append(LogPiece(late, 0, LINE * 9)) == 9 * len(LINE)
+    assert (await again.read(late)).dropped == 9 * len(LINE)
+    await again.remove("exe_01")
+    assert await again.append(LogPiece(late, 0, LINE * 9)) == 9 * len(LINE)
+    assert (await again.read(late)).data == LINE * 9
 
 
 async def test_many_pieces_at_once_share_hops(tmp_path: Path) -> None:

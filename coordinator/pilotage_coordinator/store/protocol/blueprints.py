@@ -8,11 +8,11 @@ from pilotage_coordinator.store.records import AuditEntry, BlueprintRecord, Blue
 class BlueprintStore(Protocol):
     """Versions of blueprints. Published ones never change and are never removed."""
 
-    async def put(self, blueprint: BlueprintRecord, audit: tuple[AuditEntry, ...] = ()) -> bool:
-        """Store a version; returns False when exactly it is stored already.
+    async def put(self, *blueprints: BlueprintRecord, audit: tuple[AuditEntry, ...] = ()) -> bool:
+        """Store versions in one transaction; returns False when exactly they are all stored already.
 
-        Raises Refused when this version is published with another digest, when a published one would become a draft,
-        or for a version that is no MAJOR.MINOR.PATCH[-PRERELEASE].
+        Raises Refused, with nothing stored, when a version is published with another digest, when a published one
+        would become a draft, or for a version that is no MAJOR.MINOR.PATCH[-PRERELEASE].
         """
         ...
 

@@ -38,9 +38,9 @@ class LogStore(Protocol):
         """Keep a piece; returns the offset before which everything is kept (the acknowledgement).
 
         What is kept already is skipped, so a piece may be sent again. A piece that begins beyond the end and does not
-        say that the bytes between were dropped is not kept: the answer says where to go on. Past the bound of one log
-        the data is dropped and counted, and acknowledged all the same. Pieces of one attempt are awaited in order.
-        Raises StoreUnavailable when the disk refuses: send it again later.
+        say that the bytes between were dropped is not kept: the answer says where to go on. Past the bound of one log,
+        or of all logs of one host and execution, the data is dropped and counted, and acknowledged all the same. Pieces
+        of one attempt are awaited in order. Raises StoreUnavailable when the disk refuses: send it again later.
         """
         ...
 
@@ -53,6 +53,10 @@ class LogStore(Protocol):
 
     async def remove(self, execution: str) -> None:
         """Remove all logs of an execution; none is no error."""
+        ...
+
+    async def secure(self) -> None:
+        """See that nobody but the owner can read what was kept earlier; once, after the start."""
         ...
 
     async def close(self) -> None:

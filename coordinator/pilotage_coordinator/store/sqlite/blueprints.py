@@ -5,7 +5,7 @@ from itertools import groupby
 
 from pilotage_coordinator.store.errors import NotFound, Refused
 from pilotage_coordinator.store.records import AuditEntry, BlueprintRecord, BlueprintSummary, PlanRecord
-from pilotage_coordinator.store.sqlite.access import Access
+from pilotage_coordinator.store.sqlite.access import Access, Row
 from pilotage_coordinator.store.sqlite.audit import append_audit
 from pilotage_coordinator.store.sqlite.codec import read_json, write_json
 from pilotage_coordinator.store.sqlite.precedence import precedence
@@ -18,32 +18,23 @@ class SqliteBlueprints:
         """Work on this database."""
         self._access = access
 
-    async def put(self, blueprint: BlueprintRecord, audit: tuple[AuditEntry, ...] = ()) -> bool:
-        """Store a version; returns False when exactly it is stored already."""
+    async def put(self, *blueprints: BlueprintRecord, audit: tuple[AuditEntry, ...] = ()) -> bool:
+        """Store versions, all of them or none; returns False when exactly they are stored already."""
         queries = self._access.queries
-        major = precedence(blueprint.version).major
-        row = (
-            blueprint.id,
-            blueprint.version,
-            major,
-            blueprint.digest,
-            blueprint.draft,
-            str(blueprint.normalised.get("name", "")),
-            str(blueprint.normalised.get("description", "")),
-            blueprint.source,
-            write_json(blueprint.normalised),
-            blueprint.added_at,
-            blueprint.added_by,
-        )
+        majors = [precedence(each.version).major for each in blueprints]
 
         def work(connection: sqlite3.Connection) -> bool:
-            found = connection.execute(queries["blueprint_state"], (blueprint.id, blueprint.version)).fetchone()
-            if found is not None and _is_same(blueprint, *found):
-                return False
-            connection.execute(queries["blueprint_draft_remove"], (blueprint.id, blueprint.version))
-            connection.execute(queries["blueprint_insert"], row)
-            append_audit(connection, queries, audit)
-            return True
+            changed = False
+            for blueprint, major in zip(blueprints, majors, strict=True):
+                found = connection.execute(queries["blueprint_state"], (blueprint.id, blueprint.version)).fetchone()
+                if found is not None and _is_same(blueprint, *found):
+                    continue
+                connection.execute(queries["blueprint_draft_remove"], (blueprint.id, blueprint.version))
+                connection.execute(queries["blueprint_insert"], _row(blueprint, major))
+                changed = True
+            if changed:
+                append_audit(connection, queries, audit)
+            return changed
 
         return await self._access.writes.submit(work)
 
@@ -113,19 +104,40 @@ class SqlitePlans:
     async def put(self, plan: PlanRecord) -> None:
         """Store a plan."""
         sql = self._access.queries["plan_put"]
-        row = (plan.digest, write_json(plan.content), write_json(plan.view), plan.created_at)
 
         def work(connection: sqlite3.Connection) -> None:
+            # Written as text here: a large plan must not keep the event loop waiting.
+            row = (plan.digest, write_json(plan.content), write_json(plan.view), plan.created_at)
             connection.execute(sql, row)
 
         await self._access.writes.submit(work)
 
     async def get(self, digest: str) -> PlanRecord:
         """Return a plan."""
-        row = await self._access.row("plan_by_digest", (digest,))
-        if row is None:
+        found = await self._access.records("plan_by_digest", (digest,), _plan_record)
+        if not found:
             raise NotFound(f"there is no plan {digest}: plan again")
-        return PlanRecord(digest=row[0], content=read_json(row[1]), view=read_json(row[2]), created_at=row[3])
+        return found[0]
+
+
+def _plan_record(row: Row) -> PlanRecord:
+    return PlanRecord(digest=row[0], content=read_json(row[1]), view=read_json(row[2]), created_at=row[3])
+
+
+def _row(blueprint: BlueprintRecord, major: int) -> Row:
+    return (
+        blueprint.id,
+        blueprint.version,
+        major,
+        blueprint.digest,
+        blueprint.draft,
+        str(blueprint.normalised.get("name", "")),
+        str(blueprint.normalised.get("description", "")),
+        blueprint.source,
+        write_json(blueprint.normalised),
+        blueprint.added_at,
+        blueprint.added_by,
+    )
 
 
 def _is_same(new: BlueprintRecord, digest: str, draft: int) -> bool:
