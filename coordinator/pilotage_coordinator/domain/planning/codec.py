@@ -7,10 +7,10 @@ writes 2.0 as 2: expressions tell the two apart).
 
 import dataclasses
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from pilotage_proto.canonical import digest as digest_of
 
@@ -27,7 +27,7 @@ OUTSIDE_THE_DIGEST: Final[Mapping[type, frozenset[str]]] = {
 """What a plan carries that people do not approve: answers and items as such change by themselves; what they decide
 stands in `Plan.resolved`."""
 
-_T = TypeVar("_T")
+_SCALARS: Final = frozenset({str, int, float, bool, types.NoneType})
 
 
 def content(plan: Plan) -> dict[str, Any]:
@@ -55,7 +55,10 @@ def from_json(value: object) -> Plan:
     form = value.get("plan")
     if form != FORMAT:
         raise PlanUnreadable(f"this plan has form {form!r}, this version reads {FORMAT}: make the plan again")
-    plan = _read_dataclass(Plan, {name: each for name, each in value.items() if name != "plan"}, "plan")
+    try:
+        plan: Plan = _reader(Plan)({name: each for name, each in value.items() if name != "plan"})
+    except _Unfit as error:
+        raise PlanUnreadable(f"plan{error.place}: {error.message}") from error
     actual = digest(plan)
     if plan.digest != actual:
         raise PlanUnreadable(f"the plan's digest is {plan.digest or 'missing'}, that of its content {actual}")
@@ -67,6 +70,8 @@ def plain(value: Any) -> Any:
 
     Raises TypeError that names the type.
     """
+    if type(value) in _SCALARS:
+        return value
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -78,14 +83,13 @@ def plain(value: Any) -> Any:
 
 
 def _write_fields(value: Any, left_out: Mapping[type, frozenset[str]]) -> dict[str, Any]:
+    kind: Any = type(value)
+    omitted = left_out.get(kind, frozenset())
     written: dict[str, Any] = {}
-    omitted = left_out.get(type(value), frozenset())
-    for field in dataclasses.fields(value):
-        if field.name in omitted:
-            continue
-        inner = getattr(value, field.name)
-        if inner != _default(field):
-            written[field.name.rstrip("_")] = _write(inner, left_out)
+    for name, key, default in _fields(kind):
+        inner = getattr(value, name)
+        if inner is not default and name not in omitted and inner != default:
+            written[key] = inner if type(inner) in _SCALARS else _write(inner, left_out)
     return written
 
 
@@ -98,13 +102,19 @@ def _write(value: Any, left_out: Mapping[type, frozenset[str]]) -> Any:
         case frozenset():
             return sorted(_write(each, left_out) for each in value)
         case Mapping():
-            return {key: _write(each, left_out) for key, each in value.items()}
+            return {key: each if type(each) in _SCALARS else _write(each, left_out) for key, each in value.items()}
         case tuple() | list():
-            return [_write(each, left_out) for each in value]
+            return [each if type(each) in _SCALARS else _write(each, left_out) for each in value]
     return _write_fields(value, left_out)
 
 
 _NOTHING: Final = object()
+
+
+@lru_cache(maxsize=64)
+def _fields(kind: type) -> tuple[tuple[str, str, Any], ...]:
+    """Return the fields of a dataclass: name, key in JSON, default."""
+    return tuple((each.name, each.name.rstrip("_"), _default(each)) for each in dataclasses.fields(kind))
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -115,71 +125,134 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return _NOTHING
 
 
-@lru_cache(maxsize=64)
-def _hints(kind: type) -> Mapping[str, Any]:
-    return get_type_hints(kind)
+class _Unfit(Exception):
+    """A value that does not belong where it stands. The place is put together on the way out."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        self.message = message
+        self.place = place
+
+    def inside(self, part: str) -> "_Unfit":
+        """Return the same, as what contains the value sees it."""
+        return _Unfit(self.message, part + self.place)
 
 
-def _read_dataclass(kind: type[_T], value: object, place: str) -> _T:
-    if not isinstance(value, Mapping):
-        raise PlanUnreadable(f"{place}: expected an object")
-    owner: Any = kind
-    hints = _hints(owner)
-    known = {name.rstrip("_"): name for name in hints}
-    unknown = sorted(set(value) - set(known))
-    if unknown:
-        raise PlanUnreadable(f"{place}: this version does not know {', '.join(unknown[:5])}: make the plan again")
-    arguments = {known[name]: _read(hints[known[name]], each, f"{place}.{name}") for name, each in value.items()}
-    try:
-        return kind(**arguments)
-    except TypeError as error:
-        raise PlanUnreadable(f"{place}: {error}") from error
+_Reader = Callable[[Any], Any]
 
 
-def _read(kind: Any, value: Any, place: str) -> Any:
-    origin = get_origin(kind)
-    if origin is Sequence:
-        return plain(_expect(isinstance(value, list | tuple), value, place))
-    if origin in (Union, types.UnionType):
-        return plain(value) if bool in get_args(kind) else _read_union(get_args(kind), value, place)
-    if origin is Literal:
-        return _expect(value in get_args(kind), value, place)
-    if origin is tuple:
-        items = _expect(isinstance(value, list | tuple), value, place)
-        return tuple(_read(get_args(kind)[0], each, f"{place}[{index}]") for index, each in enumerate(items))
-    if origin is frozenset:
-        items = _expect(isinstance(value, list | tuple), value, place)
-        return frozenset(_read(get_args(kind)[0], each, place) for each in items)
-    if origin is Mapping:
-        _expect(isinstance(value, Mapping), value, place)
-        return {key: _read(get_args(kind)[1], each, f"{place}.{key}") for key, each in value.items()}
-    return _read_simple(kind, value, place)
-
-
-def _read_simple(kind: Any, value: Any, place: str) -> Any:
+@lru_cache(maxsize=256)
+def _reader(kind: Any) -> _Reader:
+    """Return what reads values of a type; made once for each type."""
     if dataclasses.is_dataclass(kind):
-        return _read_dataclass(kind if isinstance(kind, type) else type(kind), value, place)
+        return _dataclass_reader(kind if isinstance(kind, type) else type(kind))
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _read_plain if bool in get_args(kind) else _union_reader(get_args(kind))
+    if origin is Literal:
+        allowed = get_args(kind)
+        return lambda value: value if value in allowed else _refuse(value)
+    if origin is Sequence:
+        return lambda value: _read_plain(value) if isinstance(value, list | tuple) else _refuse(value)
+    if origin in (tuple, frozenset):
+        return _collection_reader(origin, _reader(get_args(kind)[0]))
+    if origin is Mapping:
+        return _mapping_reader(_reader(get_args(kind)[1]))
     if issubclass(kind, Enum):
+        return _enum_reader(kind)
+    if kind is float:
+        return lambda value: float(value) if type(value) in (int, float) else _refuse(value)
+    return lambda value: value if type(value) is kind else _refuse(value)
+
+
+def _dataclass_reader(kind: type) -> _Reader:
+    inner: dict[str, tuple[str, _Reader]] = {}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise _Unfit("expected an object")
+        if not inner:
+            # Not before: the types of a plan contain themselves.
+            hints = get_type_hints(kind)
+            inner.update({key: (name, _reader(hints[name])) for name, key, _ in _fields(kind)})
+        arguments: dict[str, Any] = {}
+        for key, each in value.items():
+            known = inner.get(key)
+            if known is None:
+                unknown = ", ".join(sorted(name for name in value if name not in inner)[:5])
+                raise _Unfit(f"this version does not know {unknown}: make the plan again")
+            try:
+                arguments[known[0]] = known[1](each)
+            except _Unfit as error:
+                raise error.inside(f".{key}") from None
         try:
-            return kind(value)
-        except ValueError as error:
-            raise PlanUnreadable(f"{place}: {error}") from error
-    if kind is float and type(value) is int:
-        return float(value)
-    return _expect(type(value) is kind, value, place)
+            return kind(**arguments)
+        except TypeError as error:
+            raise _Unfit(str(error)) from error
+
+    return read
 
 
-def _read_union(kinds: Sequence[Any], value: Any, place: str) -> Any:
-    if value is None:
-        return _expect(type(None) in kinds, value, place)
-    wanted = [kind for kind in kinds if kind is not type(None)]
-    if str in wanted and isinstance(value, str):
-        return value
-    rest = [kind for kind in wanted if kind is not str]
-    return _read((rest or wanted)[0], value, place)
+def _collection_reader(kind: type, inner: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            _refuse(value)
+        found = []
+        for index, each in enumerate(value):
+            try:
+                found.append(inner(each))
+            except _Unfit as error:
+                raise error.inside(f"[{index}]") from None
+        return kind(found)
+
+    return read
 
 
-def _expect(fits: bool, value: _T, place: str) -> _T:
-    if not fits:
-        raise PlanUnreadable(f"{place}: {type(value).__name__} does not belong here")
-    return value
+def _mapping_reader(inner: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            _refuse(value)
+        found = {}
+        for key, each in value.items():
+            try:
+                found[key] = inner(each)
+            except _Unfit as error:
+                raise error.inside(f".{key}") from None
+        return found
+
+    return read
+
+
+def _union_reader(kinds: Sequence[Any]) -> _Reader:
+    optional = types.NoneType in kinds
+    text = str in kinds
+    rest = [kind for kind in kinds if kind not in (types.NoneType, str)]
+    inner = _reader((rest or [str])[0])
+
+    def read(value: Any) -> Any:
+        if value is None:
+            return None if optional else _refuse(value)
+        return value if text and isinstance(value, str) else inner(value)
+
+    return read
+
+
+def _enum_reader(kind: type[Enum]) -> _Reader:
+    members = {each.value: each for each in kind}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value not in members:
+            raise _Unfit(f"{value!r} is none of {', '.join(members)}")
+        return members[value]
+
+    return read
+
+
+def _read_plain(value: Any) -> Any:
+    try:
+        return plain(value)
+    except TypeError as error:
+        raise _Unfit(str(error)) from error
+
+
+def _refuse(value: Any) -> Any:
+    raise _Unfit(f"{type(value).__name__} does not belong here")
