@@ -47,6 +47,7 @@ def check_graph(blueprint: Blueprint, problems: Problems) -> None:
             problems.add(_at(blueprint, first, "dependencies"), (*first.path, "dependencies"), message, "remove one")
     for step in (*blueprint.steps, *blueprint.finally_):
         _check_depth(step, 0, problems)
+        _check_loops(blueprint, step, "", problems)
     _check_named_steps(blueprint, known, problems)
     _check_at_plan(blueprint, problems)
 
@@ -110,6 +111,16 @@ def _check_depth(step: Step, around: int, problems: Problems) -> None:
         return
     for each in step.inner():
         _check_depth(each, depth, problems)
+
+
+def _check_loops(blueprint: Blueprint, step: Step, looped: str, problems: Problems) -> None:
+    """A run has one item (BLUEPRINTS: Attempt key), so a loop holds no other loop."""
+    if step.for_each is not None and looped:
+        message = f"`for_each` inside `{looped}`, which has a `for_each` of its own: loops do not nest"
+        path: Path = (*step.path, "for_each")
+        problems.add(_at(blueprint, step, "for_each"), path, message, "loop over one list that holds the pairs")
+    for each in step.inner():
+        _check_loops(blueprint, each, step.id if step.for_each is not None else looped, problems)
 
 
 def _check_named_steps(blueprint: Blueprint, known: set[str], problems: Problems) -> None:

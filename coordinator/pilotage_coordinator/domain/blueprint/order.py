@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pilotage_coordinator.domain.blueprint.errors import at_nowhere
+from pilotage_coordinator.domain.blueprint.graph import find_cycle
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Step
 from pilotage_coordinator.domain.plan import Place, StepKind
 
@@ -41,7 +43,10 @@ class Standing:
 
 
 class Order:
-    """Where every step of a blueprint stands, by id. The blueprint's graph must be sound."""
+    """Where every step of a blueprint stands, by id. The blueprint's graph must be sound (`check_graph`).
+
+    Raises BlueprintError for one whose steps wait for each other.
+    """
 
     def __init__(self, blueprint: Blueprint) -> None:
         self.standings: dict[str, Standing] = {}
@@ -64,6 +69,9 @@ class Order:
 
     def _family(self, siblings: Sequence[Step], role: Role, around: tuple[Standing, ...], before: int) -> None:
         """Place siblings, each after those that it waits for."""
+        cycle = find_cycle(siblings)
+        if cycle:
+            raise at_nowhere("", f"these steps wait for each other: {' → '.join((*cycle, cycle[0]))}", "remove one")
         waiting = {step.id: step for step in siblings}
         reach: dict[str, int] = {}
         stack = list(reversed(siblings))
