@@ -38,6 +38,7 @@ async def _make_services(base: Base, runtime: Runtime, process: Process) -> Serv
     await library.add_shipped(shipped())
     plans = PlanMaker(
         store=store.plans,
+        shelf=runtime.executor.plans,
         audit=store.audit,
         library=library,
         inventory=runtime.inventory,

@@ -18,14 +18,15 @@ from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece, Outcome
 from pilotage_coordinator.domain.plan import FailureKind, Json, Place, Plan
-from pilotage_coordinator.domain.planning.codec import from_json
 from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
 from pilotage_coordinator.engine.evolve import fold
 from pilotage_coordinator.engine.world import World
+from pilotage_coordinator.runtime.beside import beside
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.dispatch import AnotherMachine, CannotDispatch, Dispatcher
 from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
+from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.projection import ASSIGNED, CANCELLING, Position, count_runs
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
 from pilotage_coordinator.runtime.reconciliation import forgotten
@@ -92,11 +93,13 @@ class Executor:
     _doubtful: set[str] = field(default_factory=set)
     """Executions whose newest state is to be read from the store again in a moment."""
     _timers: Timers = field(init=False)
+    plans: PlanShelf = field(init=False)
     recovered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once every execution that is not over is in memory."""
 
     def __post_init__(self) -> None:
         self._timers = Timers(self.clock, self._ring)
+        self.plans = PlanShelf(self.store.plans)
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -157,8 +160,8 @@ class Executor:
             asyncio.get_running_loop().call_later(RETRY_PAUSE, self._begin_if_created, start.execution)
             raise
         self.failpoints.reach("coordinator.execution.created")
-        plan = referring(start.plan, start.execution)
-        live = self._live.get(start.execution) or self._add(ExecutionState.new(start.execution, plan), Position())
+        state = await self._unbegun(start.execution, start.plan)
+        live = self._live.get(start.execution) or self._add(state, Position())
         await live.submit(i.Begin(seed=start.execution, requested_by=start.requested_by))
 
     async def submit(self, execution: str, input: i.Input, audit: tuple[AuditEntry, ...] = ()) -> None:
@@ -360,8 +363,7 @@ class Executor:
     async def load(self, execution: str, until: int | None = None) -> tuple[ExecutionState, Position]:
         """Fold an execution from its events, all of them or those up to a sequence; raises store.NotFound."""
         record = await self.store.executions.get(execution)
-        plan = from_json((await self.store.plans.get(record.plan_digest)).content)
-        state = ExecutionState.new(execution, referring(plan, execution))
+        state = await self._unbegun(execution, await self.plans.get(record.plan_digest))
         sequence = 0
         while rows := await self.store.executions.events(execution, sequence, EVENTS_AT_ONCE):
             wanted = [row for row in rows if until is None or row.sequence <= until]
@@ -371,6 +373,9 @@ class Executor:
                 break
             await asyncio.sleep(0)
         return state, Position(record.version, sequence, count_runs(state))
+
+    async def _unbegun(self, execution: str, plan: Plan) -> ExecutionState:
+        return await beside(plan, lambda: ExecutionState.new(execution, referring(plan, execution)))
 
     def is_open(self, key: AttemptKey) -> bool:
         """Return whether an attempt waits for its result."""

@@ -5,6 +5,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from pilotage_coordinator.domain.blueprint.expand import content_digest, expand
@@ -15,8 +16,9 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
-from pilotage_coordinator.domain.planning.codec import from_json, to_json
+from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.drift import differences
+from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.pins import pins_of
 from pilotage_coordinator.domain.planning.planner import make_plan
 from pilotage_coordinator.domain.planning.previews import PreviewQuestion, preview_questions
@@ -32,10 +34,13 @@ from pilotage_coordinator.domain.planning.request import (
     StoredBlueprint,
     World,
 )
+from pilotage_coordinator.domain.planning.secrets import missing_secrets, secret_places
+from pilotage_coordinator.runtime.beside import few_at_a_time
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.protocol import AuditStore, PlanStore
@@ -44,6 +49,8 @@ from pilotage_coordinator.store.records import AuditEntry, PlanRecord
 MOST_ROUNDS = 20
 """Rounds of questions that one plan may take; each step that depends on another's answer takes one more."""
 MOST_QUESTIONS_AT_ONCE = 200
+MOST_PREVIEWS = 2_000
+"""Step runs of one plan that are previewed: people read no more, and hosts have other work."""
 
 Previews = Mapping[str, Sequence[Mapping[str, Json]]]
 
@@ -78,6 +85,7 @@ class PlanMaker:
 
     store: PlanStore
     audit: AuditStore
+    shelf: PlanShelf
     library: Library
     inventory: LiveInventory
     coordinator_types: Mapping[str, StepTypeInfo]
@@ -103,14 +111,17 @@ class PlanMaker:
             stored = await self.library.get(blueprint, version)
         else:
             stored = StoredBlueprint(
-                BlueprintRef(blueprint.id, blueprint.version, content_digest(blueprint)), blueprint
+                BlueprintRef(blueprint.id, blueprint.version, await asyncio.to_thread(content_digest, blueprint)),
+                blueprint,
             )
         request = PlanRequest(stored, parameters, limit_to, seed=f"{requested_by}/{self.clock.now()}")
         planned = await self._plan(request)
-        made = MadePlan(planned, replace(request, pins=pins_of(planned.plan)), self.clock.now())
+        pins = await asyncio.to_thread(pins_of, planned.plan)
+        made = MadePlan(planned, replace(request, pins=pins), self.clock.now())
         if previews:
-            made = replace(made, previews=await self._previews(planned.plan))
-        await self.store.put(PlanRecord(planned.plan.digest, to_json(planned.plan), self._write(made), made.made_at))
+            made = await self._with_previews(made)
+        await self.store.put(await asyncio.to_thread(self._record, made))
+        self.shelf.keep(planned.plan)
         if audit:
             await self.audit.append(*audit)
         return made
@@ -118,7 +129,7 @@ class PlanMaker:
     async def stored(self, digest: str) -> MadePlan:
         """Return a plan that was made before; raises store.NotFound."""
         record = await self.store.get(digest)
-        plan = from_json(record.content)
+        plan = await self.shelf.read(digest, record.content)
         row: Mapping[str, Any] = record.view
         request = await self._read_request(plan, row)
         notes = tuple(Note(each["message"], each["path"], each["host"]) for each in row["notes"])
@@ -128,7 +139,8 @@ class PlanMaker:
         """Plan once more, with fresh answers; raises PlanDrifted when something else would happen now."""
         fresh = await self._plan(made.request)
         if fresh.plan.digest != made.plan.digest:
-            changed = "\n".join(f"  {line}" for line in differences(made.plan, fresh.plan))
+            lines = await asyncio.to_thread(differences, made.plan, fresh.plan)
+            changed = "\n".join(f"  {line}" for line in lines)
             raise PlanDrifted(
                 f"the plan of {made.plan.blueprint} no longer holds, and nothing was started; what changed:\n"
                 f"{changed}\nmake a new plan, look at it, and start that one"
@@ -147,6 +159,7 @@ class PlanMaker:
         for _ in range(MOST_ROUNDS):
             outcome = await asyncio.to_thread(make_plan, request, replace(world, answers=dict(answers)))
             if isinstance(outcome, Planned):
+                await self._require_secrets(outcome.plan)
                 return outcome
             answers.update(await self._ask(outcome))
         raise DomainError(
@@ -155,30 +168,44 @@ class PlanMaker:
         )
 
     async def _ask(self, questions: Questions) -> Mapping[ReadKey, ReadAnswer]:
-        limit = asyncio.Semaphore(MOST_QUESTIONS_AT_ONCE)
+        answers: dict[ReadKey, ReadAnswer] = {}
 
-        async def ask(question: Question) -> tuple[ReadKey, ReadAnswer]:
-            async with limit:
-                answer = await self._query(QueryPurpose.READ, question)
-            return question.key, ReadAnswer(answer.answer, answer.error, answer.failure_kind)
+        async def ask(question: Question) -> None:
+            answer = await self._query(QueryPurpose.READ, question)
+            answers[question.key] = ReadAnswer(answer.answer, answer.error, answer.failure_kind)
 
-        return dict(await asyncio.gather(*(ask(question) for question in questions.questions)))
+        await few_at_a_time(questions.questions, ask, MOST_QUESTIONS_AT_ONCE)
+        return answers
 
-    async def _previews(self, plan: Plan) -> Previews:
-        limit = asyncio.Semaphore(MOST_QUESTIONS_AT_ONCE)
+    async def _require_secrets(self, plan: Plan) -> None:
+        """Raise PlanRefused when a step names a secret that does not exist."""
+        places = await asyncio.to_thread(secret_places, plan)
+        missing = {name: where for name, where in places.items() if not await self.vault.exists(name)}
+        if missing:
+            raise PlanRefused(missing_secrets(missing))
+
+    async def _with_previews(self, made: MadePlan) -> MadePlan:
+        """Ask the hosts what would change on them; of very large plans, only for the first steps."""
+        questions = await asyncio.to_thread(_first_questions, made.plan)
         found: dict[str, list[Mapping[str, Json]]] = {}
 
         async def ask(question: PreviewQuestion) -> None:
             path, host, item = question.key
             if not self.inventory.online(host):
                 return
-            async with limit:
-                answer = await self._query(QueryPurpose.PREVIEW, question)
+            answer = await self._query(QueryPurpose.PREVIEW, question)
             shown: Mapping[str, Json] = answer.answer if answer.ok else {"complete": False, "note": answer.error}
             found.setdefault(path, []).append({**shown, "host": host, "item": item})
 
-        await asyncio.gather(*(ask(question) for question in preview_questions(plan)))
-        return {path: sorted(each, key=lambda row: (row["host"], row["item"])) for path, each in found.items()}
+        await few_at_a_time(questions[:MOST_PREVIEWS], ask, MOST_QUESTIONS_AT_ONCE)
+        previews = {path: sorted(each, key=lambda row: (row["host"], row["item"])) for path, each in found.items()}
+        if len(questions) <= MOST_PREVIEWS:
+            return replace(made, previews=previews)
+        note = Note(
+            f"previews were asked for the first {MOST_PREVIEWS} step runs only; what is not shown is planned too"
+        )
+        planned = replace(made.planned, notes=(*made.planned.notes, note))
+        return replace(made, planned=planned, previews=previews)
 
     async def _query(self, purpose: QueryPurpose, question: Question | PreviewQuestion) -> QueryAnswer:
         try:
@@ -197,6 +224,9 @@ class PlanMaker:
             return QueryAnswer(ok=False, failure_kind=FailureKind.TARGET, error=str(error))
         except DomainError as error:
             return QueryAnswer(ok=False, failure_kind=FailureKind.PARAMETER, error=str(error))
+
+    def _record(self, made: MadePlan) -> PlanRecord:
+        return PlanRecord(made.plan.digest, to_json(made.plan), self._write(made), made.made_at)
 
     def _write(self, made: MadePlan) -> Mapping[str, Json]:
         """Return what is kept beside the plan: notes and previews in clear, the request (it may hold secrets) not."""
@@ -220,13 +250,21 @@ class PlanMaker:
         }
 
     async def _read_request(self, plan: Plan, row: Mapping[str, Any]) -> PlanRequest:
+        return await asyncio.to_thread(self._unseal_request, plan, row)
+
+    def _unseal_request(self, plan: Plan, row: Mapping[str, Any]) -> PlanRequest:
         ref = plan.blueprint
         body = self.cipher.decrypt(b64decode(row["request"]), "plans", plan.digest, "request")
         kept = json.loads(body)
-        (blueprint,) = await asyncio.to_thread(load_blueprints, kept["source"], str(ref))
+        (blueprint,) = load_blueprints(kept["source"], str(ref))
         pins = Pins(
             hosts=kept["hosts"],
             blueprints={path: BlueprintRef(*parts) for path, parts in kept["blueprints"].items()},
             unanswered=frozenset((path, host) for path, host in kept["unanswered"]),
         )
         return PlanRequest(StoredBlueprint(ref, blueprint), kept["parameters"], kept["limit_to"], kept["seed"], pins)
+
+
+def _first_questions(plan: Plan) -> list[PreviewQuestion]:
+    """Return the previews to ask for, and one more if that is not all."""
+    return list(islice(preview_questions(plan), MOST_PREVIEWS + 1))

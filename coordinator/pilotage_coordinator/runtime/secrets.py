@@ -45,6 +45,14 @@ class SecretVault:
         ciphertext = self._cipher.encrypt(value, TABLE, name, FIELD)
         return SecretRecord(name, ciphertext, self._clock.now(), updated_by)
 
+    async def exists(self, name: str) -> bool:
+        """Return whether there is a secret of this name."""
+        try:
+            await self._store.get(name)
+        except NotFound:
+            return False
+        return True
+
     async def reveal(self, name: str) -> bytes:
         """Return a value, for sealing; raises SecretRefused when there is no such secret."""
         try:

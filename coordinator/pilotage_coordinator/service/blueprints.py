@@ -162,7 +162,7 @@ async def validate_blueprint(services: Services, caller: Caller, request: Bluepr
                 version=each.version,
                 name=each.name or each.id,
                 steps=sum(1 for _ in each.all_steps()),
-                expanded=services.library.expand(each),
+                expanded=await services.library.expand(each),
             )
             for each in blueprints
         ]

@@ -42,7 +42,7 @@ class Library(Protocol):
         problem, store.Refused when a published version would change."""
         ...
 
-    def expand(self, blueprint: Blueprint) -> str:
+    async def expand(self, blueprint: Blueprint) -> str:
         """Return the normalised form as YAML."""
         ...
 

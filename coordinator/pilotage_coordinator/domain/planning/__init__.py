@@ -3,6 +3,7 @@
 from pilotage_coordinator.domain.planning.codec import content, digest, from_json, to_json
 from pilotage_coordinator.domain.planning.drift import HostDrift, differences, host_drift, value_drift
 from pilotage_coordinator.domain.planning.errors import (
+    BlueprintUnreadable,
     PlanningError,
     PlanProblem,
     PlanRefused,
@@ -30,6 +31,7 @@ from pilotage_coordinator.domain.planning.selector import Selector, parse_select
 from pilotage_coordinator.domain.planning.view import PlanView, PreviewAnswer, PreviewKey, view_plan
 
 __all__ = [
+    "BlueprintUnreadable",
     "HostDrift",
     "Library",
     "Note",

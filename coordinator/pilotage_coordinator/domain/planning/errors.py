@@ -47,5 +47,9 @@ class PlanUnreadable(PlanningError):
     """A stored plan cannot be read; the text says what is wrong where."""
 
 
+class BlueprintUnreadable(PlanningError):
+    """A stored blueprint cannot be read by this version; the text says which, why, and what to do."""
+
+
 class SelectorRefused(PlanningError):
     """A selector of the command line (`-l`) cannot be read; the text says why and how to write it."""

@@ -14,7 +14,7 @@ from pilotage_coordinator.domain.planning.around import Around, paths_of
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.choosing import choose, selecting
 from pilotage_coordinator.domain.planning.codec import digest, plain
-from pilotage_coordinator.domain.planning.errors import SelectorRefused
+from pilotage_coordinator.domain.planning.errors import BlueprintUnreadable, SelectorRefused
 from pilotage_coordinator.domain.planning.parameters import Values, find_hosts, is_hidden, read_values
 from pilotage_coordinator.domain.planning.pins import all_steps
 from pilotage_coordinator.domain.planning.request import (
@@ -208,12 +208,16 @@ class _Planner:
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "call fewer one inside the other")
             return None
         pinned = self._request.pins.blueprints.get(path)
-        if pinned is not None and pinned.id == call.id:
-            stored = library.exact(pinned)
-            missing = f"{pinned}, which was planned, is not stored any more"
-        else:
-            stored = library.newest(call.id, call.major)
-            missing = f"there is no blueprint {call}"
+        try:
+            if pinned is not None and pinned.id == call.id:
+                stored = library.exact(pinned)
+                missing = f"{pinned}, which was planned, is not stored any more"
+            else:
+                stored = library.newest(call.id, call.major)
+                missing = f"there is no blueprint {call}"
+        except BlueprintUnreadable as error:
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, reason(error))
+            return None
         if stored is None:
             fix = did_you_mean(call.id, library.ids()) if call.id not in library.ids() else "add that version"
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, missing, fix or "see `pilotage blueprint list`")

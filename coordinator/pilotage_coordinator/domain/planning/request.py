@@ -35,11 +35,11 @@ class Library(Protocol):
     """The stored blueprints that a plan may call."""
 
     def newest(self, id: str, major: int) -> StoredBlueprint | None:
-        """Return the newest published version of this major, or None."""
+        """Return the newest published version of this major, or None; raises BlueprintUnreadable."""
         ...
 
     def exact(self, ref: BlueprintRef) -> StoredBlueprint | None:
-        """Return exactly this version if its digest is the same, or None."""
+        """Return exactly this version if its digest is the same, or None; raises BlueprintUnreadable."""
         ...
 
     def ids(self) -> tuple[str, ...]:

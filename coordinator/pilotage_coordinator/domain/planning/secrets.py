@@ -1,0 +1,59 @@
+"""The secrets that a plan names: known when it is made, so that a missing one is told then and not at run time."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pilotage_coordinator.domain.plan import FailureKind, Json, Plan, PlannedStep
+from pilotage_coordinator.domain.planning.errors import MOST_PROBLEMS, PlanProblem
+from pilotage_coordinator.domain.planning.pins import all_steps
+
+SCHEME: Final = "secret://"
+
+
+def secret_places(plan: Plan) -> dict[str, list[tuple[str, str]]]:
+    """Return the secrets that steps of a plan name: name to the places, each a step's path and a parameter's.
+
+    A step that is left out on all its hosts names none. At most a hundred places are told for each.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for step in all_steps(plan):
+        for name, place in _in_step(plan, step):
+            places = found.setdefault(name, [])
+            if (step.path, place) not in places[-1:] and len(places) < MOST_PROBLEMS:
+                places.append((step.path, place))
+    return found
+
+
+def missing_secrets(missing: Mapping[str, list[tuple[str, str]]]) -> list[PlanProblem]:
+    """Return what to say about secrets that do not exist, by their places."""
+    problems = [
+        PlanProblem(FailureKind.PARAMETER, f"{place}: there is no secret `{name}`", f"pilotage secret set {name}", path)
+        for name, places in missing.items()
+        for path, place in dict.fromkeys(places)
+    ]
+    return problems[:MOST_PROBLEMS]
+
+
+def _in_step(plan: Plan, step: PlannedStep) -> Iterator[tuple[str, str]]:
+    by_host = plan.resolved.get(step.path, {})
+    if by_host and all(resolved.when is False for resolved in by_host.values()):
+        return
+    yield from _named(step.parameters, "parameters")
+    for resolved in by_host.values():
+        yield from _named(resolved.parameters, "parameters")
+        for each in resolved.item_parameters:
+            yield from _named(each, "parameters")
+
+
+def _named(value: Json, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        if value.startswith(SCHEME) and "{{" not in value:
+            yield value.removeprefix(SCHEME), place
+    elif isinstance(value, Mapping):
+        if value.keys() == {"run_time"} or value.keys() == {"sensitive"}:
+            return
+        for key, inner in value.items():
+            yield from _named(inner, f"{place}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _named(inner, f"{place}[{index}]")

@@ -1,0 +1,50 @@
+"""Work that must not keep the event loop from everything else: done in a thread, or by few at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from pilotage_coordinator.domain.plan import Plan
+from pilotage_coordinator.domain.planning.pins import all_steps
+
+T = TypeVar("T")
+
+LARGE_PLAN = 500
+"""Steps, hosts of steps and resolved values of a plan that are worked through on the event loop: some milliseconds."""
+
+
+async def beside(plan: Plan, work: Callable[[], T]) -> T:
+    """Return what `work` on a plan gives: at once for a small plan, from a thread for a large one.
+
+    A thread shares the interpreter with the loop, which gets its turn every few milliseconds.
+    """
+    if weight(plan, LARGE_PLAN) <= LARGE_PLAN:
+        return work()
+    return await asyncio.to_thread(work)
+
+
+def weight(plan: Plan, enough: int) -> int:
+    """Return how much there is in a plan; stops to count beyond `enough`."""
+    count = sum(len(hosts) for hosts in plan.resolved.values())
+    for step in all_steps(plan):
+        count += 1 + len(step.hosts) + len(step.planned_outputs) + len(step.planned_items)
+        if count > enough:
+            break
+    return count
+
+
+async def few_at_a_time(items: Sequence[T], work: Callable[[T], Awaitable[None]], most: int) -> None:
+    """Await `work` for each item, at most `most` at the same time, in no more tasks; the first error ends all."""
+    waiting = iter(items)
+
+    async def take_turns() -> None:
+        for item in waiting:
+            await work(item)
+
+    tasks = [asyncio.create_task(take_turns()) for _ in range(min(most, len(items)))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
