@@ -8,15 +8,20 @@ from collections.abc import Mapping
 from typing import Final
 
 from pilotage_plugin_api import Refused, Stream
+from pilotage_plugin_api.output import LineCutter
+from pilotage_proto.redaction import Redactor
 
-from pilotage_agent.redaction import Redactor
 from pilotage_agent.runner.attempt_folder import AttemptFolder
-from pilotage_agent.runner.step_log import StepLogWriter
+from pilotage_agent.runner.step_log import LINE_LIMIT, StepLogWriter
 
 PROGRESS_SECONDS: Final = 0.2
 """Progress is written down at most this often; what comes between is replaced by what comes later."""
 
 _PROGRESS_TEXT: Final = 500
+
+PRINTED_LIMIT: Final = 4 * LINE_LIMIT
+"""Bytes of a printed line that are held until its end comes. More than the log keeps of a line, so that a secret at the
+place where the log cuts is still seen whole."""
 
 
 def microseconds() -> int:
@@ -87,24 +92,28 @@ class GrantedSecrets:
 
 
 class PrintedText(io.TextIOBase):
-    """A text stream whose lines become log lines."""
+    """A text stream whose lines become log lines; usable from any thread, bounded whatever is printed.
+
+    `flush` shows nothing: only whole lines can be searched for secrets.
+    """
 
     def __init__(self, reporter: AttemptReporter, stream: str) -> None:
         super().__init__()
-        self._reporter = reporter
-        self._stream = Stream(stream)
-        self._held = ""
+        kind = Stream(stream)
+        self._lock = threading.Lock()
+        self._lines = LineCutter(
+            lambda line: reporter.log(kind, line.decode("utf-8", "backslashreplace")), PRINTED_LIMIT
+        )
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._held = (self._held + text).split("\n")
-        for line in lines:
-            self._reporter.log(self._stream, line)
+        with self._lock:
+            self._lines.feed(text.encode("utf-8", "backslashreplace"))
         return len(text)
 
-    def flush(self) -> None:
-        if self._held:
-            self._reporter.log(self._stream, self._held)
-            self._held = ""
+    def finish(self) -> None:
+        """Show a last line that has no end."""
+        with self._lock:
+            self._lines.finish()

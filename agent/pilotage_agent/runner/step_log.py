@@ -38,7 +38,7 @@ class StepLogWriter:
         """Add a line. Never raises: when the disk is full the line is lost, the step is not."""
         text = self._redact(text)
         if len(text) > LINE_LIMIT:
-            text = f"{text[:LINE_LIMIT]} [... {len(text) - LINE_LIMIT} characters cut]"
+            text = f"{text[:LINE_LIMIT]} [... line cut after {LINE_LIMIT} characters]"
         data = json.dumps({"t": self._now(), "s": stream, "m": text}).encode() + b"\n"
         try:
             self._put(data)

@@ -20,9 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
+from pilotage_proto.redaction import MASK, Redactor
+
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal_record import result_to_dict
-from pilotage_agent.redaction import Redactor
 from pilotage_agent.runner.attempt_folder import AttemptFolder
 from pilotage_agent.runner.call import Called, StepTypes, call_step
 from pilotage_agent.runner.frames import FrameBroken, pack, receive
@@ -190,7 +191,7 @@ def _finish(job: Job, called: Called, redactor: Redactor) -> dict[str, Any]:
     """Redact what the step gave and put it into the form in which it travels."""
     outputs: Mapping[str, Any] = redactor.value(called.outputs)
     if job.purpose.is_attempt:
-        hidden = {name: "[redacted]" for name in job.sensitive_outputs if name in outputs}
+        hidden = {name: MASK for name in job.sensitive_outputs if name in outputs}
         return result_to_dict(called.result(job, {**outputs, **hidden}, redactor.text(called.error), microseconds()))
     return {
         "ok": called.ok,
@@ -233,6 +234,7 @@ def _printed_to(reporter: AttemptReporter) -> Any:
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, PrintedText):
+                stream.finish()
         sys.stdout, sys.stderr = streams

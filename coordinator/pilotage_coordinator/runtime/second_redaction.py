@@ -1,18 +1,19 @@
 """Secret values are looked for once more when an agent's words arrive: an agent may be old, broken or hostile."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.redaction import MASK, Redactor
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
 from pilotage_coordinator.security.errors import SecurityError
-from pilotage_coordinator.security.redaction import MASK, Redactor
 
 MOST_KNOWN = 5_000
 """Attempts whose secrets are kept at hand; the others are looked up again."""
@@ -40,15 +41,13 @@ class SecondRedaction:
         redactor = await self._redactor(report.key, parameters)
         if redactor is None:
             return report
-        outputs, evidence = redactor.redact_json(report.outputs), redactor.redact_json(report.evidence)
-        assert isinstance(outputs, dict)
-        assert isinstance(evidence, dict)
-        return replace(report, outputs=outputs, evidence=evidence, error=redactor.redact_text(report.error))
+        outputs, evidence = redactor.value(report.outputs), redactor.value(report.evidence)
+        return replace(report, outputs=outputs, evidence=evidence, error=redactor.text(report.error))
 
     async def log(self, piece: LogPiece, parameters: Parameters) -> LogPiece:
         """Return the piece without the values; its length stays, because offsets are the agent's."""
         redactor = await self._redactor(piece.key, parameters)
-        if redactor is None or redactor.redact(piece.data) == piece.data:
+        if redactor is None or redactor.data(piece.data) == piece.data:
             return piece
         return replace(piece, data=b"".join(_same_length(redactor, line) for line in piece.data.splitlines(True)))
 
@@ -74,5 +73,26 @@ class SecondRedaction:
 
 
 def _same_length(redactor: Redactor, line: bytes) -> bytes:
+    """Return the line without the values, filled with spaces; a record stays one whenever it fits into its place."""
     body = line.rstrip(b"\n")
-    return redactor.redact(body).replace(MASK, SHORT_MASK).ljust(len(body)) + line[len(body) :]
+    end = line[len(body) :]
+    if (record := _record(redactor, body)) is not None and len(record) <= len(body):
+        return record.ljust(len(body)) + end
+    return _short(redactor.data(body)).ljust(len(body)) + end
+
+
+def _record(redactor: Redactor, body: bytes) -> bytes | None:
+    """Return an NDJSON record with its text redacted: a value such as 1764 must not tear its numbers apart."""
+    try:
+        match json.loads(body):
+            case {"t": int(when), "s": "step" | "stdout" | "stderr" as stream, "m": str(text), **more} if not more:
+                kept = {"t": when, "s": stream, "m": redactor.text(text)}
+                # The shortest form, as it has to fit into the place of the old one.
+                return _short(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode())
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
+def _short(data: bytes) -> bytes:
+    return data.replace(MASK.encode(), SHORT_MASK)
