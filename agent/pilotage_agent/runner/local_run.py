@@ -182,14 +182,8 @@ class LocalRun:
         self._pool = pool
         self._now = now
         self._failpoints = failpoints
-        self._watch = Watch(
-            worker.identity,
-            folder,
-            job.timeout_ms,
-            limits,
-            lambda: worker.signal(signal.SIGTERM) if self._given else None,
-        )
         self._given = False
+        self._watch = Watch(worker.identity, folder, job.timeout_ms, limits, self._send_stop)
 
     @property
     def identity(self) -> WorkerIdentity:

@@ -24,6 +24,9 @@ _log = logging.getLogger("pilotage.agent.runner")
 START_SECONDS: Final = 30.0
 """How long a first worker may take: the zygote must start and import."""
 
+RETRY_SECONDS: Final = (0.1, 5.0)
+"""The first pause after a worker could not be made, and the longest; each is twice the one before."""
+
 STATUS_SECONDS: Final = 0.5
 """How long to wait for the zygote's word on how a worker ended."""
 
@@ -137,6 +140,9 @@ class WorkerPool:
         self._zygote: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._starting: asyncio.Lock = asyncio.Lock()
+        self._pause = RETRY_SECONDS[0]
+        self._retry: asyncio.TimerHandle | None = None
+        self._trouble = ""
 
     async def take(self, *, reuse: bool) -> Worker:
         """Return a worker that has run nothing, or with `reuse` one that may have; raises WorkerLost."""
@@ -157,7 +163,10 @@ class WorkerPool:
         try:
             return await asyncio.wait_for(wanted, START_SECONDS)
         except TimeoutError:
-            raise WorkerLost(f"no worker process came within {START_SECONDS:.0f} s") from None
+            raise WorkerLost(f"no worker process came within {START_SECONDS:.0f} s{self._trouble}") from None
+        finally:
+            with contextlib.suppress(ValueError):
+                self._wanted.remove(wanted)
 
     def give_back(self, worker: Worker) -> None:
         """Keep a worker that is fit for another reusable attempt."""
@@ -212,16 +221,30 @@ class WorkerPool:
         )
 
     def _replenish(self) -> None:
+        """Ask for what is missing, unless a failure was just met: then the timer does."""
         missing = self._spares + len(self._wanted) - len(self._fresh) - self._asked
-        if missing > 0 and self._zygote is not None:
+        if missing > 0 and self._zygote is not None and self._retry is None:
             try:
                 self._zygote.send(json.dumps({"fork": missing}).encode())
             except BlockingIOError:
+                self._try_later("the zygote is busy")
                 return
             except OSError as error:
                 self._drop_zygote(str(error))
                 return
             self._asked += missing
+
+    def _try_later(self, why: str) -> None:
+        """Ask again after a pause that grows: a machine without room for a process is not helped by asking."""
+        self._trouble = f": {why}"
+        if self._retry is None:
+            _log.warning("no worker can be made now (%s); trying again in %.1f s", why, self._pause)
+            self._retry = asyncio.get_running_loop().call_later(self._pause, self._try_again)
+            self._pause = min(self._pause * 2, RETRY_SECONDS[1])
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._replenish()
 
     def _from_zygote(self) -> None:
         assert self._zygote is not None
@@ -238,6 +261,9 @@ class WorkerPool:
             message = json.loads(data)
             if "worker" in message:
                 self._arrived(int(message["worker"]), socket.socket(fileno=handles[0]))
+            elif "failed" in message:
+                self._asked = max(0, self._asked - 1)
+                self._try_later(str(message["failed"]))
             else:
                 self._buried(int(message["exit"]), int(message["status"]))
 
@@ -246,14 +272,15 @@ class WorkerPool:
         began = start_time(pid)
         if began is None:
             channel.close()
-            self._replenish()
+            self._try_later("it ended at once")
             return
         try:
             worker = Worker(WorkerIdentity(self._boot, pid, began), channel)
-        except OSError:
+        except OSError as error:
             channel.close()
-            self._replenish()
+            self._try_later(str(error))
             return
+        self._pause, self._trouble = RETRY_SECONDS[0], ""
         self._known[pid] = worker
         while self._wanted:
             wanted = self._wanted.popleft()
@@ -276,6 +303,9 @@ class WorkerPool:
         self._zygote.close()
         self._zygote = None
         self._asked = 0
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         self._known.clear()
         for wanted in self._wanted:
             if not wanted.done():

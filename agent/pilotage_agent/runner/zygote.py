@@ -2,8 +2,9 @@
 
 Started as a program (`python -m pilotage_agent.runner.zygote FD`), so it shares nothing with the agent's threads and
 never imports gRPC. The agent asks on a SOCK_SEQPACKET socket, `{"fork": N}`; each worker is answered by
-`{"worker": PID}` with the worker's own socket attached, and its end by `{"exit": PID, "status": N}` (status as of
-waitpid). When the agent goes away the zygote stays until the last busy worker has ended, to bury what it leaves.
+`{"worker": PID}` with the worker's own socket attached, or by `{"failed": TEXT}` when the machine has no room for it;
+its end by `{"exit": PID, "status": N}` (status as of waitpid). When the agent goes away the zygote stays until the
+last busy worker has ended, to bury what it leaves.
 """
 
 import contextlib
@@ -62,14 +63,22 @@ class Zygote:
         return True
 
     def _fork(self, agent: socket.socket) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        pid = os.fork()
-        if pid == 0:
-            self._become_worker(theirs)
-        theirs.close()
-        self._workers.add(pid)
-        with ours, contextlib.suppress(OSError):
-            socket.send_fds(agent, [json.dumps({"worker": pid}).encode()], [ours.fileno()])
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            self._tell({"failed": str(error)})
+            return
+        with ours, theirs:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                self._tell({"failed": str(error)})
+                return
+            if pid == 0:
+                self._become_worker(theirs)
+            self._workers.add(pid)
+            with contextlib.suppress(OSError):
+                socket.send_fds(agent, [json.dumps({"worker": pid}).encode()], [ours.fileno()])
 
     def _become_worker(self, channel: socket.socket) -> NoReturn:
         try:
@@ -101,7 +110,7 @@ class Zygote:
             if pid not in self._workers and began is not None:
                 kill_tree(WorkerIdentity(boot_id(), pid, began), boot_id())
 
-    def _tell(self, message: dict[str, int]) -> None:
+    def _tell(self, message: dict[str, int | str]) -> None:
         if self._agent is not None:
             with contextlib.suppress(OSError):
                 self._agent.send(json.dumps(message).encode())

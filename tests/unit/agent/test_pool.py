@@ -1,0 +1,124 @@
+"""The agent's side of the zygote when the machine has no room for another process."""
+
+import asyncio
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from pilotage_agent.errors import WorkerLost
+from pilotage_agent.failpoint import Failpoints
+from pilotage_agent.runner import pool as pool_module
+from pilotage_agent.runner.call import StepTypes
+from pilotage_agent.runner.pool import WorkerPool
+from pilotage_agent.runner.zygote import Zygote
+from pilotage_plugin_api.catalogue import Catalogue
+
+WAITS = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
+
+
+class PlayedZygote(WorkerPool):
+    """A pool whose zygote is played by the test, which reads what is asked and answers."""
+
+    other_side: socket.socket
+
+    def __init__(self) -> None:
+        super().__init__({}, spares=1)
+        self._spawned = threading.Event()
+
+    def _spawn(self, theirs: socket.socket) -> "subprocess.Popen[bytes]":
+        self.other_side = theirs.dup()
+        self.other_side.setblocking(False)
+        self._spawned.set()
+        return subprocess.Popen(WAITS, stdin=subprocess.DEVNULL)
+
+    async def asked(self) -> int:
+        """Wait for the next request for workers."""
+        assert await asyncio.to_thread(self._spawned.wait, 5.0)
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.other_side, 4096), 5.0)
+        return int(json.loads(data)["fork"])
+
+    def refuse(self) -> None:
+        """Answer that one worker could not be made."""
+        self.other_side.send(json.dumps({"failed": "no room"}).encode())
+
+    def deliver(self, process: "subprocess.Popen[bytes]") -> None:
+        """Answer with a worker: any process will do."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            socket.send_fds(self.other_side, [json.dumps({"worker": process.pid}).encode()], [ours.fileno()])
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[bytes]"]:
+    """Give a process that lives as long as the test."""
+    with subprocess.Popen(WAITS, stdin=subprocess.PIPE) as process:
+        yield process
+
+
+@pytest.fixture
+async def pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PlayedZygote]:
+    monkeypatch.setattr(pool_module, "RETRY_SECONDS", (0.01, 0.04))
+    pool = PlayedZygote()
+    yield pool
+    pool.other_side.close()
+    await pool.close()
+
+
+async def test_a_worker_that_could_not_be_made_is_asked_for_again(
+    pool: PlayedZygote, process: "subprocess.Popen[bytes]"
+) -> None:
+    taking = asyncio.ensure_future(pool.take(reuse=False))
+    for _ in range(3):
+        assert await pool.asked() == 2
+        pool.refuse()
+        pool.refuse()
+    assert await pool.asked() == 2
+    pool.deliver(process)
+    worker = await asyncio.wait_for(taking, 5.0)
+    assert worker.identity.pid == process.pid
+    pool.return_unused(worker)
+
+
+async def test_a_spare_that_could_not_be_made_is_asked_for_again(
+    pool: PlayedZygote, process: "subprocess.Popen[bytes]"
+) -> None:
+    taking = asyncio.ensure_future(pool.take(reuse=False))
+    assert await pool.asked() == 2
+    pool.deliver(process)
+    worker = await asyncio.wait_for(taking, 5.0)
+    pool.refuse()
+    assert await pool.asked() == 1
+    pool.return_unused(worker)
+
+
+async def test_a_wait_without_end_says_why(pool: PlayedZygote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "START_SECONDS", 0.05)
+    taking = asyncio.ensure_future(pool.take(reuse=False))
+    await pool.asked()
+    pool.refuse()
+    with pytest.raises(WorkerLost, match="no room"):
+        await taking
+    pool.refuse()
+    assert await pool.asked() == 1, "nobody waits any more: only the spare is wanted"
+
+
+def test_the_zygote_lives_on_when_it_cannot_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, zygote_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    zygote = Zygote(zygote_side, StepTypes(Catalogue(step_types={})), Failpoints())
+
+    def no_room() -> Any:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", no_room)
+    with agent, zygote_side:
+        agent.send(json.dumps({"fork": 2}).encode())
+        assert zygote._serve_agent(zygote_side)
+        answers = [json.loads(agent.recv(4096)) for _ in range(2)]
+    assert all("Resource temporarily unavailable" in answer["failed"] for answer in answers)
