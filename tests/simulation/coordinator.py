@@ -22,7 +22,7 @@ from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.steps import coordinator_steps
-from pilotage_coordinator.store.errors import StoreError
+from pilotage_coordinator.store.errors import StoreError, StoreUnavailable
 from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
@@ -102,8 +102,11 @@ class SimulatedCoordinator:
         self.buried: list[Process] = []
         self.offset = 0
         """How wrong the machine's clock is, microseconds."""
+        self.doubtful = False
+        """Commits land, and some are reported as failed."""
         self.executor: Executor | None = None
         self.store: SqliteStore | None = None
+        self.credit = universe.random.choice([1, 2, 5, 1000])
         self._tokens = 0
         self._stop: asyncio.Event | None = None
 
@@ -164,6 +167,9 @@ class SimulatedCoordinator:
         await asyncio.sleep(spread(self.universe.random, 0.0001, 0.01))
         if moment == "after commit":
             self.universe.moment("committed")
+            if self.doubtful and self.universe.random.random() < 0.3:
+                self.universe.trace("coordinator: a commit is in doubt")
+                raise StoreUnavailable("the disk gives input/output errors")
 
     def _token(self) -> str:
         self._tokens += 1
@@ -185,11 +191,12 @@ class SimulatedCoordinator:
         clock = SimulatedClock(universe, self)
         store = await open_simulated_store(self.disk, now=clock.now(), new_id=lambda prefix: f"{prefix}_2")
         epoch = await store.begin_epoch()
+        universe.begin_epoch(epoch)
         roster = Roster(StoreRegistry(store), SETTINGS, epoch, clock.now, self._token)
         inventory = LiveInventory(store.hosts, clock)
         await inventory.load()
         vault = SecretVault(store.secrets, CIPHER, clock)
-        dispatcher = Dispatcher(roster, vault, inventory, epoch)
+        dispatcher = Dispatcher(roster, vault, inventory, epoch, credit=self.credit)
         world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
         executor = Executor(store, dispatcher, world, clock, epoch, SecondRedaction(vault))
         listener = AgentListener(executor, store.hosts, KeptLogs(), inventory, clock)  # type: ignore[arg-type]

@@ -54,6 +54,10 @@ class Chaos:
             "fill agent's disk": self.fill_agents_disk,
             "fill coordinator's disk": self.fill_coordinators_disk,
             "turn clock": self.turn_clock,
+            "mix messages up": self.mix_up,
+            "repeat": self.repeat,
+            "lie": self.lie,
+            "doubtful commits": self.doubt_commits,
         }
 
     async def rage(self, until: float) -> None:
@@ -81,6 +85,8 @@ class Chaos:
             self.agents[name].start()
         self.coordinator.disk.full = False
         self.coordinator.offset = 0
+        self.coordinator.doubtful = False
+        self.network.mischief.unruly.clear()
         self.coordinator.start()
 
     # The faults. `host` says where the moment was; empty: anywhere
@@ -160,6 +166,33 @@ class Chaos:
             machine = self.agents[self._host(host)].machine
             machine.offset = offset
             self.universe.trace(f"{machine.name}: clock off by {offset / 1e6} s")
+
+    def mix_up(self, host: str) -> None:
+        """Let a host's messages come twice, late and in another order for a while."""
+        name, unruly = self._host(host), self.network.mischief.unruly
+        self.universe.trace(f"{name}: messages are mixed up")
+        unruly.add(name)
+        self.universe.loop.later(spread(self.universe.random, 1, 60), unruly.discard, name)
+
+    def repeat(self, host: str) -> None:
+        """Let a host say again what it said before, in whatever session."""
+        name = self._host(host)
+        self.universe.trace(f"{name} repeats itself")
+        self.network.say(name, self.network.mischief.repeated(name))
+
+    def lie(self, host: str) -> None:
+        """Let a host tell results of attempts that were never made, or are another's."""
+        name = self._host(host)
+        self.universe.trace(f"{name} lies")
+        self.network.say(name, self.network.mischief.lies(name, self.universe.epoch))
+
+    def doubt_commits(self, host: str) -> None:
+        """Let commits of the coordinator land and be reported as failed, for a while."""
+        self.universe.trace("coordinator: commits are in doubt")
+        self.coordinator.doubtful = True
+        self.universe.loop.later(
+            spread(self.universe.random, 0.1, 5), lambda: setattr(self.coordinator, "doubtful", False)
+        )
 
     def _soon(self, fault: Callable[[str], None]) -> Callable[[str], None]:
         """Return the fault, to happen outside of the moment's own callbacks, at once or a little later."""

@@ -1,22 +1,27 @@
 """What must hold, read from the coordinator's disk, the agents' journals and the steps' own traces."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pilotage_agent.journal_record import entry_from_json
 from pilotage_agent.ledger import Entry
-from pilotage_agent.messages import EntryState, Outcome
+from pilotage_agent.messages import Effect, EntryState, Outcome, Result
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.domain.plan import Plan
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
+from tests.simulation.course import Course
 from tests.simulation.machine import Machine
 from tests.simulation.universe import Universe, short
 
 ATTEMPT = "SELECT ended_at, outcome, digest FROM workflow_attempts WHERE "
 KEY = "execution = ? AND path = ? AND host = ? AND item = ? AND kind = ? AND attempt = ?"
+JOURNALED = frozenset({"succeeded", "failed", "cancelled"})
+"""Ends of which a host says nothing before its journal has them."""
 AT_REST = frozenset(status for status in ExecutionStatus if status.terminal)
 
 
@@ -34,13 +39,13 @@ class Oracle:
 
     universe: Universe
     disk: SimulatedDisk
-    machines: dict[str, Machine]
+    machines: list[Machine]
+    plans: dict[str, Plan] = field(default_factory=dict)
+    """Execution to what was asked for."""
     journaled: dict[AttemptKey, Journaled] = field(default_factory=lambda: defaultdict(Journaled))
     acknowledged: dict[AttemptKey, tuple[Any, ...]] = field(default_factory=dict)
     answered: list[tuple[str, str]] = field(default_factory=list)
     """Execution and the unique name of the person whose request was answered: some event must name them."""
-    decided: set[tuple[str, str, str, str]] = field(default_factory=set)
-    """Step runs about which a person decided."""
     seen: dict[str, tuple[int, tuple[Any, ...]]] = field(default_factory=dict)
     """Execution to the newest event that somebody was shown."""
 
@@ -60,6 +65,24 @@ class Oracle:
             self.universe.violate(f"4: the result of {short(key)} was acknowledged and is not on the disk")
         self.acknowledged[key] = row
 
+    def result_reported(self, result: Result) -> None:
+        """2, 3: an agent tells how an attempt ended: its journal must have that."""
+        if (
+            result.outcome.value in JOURNALED
+            and (result.outcome, result.digest) not in self.journaled[result.key].exits
+        ):
+            number = 3 if result.outcome is Outcome.CANCELLED else 2
+            self.universe.violate(f"{number}: {short(result.key)} is reported {result.outcome}, which is not journaled")
+
+    def step_begun(self, key: AttemptKey) -> None:
+        """1, 10: a step begins on a host: once if it must, and nothing without a committed intent."""
+        starts = sum(machine.starts[key] for machine in self._at(key.host))
+        effect = self._effect(key)
+        if starts > 1 and effect is not None and effect.starts_once:
+            self.universe.violate(f"1: {effect} attempt {short(key)} was started {starts} times")
+        if self._attempt(key) is None:
+            self.universe.violate(f"10: {short(key)} is started, and the coordinator has not stored that it is to be")
+
     def request_answered(self, execution: str, by: str) -> None:
         """4: a person was told that a request was taken."""
         if not self._named(execution, by):
@@ -73,14 +96,14 @@ class Oracle:
     def verdict(self) -> None:
         """Compare everything."""
         self._promises_kept()
-        self._one_end_each()
+        self._courses()
         self._ends_are_true()
         self._epochs()
 
     def left_in_journals(self) -> list[str]:
         """Return what agents still hold although every execution is over."""
         left = []
-        for machine in self.machines.values():
+        for machine in self.machines:
             for text in machine.journal.entries.values():
                 entry = entry_from_json(text)
                 left.append(f"{machine.name} still holds {short(entry.key)} ({entry.state})")
@@ -108,29 +131,34 @@ class Oracle:
             if self._event(execution, sequence) != event:
                 self.universe.violate(f"4: event {sequence} of {execution} is not what it was")
 
-    def _one_end_each(self) -> None:
-        ends: Counter[AttemptKey] = Counter()
-        planned: Counter[AttemptKey] = Counter()
-        for execution, type_, text in self.rows(
-            "SELECT execution, type, data FROM workflow_events "
-            "WHERE type IN ('attempt_finished', 'attempt_planned') ORDER BY execution, sequence"
-        ):
-            data = json.loads(text)
-            kind = AttemptKind(data["kind"])
-            key = AttemptKey(execution, data["path"], data.get("host", ""), data.get("item", ""), kind, data["attempt"])
-            (ends if type_ == "attempt_finished" else planned)[key] += 1
-        for key, count in ends.items():
-            if count > 1:
-                self.universe.violate(f"6: {short(key)} ended {count} times")
-            if key not in planned:
-                self.universe.violate(f"6: {short(key)} ended and was never planned")
-        for key, count in planned.items():
-            if count > 1:
-                self.universe.violate(f"6: {short(key)} was planned {count} times")
-        for machine in self.machines.values():
-            for key in machine.starts:
-                if key not in planned:
-                    self.universe.violate(f"10: {short(key)} was started and no event says that it was to be")
+    def _courses(self) -> None:
+        for execution, plan in self.plans.items():
+            rows = self.rows("SELECT type, data FROM workflow_events WHERE execution = ? ORDER BY sequence", execution)
+            course = self._course(execution, plan, ((type_, json.loads(text)) for type_, text in rows))
+            for machine in self.machines:
+                for key in machine.starts:
+                    if key.execution == execution and key not in course.planned:
+                        self.universe.violate(f"10: {short(key)} was started and no event says that it was to be")
+            for key in course.begun:
+                effect = self._effect(key)
+                if effect is not None and effect.starts_once and not self.journaled[key].started:
+                    self.universe.violate(f"2: {short(key)} is said to run, and no journal has its start")
+            for key, evidence in course.interrupted.items():
+                self._interrupted(key, evidence, course)
+
+    def _course(self, execution: str, plan: Plan, events: Iterable[tuple[str, Any]]) -> Course:
+        course = Course(execution, plan, self.universe.violate)
+        course.follow(events)
+        return course
+
+    def _interrupted(self, key: AttemptKey, evidence: str, course: Course) -> None:
+        ends = [outcome for outcome, _ in self.journaled[key].exits if outcome is not Outcome.INTERRUPTED]
+        if ends and not any(machine.forgetful for machine in self._at(key.host)):
+            self.universe.violate(f"4: {short(key)} is interrupted, and the journal had its end: {ends[0]}")
+        done = any(key in machine.effects for machine in self._at(key.host))
+        effect = self._effect(key)
+        if done and evidence == "not_done" and effect is not None and effect.starts_once:
+            self.universe.violate(f"1: {short(key)} was done, and is called not done")
 
     def _ends_are_true(self) -> None:
         for *parts, outcome, digest, started_at in self.rows(
@@ -139,27 +167,30 @@ class Oracle:
         ):
             execution, path, host, item, kind, attempt = parts
             key = AttemptKey(execution, path, host, item, AttemptKind(kind), attempt)
-            machine = self.machines[host]
-            journaled = self.journaled.get(key, Journaled())
-            begun = machine.starts[key] > 0
-            if outcome == "succeeded":
-                if (Outcome.SUCCEEDED, digest) not in journaled.exits:
-                    self.universe.violate(f"2: {short(key)} succeeded with {digest}, which no journal has as its end")
-                if key not in machine.effects:
-                    self.universe.violate(f"2: {short(key)} succeeded and has done nothing")
-            stopped = any(each is Outcome.CANCELLED for each, _ in journaled.exits)
-            if outcome == "cancelled" and begun and not stopped:
-                self.universe.violate(f"3: {short(key)} is cancelled, was started, and no journal has its stop")
-            if outcome == "cancelled" and not started_at and begun and machine.kinds[key].starts_once:
+            effect = self._effect(key)
+            once = effect is not None and effect.starts_once
+            if outcome in JOURNALED and (Outcome(outcome), digest) not in self.journaled[key].exits:
+                number = 3 if outcome == "cancelled" else 2
+                self.universe.violate(f"{number}: {short(key)} {outcome}, and no journal has that as its end")
+            if outcome == "succeeded" and not any(key in machine.effects for machine in self._at(host)):
+                self.universe.violate(f"2: {short(key)} succeeded and has done nothing")
+            if outcome == "cancelled" and not started_at and once:
                 self.universe.violate(f"3: {short(key)} is cancelled as never begun, and was started")
-            if outcome == "declined" and begun and machine.kinds[key].starts_once:
+            if outcome == "declined" and once:
                 self.universe.violate(f"3: {short(key)} is declined, and was started")
 
     def _epochs(self) -> None:
         ((epoch,),) = self.rows("SELECT epoch FROM meta")
-        for machine in self.machines.values():
+        for machine in self.machines:
             if machine.journal.head.highest_epoch > epoch:
                 self.universe.violate(f"7: {machine.name} has seen epoch {machine.journal.head.highest_epoch}")
+
+    def _at(self, host: str) -> list[Machine]:
+        return [machine for machine in self.machines if machine.name == host]
+
+    def _effect(self, key: AttemptKey) -> Effect | None:
+        """Return the effect of an attempt that was started; None when it never was."""
+        return next((each.kinds[key] for each in self._at(key.host) if key in each.kinds), None)
 
     def _attempt(self, key: AttemptKey) -> tuple[Any, ...] | None:
         found = self.rows(ATTEMPT + KEY, *(getattr(key, name) for name in key.__slots__))

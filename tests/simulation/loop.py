@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MOST_TURNS = 300_000
+"""Turns of the loop after which a run is given up: common ones need some thousands."""
+
 
 class Stuck(AssertionError):
     """Nothing is ready and no timer is set: whoever waits would wait for ever."""
@@ -122,6 +125,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
+        self._turns = 0
         self._numbers = 0
         self._selector = self
         self.world = contextvars.copy_context()
@@ -161,6 +165,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Let virtual time pass."""
         if timeout is None:
             raise Stuck("nothing is ready and no timer is set")
+        self._turns += 1
+        if self._turns > MOST_TURNS:
+            raise Stuck(f"it goes round and round: {MOST_TURNS} turns of the loop in {self._now:.0f} s")
         if timeout > 0:
             self._now = max(self._now, self._scheduled[0]._when)  # type: ignore[attr-defined]
         return []

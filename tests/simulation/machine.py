@@ -217,13 +217,12 @@ class Machine:
         return worker
 
     def note_start(self, worker: Worker) -> None:
-        """A step has begun: look at once whether it may."""
+        """A step has begun."""
         key, effect = worker.entry.key, worker.entry.effect
         self.starts[key] += 1
         self.kinds[key] = effect
         self.universe.trace(f"{self.name}: STEP {short(key)} begins ({effect})")
-        if self.starts[key] > 1 and effect.starts_once:
-            self.universe.violate(f"1: {effect} attempt {short(key)} was started {self.starts[key]} times")
+        self.universe.on_step_begun(key)
         self.universe.moment("step begun", self.name)
 
     def agent_died(self) -> None:
@@ -239,7 +238,9 @@ class Machine:
         self.workers.clear()
         self.boot += 1
         for key, folder in list(self.folders.items()):
-            if not folder.entry.effect.starts_once and self.universe.random.random() < 0.5:
+            # That a step began is never synced, how it ended only where it must not begin again.
+            synced = folder.outcome is not None and folder.entry.effect.starts_once
+            if not synced and self.universe.random.random() < 0.5:
                 del self.folders[key]
 
     def lose_journal(self, number: int, *, folders: bool) -> None:

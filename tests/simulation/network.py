@@ -8,12 +8,12 @@ from typing import Any
 
 from pilotage_agent.errors import LinkLost
 from pilotage_agent.link.wire import from_response, to_request
-from pilotage_agent.messages import AgentItem, CoordinatorItem
+from pilotage_agent.messages import AgentItem, CoordinatorItem, Result
 from pilotage_coordinator.fleet.errors import TransportLost
-from pilotage_coordinator.fleet.wire import write_message
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from tests.simulation.loop import spread
+from tests.simulation.mischief import Mischief, ends_the_greeting
 from tests.simulation.universe import Universe
 
 WINDOW = 32
@@ -123,8 +123,11 @@ class Pipe:
 class Stream:
     """A stream between an agent and the coordinator."""
 
-    def __init__(self, universe: Universe, host: str, number: int, latency: float) -> None:
+    def __init__(self, universe: Universe, mischief: Mischief, host: str, number: int, latency: float) -> None:
+        self.mischief = mischief
         self.host = host
+        self.greeted = False
+        """The agent has told its journal: it may say anything now."""
         self.number = number
         self.universe = universe
         self.up = Pipe(universe, f"{host}.{number} up", latency, universe.delivered)
@@ -187,11 +190,14 @@ class AgentEnd:
         self._stream = stream
 
     async def send(self, items: Sequence[AgentItem]) -> None:
-        message = to_request(items)
         await self._stream.up.room()
         if self._stream.down.ended:
             raise LinkLost("the stream broke")
-        self._stream.up.push(message)
+        for item in items:
+            if isinstance(item, Result):
+                self._stream.universe.on_report(item)
+        self._stream.mischief.up(self._stream.host, items, self._stream.up.push)
+        self._stream.greeted = self._stream.greeted or ends_the_greeting(items)
 
     async def receive(self) -> Sequence[CoordinatorItem]:
         message = await self._stream.down.pop()
@@ -224,7 +230,7 @@ class CoordinatorEnd:
         if self._stream.up.ended:
             raise TransportLost("the stream broke")
         self._stream.universe.sending(self._stream.host, items)
-        self._stream.down.push(write_message(items))
+        self._stream.mischief.down(self._stream.host, items, self._stream.down.push)
 
 
 @dataclass(slots=True)
@@ -232,6 +238,7 @@ class Network:
     """All streams, and who listens."""
 
     universe: Universe
+    mischief: Mischief
     serve: Callable[[Stream], None] | None = None
     """The coordinator's ear; None while it is down."""
     streams: dict[str, list[Stream]] = field(default_factory=dict)
@@ -249,7 +256,7 @@ class Network:
         if self.serve is None:
             raise LinkLost("connection refused")
         self._number += 1
-        stream = Stream(self.universe, host, self._number, spread(draw, 0.0005, 0.02))
+        stream = Stream(self.universe, self.mischief, host, self._number, spread(draw, 0.0005, 0.02))
         self.streams.setdefault(host, []).append(stream)
         self.universe.trace(f"{host} dials stream {stream.number}")
         self.serve(stream)
@@ -285,6 +292,12 @@ class Network:
         """Break what a host has open."""
         for stream in self._open(host):
             stream.break_off(agent_after, coordinator_after)
+
+    def say(self, host: str, items: Sequence[AgentItem]) -> None:
+        """Let a host say something that its agent has not thought of."""
+        for stream in self._open(host):
+            if stream.greeted and items and not stream.up.ended:
+                stream.up.push(to_request(items))
 
     def _open(self, host: str) -> list[Stream]:
         streams = [each for each in self.streams.get(host, []) if not (each.up.ended and each.down.ended)]

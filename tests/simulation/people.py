@@ -5,7 +5,6 @@ from typing import Literal
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import inputs as i
-from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.identifier import uuid7_identifier
 from pilotage_coordinator.domain.planning.codec import to_json
@@ -45,6 +44,7 @@ class People:
         plan = self.plans.plan()
         execution = uuid7_identifier("exe", self.universe.wall() // 1000, number)
         by = self._name("anna")
+        self.oracle.plans[execution] = plan
         while self.universe.loop.time() < GIVE_UP:
             self.universe.trace(f"{by} starts {execution[-1]}")
             try:
@@ -108,8 +108,6 @@ class People:
     async def ask(self, execution: str, input: i.Input, by: str) -> None:
         """Give the coordinator an input."""
         self.universe.trace(f"{by} asks {type(input).__name__} of {execution[-1]}")
-        if isinstance(input, i.UnknownResolved):
-            self._decided(execution, input.key)
         try:
             executor, _ = self._parts()
             await self.coordinator.call(executor.submit(execution, input))
@@ -142,9 +140,6 @@ class People:
 
     def _exists(self, execution: str) -> bool:
         return bool(self.oracle.rows("SELECT 1 FROM workflow_executions WHERE id = ?", execution))
-
-    def _decided(self, execution: str, key: RunKey) -> None:
-        self.oracle.decided.add((execution, key.path, key.host, key.item))
 
     def _name(self, who: str) -> str:
         self._asked += 1

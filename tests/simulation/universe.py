@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilotage_agent.ledger import Entry
+from pilotage_agent.messages import Result
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 from pilotage_proto.v1 import fleet_pb2 as pb
 
@@ -33,6 +34,14 @@ class Universe:
         """Called when the coordinator sends an acknowledgement of a result."""
         self.on_journaled: Callable[[Entry], None] = lambda entry: None
         """Called for each entry that is durable in a journal."""
+        self.on_report: Callable[[Result], None] = lambda result: None
+        """Called when an agent sends how an attempt ended."""
+        self.on_step_begun: Callable[[AttemptKey], None] = lambda key: None
+        """Called when a step begins on a host."""
+        self.liars: set[str] = set()
+        """Hosts that have lied, and may be refused for it."""
+        self.epoch = 0
+        """The epoch of the newest coordinator process."""
         self.process_is_dead: Callable[[str], bool] = lambda host: False
         self._hash = hashlib.blake2b(digest_size=16)
         self._moments: dict[str, list[tuple[int, Callable[[str], None]]]] = {}
@@ -60,6 +69,12 @@ class Universe:
         if text not in self.violations and not self.over:
             self.violations.append(text)
             self.trace(f"VIOLATION {text}")
+
+    def begin_epoch(self, epoch: int) -> None:
+        """A coordinator process begins its epoch."""
+        if epoch <= self.epoch:
+            self.violate(f"7: a coordinator begins epoch {epoch} after {self.epoch}")
+        self.epoch = epoch
 
     # Moments: what faults may wait for
 
@@ -101,7 +116,9 @@ class Universe:
             kind = item.WhichOneof("item")
             if kind == "result_ack":
                 self.on_ack(read_key(item.result_ack.key))
-            elif kind == "refusal" and not item.refusal.retry:
+            elif kind == "assignment" and item.assignment.epoch != self.epoch:
+                self.violate(f"7: {short(read_key(item.assignment.key))} is sent under epoch {item.assignment.epoch}")
+            elif kind == "refusal" and not item.refusal.retry and host not in self.liars:
                 self.violate(f"{host} was refused for good: {item.refusal.message}")
 
 
