@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pilotage_proto.words import RefusalReason as RefusalReason
+
 
 class FleetError(Exception):
     """Something between the coordinator and its agents failed; the text says what, with whom, and how to fix it."""
@@ -17,18 +19,6 @@ class TransportLost(FleetError):
 
 class ServerError(FleetError):
     """The server cannot start or keep running."""
-
-
-class RefusalReason(StrEnum):
-    """Why a session does not go on (the wire's RefusalReason)."""
-
-    PROTOCOL = "protocol"
-    REVOKED = "revoked"
-    QUARANTINED = "quarantined"
-    SUPERSEDED = "superseded"
-    STALE_SESSION = "stale_session"
-    BAD_MESSAGE = "bad_message"
-    OLD_COORDINATOR = "old_coordinator"
 
 
 class Refused(FleetError):

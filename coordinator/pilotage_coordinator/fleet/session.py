@@ -23,6 +23,7 @@ from pilotage_coordinator.domain.fleet import (
 from pilotage_coordinator.fleet import wire
 from pilotage_coordinator.fleet.admission import Live
 from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused, TransportLost
+from pilotage_coordinator.fleet.log_hold import LogHold
 from pilotage_coordinator.fleet.messages import (
     Accepted,
     AgentMessage,
@@ -101,6 +102,7 @@ class Session:
         self._farewell: asyncio.Timeout | None = None
         self._speaking = asyncio.Lock()
         self._questions = Questions(party.host, party.sealing_key, settings, token, self._outbox.push)
+        self._logs = LogHold(party.host, listener, settings, self._speaking, self._outbox.acknowledge_log)
         self._offers = Offers(party.host, listener, settings, self._speaking, self._acknowledge, self._cannot_store)
 
     @property
@@ -146,6 +148,7 @@ class Session:
         self._wake.set()
         self._room.set()
         self._questions.lose(reason)
+        self._logs.close()
         if self._farewell is not None:
             self._farewell.reschedule(asyncio.get_running_loop().time() + self._settings.farewell_seconds)
         if self._reader is not None and self._pulse.receiving:
@@ -207,6 +210,7 @@ class Session:
         reader, self._reader = self._reader, None
         if reader is not None:
             await asyncio.gather(reader, return_exceptions=True)
+        await self._logs.stop()
         await self._offers.stop()
         try:
             if self._told:
@@ -288,7 +292,7 @@ class Session:
                 await self._listener.started(host, message.key, message.epoch, message.started_at)
             case LogPiece():
                 self._own(message.key)
-                self._outbox.acknowledge_log(message.key, await self._listener.log(host, message))
+                await self._logs.take(message)
             case Progress():
                 self._own(message.key)
                 self._listener.progress(host, message.key, message.fraction, message.text)

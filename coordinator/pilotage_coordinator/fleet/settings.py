@@ -40,5 +40,7 @@ class SessionSettings:
     """Streams of one host that may be in their handshake at the same time."""
     most_unsent: int = 2_000
     """Items waiting to be sent at which the coordinator stops reading from an agent."""
+    most_held_log: int = 256 * 1024
+    """Bytes of log that could not be stored at which the coordinator stops reading from an agent until it can."""
     most_unstored: int = 1_000
     """Results that could not be stored at which the session is ended; the agent keeps them."""

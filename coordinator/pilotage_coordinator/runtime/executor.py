@@ -1,7 +1,7 @@
 """Runs executions: starts them, feeds them what happens, sends what is due, and picks all of it up after a crash."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -225,8 +225,7 @@ class Executor:
             await self._fence(live, self._to_send_again(live, host, held))
         except StoreError as error:
             log.error("attempts.not_fenced", execution=live.id, host=host, error=str(error))
-            again = partial(self._spawn, self._send_again(live, host, held), f"send {live.id} again to {host}")
-            asyncio.get_running_loop().call_later(RETRY_PAUSE, again)
+            self.in_a_moment(lambda: self._send_again(live, host, held), f"send {live.id} again to {host}")
             return
         await self._send(live, self._to_send_again(live, host, held))
 
@@ -542,6 +541,10 @@ class Executor:
             asyncio.get_running_loop().call_later(RETRY_PAUSE, self.later, live, input)
         elif error is not None:
             log.warning("input.refused", execution=live.id, input=type(input).__name__, error=str(error))
+
+    def in_a_moment(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Do what the store has just refused, once more."""
+        asyncio.get_running_loop().call_later(RETRY_PAUSE, lambda: self._spawn(work(), name))
 
     def _spawn_drain(self, name: str, live: LiveExecution) -> None:
         self._spawn(live.drain(), name)

@@ -98,8 +98,11 @@ class FleetListener(Protocol):
         """
         ...
 
-    async def log(self, host: str, piece: LogPiece) -> int:
-        """Keep a piece of log; returns the offset before which everything is kept."""
+    async def log(self, host: str, piece: LogPiece) -> int | None:
+        """Keep a piece of log; returns the offset before which everything is kept.
+
+        None: it cannot be stored now; the fleet acknowledges nothing and offers it again later.
+        """
         ...
 
     def progress(self, host: str, key: AttemptKey, fraction: float | None, text: str) -> None:
@@ -107,5 +110,5 @@ class FleetListener(Protocol):
         ...
 
     async def inventory(self, host: str, inventory: HostInventory) -> None:
-        """The host's facts or step types changed."""
+        """The host's facts or step types changed. Never fails: what cannot be stored now is stored later."""
         ...

@@ -33,6 +33,8 @@ class AgentListener:
     """Host to the journal of its last reconciled session."""
     found: dict[str, Reconciliation] = field(default_factory=dict)
     """Host to what the journal of its present session told, until the session is ready."""
+    unrecorded: dict[str, HostInventory] = field(default_factory=dict)
+    """Host to its newest inventory, while the store has not got it."""
 
     async def load(self) -> None:
         """Read which journal each host had; before the first session."""
@@ -102,15 +104,17 @@ class AgentListener:
             return False
         return True
 
-    async def log(self, host: str, piece: LogPiece) -> int:
+    async def log(self, host: str, piece: LogPiece) -> int | None:
         """Keep a piece of log."""
         try:
-            kept = await self.executor.redacted(piece)
+            return await self.logs.append(await self.executor.redacted(piece))
         except UnknownAttempt as error:
             # Acknowledged and dropped: an agent must not fill the disk with logs of executions that it invents.
             log.warning("log.refused", host=host, error=str(error))
             return piece.offset + len(piece.data)
-        return await self.logs.append(kept)
+        except StoreError as error:
+            log.warning("log.not_stored", host=host, attempt=str(piece.key), error=str(error))
+            return None
 
     def progress(self, host: str, key: AttemptKey, fraction: float | None, text: str) -> None:
         """Show progress of an open attempt."""
@@ -119,6 +123,21 @@ class AgentListener:
     async def inventory(self, host: str, inventory: HostInventory) -> None:
         """Keep what the agent says of its host."""
         self.fleet.set_reported(host, inventory)
-        known = self.fleet.get(host)
-        if known is not None:
-            await self.hosts.record_inventory(known.id, inventory, self.clock.now())
+        waiting = host in self.unrecorded
+        self.unrecorded[host] = inventory
+        if not waiting:
+            await self._record(host)
+
+    async def _record(self, host: str) -> None:
+        """Store the newest inventory of a host; later, while the store refuses."""
+        while (known := self.fleet.get(host)) is not None:
+            newest = self.unrecorded[host]
+            try:
+                await self.hosts.record_inventory(known.id, newest, self.clock.now())
+            except StoreError as error:
+                log.warning("inventory.not_stored", host=host, error=str(error))
+                self.executor.in_a_moment(lambda: self._record(host), f"inventory of {host}")
+                return
+            if self.unrecorded[host] is newest:
+                break
+        self.unrecorded.pop(host, None)

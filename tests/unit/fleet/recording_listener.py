@@ -62,7 +62,10 @@ class RecordingListener:
         self.note("result" if self.keeps else "unstored", host, report)
         return self.keeps
 
-    async def log(self, host: str, piece: LogPiece) -> int:
+    async def log(self, host: str, piece: LogPiece) -> int | None:
+        if not self.keeps:
+            self.note("unkept", host, piece)
+            return None
         self.note("log", host, piece)
         return piece.offset + len(piece.data)
 

@@ -333,6 +333,44 @@ async def test_a_result_that_cannot_be_stored_is_offered_again_and_only_then_ack
     await transport.until("result_ack")
 
 
+async def test_a_log_that_cannot_be_stored_is_not_acknowledged_and_not_lost_and_the_session_goes_on(
+    fleet: Fleet,
+) -> None:
+    transport = await fleet.ready()
+    fleet.listener.keeps = False
+    transport.say(log(key(), b"a\n"), accepted(key(2)), log(key(), b"b\n", 2), log(key(2), b"c\n"))
+    await fleet.listener.until("accepted")
+    await fleet.listener.until("unkept", 3)
+    assert not transport.of("log_ack")
+    fleet.listener.keeps = True
+    await fleet.listener.until("log", 3)
+    assert [call[2].data for call in fleet.listener.named("log")] == [b"a\n", b"b\n", b"c\n"]
+    transport.say(result(key(9)))
+    await transport.until("result_ack")
+    assert {(ack.key.attempt, ack.offset) for ack in transport.of("log_ack")} >= {(1, 4), (2, 2)}
+    assert not fleet.listener.named("closed")
+    transport.say(log(key(), b"d\n", 4))
+    await fleet.listener.until("log", 4)
+
+
+async def test_an_agent_with_more_log_than_may_be_held_is_not_read_and_can_still_be_sent_away(fleet: Fleet) -> None:
+    fleet.roster._settings = replace(PATIENT, most_held_log=3)
+    transport = await fleet.ready()
+    fleet.listener.keeps = False
+    for number in range(5):
+        transport.say(log(key(), b"a\n", 2 * number))
+    await fleet.listener.until("unkept", 3)
+    assert transport.unread == 3
+    fleet.listener.keeps = True
+    await fleet.listener.until("log", 5)
+    fleet.listener.keeps = False
+    for number in range(5, 10):
+        transport.say(log(key(), b"a\n", 2 * number))
+    await fleet.listener.until("unkept", 6)
+    await fleet.roster.shut_down(0)
+    await fleet.ended()
+
+
 async def test_a_runtime_that_raises_keeps_the_result_unacknowledged(fleet: Fleet) -> None:
     transport = await fleet.ready()
     fleet.listener.failure = RuntimeError("bug")
