@@ -1,37 +1,45 @@
-"""`make bench`, or `python -m tests.benchmarks [NAME...]`: measure, print, and keep .bench/report.json.
+"""`make bench`, or `python -m tests.benchmarks [PART...]`: measure, print, and keep .bench/report.json.
 
 Nothing is asserted about time: each figure stands beside its ceiling from the same run, and beside what an fsync cost.
+It fails, with exit code 1, when something could not be measured, or when a step was lost or begun twice.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import platform
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
-from tests.benchmarks import flat, history, recovery, size, start, steps
+from tests.benchmarks import flat, history, idle, recovery, size, start, steps
 from tests.benchmarks.figure import Report, show
+from tests.benchmarks.machine import machine
+from tests.benchmarks.published import NotPublishable, markdown, publish
 
 FOLDER = Path(".bench")
+PAGE = Path("docs/benchmarks.md")
+PART_SECONDS = 420.0
+"""After this a part has failed: something hangs."""
 
-Part = Callable[[Path], Awaitable[Report]]
+Part = Callable[[Path, bool], Awaitable[Report]]
+"""Measures below a folder; with True quickly, on less, for who changes the measurement or looks for a gross change."""
 
 PARTS: Mapping[str, Part] = {
-    "answer": partial(steps.measure, steps.ANSWER, counts=(1, 10, 100)),
-    "once": partial(steps.measure, steps.ONCE, counts=(1, 10, 100)),
-    "read": partial(steps.measure, steps.READ, counts=(1, 10, 100)),
+    "answer": partial(steps.measure, steps.ANSWER),
+    "once": partial(steps.measure, steps.ONCE),
+    "read": partial(steps.measure, steps.READ),
     "flat": flat.measure,
     "start": start.measure,
-    "memory": size.measure_agent,
-    "idle": size.measure_idle,
+    "memory": size.measure,
+    "idle": idle.measure,
     "recovery": recovery.measure,
     "history": history.measure,
 }
@@ -39,9 +47,11 @@ PARTS: Mapping[str, Part] = {
 
 def main() -> int:
     """Measure what was named, or everything."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="NAME", help="what to measure; everything by default")
+    parser = argparse.ArgumentParser(prog="make bench BENCH=...", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)}; or everything")
     parser.add_argument("--list", action="store_true", help="list the parts")
+    parser.add_argument("--quick", action="store_true", help="measure on less: a minute or two for everything")
+    parser.add_argument("--publish", action="store_true", help=f"write the figures into {PAGE}; only for all parts")
     chosen = parser.parse_args()
     if chosen.list:
         print("\n".join(PARTS))
@@ -50,33 +60,62 @@ def main() -> int:
     if unknown:
         print(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    asyncio.run(_measure(chosen.parts or list(PARTS)))
-    return 0
+    if chosen.publish and (chosen.parts or chosen.quick):
+        print("--publish is for a whole run: leave out the parts and --quick", file=sys.stderr)
+        return 2
+    return asyncio.run(_measure(chosen.parts or list(PARTS), quick=chosen.quick, page=PAGE if chosen.publish else None))
 
 
-async def _measure(names: list[str]) -> None:
+async def _measure(names: list[str], *, quick: bool, page: Path | None) -> int:
+    """Measure, print and keep; returns the exit code."""
     console = Console()
     work = (FOLDER / "work").resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    machine = _machine()
-    console.print(machine)
+    facts = machine(work)
+    for name, fact in facts.items():
+        console.print(f"{name:12} {fact}", highlight=False)
     began = time.monotonic()
     reports: list[Report] = []
+    failed: dict[str, str] = {}
     for name in names:
-        report = await PARTS[name](work)
+        try:
+            async with asyncio.timeout(PART_SECONDS):
+                report = await PARTS[name](work, quick)
+        except Exception as error:
+            # One part that cannot be measured must not take the others with it; the run fails at its end.
+            failed[name] = f"{type(error).__name__}: {error}" if str(error) else repr(error)
+            console.print(f"\n[bold red]{name} could not be measured[/]: {escape(failed[name])}")
+            (FOLDER / f"{name}.error").write_text(traceback.format_exc())
+            continue
         show(report, console)
         reports.append(report)
-        found = {"machine": machine, "load": os.getloadavg(), "parts": [each.as_json() for each in reports]}
-        (FOLDER / "report.json").write_text(json.dumps(found, indent=2) + "\n")
-    console.print(f"\n{time.monotonic() - began:.0f} s; the figures are also in {FOLDER / 'report.json'}")
-    shutil.rmtree(work, ignore_errors=True)
-
-
-def _machine() -> str:
+        _keep(facts, reports, failed)
+        shutil.rmtree(work / name, ignore_errors=True)
+    _keep(facts, reports, failed)
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"
-    return f"{os.cpu_count()} cores, {system}; load before: {load}"
+    closing = f"taken in {time.monotonic() - began:.0f} s; load afterwards: {load}"
+    console.print(f"\n{closing}; the figures are also in {FOLDER / 'report.json'}")
+    wrong = [f"{report.part}: {each}" for report in reports for each in report.wrong]
+    for text in (*wrong, *(f"{name} was not measured: {why}" for name, why in failed.items())):
+        console.print(f"[bold red]failed[/] {escape(text)}")
+    if wrong or failed:
+        console.print(f"what the processes wrote is in {work}")
+        return 1
+    shutil.rmtree(work, ignore_errors=True)
+    if page is not None:
+        try:
+            publish(page, markdown(facts, reports, closing))
+        except NotPublishable as error:
+            console.print(f"[bold red]failed[/] {escape(str(error))}")
+            return 1
+        console.print(f"published in {page}")
+    return 0
+
+
+def _keep(facts: Mapping[str, str], reports: list[Report], failed: Mapping[str, str]) -> None:
+    found = {"machine": dict(facts), "parts": [each.as_json() for each in reports], "failed": dict(failed)}
+    (FOLDER / "report.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

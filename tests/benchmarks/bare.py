@@ -128,7 +128,9 @@ class Workers:
             self._waiting.pop(int(answer)).set_result(None)
 
     def close(self) -> None:
-        self._process.terminate()
+        """End the process, which first waits for its children."""
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
         self._process.wait()
 
 
@@ -168,10 +170,12 @@ async def be_agents(folder: Path, place: Path, port: int, kind: str, agents: int
             call.cancel()
         os.close(journal)
 
+    began = sum(os.times()[:4])
     await asyncio.gather(*(agent(number) for number in range(agents)))
     if workers is not None:
         workers.close()
-    print(json.dumps({"assigned": assigned, "finished": finished}), flush=True)
+    cpu = sum(os.times()[:4]) - began
+    print(json.dumps({"assigned": assigned, "finished": finished, "cpu": cpu}), flush=True)
 
 
 def main(arguments: list[str]) -> None:

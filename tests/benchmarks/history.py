@@ -18,8 +18,9 @@ STATES = ("completed",) * 17 + ("failed", "cancelled", "rolled_back")
 _PLAN = "sha256:" + "0" * 64
 
 
-async def measure(folder: Path) -> Report:
+async def measure(folder: Path, quick: bool = False) -> Report:
     """Fill a database, start a coordinator on it, and ask."""
+    number = EXECUTIONS // 20 if quick else EXECUTIONS
     site = Site(folder / "history")
     try:
         state = site.database.parent
@@ -27,7 +28,7 @@ async def measure(folder: Path) -> Report:
         now = time.time_ns() // 1000
         store = await open_store(site.database, now=now, new_id=lambda prefix: f"{prefix}_benchmark")
         await store.close()
-        _fill(site.database, now)
+        _fill(site.database, now, number)
         plain = _ask_sql(site.database)
         await site.start()
         client = site.client
@@ -48,10 +49,10 @@ async def measure(folder: Path) -> Report:
         Figure("last 50 failed of a workflow, p99", percentile(failed, 99), "ms", None, "<= 5 ms"),
         Figure("last 50 of all, p99", percentile(newest, 99), "ms"),
     ]
-    return Report("history", f"History of {EXECUTIONS:,} executions", figures, (f"ceiling: the bare SQL; {empty}",))
+    return Report("history", f"History of {number:,} executions", figures, (f"ceiling: the bare SQL; {empty}",))
 
 
-def _fill(database: Path, now: int) -> None:
+def _fill(database: Path, now: int, executions: int) -> None:
     """Write the rows as the store does, with its indexes and counters."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("PRAGMA synchronous=OFF")
@@ -61,7 +62,7 @@ def _fill(database: Path, now: int) -> None:
         "INSERT INTO workflow_executions (id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at,"
         " version, sequence, status, reason, outcome, started_at, ended_at, counts, warnings)"
         " VALUES (?, ?, '1.0.0', ?, 'root', ?, 7, 31, ?, '', ?, ?, ?, '{\"succeeded\":12}', '[]')",
-        (_row(number, now - (EXECUTIONS - number) * 1_000_000) for number in range(EXECUTIONS)),
+        (_row(number, now - (executions - number) * 1_000_000) for number in range(executions)),
     )
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

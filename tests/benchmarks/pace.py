@@ -18,10 +18,15 @@ class Pace:
     rate: float
     p50: float
     p99: float
+    cpu: tuple[float, float]
+    """Milliseconds of CPU time of one step: the coordinator's, and the agents' with their workers."""
 
 
-def pace(assigned: Sequence[Sequence[int]], finished: Sequence[int]) -> Pace:
-    """Return the pace of agents whose steps were assigned and finished at these times (microseconds)."""
+def pace(assigned: Sequence[Sequence[int]], finished: Sequence[int], cpu: tuple[float, float]) -> Pace:
+    """Return the pace of agents whose steps were assigned and finished at these times (microseconds).
+
+    `cpu`: the seconds of CPU time that the coordinator and the agents used for all of them.
+    """
     ends = sorted(finished)
     counted = ends[int(len(ends) * WARM_UP) : len(ends) - int(len(ends) * WARM_UP / 2)]
     first, last = counted[0], counted[-1]
@@ -32,4 +37,5 @@ def pace(assigned: Sequence[Sequence[int]], finished: Sequence[int]) -> Pace:
         if first <= earlier and later <= last
     ]
     rate = (len(counted) - 1) / (last - first) * 1e6
-    return Pace(rate, percentile(cycles, 50), percentile(cycles, 99))
+    each = (cpu[0] / len(ends) * 1000, cpu[1] / len(ends) * 1000)
+    return Pace(rate, percentile(cycles, 50), percentile(cycles, 99), each)

@@ -34,6 +34,19 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def family_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, of those below it, and of what each of them has waited for."""
+    total = 0.0
+    for each in (pid, *descendants(pid)):
+        try:
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            # It ended meanwhile: then its parent has waited for it.
+            continue
+        total += sum(int(field) for field in fields[11:15]) / _TICKS
+    return total
+
+
 def children(pid: int) -> list[int]:
     """Return the pids of a process's children."""
     found: list[int] = []

@@ -20,6 +20,8 @@ from pilotage_agent.link.enrol import JoinToken, finish_joining, join
 from pilotage_agent.state_dir import StateDir
 from pilotage_client import CoordinatorUnreachable, PilotageClient
 
+from tests.benchmarks.sample import cpu_seconds, family_cpu_seconds
+
 START_SECONDS = 60.0
 JOINS_AT_ONCE = 8
 SERVING = b"\x08\x01"
@@ -119,6 +121,15 @@ class Site:
         assert self.coordinator is not None
         self.coordinator.send_signal(signal.SIGKILL)
         self.coordinator.wait()
+
+    def coordinator_cpu(self) -> float:
+        """Return the seconds of CPU time that the coordinator has used."""
+        assert self.coordinator is not None
+        return cpu_seconds(self.coordinator.pid)
+
+    def agents_cpu(self) -> float:
+        """Return the seconds of CPU time that all agents have used, with their workers."""
+        return sum(family_cpu_seconds(agent.pid) for agent in self.agents)
 
     # --- hosts --------------------------------------------------------------------------------------------------------
 

@@ -1,23 +1,27 @@
-"""How much memory an agent and a coordinator hold, and what a thousand idle agents cost the coordinator."""
+"""How much memory an agent and a coordinator hold."""
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.benchmarks.certificates import make_certificates
 from tests.benchmarks.figure import Figure, Report
-from tests.benchmarks.sample import children, cpu_seconds, descendants, proportional_mib, resident_mib
-from tests.benchmarks.site import Site, a_site
+from tests.benchmarks.sample import children, descendants, proportional_mib, resident_mib
+from tests.benchmarks.site import BenchmarkFailed, a_site
 from tests.benchmarks.steps import blueprint, items
 
 SETTLE_SECONDS = 3.0
-IDLE_SECONDS = 30.0
-IDLE_AGENTS = 1_000
 
 
-async def measure_agent(folder: Path) -> Report:
-    """One real agent: before and after it first ran a step, and what it keeps ready for the next."""
-    async with a_site(folder / "size") as site:
+async def measure(folder: Path, quick: bool = False) -> Report:
+    """One real agent: before and after it first ran a step, and what it keeps ready for the next.
+
+    The ceiling is a process that holds one bare stream, and the bare server with it.
+    """
+    bare, bare_coordinator = await _bare_sizes(folder / "memory" / "bare")
+    async with a_site(folder / "memory" / "site") as site:
         await site.join(["h000"])
         agent = site.start_agent("h000")
         await site.online(1)
@@ -30,50 +34,44 @@ async def measure_agent(folder: Path) -> Report:
         zygote = _zygote(agent)
         spares = children(zygote)
         figures = [
-            Figure("agent, idle, nothing run yet (RSS)", fresh, "MiB", None, "<= 55 MiB", f"{helpers} child processes"),
-            Figure("agent, idle, after 20 steps (RSS)", resident_mib(agent.pid), "MiB", None, "<= 55 MiB"),
+            Figure("agent, idle, nothing run yet (RSS)", fresh, "MiB", bare, "<= 55 MiB", f"{helpers} child processes"),
+            Figure("agent, idle, after 20 steps (RSS)", resident_mib(agent.pid), "MiB", bare, "<= 55 MiB"),
             Figure("its zygote (PSS)", proportional_mib(zygote), "MiB", None, "", "from the first step on"),
             Figure("each spare worker (PSS)", _mean(proportional_mib(pid) for pid in spares), "MiB", None, "",
                    f"{len(spares)} spares"),
-            Figure("coordinator with one idle agent (RSS)", coordinator, "MiB"),
+            Figure("coordinator with one idle agent (RSS)", coordinator, "MiB", bare_coordinator),
         ]  # fmt: skip
-    return Report("memory", "Memory", figures)
+    return Report("memory", "Memory", figures, ("ceiling: processes with one bare grpc.aio stream, mutual TLS",))
 
 
-async def measure_idle(folder: Path) -> Report:
-    """A thousand sessions with nothing to do, at a heartbeat every ten seconds."""
-    async with a_site(folder / "idle") as site:
-        hosts = [f"h{number:04}" for number in range(IDLE_AGENTS)]
-        await site.join(hosts)
-        assert site.coordinator is not None
-        pid = site.coordinator.pid
-        await asyncio.sleep(SETTLE_SECONDS)
-        before = resident_mib(pid)
-        streams = _streams(site, hosts)
-        await site.online(IDLE_AGENTS)
-        await asyncio.sleep(SETTLE_SECONDS)
-        began = cpu_seconds(pid)
-        await asyncio.sleep(IDLE_SECONDS)
-        share = (cpu_seconds(pid) - began) / IDLE_SECONDS * 100
-        each = (resident_mib(pid) - before) * 1024 / IDLE_AGENTS
-        if streams.poll() is not None:
-            raise RuntimeError(f"the idle agents ended; see {site.folder}")
-        figures = [
-            Figure("coordinator's memory for each agent", each, "KiB", 88.0, "<= 150 KiB"),
-            Figure("CPU of one core, over 30 s", share, "%", 4.5, "<= 8 %"),
-        ]
-    return Report("idle", f"{IDLE_AGENTS:,} idle agents (ceilings: bare streams, as measured once)", figures)
-
-
-def _streams(site: Site, hosts: list[str]) -> "subprocess.Popen[bytes]":
-    return site.start_program("streams", "tests.benchmarks.idle_streams", *(str(site.agent_state(h)) for h in hosts))
+async def _bare_sizes(folder: Path) -> tuple[float, float]:
+    folder.mkdir(parents=True)
+    make_certificates(folder)
+    program = [sys.executable, "-m", "tests.benchmarks.bare_idle"]
+    server = await asyncio.create_subprocess_exec(*program, "serve", str(folder), stdout=subprocess.PIPE)
+    try:
+        assert server.stdout is not None
+        port = (await server.stdout.readline()).decode().strip()
+        arguments = ("agents", str(folder), port, "1", "10")
+        agent = await asyncio.create_subprocess_exec(*program, *arguments, stdout=subprocess.PIPE)
+        try:
+            assert agent.stdout is not None
+            if await agent.stdout.readline() != b"open\n":
+                raise BenchmarkFailed("the bare stream did not open; what it said is above")
+            return resident_mib(agent.pid), resident_mib(server.pid)
+        finally:
+            agent.terminate()
+            await agent.wait()
+    finally:
+        server.terminate()
+        await server.wait()
 
 
 def _zygote(agent: "subprocess.Popen[bytes]") -> int:
     for pid in children(agent.pid):
         if b"zygote" in Path(f"/proc/{pid}/cmdline").read_bytes():
             return pid
-    raise RuntimeError("the agent has no zygote after its first steps")
+    raise BenchmarkFailed("the agent has no zygote after its first steps")
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -14,7 +14,8 @@ from tests.benchmarks.certificates import make_certificates
 from tests.benchmarks.disk import probe
 from tests.benchmarks.figure import Figure, Report
 from tests.benchmarks.pace import Pace, pace
-from tests.benchmarks.site import Site, a_site
+from tests.benchmarks.sample import cpu_seconds
+from tests.benchmarks.site import BenchmarkFailed, Site, a_site
 
 CROWDED = 25
 """Agents that share one process, product and ceiling alike: a hundred real agent processes need 10 GiB, and start for
@@ -74,37 +75,45 @@ def items(number: int) -> list[str]:
     return [f"i{each:04}" for each in range(number)]
 
 
-async def measure(kind: Kind, folder: Path, counts: Sequence[int]) -> Report:
+async def measure(kind: Kind, folder: Path, quick: bool = False) -> Report:
     """Measure one kind with each number of agents, product and ceiling one after the other."""
     figures: list[Figure] = []
     facts: list[str] = []
-    for agents in counts:
-        steps = kind.steps[agents]
-        place = folder / f"{kind.name}-{agents}"
+    for agents, all_steps in kind.steps.items():
+        steps = max(20, all_steps // 5) if quick else all_steps
+        place = folder / kind.name / str(agents)
         place.mkdir(parents=True)
         before = probe(place)
         ceiling = await bare_pace(kind, place / "bare", agents, steps)
         own = await product_pace(kind, place / "site", agents, steps)
         aims = kind.aims.get(agents, ("", ""))
         label = f"{agents} agent{'s' if agents > 1 else ''}"
+        work, bare_work = own.cpu, ceiling.cpu
         figures += [
             Figure(f"{label}: throughput", own.rate, "steps/s", ceiling.rate, aims[0], f"{agents * steps} steps"),
             Figure(f"{label}: latency p50", own.p50, "ms", ceiling.p50, aims[1]),
             Figure(f"{label}: latency p99", own.p99, "ms", ceiling.p99),
-        ]
+            Figure(f"{label}: CPU time of a step", sum(work), "ms", sum(bare_work), "",
+                   f"coordinator {work[0]:.2f} (bare {bare_work[0]:.2f}), agents {work[1]:.2f} ({bare_work[1]:.2f})"),
+        ]  # fmt: skip
         facts.append(f"{label}: {before}; afterwards p50 {probe(place).p50:.2f} ms")
     return Report(kind.name, kind.title, figures, facts)
 
 
 async def product_pace(kind: Kind, folder: Path, agents: int, steps: int) -> Pace:
-    """Run the steps through a real coordinator and real agents."""
+    """Run the steps through a real coordinator and real agents; each must have succeeded at its first attempt."""
     async with a_site(folder) as site:
         hosts = [f"h{number:03}" for number in range(agents)]
         await site.join(hosts)
         start_agents(site, kind.runner, hosts)
         await site.online(agents)
+        coordinator, before = site.coordinator_cpu(), site.agents_cpu()
         execution = await site.run(blueprint(kind.step_type), {"items": items(steps)})
-        return pace_of(site.database, execution)
+        used = (site.coordinator_cpu() - coordinator, site.agents_cpu() - before)
+        assigned, finished = times_of(site.database, execution)
+    if len(finished) != agents * steps:
+        raise BenchmarkFailed(f"{agents * steps} steps were to run, {len(finished)} attempts ended; see {folder}")
+    return pace(assigned, finished, used)
 
 
 def start_agents(site: Site, runner: str, hosts: Sequence[str]) -> None:
@@ -117,8 +126,8 @@ def start_agents(site: Site, runner: str, hosts: Sequence[str]) -> None:
         site.start_crowd(f"crowd-{start}", hosts[start : start + CROWDED], "--runner", runner)
 
 
-def pace_of(database: Path, execution: str) -> Pace:
-    """Read an execution's pace from its events."""
+def times_of(database: Path, execution: str) -> tuple[list[list[int]], list[int]]:
+    """Read from an execution's events when attempts were assigned, by host, and when they ended."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
         rows = connection.execute(
@@ -133,7 +142,7 @@ def pace_of(database: Path, execution: str) -> Pace:
             assigned[json.loads(data)["host"]].append(at)
         elif kind == "attempt_finished":
             finished.append(at)
-    return pace(list(assigned.values()), finished)
+    return list(assigned.values()), finished
 
 
 async def bare_pace(kind: Kind, folder: Path, agents: int, steps: int) -> Pace:
@@ -145,6 +154,7 @@ async def bare_pace(kind: Kind, folder: Path, agents: int, steps: int) -> Pace:
     try:
         assert server.stdout is not None
         port = (await server.stdout.readline()).decode().strip()
+        began = cpu_seconds(server.pid)
         clients = []
         for start in range(0, agents, CROWDED):
             place = folder / f"agents-{start}"
@@ -152,11 +162,16 @@ async def bare_pace(kind: Kind, folder: Path, agents: int, steps: int) -> Pace:
             number = str(min(CROWDED, agents - start))
             arguments = ["agents", str(folder), str(place), port, kind.name, number, str(steps)]
             clients.append(await asyncio.create_subprocess_exec(*program, *arguments, stdout=subprocess.PIPE))
-        printed = await asyncio.gather(*(client.communicate() for client in clients))
+        printed = [text for text, _ in await asyncio.gather(*(client.communicate() for client in clients))]
+        used = cpu_seconds(server.pid) - began
     finally:
         server.terminate()
         await server.wait()
-    times = [json.loads(text) for text, _ in printed]
+    if any(client.returncode for client in clients):
+        raise BenchmarkFailed("the ceiling's agents failed; what they said is above")
+    parts = [json.loads(text) for text in printed]
     return pace(
-        [each for part in times for each in part["assigned"]], [at for part in times for at in part["finished"]]
+        [each for part in parts for each in part["assigned"]],
+        [at for part in parts for at in part["finished"]],
+        (used, sum(part["cpu"] for part in parts)),
     )
