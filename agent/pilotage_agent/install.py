@@ -89,7 +89,9 @@ def is_running() -> bool:
     """Whether systemd runs the service now."""
     if shutil.which("systemctl") is None:
         return False
-    asked = subprocess.run(["systemctl", "is-active", "--quiet", UNIT], check=False, timeout=_START_SECONDS)
+    asked = subprocess.run(
+        ["systemctl", "is-active", "--quiet", UNIT], check=False, timeout=_START_SECONDS, capture_output=True
+    )
     return asked.returncode == 0
 
 

@@ -134,6 +134,7 @@ class PlanStep(TypedDict):
     waves: list[Wave]
     max_parallel: int
     max_failures: int | None
+    rollout_on_failure: str
     items: list[Json] | None
     max_items: int
     parameters: dict[str, Json]

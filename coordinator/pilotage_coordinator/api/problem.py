@@ -81,4 +81,6 @@ def response(
 
 
 def _message(kind: str, text: str) -> str:
-    return "there is no such field" if kind == "extra_forbidden" else text.removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return "there is no such field"
+    return text.removeprefix("Value error, ").replace("Input should be", "it must be")

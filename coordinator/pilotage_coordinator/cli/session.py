@@ -52,7 +52,9 @@ def show_error(screen: Screen, error: ClientError) -> None:
         return
     screen.error(error.detail)
     for each in problems:
-        screen.error_line(problem_line(each))
+        # A single problem stands in the detail already.
+        if each["message"] not in error.detail:
+            screen.error_line(problem_line(each))
     if error.fix:
         screen.hint(error.fix)
 

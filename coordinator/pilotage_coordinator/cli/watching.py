@@ -64,8 +64,7 @@ async def watch(
             else:
                 await _lines(screen, board, stream, until_rest=until_rest)
     except asyncio.CancelledError:
-        screen.hint(f"no longer watched; it goes on. See it again: pilotage run watch {execution}")
-        screen.hint(f"stop it: pilotage run cancel {execution}")
+        left_alone(screen, execution)
         raise
     return await finish(client, screen, execution)
 
@@ -73,6 +72,12 @@ async def watch(
 async def _expect_hosts(client: PilotageClient, board: Board, plan_digest: str) -> None:
     with suppress(RequestRefused):
         board.expect((await client.show_plan(plan_digest))["targets"])
+
+
+def left_alone(screen: Screen, execution: str) -> None:
+    """Say what becomes of an execution when nobody watches it any more."""
+    screen.hint(f"it goes on, unwatched; see it again: pilotage run watch {execution}")
+    screen.hint(f"stop it: pilotage run cancel {execution}")
 
 
 async def wait(client: PilotageClient, execution: str) -> None:

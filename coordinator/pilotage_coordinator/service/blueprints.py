@@ -1,5 +1,6 @@
 """Operations on blueprints: look, check, add."""
 
+from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -190,10 +191,18 @@ async def find(services: Services, reference: str) -> BlueprintRecord:
         if versions:
             listed = ", ".join(versions[:10])
             raise NotFound(f"blueprint {blueprint_id} has no version {version}", fix=f"choose of: {listed}") from error
-        raise NotFound(
-            f"no blueprint {blueprint_id} is stored here",
-            fix="`pilotage blueprint list` shows what is stored; `pilotage blueprint add FILE` adds one",
-        ) from error
+        raise await unknown(services, blueprint_id) from error
+
+
+async def unknown(services: Services, blueprint_id: str) -> NotFound:
+    """Return the refusal for a blueprint that is not stored, with the nearest one that is."""
+    near = get_close_matches(blueprint_id, [each.id for each in await services.store.blueprints.list()], n=1)
+    return NotFound(
+        f"no blueprint {blueprint_id} is stored here",
+        fix=f"did you mean `{near[0]}`?"
+        if near
+        else "`pilotage blueprint list` shows what is stored; `pilotage blueprint add FILE` adds one",
+    )
 
 
 def _summary(record: BlueprintRecord, blueprint: Blueprint) -> BlueprintSummary:

@@ -8,6 +8,7 @@ from pilotage_coordinator.domain.execution import inputs
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.service.caller import Caller
+from pilotage_coordinator.service.execution_record import record_of
 from pilotage_coordinator.service.execution_view import ExecutionSummary, summary
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
@@ -114,6 +115,6 @@ async def release_gate(services: Services, caller: Caller, request: ReleaseGate)
 async def _submit(
     services: Services, caller: Caller, operation: str, execution: str, asked: inputs.Input, **about: Json
 ) -> ExecutionSummary:
-    await services.store.executions.get(execution)
+    await record_of(services, execution)
     await services.runs.submit(execution, asked, audit=allowed(services, caller, operation, execution, **about))
-    return summary(await services.store.executions.get(execution))
+    return summary(await record_of(services, execution))

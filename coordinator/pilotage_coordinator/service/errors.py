@@ -103,11 +103,7 @@ def translated() -> Iterator[None]:
     except BlueprintError as error:
         raise invalid(error.problems) from error
     except PlanRefused as error:
-        raise Invalid(
-            _count(len(error.problems), "reason", "there can be no plan: ", ""),
-            problems=[Fault.of_plan(each) for each in error.problems],
-            kind=error.problems[0].kind if error.problems else FailureKind.PARAMETER,
-        ) from error
+        raise refused(error) from error
     except SelectorRefused as error:
         raise Invalid(str(error), kind=FailureKind.TARGET) from error
     except Refused as error:
@@ -124,6 +120,15 @@ def translated() -> Iterator[None]:
         raise Conflict(str(error)) from error
     except store_errors.StoreError as error:
         raise Unavailable(str(error), fix="`pilotage doctor` shows the state of the disk and the database") from error
+
+
+def refused(error: PlanRefused) -> Invalid:
+    """Return the refusal that carries every reason not to make a plan."""
+    return Invalid(
+        _count(len(error.problems), "reason", "there can be no plan: ", ""),
+        problems=[Fault.of_plan(each) for each in error.problems],
+        kind=error.problems[0].kind if error.problems else FailureKind.PARAMETER,
+    )
 
 
 def invalid(problems: Sequence[Problem]) -> Invalid:

@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRu
 from pilotage_coordinator.service import plans
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
+from pilotage_coordinator.service.execution_record import record_of
 from pilotage_coordinator.service.execution_view import (
     ChosenRuns,
     EventAnswer,
@@ -168,7 +169,7 @@ async def list_runs(services: Services, caller: Caller, request: ListRuns) -> Pa
 @verb("run.show")
 async def show_run(services: Services, caller: Caller, request: ShowRun) -> ExecutionDetail:
     """Show one execution: every step on every host, open gates, errors and outputs."""
-    record = await services.store.executions.get(request.execution)
+    record = await record_of(services, request.execution)
     chosen = ChosenRuns(request.step, request.host, frozenset(request.state))
     return detail(record, await services.runs.state(request.execution), record.sequence, chosen)
 
@@ -176,7 +177,7 @@ async def show_run(services: Services, caller: Caller, request: ShowRun) -> Exec
 @verb("run.replay")
 async def replay_run(services: Services, caller: Caller, request: ReplayRun) -> Replayed:
     """Show how an execution stood after any of its events."""
-    record = await services.store.executions.get(request.execution)
+    record = await record_of(services, request.execution)
     at = request.at or record.sequence
     if at > record.sequence:
         raise Invalid(
@@ -191,7 +192,7 @@ async def replay_run(services: Services, caller: Caller, request: ReplayRun) -> 
 @stream("run.watch")
 async def watch_run(services: Services, caller: Caller, request: WatchRun) -> AsyncIterator[WatchAnswer]:
     """Watch an execution: its events, then live, until it ends."""
-    await services.store.executions.get(request.execution)
+    await record_of(services, request.execution)
     return _watched(services, request)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from pilotage_coordinator.service.caller import Caller
+from pilotage_coordinator.service.execution_record import record_of
 from pilotage_coordinator.service.ports import LogLine
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import stream, verb
@@ -50,7 +51,7 @@ class LogAnswer(Answer):
 @verb("logs.read")
 async def read_logs(services: Services, caller: Caller, request: ReadLogs) -> Page[LogAnswer]:
     """Read what the steps of an execution wrote."""
-    await services.store.executions.get(request.execution)
+    await record_of(services, request.execution)
     lines = await services.logs.read(request.execution, request.step, request.host, request.cursor, request.limit)
     return Page(
         items=[_answer(each) for each in lines],
@@ -61,7 +62,7 @@ async def read_logs(services: Services, caller: Caller, request: ReadLogs) -> Pa
 @stream("logs.follow")
 async def follow_logs(services: Services, caller: Caller, request: FollowLogs) -> AsyncIterator[LogAnswer]:
     """Follow what the steps of an execution write, until it ends."""
-    await services.store.executions.get(request.execution)
+    await record_of(services, request.execution)
     lines = services.logs.follow(request.execution, request.step, request.host, request.after)
     return (_answer(each) async for each in lines)
 

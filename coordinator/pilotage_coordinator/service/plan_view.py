@@ -62,6 +62,8 @@ class PlanStepAnswer(Answer):
     """Hosts at a time; 0 = all of a wave."""
     max_failures: int | None
     """More failed hosts than this end the rollout; null = no limit."""
+    rollout_on_failure: str
+    """What its end does then: stop, revert_host, revert_batch or revert_all."""
     items: list[JsonValue] | None
     """What `for_each` goes over, when it is known."""
     max_items: int
@@ -167,6 +169,7 @@ def _step(step: PlannedStep, previews: _Previews) -> PlanStepAnswer:
         waves=waves(step.hosts, rollout),
         max_parallel=rollout.max_parallel.of(total) if rollout.max_parallel and total else 0,
         max_failures=rollout.max_failures.of(total) if rollout.max_failures is not None else None,
+        rollout_on_failure=rollout.on_failure.value,
         items=list(step.for_each) if isinstance(step.for_each, tuple) else None,
         max_items=step.max_items if isinstance(step.for_each, str) else 0,
         parameters=dict(step.arguments if step.kind is StepKind.CALL else step.parameters),

@@ -6,16 +6,18 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.service.blueprints import FileName, Source
+from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.service.blueprints import FileName, Source, unknown
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.command import command_blueprint
-from pilotage_coordinator.service.errors import Invalid
+from pilotage_coordinator.service.errors import Invalid, refused
 from pilotage_coordinator.service.parameter_texts import parameters_of_texts
 from pilotage_coordinator.service.plan_view import PlanAnswer, plan_answer
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Digest, Name, Request
+from pilotage_coordinator.store import errors as store_errors
 
 Selector = Annotated[str, StringConstraints(max_length=4096)]
 Argument = Annotated[str, StringConstraints(max_length=128 * 1024)]
@@ -76,6 +78,28 @@ async def show_plan(services: Services, caller: Caller, request: ShowPlan) -> Pl
 async def plan(services: Services, caller: Caller, request: WhatToRun, *, previews: bool) -> Planned:
     """Make the plan that a request describes, and store it."""
     blueprint, version = await _blueprint(services, request)
+    try:
+        return await _planned(services, caller, request, blueprint, version, previews=previews)
+    except store_errors.NotFound as error:
+        if isinstance(blueprint, str) and not await services.store.blueprints.versions(blueprint):
+            raise await unknown(services, blueprint) from error
+        raise
+    except PlanRefused as error:
+        refusal = refused(error)
+        if isinstance(blueprint, str) and any(each.path.startswith("parameters.") for each in refusal.problems):
+            refusal.fix = f"`pilotage blueprint show {blueprint}` lists its parameters"
+        raise refusal from error
+
+
+async def _planned(
+    services: Services,
+    caller: Caller,
+    request: WhatToRun,
+    blueprint: str | Blueprint,
+    version: str,
+    *,
+    previews: bool,
+) -> Planned:
     subject = blueprint if isinstance(blueprint, str) else blueprint.id
     parameters: dict[str, Json] = dict(request.parameters)
     if request.parameter_texts:

@@ -116,6 +116,8 @@ def test_a_blueprint_is_added_and_shown(terminal: Terminal, blueprint: str) -> N
     assert "sane  validation.assert" in shown.out
     assert terminal.run("blueprint", "show", "check", "--source", prepare=added).out == SOURCE
     said = terminal.run("blueprint", "show", "chek", prepare=added)
+    assert (said.code, said.err) == (1, "error: no blueprint chek is stored here\n→ did you mean `check`?\n")
+    said = terminal.run("blueprint", "show", "backup", prepare=added)
     assert (said.code, "pilotage blueprint list" in said.err) == (1, True)
 
 

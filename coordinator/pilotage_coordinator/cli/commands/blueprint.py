@@ -134,8 +134,10 @@ def _show_parameters(screen: Screen, parameters: list[Parameter]) -> None:
 
 
 def _show_steps(screen: Screen, steps: list[StepOutline], indent: str) -> None:
-    for each in steps:
-        what = each["type"] or (f"calls {each['calls']}" if each["calls"] else "group")
-        after = f"  after {', '.join(each['dependencies'])}" if each["dependencies"] else ""
-        screen.line(f"{indent}{each['id']}  {what}{after}")
+    ids = max((len(each["id"]) for each in steps), default=0)
+    kinds = [each["type"] or (f"calls {each['calls']}" if each["calls"] else "group") for each in steps]
+    width = max((len(kind) for kind in kinds), default=0)
+    for each, kind in zip(steps, kinds, strict=True):
+        after = f"after {', '.join(each['dependencies'])}" if each["dependencies"] else ""
+        screen.line(f"{indent}{each['id']:<{ids}}  {kind:<{width}}  {after}".rstrip())
         _show_steps(screen, each["steps"], indent + "  ")

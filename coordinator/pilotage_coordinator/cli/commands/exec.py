@@ -12,7 +12,7 @@ from pilotage_coordinator.cli.render.run import next_steps
 from pilotage_coordinator.cli.screen import Screen, state_style
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.starting import NoWaitOption, ReasonOption, YesOption, start_digest
-from pilotage_coordinator.cli.watching import wait
+from pilotage_coordinator.cli.watching import left_alone, wait
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -32,6 +32,8 @@ def exec_(
 
     async def work(client: PilotageClient, screen: Screen) -> ExitCode | None:
         plan = await client.make_plan(command=argv, limit_to=limit, previews=False)
+        for note in plan["notes"]:
+            screen.say(f"note: {note['message']}", "yellow")
         names = ", ".join(plan["targets"][:10]) + (" …" if len(plan["targets"]) > 10 else "")
         question = f"Run {' '.join(argv)!r} on {len(plan['targets'])} hosts ({names})?"
         if not confirmed(screen, question, yes=yes):
@@ -58,6 +60,9 @@ async def _show_output(client: PilotageClient, screen: Screen, execution: str) -
         run = await client.show_run(execution)
         if run["ended_at"]:
             await following
+    except asyncio.CancelledError:
+        left_alone(screen, execution)
+        raise
     finally:
         following.cancel()
     for each in run["runs"]:

@@ -102,6 +102,10 @@ def _value(name: str, from_file: Path | None) -> bytes:
             raise ClientError("the two values differ; nothing was stored", "try again")
     else:
         value = sys.stdin.buffer.read(LARGEST + 2).removesuffix(b"\n")
-    if not 0 < len(value) <= LARGEST:
-        raise ClientError(f"a secret has 1 to {LARGEST} bytes; nothing was stored", "keep large content in files")
+    if not value:
+        raise ClientError(
+            "an empty value was given; nothing was stored", "type it, pipe it in, or use --from-file FILE"
+        )
+    if len(value) > LARGEST:
+        raise ClientError(f"a secret has at most {LARGEST} bytes; nothing was stored", "keep large content in files")
     return value

@@ -10,6 +10,9 @@ from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.settings import GlobalOptions
 
+FIRST = "quick_backup -p paths=/etc -p repository=/var/backups/pilotage"
+"""A backup to begin with."""
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -45,15 +48,18 @@ def up(
             return
         screen.line(f"The coordinator serves, and this machine is online as {name}.", "bold green")
         screen.line(f"  logs and state  {status['state_dir']}")
+        alone = status["enrol_address"].startswith(("127.", "[::1]", "localhost:"))
         screen.line("Next:")
         for command, use in (
             (f"pilotage exec -l name={name} -- uptime", "run a command, with plan and history"),
             ("pilotage blueprint list", "what can be run"),
             ("pilotage secret set backup/password", "the password of a backup repository"),
-            ("pilotage plan quick_backup", "see what a backup would do; nothing is changed"),
-            ("pilotage host token", "let a second machine join" + ("" if advertise else " (needs up --advertise)")),
+            (f"pilotage plan {FIRST}", "see what a backup would do; nothing is changed"),
+            (f"pilotage run start {FIRST}", "and do it"),
+            ("pilotage host token", "let a second machine join" + (" (needs up --advertise)" if alone else "")),
             ("pilotage doctor", "check everything"),
         ):
-            screen.line(f"  {command:<42} {use}")
+            screen.line(f"  {command}", "bold")
+            screen.line(f"      {use}", "dim")
 
     perform(context, work)

@@ -32,7 +32,8 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     for name, value in sorted(plan["parameters"].items()):
         yield Line(f"  {name} = {_value(value)}", "dim")
     yield Line("")
-    yield from _section("", plan["steps"])
+    undoes = _may_roll_back(plan)
+    yield from _section("", plan["steps"], undoes=undoes)
     yield from _section("Finally, whatever happens", plan["finally_steps"])
     yield from _section("If it is rolled back, instead of each step's own undo", plan["rollback_steps"])
     yield from _changes(plan)
@@ -45,18 +46,26 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     yield Line("Nothing has been changed yet.", "bold")
 
 
-def _section(title: str, steps: list[PlanStep]) -> Iterator[Line]:
+def _may_roll_back(plan: Plan) -> bool:
+    """Return whether anything in the plan can lead to steps being undone."""
+    every = list(_all(plan["steps"] + plan["finally_steps"]))
+    return plan["on_failure"] == "rollback" or any(
+        each["on_failure"] == "rollback" or each["rollout_on_failure"].startswith("revert") for each in every
+    )
+
+
+def _section(title: str, steps: list[PlanStep], *, undoes: bool = False) -> Iterator[Line]:
     if not steps:
         return
     if title:
         yield Line(title, "bold")
     for number, step in enumerate(steps, 1):
-        yield from _step(step, str(number), "  ")
+        yield from _step(step, str(number), "  ", undoes=undoes)
     yield Line("")
 
 
-def _step(step: PlanStep, number: str, indent: str) -> Iterator[Line]:
-    facts = [_what(step), *_facts(step)]
+def _step(step: PlanStep, number: str, indent: str, *, undoes: bool) -> Iterator[Line]:
+    facts = [_what(step), *_facts(step), *_undoing(step, undoes=undoes)]
     style = "red" if step["irreversible"] or step["destructive"] else ""
     yield Line(f"{indent}{number}. {step['path'].rpartition('/')[2]}  {', '.join(facts)}", style)
     inner = indent + " " * (len(number) + 2)
@@ -68,11 +77,11 @@ def _step(step: PlanStep, number: str, indent: str) -> Iterator[Line]:
     if step["hosts_from"]:
         yield Line(f"{inner}on: the hosts where {step['hosts_from']} succeeded")
     for count, each in enumerate(step["steps"], 1):
-        yield from _step(each, f"{number}.{count}", inner)
+        yield from _step(each, f"{number}.{count}", inner, undoes=undoes)
     if step["finally_steps"]:
         yield Line(f"{inner}finally")
         for count, each in enumerate(step["finally_steps"], 1):
-            yield from _step(each, f"{number}.f{count}", inner)
+            yield from _step(each, f"{number}.f{count}", inner, undoes=undoes)
 
 
 def _what(step: PlanStep) -> str:
@@ -102,7 +111,14 @@ def _facts(step: PlanStep) -> Iterator[str]:
         yield f"on failure {step['on_failure']}"
     if step["irreversible"]:
         yield "CANNOT BE UNDONE"
-    elif step["undo"] == "none" and step["effect"] not in ("", "read"):
+
+
+def _undoing(step: PlanStep, *, undoes: bool) -> Iterator[str]:
+    """Yield what a rollback does with a step, where one is possible at all."""
+    if step["rollout_on_failure"].startswith("revert"):
+        which = {"revert_host": "the failed host", "revert_batch": "its batch", "revert_all": "every host"}
+        yield f"then reverts {which.get(step['rollout_on_failure'], step['rollout_on_failure'])}"
+    if undoes and not step["irreversible"] and step["undo"] == "none" and step["effect"] not in ("", "read"):
         yield "a rollback leaves it as it is"
 
 

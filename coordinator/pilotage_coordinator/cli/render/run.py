@@ -27,7 +27,7 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
     lasted = seconds_between(run["started_at"], run["ended_at"])
     took = f", took {span(lasted)}" if lasted is not None and run["ended_at"] else ""
     yield Line(f"asked for by {run['requested_by']} at {local(run['created_at'])}{took}", "dim")
-    if run["reason"]:
+    if run["reason"] and not any(each["error"] and each["error"] in run["reason"] for each in run["runs"]):
         yield Line(f"because: {run['reason']}")
     yield Line(", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(run["counts"].items())))
     yield Line("")
@@ -38,7 +38,7 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
         yield Line("Outputs", "bold")
         for name, value in sorted(run["outputs"].items()):
             yield Line(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
-    for warning in run["warnings"]:
+    for warning in run["warnings"] if run["state"] == "completed" else ():
         yield Line(f"warning: {warning}", "yellow")
 
 

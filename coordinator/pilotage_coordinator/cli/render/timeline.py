@@ -74,7 +74,7 @@ def laid_out(bars: Sequence[Bar], total: float, width: int) -> Iterator[Line]:
             f"  {_fit(each.host, host_width)}  {_fit(each.what, what_width)}  {state:<{state_width}} {begins:>7} "
             f"{took:>6}  {_drawn(each, total, room) if room >= LEAST_BAR else ''}"
         )
-        yield Line(text.rstrip() + (f"  {each.note}" if each.note and not narrow else ""), state_style(each.state))
+        yield Line(text.rstrip() + (f"  {each.note}" if each.note else ""), state_style(each.state))
 
 
 def step_of(run: StepRun) -> str:
@@ -87,15 +87,22 @@ def _steps(run: ExecutionDetail) -> Iterator[Bar]:
     # What was read while planning and counts here has no times of its own, and came first.
     for each in sorted(run["runs"], key=lambda each: not _adopted(each)):
         start = seconds_between(began, each["started_at"])
-        note = f"{each['attempts']} attempts" if each["attempts"] > 1 else "while planning" if _adopted(each) else ""
         yield Bar(
             each["host"] or "—",
             step_of(each),
             each["state"],
             start,
             seconds_between(began, each["ended_at"]) if start is not None else None,
-            note,
+            _note(each),
         )
+
+
+def _note(run: StepRun) -> str:
+    if run["state"] == "pending" and run["waits_for"]:
+        return f"waits: {run['detail'] or run['waits_for']}"
+    if _adopted(run):
+        return "while planning"
+    return f"{run['attempts']} attempts" if run["attempts"] > 1 else ""
 
 
 def _hosts(run: ExecutionDetail) -> Iterator[Bar]:
