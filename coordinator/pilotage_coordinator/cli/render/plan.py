@@ -50,7 +50,7 @@ def _may_roll_back(plan: Plan) -> bool:
     """Return whether anything in the plan can lead to steps being undone."""
     every = list(_all(plan["steps"] + plan["finally_steps"]))
     return plan["on_failure"] == "rollback" or any(
-        each["on_failure"] == "rollback" or each["rollout_on_failure"].startswith("revert") for each in every
+        each["on_failure"] == "rollback" or each.get("rollout_on_failure", "").startswith("revert") for each in every
     )
 
 
@@ -115,7 +115,7 @@ def _facts(step: PlanStep) -> Iterator[str]:
 
 def _undoing(step: PlanStep, *, undoes: bool) -> Iterator[str]:
     """Yield what a rollback does with a step, where one is possible at all."""
-    if step["rollout_on_failure"].startswith("revert"):
+    if step.get("rollout_on_failure", "").startswith("revert"):
         which = {"revert_host": "the failed host", "revert_batch": "its batch", "revert_all": "every host"}
         yield f"then reverts {which.get(step['rollout_on_failure'], step['rollout_on_failure'])}"
     if undoes and not step["irreversible"] and step["undo"] == "none" and step["effect"] not in ("", "read"):
