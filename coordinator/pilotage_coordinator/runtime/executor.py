@@ -211,7 +211,8 @@ class Executor:
     ) -> None:
         """Send what is open for a host that has just come online, and let executions that waited for it go on.
 
-        `absent`: the attempts that were open when the session began and are not in the agent's journal; `held`: those
+        `absent`: the attempts that were open when the session began and that the agent's journal does not have as
+        begun; `held`: those
         that it has begun or ended, which need not be sent again.
         """
         for live in self.waiting_for(host):
@@ -458,6 +459,8 @@ class Executor:
             attempt = live.state.open.get(RunKey(key.path, key.host, key.item)) if key.execution == live.id else None
             epoch = self.dispatcher.epoch_of(key)
             if epoch is not None and attempt is not None and attempt.started:
+                # The agent may still hold it as accepted.
+                self.dispatcher.port.cancel(key, self.epoch, "made again under a new number")
                 self.later(live, i.AttemptEnded(forgotten(key, epoch, self.clock.now())))
 
     async def _send(self, live: LiveExecution, todo: Due) -> None:

@@ -19,7 +19,7 @@ class Reconciliation:
     strangers: tuple[JournalEntry, ...] = ()
     """Running there, not open here: the coordinator was restored from an older copy, or gave them up."""
     absent: frozenset[AttemptKey] = frozenset()
-    """Open here, not in the journal: sent again, unless their agent once said that they run (see `forgotten`)."""
+    """Open here, not begun there: sent again, unless their agent once said that they run (see `forgotten`)."""
     held: frozenset[AttemptKey] = frozenset()
     """Open here, begun or ended there, of the same assignment: not sent again, so that their fence stays."""
 
@@ -39,7 +39,9 @@ def reconcile(
     strangers = tuple(
         entry for key, entry in entries.items() if key not in open_attempts and entry.state is JournalState.STARTED
     )
-    absent = frozenset(key for key in open_attempts if key not in entries)
+    absent = frozenset(
+        key for key in open_attempts if key not in entries or entries[key].state is JournalState.ACCEPTED
+    )
     held = frozenset(
         key
         for key, entry in entries.items()
@@ -54,7 +56,7 @@ def reconcile(
             now,
         )
         for key in open_attempts
-        if journal_replaced and key in absent
+        if journal_replaced and key not in entries
     )
     return Reconciliation(started, lost, strangers, absent, held)
 
