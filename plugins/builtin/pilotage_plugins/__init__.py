@@ -6,6 +6,7 @@ from pilotage_plugin_api import Register, hookimpl
 
 from pilotage_plugins.backup import BACKUP_STEP_TYPES
 from pilotage_plugins.command.run import CommandRun
+from pilotage_plugins.container import CONTAINER_STEP_TYPES
 from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy import DUMMY_STEP_TYPES
 from pilotage_plugins.file.write import FileWrite
@@ -25,6 +26,7 @@ def pilotage_register_step_types(register: Register) -> None:
         WaitUntil,
         DiscoveryData,
         *BACKUP_STEP_TYPES,
+        *CONTAINER_STEP_TYPES,
         *DUMMY_STEP_TYPES,
     ):
         register(step_type())

@@ -39,7 +39,7 @@ def start(engine: EngineSite) -> Callable[..., dict[str, Any]]:
     """Start a container with the docker program and return what it is."""
 
     def start(name: str, *argv: str) -> dict[str, Any]:
-        engine.docker("run", "-d", "--name", name, "--stop-timeout", "1", *argv)
+        engine.docker("run", "-d", "--name", name, "--stop-signal", "SIGKILL", *argv)
         return engine.inspect(name)
 
     return start

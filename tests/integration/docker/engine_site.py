@@ -2,9 +2,11 @@
 
 import contextlib
 import ctypes
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -51,27 +53,50 @@ class EngineSite:
             raise AssertionError(f"docker {' '.join(argv)}: {done.stderr.decode()}")
         return done.stdout.decode().strip()
 
-    def inspect(self, name: str) -> dict[str, Any]:
-        """Return what `docker inspect` says."""
-        found: dict[str, Any] = json.loads(self.docker("inspect", name))[0]
-        return found
+    def ask(self, method: str, path: str) -> Any:
+        """Make one request to the engine; what is not there is None."""
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with contextlib.closing(connection):
+            connection.sock.connect(str(self.socket))
+            connection.request(method, path)
+            answer = connection.getresponse()
+            body = answer.read()
+        if answer.status == 404:
+            return None
+        if answer.status >= 400:
+            raise AssertionError(f"{method} {path}: {answer.status} {body.decode()}")
+        return json.loads(body) if body else None
 
-    def exists(self, name: str) -> bool:
-        """Whether a container of this name or id is there."""
-        return bool(self.docker("ps", "-aq", "--filter", f"name=^/{name}$"))
+    def inspect(self, name: str) -> dict[str, Any]:
+        """Return what the engine says about a container."""
+        found: dict[str, Any] | None = self.ask("GET", f"/containers/{name}/json")
+        assert found is not None, f"there is no container {name}"
+        return found
 
     def names(self) -> set[str]:
         """Return the names of all containers."""
-        return set(self.docker("ps", "-a", "--format", "{{.Names}}").split())
+        return {one["Names"][0].lstrip("/") for one in self.ask("GET", "/containers/json?all=1")}
+
+    def picture(self) -> dict[str, Any]:
+        """Return all that a step may change on the engine, to see whether it did."""
+        containers = {
+            one["Id"]: (one["Names"], one["State"], one["ImageID"]) for one in self.ask("GET", "/containers/json?all=1")
+        }
+        networks = {one["Id"]: one["Name"] for one in self.ask("GET", "/networks")}
+        volumes = sorted(one["Name"] for one in self.ask("GET", "/volumes")["Volumes"] or ())
+        images = {one["Id"]: one["RepoTags"] for one in self.ask("GET", "/images/json")}
+        return {"containers": containers, "networks": networks, "volumes": volumes, "images": images}
 
     def remove_everything(self) -> None:
         """Remove every container, network and volume that a test made."""
-        if containers := self.docker("ps", "-aq").split():
-            self.docker("rm", "-fv", *containers)
-        if networks := self.docker("network", "ls", "-q", "--filter", "type=custom").split():
-            self.docker("network", "rm", *networks)
-        if volumes := self.docker("volume", "ls", "-q").split():
-            self.docker("volume", "rm", *volumes)
+        for one in self.ask("GET", "/containers/json?all=1"):
+            self.ask("DELETE", f"/containers/{one['Id']}?force=1&v=1")
+        for one in self.ask("GET", "/networks"):
+            if one["Name"] not in ("bridge", "host", "none"):
+                self.ask("DELETE", f"/networks/{one['Id']}")
+        for one in self.ask("GET", "/volumes")["Volumes"] or ():
+            self.ask("DELETE", f"/volumes/{one['Name']}")
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:

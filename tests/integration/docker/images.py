@@ -1,6 +1,8 @@
 """Images made on the spot from a static busybox: a small web server that tells its version, and ones that fail."""
 
+import hashlib
 import io
+import json
 import tarfile
 from pathlib import Path
 from typing import Final
@@ -31,25 +33,45 @@ _CHECK: Final = "HEALTHCHECK --interval=100ms --timeout=2s --retries=2 CMD test 
 def make_images(site: EngineSite) -> None:
     """Make the images and push those that tests pull. A version's number is its tag."""
     _make(site, "bb:base", "base", f"CMD {_SERVE}", "ENV LEVEL=image")
+    _make(site, "bb:other", "other", f"CMD {_SERVE}")
     for version, level in (("1", "one"), ("2", "two")):
         _make(site, f"{APP}:{version}", version, f"CMD {_SERVE}", f"ENV LEVEL={level}", "LABEL v=" + version, _CHECK)
         site.docker("push", "-q", f"{APP}:{version}")
     _make(site, f"{APP}:sick", "sick", f"CMD {_SERVE}", _CHECK, sick=True)
     _make(site, f"{APP}:dies", "dies", 'CMD ["/bin/sh","-c","echo out of luck >&2; exit 3"]', _CHECK)
-    _make(site, f"{APP}:arm", "arm", f"CMD {_SERVE}", platform="linux/arm64")
+    site.docker("load", stdin=_of_another_machine(f"{APP}:arm"))
 
 
 def digest_of(site: EngineSite, reference: str) -> str:
     """Return the repository digest that the registry gave to an image."""
-    found: list[str] = site.inspect(reference)["RepoDigests"]
+    found: list[str] = site.ask("GET", f"/images/{reference}/json")["RepoDigests"]
     return found[0].partition("@")[2]
 
 
-def _make(site: EngineSite, tag: str, version: str, *changes: str, sick: bool = False, platform: str = "") -> None:
+def _make(site: EngineSite, tag: str, version: str, *changes: str, sick: bool = False) -> None:
     flags = [flag for change in changes for flag in ("-c", change)]
-    if platform:
-        flags += ["--platform", platform]
     site.docker("import", *flags, "-", tag, stdin=_tree(version, sick=sick))
+
+
+def _of_another_machine(tag: str) -> bytes:
+    """Return an image archive whose configuration says arm64."""
+    layer = _tree("arm", sick=False)
+    config = json.dumps(
+        {
+            "architecture": "arm64",
+            "os": "linux",
+            "config": {"Cmd": ["/bin/sh"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        }
+    ).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [tag], "Layers": ["layer.tar"]}]).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in (("config.json", config), ("layer.tar", layer), ("manifest.json", manifest)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def _tree(version: str, *, sick: bool) -> bytes:

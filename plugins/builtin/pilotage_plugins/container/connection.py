@@ -1,0 +1,83 @@
+"""Finding the engine's socket, and opening it for the length of one call."""
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from pilotage_plugin_api import Availability, InfrastructureFailed, StepContext, StepError, StepParams, TargetFailed
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from pilotage_plugins.container.engine import Engine
+
+DEFAULT_ADDRESS: Final = "unix:///var/run/docker.sock"
+_SCHEME: Final = "unix://"
+
+
+class EngineParams(StepParams):
+    """What every step type of this plugin takes."""
+
+    engine: str | None = Field(
+        None,
+        pattern=r"^unix:///[^\x00]+$",
+        max_length=120,
+        description="The engine's socket (the host's variable docker_host, else the agent's environment variable"
+        " DOCKER_HOST, else unix:///var/run/docker.sock)",
+    )
+
+
+@asynccontextmanager
+async def open_engine(ctx: StepContext, params: EngineParams) -> AsyncIterator["Engine"]:
+    """Connect to the engine of this host; raises TargetFailed or InfrastructureFailed that say what to do."""
+    path = socket_of(params.engine, ctx)
+    await reach(path)
+    # aiohttp costs 15 MiB and a third of a second: the zygote and the workers of other step types do without it.
+    module = importlib.import_module("pilotage_plugins.container.engine")
+    async with module.connected(_SCHEME + path) as engine:
+        yield engine
+
+
+async def engine_available(ctx: StepContext) -> Availability:
+    """Say whether the engine of this host answers."""
+    try:
+        await reach(socket_of(None, ctx))
+    except StepError as error:
+        return Availability(available=False, reason=str(error))
+    return Availability(available=True)
+
+
+def socket_of(asked: str | None, ctx: StepContext) -> str:
+    """Return the path of the socket; raises TargetFailed when the host's setting names no local socket."""
+    variables = ctx.facts.get("vars")
+    variable = variables.get("docker_host") if isinstance(variables, Mapping) else None
+    address = asked or variable or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+    if not isinstance(address, str) or not address.startswith(f"{_SCHEME}/"):
+        raise TargetFailed(
+            f"the Docker Engine's address {address!r} is no local socket: write unix:///PATH"
+            " (a host's steps work on the engine of that host)"
+        )
+    return address.removeprefix(_SCHEME)
+
+
+async def reach(path: str) -> None:
+    """Knock at the socket; raises the StepError that explains a closed door."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except FileNotFoundError:
+        raise TargetFailed(
+            f"there is no Docker socket at {path}: install Docker Engine, or set the host's variable docker_host"
+        ) from None
+    except PermissionError:
+        raise TargetFailed(
+            f"the agent may not use the Docker socket {path}: add its user to the socket's group"
+        ) from None
+    except OSError as error:
+        raise InfrastructureFailed(
+            f"nothing answers at the Docker socket {path} ({error.strerror}): is the engine running?"
+            " systemctl status docker"
+        ) from error
+    writer.close()
+    await writer.wait_closed()

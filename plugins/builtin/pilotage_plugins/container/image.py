@@ -1,0 +1,190 @@
+"""`container.pull` and `container.resolve_image`, and what both of them and the upgrade know about images."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pilotage_plugin_api import (
+    Action,
+    Availability,
+    Change,
+    Effect,
+    Preview,
+    Refused,
+    SecretRef,
+    StepContext,
+    StepOutputs,
+    StepParams,
+    StepType,
+    TargetFailed,
+)
+from pydantic import Field
+
+from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
+from pilotage_plugins.container.reference import REFERENCE_PATTERN, digest_in, is_digest, pinned, repository_of
+
+if TYPE_CHECKING:
+    from pilotage_plugins.container.engine import Engine
+
+ImageReference = Annotated[str, Field(pattern=REFERENCE_PATTERN, max_length=500)]
+
+
+class RegistryLogin(StepParams):
+    """Who we are for the registry."""
+
+    username: str = Field(min_length=1, max_length=255)
+    password: SecretRef
+
+
+class PullPolicy(StrEnum):
+    """When to ask the registry. A digest that is there is never asked for again."""
+
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class PullParams(EngineParams):
+    """Which image."""
+
+    image: ImageReference = Field(description="name:tag or name@sha256:…; without either, the tag latest")
+    policy: PullPolicy = Field(PullPolicy.ALWAYS, description="always asks the registry what a tag means now")
+    auth: RegistryLogin | None = None
+
+
+class ImageOutputs(StepOutputs):
+    """One image. `ref` names exactly it, for ever: give it to later steps. `digest` is the registry's, or for an image
+    that no registry knows, its id."""
+
+    image: str
+    ref: str
+    digest: str
+    id: str
+    architecture: str
+    bytes: int
+    pulled: bool
+
+
+class ContainerPull(StepType[PullParams, ImageOutputs]):
+    """Bring an image onto the host, by tag or by digest, and check that it is made for this kind of machine.
+
+    Images that are there already cost one question. Nothing is undone: an image that nobody uses harms nobody.
+    """
+
+    name = "container.pull"
+    effect = Effect.IDEMPOTENT
+    Params = PullParams
+    Outputs = ImageOutputs
+
+    async def preview(self, ctx: StepContext, params: PullParams) -> Preview:
+        """Say whether it is there."""
+        async with open_engine(ctx, params) as engine:
+            there = await engine.image(params.image)
+        if there and (is_digest(params.image) or params.policy is not PullPolicy.ALWAYS):
+            return Preview(changes=(Change(action=Action.NONE, subject=params.image, note="is on the host"),))
+        note = "" if there is None else f"on the host as {there['Id']}; the registry may have another one by now"
+        return Preview(changes=(Change(action=Action.CREATE, subject=params.image, note=note),), complete=not there)
+
+    async def run(self, ctx: StepContext, params: PullParams) -> ImageOutputs:
+        """Pull it."""
+        async with open_engine(ctx, params) as engine:
+            return await ensure_image(ctx, engine, params.image, params.policy, params.auth)
+
+    async def available(self, ctx: StepContext) -> Availability:
+        """Whether the engine answers."""
+        return await engine_available(ctx)
+
+
+class ResolveImageParams(EngineParams):
+    """Which image."""
+
+    image: ImageReference = Field(description="name:tag")
+
+
+class ResolveImageOutputs(StepOutputs):
+    """`ref` is `name@sha256:…`; `platforms` such as `linux/amd64` (empty when the registry does not tell)."""
+
+    image: str
+    ref: str
+    digest: str
+    platforms: tuple[str, ...]
+
+
+class ContainerResolveImage(StepType[ResolveImageParams, ResolveImageOutputs]):
+    """Ask the registry which digest a tag means now, without pulling anything. Use it with `at_plan: true`.
+
+    The question goes through the engine of the host, with the host's way to the registry.
+    """
+
+    name = "container.resolve_image"
+    effect = Effect.READ
+    Params = ResolveImageParams
+    Outputs = ResolveImageOutputs
+
+    async def run(self, ctx: StepContext, params: ResolveImageParams) -> ResolveImageOutputs:
+        """Ask."""
+        async with open_engine(ctx, params) as engine:
+            answer = await engine.in_registry(params.image)
+        digest = str(answer["Descriptor"]["digest"])
+        platforms = [one for one in answer.get("Platforms") or () if one.get("os")]
+        return ResolveImageOutputs(
+            image=params.image,
+            ref=f"{repository_of(params.image)}@{digest}",
+            digest=digest,
+            platforms=tuple(f"{one['os']}/{one['architecture']}" for one in platforms),
+        )
+
+    async def available(self, ctx: StepContext) -> Availability:
+        """Whether the engine answers."""
+        return await engine_available(ctx)
+
+
+async def ensure_image(
+    ctx: StepContext, engine: "Engine", reference: str, policy: PullPolicy, login: RegistryLogin | None
+) -> ImageOutputs:
+    """Have the image on the host; raises Refused, TargetFailed or InfrastructureFailed that say why it is not."""
+    found = await engine.image(reference)
+    pulled = False
+    local = policy is PullPolicy.MISSING or is_digest(reference)
+    if found is None and (policy is PullPolicy.NEVER or reference.startswith("sha256:")):
+        raise Refused(f"the image {reference} is not on this host, and it is not to be pulled")
+    if found is None or not (local or policy is PullPolicy.NEVER):
+        await _pull(ctx, engine, reference, login)
+        found, pulled = await engine.image(reference), True
+    if found is None:
+        raise TargetFailed(f"{reference} was pulled, but the engine does not show it: was it removed at once?")
+    await _check_machine(engine, reference, found)
+    ref = pinned(reference, found)
+    return ImageOutputs(
+        image=reference,
+        ref=ref,
+        digest=digest_in(ref),
+        id=found["Id"],
+        architecture=found["Architecture"],
+        bytes=int(found["Size"]),
+        pulled=pulled,
+    )
+
+
+async def _pull(ctx: StepContext, engine: "Engine", reference: str, login: RegistryLogin | None) -> None:
+    auth = None
+    if login is not None:
+        auth = {"username": login.username, "password": (await ctx.secret(login.password)).decode().strip()}
+    layers: dict[str, tuple[int, int]] = {}
+    async for report in engine.pull(reference, auth):
+        status, layer = str(report.get("status", "")), report.get("id")
+        detail = report.get("progressDetail") or {}
+        if layer and detail.get("total"):
+            layers[layer] = (int(detail.get("current", 0)), int(detail["total"]))
+            done, total = map(sum, zip(*layers.values(), strict=True))
+            ctx.progress(done / total if total else None, f"{status} {layer}")
+        elif status and not layer:
+            ctx.log(status)
+
+
+async def _check_machine(engine: "Engine", reference: str, image: dict[str, Any]) -> None:
+    ours = await engine.version()
+    if (image["Os"], image["Architecture"]) != (ours["Os"], ours["Arch"]):
+        raise TargetFailed(
+            f"the image {reference} is made for {image['Os']}/{image['Architecture']},"
+            f" this host is {ours['Os']}/{ours['Arch']}: build or pull one for it"
+        )

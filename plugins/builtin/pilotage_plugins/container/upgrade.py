@@ -1,0 +1,283 @@
+"""`container.upgrade`: the same container from another image, proven healthy, or the old one back."""
+
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pilotage_plugin_api import (
+    Action,
+    Availability,
+    Change,
+    Duration,
+    Effect,
+    Preview,
+    ProbeAnswer,
+    StepContext,
+    StepError,
+    StepFailed,
+    StepOutputs,
+    StepType,
+    TargetFailed,
+)
+from pydantic import BeforeValidator, Field
+
+from pilotage_plugins.container.configuration import Configuration, configuration_of, differences
+from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
+from pilotage_plugins.container.health import HealthCheck, Verdict, kind_of, wait_until_healthy
+from pilotage_plugins.container.image import ImageOutputs, ImageReference, PullPolicy, RegistryLogin, ensure_image
+from pilotage_plugins.container.naming import ContainerName
+from pilotage_plugins.container.seconds import whole_seconds
+from pilotage_plugins.container.swap import (
+    ATTEMPT,
+    Swap,
+    candidate_name,
+    read_swap,
+    record,
+    remove_if_made_by,
+    restore_interrupted,
+    settle,
+    swaps_of,
+    take_back,
+    take_over,
+)
+
+if TYPE_CHECKING:
+    from pilotage_plugins.container.engine import Engine
+
+CANCELLED_STOP_SECONDS = 2
+"""A stopped attempt has ten seconds to clean up, so the new container gets less than it may ask for."""
+
+
+class Method(StrEnum):
+    """How the new one takes over."""
+
+    ROLLING = "rolling"
+
+
+def _method(value: object) -> object:
+    return "rolling" if value == "recreate" else value
+
+
+class UpgradeParams(EngineParams):
+    """Which container, which image, and what counts as healthy."""
+
+    container: ContainerName = Field(description="Name of the container")
+    image: ImageReference = Field(description="name:tag or, better, name@sha256:… (container.resolve_image gives it)")
+    method: Annotated[Method, BeforeValidator(_method)] = Field(
+        Method.ROLLING, description="rolling: stop the old one, start the new one in its place (also: recreate)"
+    )
+    health: HealthCheck = Field(default_factory=HealthCheck, description="The gate; Docker's own health check if empty")
+    pull: PullPolicy = Field(PullPolicy.MISSING, description="When to ask the registry")
+    auth: RegistryLogin | None = None
+    stop_timeout: Duration | None = Field(None, description="Until the old one is killed (its own, else 10s)")
+    keep_previous: bool = Field(
+        True, description="Keep the old container, stopped, as NAME.pilotage-previous: undo needs it"
+    )
+
+
+class Generation(StepOutputs):
+    """A container before or after: its id and image. `ref` names the image for ever where a registry gave a digest."""
+
+    id: str
+    image: str
+    image_id: str
+    ref: str
+
+
+class UpgradeOutputs(StepOutputs):
+    """What serves now and what served before. `health` is null when nothing had to be done."""
+
+    container: str
+    changed: bool
+    before: Generation
+    after: Generation
+    previous_kept: bool
+    health: Verdict | None
+    downtime_s: float | None
+
+
+class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
+    """Replace a container by one of another image that has everything else it had, and keep it only if it is healthy.
+
+    Environment, mounts (anonymous volumes too), networks with aliases, labels, ports, restart policy, limits,
+    capabilities and health check go over; what came from the old image's defaults comes from the new image's. When
+    the new one dies, restarts again and again, or is not healthy in time, the old container itself is put back and
+    started, and the step fails saying why. Undo does the same later. An attempt that was killed in the middle is seen
+    by its labels, and the next one first puts the old container back.
+    """
+
+    name = "container.upgrade"
+    effect = Effect.PROBE
+    Params = UpgradeParams
+    Outputs = UpgradeOutputs
+
+    async def preview(self, ctx: StepContext, params: UpgradeParams) -> Preview:
+        """Say which image gives way to which."""
+        async with open_engine(ctx, params) as engine:
+            old = await engine.inspect(params.container)
+            await _must_be_replaceable(engine, old)
+            wanted = await engine.image(params.image)
+        before = f"{old['Config']['Image']} ({old['Image']})"
+        if wanted is not None and wanted["Id"] == old["Image"]:
+            return Preview(changes=(Change(action=Action.NONE, subject=params.container, before=before),))
+        after = f"{params.image} ({wanted['Id'] if wanted else 'to be pulled'})"
+        note = "stops for as long as the new one takes to start"
+        change = Change(action=Action.UPDATE, subject=params.container, before=before, after=after, note=note)
+        return Preview(changes=(change,), complete=wanted is not None)
+
+    async def run(self, ctx: StepContext, params: UpgradeParams) -> UpgradeOutputs:
+        """Do it, or leave what was there."""
+        async with open_engine(ctx, params) as engine:
+            for swap in await restore_interrupted(engine, params.container, whole_seconds(params.stop_timeout)):
+                ctx.log(f"put back {swap.name} as it was before the interrupted attempt {swap.attempt}")
+            old = await engine.inspect(params.container)
+            await _must_be_replaceable(engine, old)
+            image = await ensure_image(ctx, engine, params.image, params.pull, params.auth)
+            before = await _generation(engine, old)
+            if old["Image"] == image.id:
+                ctx.log(f"{params.container} runs {image.ref} already")
+                return UpgradeOutputs(
+                    container=params.container, changed=False, before=before, after=before,
+                    previous_kept=False, health=None, downtime_s=None,
+                )  # fmt: skip
+            return await _Upgrade(ctx, engine, params).replace(old, before, image)
+
+    async def undo(self, ctx: StepContext, params: UpgradeParams, outputs: UpgradeOutputs) -> None:
+        """Put the old container back."""
+        if not outputs.changed:
+            return
+        async with open_engine(ctx, params) as engine:
+            new = await engine.find(outputs.after.id)
+            if new is not None and (swap := read_swap(new)):
+                await take_back(engine, swap, whole_seconds(params.stop_timeout))
+                ctx.log(f"{outputs.container} is {outputs.before.ref} again")
+                return
+            now = await engine.find(outputs.container)
+            if now is None or now["Id"] != outputs.before.id:
+                raise TargetFailed(
+                    f"{outputs.container} was replaced again after this step, so it was left as it is:"
+                    f" upgrade it to {outputs.before.ref} to go back"
+                )
+
+    async def probe(self, ctx: StepContext, params: UpgradeParams, key: str) -> ProbeAnswer[UpgradeOutputs]:
+        """Tell a settled upgrade from one that was cut off; the latter is taken back by the next attempt."""
+        async with open_engine(ctx, params) as engine:
+            for swap, settled in await swaps_of(engine, params.container):
+                if swap.attempt != key:
+                    continue
+                if not settled:
+                    return ProbeAnswer.not_done(
+                        f"cut off on trial: the next attempt first puts {swap.name} back as it was ({swap.old[:12]})"
+                    )
+                return await _finished(engine, swap)
+        return ProbeAnswer.not_done(f"no container carries the label {ATTEMPT}={key}")
+
+    async def available(self, ctx: StepContext) -> Availability:
+        """Whether the engine answers."""
+        return await engine_available(ctx)
+
+
+class _Upgrade:
+    """One replacement, from the candidate to the settled swap."""
+
+    def __init__(self, ctx: StepContext, engine: "Engine", params: UpgradeParams) -> None:
+        self._ctx = ctx
+        self._engine = engine
+        self._params = params
+
+    async def replace(self, old: dict[str, Any], before: Generation, image: ImageOutputs) -> UpgradeOutputs:
+        wanted = configuration_of(old, await self._engine.image(old["Image"]))
+        swap = await self._candidate(old, wanted, image)
+        try:
+            started = self._ctx.clock()
+            await take_over(self._engine, swap, whole_seconds(self._params.stop_timeout))
+            downtime = self._ctx.clock() - started
+            verdict = await wait_until_healthy(self._ctx, self._engine, swap.new, self._params.health)
+            await settle(self._engine, swap, keep=self._params.keep_previous)
+        except asyncio.CancelledError:
+            await take_back(self._engine, swap, CANCELLED_STOP_SECONDS)
+            self._ctx.log(f"{swap.name} was put back as it was")
+            raise
+        except StepError as error:
+            raise await self._taken_back(swap, before, image, error) from error
+        after = await _generation(self._engine, await self._engine.inspect(swap.new))
+        return UpgradeOutputs(
+            container=swap.name, changed=True, before=before, after=after,
+            previous_kept=self._params.keep_previous, health=verdict, downtime_s=round(downtime, 3),
+        )  # fmt: skip
+
+    async def _candidate(self, old: dict[str, Any], wanted: Configuration, image: ImageOutputs) -> Swap:
+        """Make the new container, stopped, and check that it is what the old one is; the old one runs on."""
+        name = candidate_name(self._params.container)
+        reference = self._params.image if image.ref.startswith("sha256:") else image.ref
+        body = wanted.body(reference, record(self._ctx.attempt_key, old))
+        try:
+            new = await self._engine.create(name, body)
+            for network, endpoint in wanted.others.items():
+                await self._engine.connect(network, new, endpoint)
+            made = await self._engine.inspect(new)
+            kind_of(self._params.health, made)
+            if made["Image"] != image.id:
+                raise StepFailed(f"{reference} meant another image when {name} was made: it was moved meanwhile")
+            if unlike := differences(wanted, configuration_of(made, await self._engine.image(image.id))):
+                raise StepFailed(
+                    f"the engine does not make a container like {self._params.container}: {'; '.join(unlike)[:1500]}"
+                )
+        except BaseException:
+            await remove_if_made_by(self._engine, name, self._ctx.attempt_key)
+            raise
+        swap = read_swap(made)
+        assert swap is not None
+        return swap
+
+    async def _taken_back(self, swap: Swap, before: Generation, image: ImageOutputs, error: StepError) -> StepError:
+        """Put the old one back and return the error that says why, and what serves now."""
+        self._ctx.log(f"the new {swap.name} is taken back: {error}")
+        try:
+            await take_back(self._engine, swap, whole_seconds(self._params.stop_timeout))
+        except StepError as worse:
+            return StepFailed(
+                f"{swap.name} was not upgraded to {image.ref} ({error}), AND its old container {swap.old[:12]} could"
+                f" not be put back: {worse}. Run container.revert for it once that is mended"
+            )
+        now = await self._engine.inspect(swap.name)
+        state = "runs again" if now["State"]["Running"] else "is back, stopped as before"
+        text = f"{swap.name} was not upgraded to {image.ref}: {error} The old version {before.ref} {state}."
+        return type(error)(text)
+
+
+async def _finished(engine: "Engine", swap: Swap) -> ProbeAnswer[UpgradeOutputs]:
+    """Answer for a settled swap, with the outputs as far as they can be known afterwards."""
+    new, old = await engine.inspect(swap.new), await engine.find(swap.old)
+    after = await _generation(engine, new)
+    if old is None:
+        before = Generation(id=swap.old, image="", image_id="", ref="")
+    else:
+        before = await _generation(engine, old)
+    outputs = UpgradeOutputs(
+        container=swap.name, changed=True, before=before, after=after,
+        previous_kept=old is not None, health=None, downtime_s=None,
+    )  # fmt: skip
+    return ProbeAnswer.done(outputs, "the new container passed its gate and took over")
+
+
+async def _generation(engine: "Engine", found: dict[str, Any]) -> Generation:
+    image = await engine.image(found["Image"])
+    names = (image or {}).get("RepoDigests") or [found["Image"]]
+    return Generation(id=found["Id"], image=found["Config"]["Image"], image_id=found["Image"], ref=str(names[0]))
+
+
+async def _must_be_replaceable(engine: "Engine", old: dict[str, Any]) -> None:
+    """Refuse what could not be put back, or would take others down with it; raises TargetFailed."""
+    name = str(old["Name"]).lstrip("/")
+    labels = old["Config"].get("Labels") or {}
+    if old["HostConfig"].get("AutoRemove"):
+        raise TargetFailed(f"{name} was started with --rm: it vanishes when it stops, so there would be no way back")
+    if "com.docker.swarm.service.id" in labels:
+        raise TargetFailed(f"{name} belongs to a Swarm service: upgrade the service")
+    sharing = {f"container:{old['Id']}", f"container:{name}"}
+    others = [
+        one["Names"][0].lstrip("/") for one in await engine.containers() if one["HostConfig"]["NetworkMode"] in sharing
+    ]
+    if others:
+        raise TargetFailed(f"{', '.join(others)} use the network of {name} and would lose it: remove them first")
