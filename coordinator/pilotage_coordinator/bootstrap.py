@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
@@ -17,8 +18,10 @@ from pilotage_coordinator.api.errors import ApiError
 from pilotage_coordinator.config import CoordinatorConfig
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.identifier import uuid7_identifier
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.fleet.enrolment import Enrolment
 from pilotage_coordinator.fleet.errors import FleetError
+from pilotage_coordinator.fleet.muster import Muster
 from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.server import FleetServer, Listening
 from pilotage_coordinator.fleet.settings import SessionSettings
@@ -31,6 +34,7 @@ from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.listener import AgentListener
+from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.upkeep import Upkeep
@@ -41,6 +45,7 @@ from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
 from pilotage_coordinator.steps import coordinator_steps
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.logs import LogFolder
+from pilotage_coordinator.store.records import AuditEntry
 from pilotage_coordinator.store.sqlite.store import open_store
 from pilotage_coordinator.structured import structlog
 
@@ -49,6 +54,8 @@ log = structlog.get_logger("pilotage.coordinator")
 DATABASE = "pilotage.db"
 AUTHORITY = "authority.pem"
 LOGS = "logs"
+MUSTER_SECONDS = 60.0
+"""How long hosts may take to be heard after a restore: thrice the longest pause of an agent that cannot connect."""
 MIB = 1024 * 1024
 SPARE_BYTES = 64 * 1024
 """On top of the bounds of logs: for the lines that an agent adds when it reaches a bound of its own."""
@@ -58,18 +65,21 @@ class CannotServe(Exception):
     """Something that the coordinator needs cannot be had; the text says what, and what to do."""
 
 
-async def serve(config: CoordinatorConfig, opened: Callable[[], None] = lambda: None) -> None:
+async def serve(
+    config: CoordinatorConfig, opened: Callable[[], None] = lambda: None, *, after_restore: bool = False
+) -> None:
     """Run a coordinator until SIGTERM, SIGINT or its own stop operation. Steps that run on hosts are not disturbed.
 
-    `opened` is called once, when everything serves. Raises CannotServe.
+    `opened` is called once, when everything serves. `after_restore`: the state was restored from a backup, so agents
+    know more than the database, and are heard first. Raises CannotServe.
     """
     try:
-        await _serve(config, opened)
+        await _serve(config, opened, after_restore)
     except (StoreError, SecurityError, FleetError, ApiError, OSError) as error:
         raise CannotServe(str(error)) from error
 
 
-async def _serve(config: CoordinatorConfig, opened: Callable[[], None]) -> None:
+async def _serve(config: CoordinatorConfig, opened: Callable[[], None], after_restore: bool) -> None:
     configure_log(config.log_level)
     clock = SystemClock()
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,6 +89,8 @@ async def _serve(config: CoordinatorConfig, opened: Callable[[], None]) -> None:
         loop.add_signal_handler(number, process.stop)
     async with contextlib.AsyncExitStack() as stack:
         base = await _open(config, clock, stack)
+        if after_restore:
+            base = await _muster(config, base, process)
         runtime = await _start_runtime(config, base, process, stack)
         await _start_fleet(config, base, runtime, process, stack)
         # Agents are served already; what only people need is imported after that, beside the event loop.
@@ -110,12 +122,45 @@ async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib
     return Base(clock, store, logs, epoch, key, cipher, authority)
 
 
+async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Base:
+    """Hear which epochs agents have seen, and begin one above all of them; nothing is sent to anybody before."""
+    store, clock = base.store, base.clock
+    hosts = [row for row in await store.hosts.all() if not row.quarantine]
+    registry = StoreRegistry(store, restored=True)
+    muster = Muster(
+        registry, SessionSettings(), base.epoch, clock.wall, lambda: secrets.token_hex(16), [row.name for row in hosts]
+    )
+    log.warning("coordinator.restored", epoch=base.epoch, hosts=len(hosts), seconds=MUSTER_SECONDS)
+    async with contextlib.AsyncExitStack() as stack:
+        enrolment = Enrolment(
+            registry, base.authority, clock.now, clock.monotonic, partial(new_id, "hst"), wall=clock.wall
+        )
+        listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
+        fleet = FleetServer(muster, enrolment, base.authority, listening, clock.wall)
+        await fleet.start()
+        stack.push_async_callback(fleet.stop)
+        gathering = asyncio.create_task(muster.gather(MUSTER_SECONDS))
+        stopping = asyncio.create_task(process.stopped.wait())
+        await asyncio.wait((gathering, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for task in (gathering, stopping):
+            task.cancel()
+        await asyncio.gather(gathering, stopping, return_exceptions=True)
+    highest = muster.highest_epoch_seen
+    epoch = await store.begin_epoch(max(base.epoch, highest) + EPOCH_MARGIN)
+    detail: dict[str, Json] = {"epoch": epoch, "highest_reported": highest, "not_heard": sorted(muster.missing)[:100]}
+    await store.audit.append(
+        AuditEntry(clock.now(), "coordinator", "coordinator.restore", store.coordinator_id, "allowed", detail)
+    )
+    restoration = Restoration(store.executions, store.audit, clock, {row.name for row in hosts})
+    return replace(base, epoch=epoch, restoration=restoration)
+
+
 async def _start_runtime(
     config: CoordinatorConfig, base: Base, process: Process, stack: contextlib.AsyncExitStack
 ) -> Runtime:
     """Make what must be ready before the first agent calls, and begin to recover what was running."""
     clock, store = base.clock, base.store
-    registry = StoreRegistry(store)
+    registry = StoreRegistry(store, restored=base.restoration is not None)
     settings = SessionSettings(version=version("pilotage"))
     roster = Roster(registry, settings, base.epoch, clock.wall, lambda: secrets.token_hex(16))
     inventory = LiveInventory(store.hosts, clock)
@@ -124,8 +169,9 @@ async def _start_runtime(
     dispatcher = Dispatcher(roster, vault, inventory, base.epoch)
     world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
     failpoints = Failpoints.from_environment(os.environ)
-    executor = Executor(store, dispatcher, world, clock, base.epoch, SecondRedaction(vault), failpoints)
-    listener = AgentListener(executor, store.hosts, base.logs, inventory, clock)
+    restored = base.restoration is not None
+    executor = Executor(store, dispatcher, world, clock, base.epoch, SecondRedaction(vault), failpoints, restored)
+    listener = AgentListener(executor, store.hosts, base.logs, inventory, clock, base.restoration)
     await listener.load()
     roster.listen(listener)
     stack.push_async_callback(executor.close)

@@ -70,6 +70,14 @@ async def _make_services(base: Base, runtime: Runtime, process: Process) -> Serv
         hosts=hosts,
         secrets=runtime.vault,
         logs=Logs(store.executions, base.logs, runtime.executor),
-        doctor=Doctor(store, runtime.inventory, clock, Path(process.state_dir)),
+        doctor=Doctor(
+            store,
+            runtime.inventory,
+            clock,
+            Path(process.state_dir),
+            epoch=base.epoch,
+            highest_epoch=lambda: runtime.roster.highest_epoch_seen,
+            restoration=base.restoration,
+        ),
         coordinator=process,
     )

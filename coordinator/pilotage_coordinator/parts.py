@@ -9,6 +9,7 @@ from pilotage_coordinator.fleet.store_registry import StoreRegistry
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.authority import Authority
 from pilotage_coordinator.security.secrets import StoreCipher
@@ -55,6 +56,8 @@ class Base:
     store_key: bytes
     cipher: StoreCipher
     authority: Authority
+    restoration: Restoration | None = None
+    """Only after a restore from a backup."""
 
 
 @dataclass(frozen=True, slots=True)

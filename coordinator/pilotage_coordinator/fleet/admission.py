@@ -65,7 +65,7 @@ def judge(greeting: Greeting, marks: Marks, live: Live | None, last_instance: st
         return Judgement(
             Verdict.OLD_COORDINATOR,
             f"this coordinator (epoch {epoch}) is older than one this host has seen (epoch {greeting.highest_epoch}): "
-            "restored from a backup?",
+            "restored from a backup? Then start it once with: pilotage coordinator serve --after-restore",
         )
     if (
         live is not None

@@ -225,11 +225,16 @@ class Enrolment:
 
     async def _trusted(self, peer: Peer) -> Host:
         host = await self._registry.host(peer.host_id)
-        if host is None or host.name != peer.host or host.revoked or await self._registry.denied(peer.serial):
+        if host is None or host.name != peer.host or host.revoked or not await self._good(peer):
             raise EnrolmentRefused(EnrolmentFault.DENIED, f"{peer.host} was revoked; join again with a new token")
         if host.quarantine:
             raise EnrolmentRefused(EnrolmentFault.DENIED, f"{peer.host} is in quarantine: {host.quarantine}")
         return host
+
+    async def _good(self, peer: Peer) -> bool:
+        if not await self._registry.denied(peer.serial):
+            return True
+        return await self._registry.adopt(Certificate(peer.serial, peer.host_id, self._wall(), peer.expires_at))
 
     def _count_renewal(self, host: Host) -> None:
         """Refuse a host that renews without end: each certificate is a row that must be kept until it runs out."""

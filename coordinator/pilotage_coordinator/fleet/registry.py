@@ -83,6 +83,13 @@ class Registry(Protocol):
         """Return whether this certificate is on the deny list, or was never issued."""
         ...
 
+    async def adopt(self, certificate: Certificate) -> bool:
+        """Whether a certificate of our authority that `denied` does not know is good all the same.
+
+        So it is after a restore: it was issued after the backup was made, to a host that is known. It is recorded then.
+        """
+        ...
+
     async def deny_list(self, now: int) -> frozenset[str]:
         """Return the serials that are denied and have not ended. Revoking a host denies all its certificates."""
         ...

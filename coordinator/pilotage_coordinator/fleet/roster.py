@@ -13,7 +13,7 @@ from pilotage_coordinator.fleet.admission import Marks, Verdict, common_protocol
 from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused, TransportLost
 from pilotage_coordinator.fleet.messages import AgentMessage, Hello
 from pilotage_coordinator.fleet.peer import Peer
-from pilotage_coordinator.fleet.registry import Host, Registry
+from pilotage_coordinator.fleet.registry import Certificate, Host, Registry
 from pilotage_coordinator.fleet.session import INTERNAL_PAUSE_MS, Party, Session
 from pilotage_coordinator.fleet.settings import PROTOCOL_MAX, PROTOCOL_MIN, SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
@@ -24,7 +24,7 @@ _log = structlog.get_logger("pilotage.fleet")
 
 
 @dataclass(slots=True)
-class _Seat:
+class Seat:
     """One host's place: at most one session sits here; `lock` serialises who gets it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -51,7 +51,7 @@ class Roster:
         self._clock = clock
         self._token = token
         self._listener: FleetListener | None = None
-        self._seats: dict[str, _Seat] = {}
+        self._seats: dict[str, Seat] = {}
         self._stopping: int | None = None
         self.highest_epoch_seen = 0
         """The highest epoch that an agent reported; above one's own after a restore from an old backup."""
@@ -111,7 +111,7 @@ class Roster:
 
     async def serve(self, peer: Peer, transport: Transport) -> None:
         """Hold one stream from its beginning to its end. Returns normally however it ends."""
-        seat = self._seats.setdefault(peer.host, _Seat())
+        seat = self._seats.setdefault(peer.host, Seat())
         session: Session | None = None
         try:
             # The Hello stays behind in the handshake: it is large, and a session lives for months.
@@ -163,7 +163,7 @@ class Roster:
         return seat.session if seat is not None else None
 
     async def _shake_hands(
-        self, peer: Peer, seat: _Seat, transport: Transport
+        self, peer: Peer, seat: Seat, transport: Transport
     ) -> tuple[Session, int, Sequence[AgentMessage]]:
         """Return the host's new session, its protocol, and what came with the Hello."""
         seat.handshakes += 1
@@ -176,7 +176,7 @@ class Roster:
         finally:
             seat.handshakes -= 1
 
-    async def _greet(self, peer: Peer, seat: _Seat, transport: Transport) -> tuple[Hello, Sequence[AgentMessage]]:
+    async def _greet(self, peer: Peer, seat: Seat, transport: Transport) -> tuple[Hello, Sequence[AgentMessage]]:
         """Return the Hello and what came with it."""
         if self._stopping is not None:
             raise TransportLost("the coordinator stops")
@@ -184,7 +184,7 @@ class Roster:
             raise Refused(
                 RefusalReason.STALE_SESSION, f"{seat.handshakes - 1} streams of this host greet already", retry=True
             )
-        await self._standing(peer.host_id, peer.host, peer.serial)
+        await self._standing(peer)
         try:
             async with asyncio.timeout(self._settings.handshake_seconds):
                 items = await transport.receive()
@@ -199,9 +199,9 @@ class Roster:
             raise Refused(RefusalReason.BAD_MESSAGE, "a session begins with a hello", retry=False)
         return messages[0], messages[1:]
 
-    async def _admit(self, peer: Peer, seat: _Seat, hello: Hello, transport: Transport) -> tuple[Session, int]:
+    async def _admit(self, peer: Peer, seat: Seat, hello: Hello, transport: Transport) -> tuple[Session, int]:
         """Judge a greeting and make its session; the host's earlier one has ended then. Raises Refused."""
-        host = await self._standing(peer.host_id, peer.host, peer.serial)
+        host = await self._standing(peer)
         protocol = common_protocol(hello.protocol_min, hello.protocol_max)
         if protocol is None:
             raise Refused(
@@ -263,14 +263,17 @@ class Roster:
             old.refuse(refused)
         return refused
 
-    async def _standing(self, host_id: str, name: str, serial: str) -> Host:
+    async def _standing(self, peer: Peer) -> Host:
         """Return the host behind a certificate; raises Refused unless it may have sessions now."""
+        host_id, name, serial, expires_at = peer.host_id, peer.host, peer.serial, peer.expires_at
         host = await self._registry.host(host_id)
         if host is None or host.name != name:
             raise Refused(RefusalReason.REVOKED, f"{name} ({host_id}) is not enrolled here; join again", retry=False)
         if host.revoked:
             raise Refused(RefusalReason.REVOKED, f"{name} was revoked; join again under a new identity", retry=False)
-        if await self._registry.denied(serial):
+        if await self._registry.denied(serial) and not await self._registry.adopt(
+            Certificate(serial, host_id, self._clock(), expires_at)
+        ):
             raise Refused(RefusalReason.REVOKED, f"certificate {serial} of {name} was revoked", retry=False)
         if host.quarantine:
             raise Refused(RefusalReason.QUARANTINED, f"{name} is in quarantine: {host.quarantine}", retry=False)

@@ -10,9 +10,10 @@ from pilotage_coordinator.store.records import CertificateRecord, HostRecord, Se
 class StoreRegistry:
     """Implements Registry over a Store. Errors of the store itself (a full disk) pass through."""
 
-    def __init__(self, store: Store) -> None:
-        """Take an open store."""
+    def __init__(self, store: Store, *, restored: bool = False) -> None:
+        """Take an open store; `restored`: it may have forgotten certificates that hosts hold."""
         self._store = store
+        self._restored = restored
 
     async def token(self, digest: str) -> Token | None:
         """Return the token, used or not, or None."""
@@ -80,6 +81,20 @@ class StoreRegistry:
             return (await self._store.certificates.get(serial)).revoked_at is not None
         except errors.NotFound:
             return True
+
+    async def adopt(self, certificate: Certificate) -> bool:
+        """Take a certificate that a restored store has forgotten."""
+        if not self._restored:
+            return False
+        try:
+            await self._store.certificates.get(certificate.serial)
+        except errors.NotFound:
+            try:
+                await self._store.certificates.add(_record(certificate))
+            except errors.Refused:
+                return False
+            return True
+        return False
 
     async def deny_list(self, now: int) -> frozenset[str]:
         """Return the serials that are denied and have not ended."""

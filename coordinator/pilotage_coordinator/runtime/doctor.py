@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.store.protocol import Store
 
 LEAST_FREE_BYTES = 512 * 1024 * 1024
@@ -34,6 +35,10 @@ class Doctor:
     inventory: LiveInventory
     clock: SystemClock
     state_dir: Path
+    epoch: int = 0
+    highest_epoch: Callable[[], int] = int
+    """The highest epoch that an agent has reported."""
+    restoration: Restoration | None = None
 
     async def examine(self) -> Sequence[Finding]:
         """Run every check; a check that breaks is a finding, never an error."""
@@ -45,6 +50,7 @@ class Doctor:
             ("clock", self._clock),
             ("hosts", self._hosts),
             ("plugins", self._plugins),
+            ("restore", self._restore),
         )
         found = []
         for name, check in checks:
@@ -107,6 +113,30 @@ class Doctor:
             shown = ", ".join(away[:10]) + (" …" if len(away) > 10 else "")
             return Finding("hosts", "warning", f"{detail}; offline: {shown}", "systemctl status pilotage-agent there")
         return Finding("hosts", "ok", detail)
+
+    async def _restore(self) -> Finding:
+        if self.highest_epoch() > self.epoch:
+            return Finding(
+                "restore",
+                "failure",
+                f"a host has seen epoch {self.highest_epoch()}, this coordinator is at {self.epoch}: it is older",
+                "stop it, and start it once with: pilotage coordinator serve --after-restore",
+            )
+        if self.restoration is None:
+            return Finding("restore", "ok", "no host knows a newer coordinator")
+        unknown, awaited = self.restoration.unknown, sorted(self.restoration.awaited)
+        detail = f"restored from a backup; {len(awaited)} hosts have not told yet what they ran"
+        if awaited:
+            detail += f": {', '.join(awaited[:10])}" + (" …" if len(awaited) > 10 else "")
+        if unknown:
+            found = ", ".join(f"{count} on {host}" for host, count in sorted(unknown.items())[:10])
+            detail += f"; attempts that the backup does not know: {found} (named in the audit log)"
+        return Finding(
+            "restore",
+            "warning",
+            detail,
+            "look at each execution that is held (pilotage run list --state paused), then: pilotage run resume",
+        )
 
     async def _plugins(self) -> Finding:
         broken = [

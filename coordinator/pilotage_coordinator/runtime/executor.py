@@ -30,6 +30,7 @@ from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.projection import ASSIGNED, CANCELLING, Position, count_runs
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
 from pilotage_coordinator.runtime.reconciliation import forgotten
+from pilotage_coordinator.runtime.restoration import RESTORED
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
 from pilotage_coordinator.runtime.sensitive import referring
 from pilotage_coordinator.runtime.timers import Timers
@@ -86,10 +87,14 @@ class Executor:
     epoch: int
     redaction: SecondRedaction
     failpoints: Failpoints = field(default_factory=Failpoints)
+    restored: bool = False
+    """Whether the store was restored from a backup: what was under way then is held until somebody resumes it."""
     _live: dict[str, LiveExecution] = field(default_factory=dict)
     _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
     _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
     _progress: dict[str, dict[RunKey, tuple[float | None, str]]] = field(default_factory=dict)
+    _held: set[str] = field(default_factory=set)
+    """Executions with attempts that were not sent because of the restore."""
     _doubtful: set[str] = field(default_factory=set)
     """Executions whose newest state is to be read from the store again in a moment."""
     _timers: Timers = field(init=False)
@@ -129,7 +134,9 @@ class Executor:
         if live.position.sequence == 0:
             # The process died between creating the execution and beginning it.
             self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
-        else:
+        if self.restored:
+            self.later(live, i.PauseRequested("coordinator", RESTORED))
+        if live.position.sequence:
             self.later(live, i.Recovered())
 
     async def close(self) -> None:
@@ -230,9 +237,18 @@ class Executor:
             return
         await self._send(live, self._to_send_again(live, host, held))
 
-    @staticmethod
-    def _to_send_again(live: LiveExecution, host: str, held: Collection[AttemptKey]) -> Due:
+    async def _release(self, live: LiveExecution) -> None:
+        """Send what was held by a restore to the hosts that are there; the others get it with their sessions."""
+        for host in sorted(live.state.by_host):
+            if self.world.online(host):
+                self._spawn(self._send_again(live, host, ()), f"release {live.id} to {host}")
+
+    def _to_send_again(self, live: LiveExecution, host: str, held: Collection[AttemptKey]) -> Due:
         todo = due_on(live.state, host)
+        if live.state.pause_reason == RESTORED:
+            # Nor fenced: what the agent has of it may end meanwhile, and its result is good.
+            self._held.add(live.id)
+            return Due(cancel=todo.cancel)
         return Due(tuple(each for each in todo.assign if attempt_key(live.state, each) not in held), todo.cancel)
 
     async def forsake(self, host: str) -> None:
@@ -314,6 +330,9 @@ class Executor:
                 self._progress.get(live.id, {}).pop(run, None)
             elif isinstance(event, AttemptPlanned):
                 self._note_open(live.state, RunKey(event.path, event.host, event.item))
+        if live.id in self._held and live.state.pause_reason != RESTORED:
+            self._held.discard(live.id)
+            await self._release(live)
         await self._send(live, due_after(live.state, events))
         await self.refill()
         self._timers.set(live.id, next_wakeup(live.state))
@@ -478,6 +497,9 @@ class Executor:
         One that an earlier process assigned is sent once its host's session has opened and given it the present epoch:
         an agent declines what is sent under an epoch below the one that it has seen.
         """
+        if state.pause_reason == RESTORED:
+            self._held.add(state.id)
+            return
         if self.dispatcher.epoch_of(attempt_key(state, attempt)) not in (None, self.epoch):
             return
         try:

@@ -12,6 +12,7 @@ from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.executor import Executor, Fenced
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.reconciliation import Reconciliation, reconcile
+from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.runtime.second_redaction import UnknownAttempt
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.protocol import HostStore, LogStore
@@ -29,6 +30,8 @@ class AgentListener:
     logs: LogStore
     fleet: LiveInventory
     clock: Clock
+    restoration: Restoration | None = None
+    """Given after a restore: wants to hear what the database does not know."""
     journals: dict[str, str] = field(default_factory=dict)
     """Host to the journal of its last reconciled session."""
     found: dict[str, Reconciliation] = field(default_factory=dict)
@@ -54,6 +57,8 @@ class AgentListener:
             journal_replaced=bool(earlier) and earlier != greeting.journal_id,
             now=self.clock.now(),
         )
+        if self.restoration is not None:
+            await self.restoration.told(host, journal)
         for stranger in found.strangers:
             log.warning("attempt.unexpected", host=host, attempt=str(stranger.key))
         await asyncio.gather(

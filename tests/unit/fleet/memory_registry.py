@@ -12,6 +12,7 @@ class MemoryRegistry:
         self.hosts: dict[str, Host] = {}
         self.certificates: dict[str, Certificate] = {}
         self.denied_serials: set[str] = set()
+        self.restored = False
 
     def add_token(self, token: Token) -> None:
         self.tokens[token.digest] = token
@@ -41,6 +42,12 @@ class MemoryRegistry:
 
     async def denied(self, serial: str) -> bool:
         return serial in self.denied_serials or serial not in self.certificates
+
+    async def adopt(self, certificate: Certificate) -> bool:
+        if not self.restored or certificate.serial in self.certificates:
+            return False
+        self.certificates[certificate.serial] = certificate
+        return True
 
     async def deny_list(self, now: int) -> frozenset[str]:
         return frozenset(self.denied_serials)

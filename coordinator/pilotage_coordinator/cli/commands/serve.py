@@ -21,6 +21,10 @@ def serve(
         str | None, typer.Option(metavar="NAME", help="Name under which other machines reach this one.")
     ] = None,
     log_level: Annotated[str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = None,
+    after_restore: Annotated[
+        bool,
+        typer.Option("--after-restore", help="Once, after the state was restored from a backup: hear the hosts first."),
+    ] = False,
 ) -> None:
     """Run the coordinator in the foreground until Ctrl-C or SIGTERM; steps that run on hosts go on.
 
@@ -35,5 +39,5 @@ def serve(
         "log_level": log_level,
         "socket": context.obj.socket if isinstance(context.obj, GlobalOptions) else None,
     }
-    if code := run(options):
+    if code := run(options, after_restore=after_restore):
         raise typer.Exit(code)
