@@ -23,6 +23,8 @@ class Place:
 
     module: str
     help: str
+    within: str = ""
+    """The group that it belongs to."""
 
 
 class DeferredGroup(TyperGroup):
@@ -69,7 +71,7 @@ def load(name: str, place: Place) -> Any:
     module = import_module(f"pilotage_coordinator.cli.commands.{place.module}")
     command: Any = typer.main.get_command(module.app)
     command.name = name
-    command.epilog = epilog(name)
+    command.epilog = epilog(f"{place.within} {name}".strip())
     for inner, each in getattr(command, "commands", {}).items():
         each.epilog = epilog(f"{name} {inner}")
     return command

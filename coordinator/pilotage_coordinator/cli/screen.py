@@ -123,8 +123,12 @@ def clean(text: str) -> str:
 
 
 def fold(text: str, columns: int) -> list[str]:
-    """Return a line in parts of at most `columns`, the later ones further in than the first; words stay whole."""
-    if len(text) <= columns:
+    """Return a line in parts of at most `columns`, the later ones further in than the first; words stay whole.
+
+    A line with a word that fits nowhere is left to the terminal.
+    """
+    longest = max(map(len, text.split()), default=0)
+    if len(text) <= columns or longest > columns - len(text) + len(text.lstrip()) - 4:
         return [text]
     inner = " " * min(len(text) - len(text.lstrip()) + 4, columns // 2)
     wrapper = textwrap.TextWrapper(columns, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False)
@@ -132,6 +136,13 @@ def fold(text: str, columns: int) -> list[str]:
     lead = text[: len(text) - len(text.lstrip())]
     wrapper.initial_indent = lead
     return wrapper.wrap(text.lstrip())
+
+
+def shortened(text: str, width: int, *, keep_end: bool = False) -> str:
+    """Return a text of exactly `width` characters; of a longer one the beginning stays, or the end."""
+    if len(text) <= width:
+        return text.ljust(width)
+    return "…" + text[len(text) - width + 1 :] if keep_end else text[: width - 1] + "…"
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:
@@ -148,8 +159,8 @@ def _visible(character: str) -> str:
 
 _SUBSTITUTE = "pilotage.substitute"
 _PLAIN = {
-    "━": "-", "—": "-", "–": "-", "✓": "v", "✗": "x", "▸": ">", "·": ".", "■": "#", "↩": "<", "…": "...", "→": "->",
-    "×": "x", "≤": "<=", "≥": ">=",
+    "━": "=", "─": "-", "—": "-", "–": "-", "✓": "v", "✗": "x", "▸": ">", "·": ".", "■": "#", "↩": "<", "…": "...",
+    "→": "->", "×": "x", "≤": "<=", "≥": ">=",
 }  # fmt: skip
 
 _STYLES = {

@@ -124,7 +124,7 @@ def test_the_table_shows_what_each_host_does_and_no_markup_of_theirs() -> None:
     progress = {"step": "save", "host": "db1", "item": "", "fraction": 0.5, "text": "[red]40 of 80 GiB\x1b[2J"}
     board.take(Watched(event=None, progress=[progress]))  # type: ignore[list-item]
     assert _drawn(board) == [
-        "db1  ⠋ save        20s  ━━━━━━━━━━━━━━━━  [red]40 of 80 GiB\\x1b[2J",
+        "db1  ⠋ save        20s  ━━━━━━━━────────  [red]40 of 80 GiB\\x1b[2J",
         "db2  ✗ save             0 done, 1 failed",
         "running · 30s",
     ]

@@ -12,7 +12,7 @@ from pilotage_coordinator.cli.moments import ago
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
-SERVE = Place("serve", "Run the coordinator in the foreground until Ctrl-C or SIGTERM.")
+SERVE = Place("serve", "Run the coordinator in the foreground until Ctrl-C or SIGTERM.", "coordinator")
 
 
 class Coordinator(DeferredGroup):

@@ -8,11 +8,13 @@ from rich.text import Text
 
 from pilotage_coordinator.cli.moments import seconds_between, span
 from pilotage_coordinator.cli.render.board import Active, Board, HostRow
-from pilotage_coordinator.cli.screen import clean, state_style
+from pilotage_coordinator.cli.screen import clean, shortened, state_style
 
 MOST_ROWS = 20
 BAR = 16
 """Columns of a progress bar."""
+LEAST_TEXT = 12
+"""Columns below which what a step says is left out."""
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAME_SECONDS = 0.125
 _GAP = "  "
@@ -48,9 +50,9 @@ def _row_line(
     row: HostRow, step: str, elapsed: str, host_width: int, step_width: int, width: int, now: datetime
 ) -> Text:
     line = Text(no_wrap=True)
-    line.append(_fit(clean(row.host), host_width) + _GAP, "bold")
+    line.append(shortened(clean(row.host), host_width) + _GAP, "bold")
     line.append(_mark(row, now) + " ", "cyan" if row.active else state_style("failed" if row.bad else row.state))
-    line.append(_fit(step, step_width), "" if row.active else "dim")
+    line.append(shortened(step, step_width, keep_end=True), "" if row.active else "dim")
     line.append(f" {elapsed:>6}", "dim")
     for text, style in _ending(row, width - line.cell_len - 1):
         line.append(text, style)
@@ -69,8 +71,9 @@ def _ending(row: HostRow, room: int) -> Iterator[tuple[str, str]]:
     if active.fraction is not None and room >= BAR + len(_GAP):
         full = round(BAR * min(1.0, max(0.0, active.fraction)))
         yield _GAP + "━" * full, "cyan"
-        yield "━" * (BAR - full), "grey37"
-    if active.text:
+        yield "─" * (BAR - full), "grey37"
+        room -= BAR + len(_GAP)
+    if active.text and room >= LEAST_TEXT:
         yield _GAP + clean(active.text), "dim"
 
 
@@ -116,8 +119,3 @@ def _mark(row: HostRow, now: datetime) -> str:
     if row.bad:
         return "✗"
     return "✓" if row.state in ("succeeded", "compensated", "skipped") else "·"
-
-
-def _fit(text: str, width: int) -> str:
-    """Return a text of exactly `width` characters; of a longer one the end stays, which tells more."""
-    return text.ljust(width) if len(text) <= width else "…" + text[len(text) - width + 1 :]

@@ -8,7 +8,7 @@ from pilotage_client.answers import ExecutionDetail, StepRun
 
 from pilotage_coordinator.cli.moments import seconds_between, span
 from pilotage_coordinator.cli.render.plan import Line
-from pilotage_coordinator.cli.screen import WIDE, state_style
+from pilotage_coordinator.cli.screen import WIDE, shortened, state_style
 
 BAR = 40
 """Columns of the drawing, where there is room."""
@@ -70,10 +70,9 @@ def laid_out(bars: Sequence[Bar], total: float, width: int) -> Iterator[Line]:
         state = _MARKS.get(each.state, "✗") if narrow else each.state.replace("_", " ")
         begins = "+" + span(max(0.0, each.start)) if each.start is not None else ""
         took = span(each.end - each.start) if each.start is not None and each.end is not None else ""
-        text = (
-            f"  {_fit(each.host, host_width)}  {_fit(each.what, what_width)}  {state:<{state_width}} {begins:>7} "
-            f"{took:>6}  {_drawn(each, total, room) if room >= LEAST_BAR else ''}"
-        )
+        host, what = shortened(each.host, host_width), shortened(each.what, what_width, keep_end=True)
+        drawn = _drawn(each, total, room) if room >= LEAST_BAR else ""
+        text = f"  {host}  {what}  {state:<{state_width}} {begins:>7} {took:>6}  {drawn}"
         yield Line(text.rstrip() + (f"  {each.note}" if each.note else ""), state_style(each.state))
 
 
@@ -137,8 +136,3 @@ def _drawn(bar: Bar, total: float, room: int) -> str:
     left = min(room - 1, int(max(0.0, bar.start) / total * room))
     width = max(1, min(room - left, round((bar.end - bar.start) / total * room)))
     return " " * left + "━" * width
-
-
-def _fit(text: str, width: int) -> str:
-    """Return a text of exactly `width` characters; of a longer one the end stays, which tells more."""
-    return text.ljust(width) if len(text) <= width else "…" + text[len(text) - width + 1 :]
