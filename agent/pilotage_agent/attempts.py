@@ -45,12 +45,14 @@ from pilotage_agent.messages import (
     FailureKind,
     Outcome,
     Query,
+    QueryAnswer,
     Result,
     ResultAck,
     Started,
 )
 from pilotage_agent.outbox import Outbox
-from pilotage_agent.results import add_evidence, make_result
+from pilotage_agent.readable import unreadable
+from pilotage_agent.results import add_evidence, fitting, make_result
 from pilotage_agent.running import LogSink, Run, Runner
 
 _log = logging.getLogger("pilotage.agent.attempts")
@@ -207,6 +209,9 @@ class Attempts:
 
     def ask(self, message: Query) -> None:
         """Handle a Query."""
+        if problem := unreadable(message):
+            self._outbox.answer(QueryAnswer(message.query_id, False, b"", FailureKind.PARAMETER, problem))
+            return
         task = asyncio.get_running_loop().create_task(self._answer(message))
         self._queries.add(task)
         task.add_done_callback(self._queries.discard)
@@ -235,7 +240,8 @@ class Attempts:
         self._failpoints.reach("agent.accepted.before_journal")
         self._journal.note(entry)
         self._failpoints.reach("agent.accepted.after_journal")
-        refusal = self._policy.refusal(message)
+        problem = unreadable(message)
+        refusal = (FailureKind.PARAMETER, f"not started: {problem}") if problem else self._policy.refusal(message)
         if refusal is not None:
             self._end(entry, self._declined(entry, *refusal))
             self._spawn(self._report(entry.key))
@@ -340,7 +346,7 @@ class Attempts:
             self._outbox.result(entry.result)
 
     async def _answer(self, message: Query) -> None:
-        self._outbox.answer(await self._runner.query(message))
+        self._outbox.answer(fitting(await self._runner.query(message)))
 
     def _send_log(self, key: AttemptKey) -> None:
         if log := self._runner.log_of(key):

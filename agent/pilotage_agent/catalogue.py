@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pilotage_proto.limits import LARGEST_JSON
+
 from pilotage_agent.errors import AgentError
 
 CATALOGUE_SECONDS: Final = 60.0
@@ -41,10 +43,12 @@ class HostCatalogue:
         """Read what the child printed; raises CatalogueFailed."""
         try:
             data = json.loads(text)
+            told, untold = _fitting(data["step_types"])
+            quarantined, _ = _fitting([*(_too_large(one) for one in untold), *data["quarantined"]])
             return cls(
-                step_types=json.dumps(data["step_types"]).encode(),
-                quarantined=json.dumps(data["quarantined"]).encode(),
-                by_name={one["name"]: {name: one.get(name) for name in _NEEDED_HERE} for one in data["step_types"]},
+                step_types=json.dumps(told).encode(),
+                quarantined=json.dumps(quarantined).encode(),
+                by_name={one["name"]: {name: one.get(name) for name in _NEEDED_HERE} for one in told},
             )
         except (ValueError, KeyError, TypeError) as error:
             raise CatalogueFailed(f"the catalogue of step types cannot be read: {error}") from error
@@ -52,6 +56,29 @@ class HostCatalogue:
     def is_builtin(self, step_type: str) -> bool:
         """Whether a step type comes with Pilotage itself."""
         return self.by_name.get(step_type, {}).get("distribution") == BUILTIN_DISTRIBUTION
+
+
+def _fitting(entries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the entries that fit into one message together, in order, and those that do not."""
+    told, untold, size = [], [], 2
+    for one in entries:
+        needed = len(json.dumps(one)) + 2
+        if size + needed > LARGEST_JSON:
+            untold.append(one)
+        else:
+            told.append(one)
+            size += needed
+    return told, untold
+
+
+def _too_large(one: Mapping[str, Any]) -> dict[str, str]:
+    reason = f"{one['name']} is left out: the step types of this host take more than {LARGEST_JSON} bytes"
+    return {
+        "distribution": str(one.get("distribution", "")),
+        "version": str(one.get("version", "")),
+        "entry_point": str(one["name"])[:200],
+        "reason": reason[:500],
+    }
 
 
 async def probe_catalogue(environment: Mapping[str, str]) -> HostCatalogue:

@@ -6,73 +6,10 @@ Times are UTC microseconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from pilotage_proto.attempt import AttemptKey
-
-
-class Effect(StrEnum):
-    """What a step does to the world, as the coordinator declares it for one assignment."""
-
-    READ = "read"
-    IDEMPOTENT = "idempotent"
-    PROBE = "probe"
-    ONCE = "once"
-
-    @property
-    def starts_once(self) -> bool:
-        """Whether a second start of one attempt would break a promise (SEMANTICS, Steps)."""
-        return self in (Effect.ONCE, Effect.PROBE)
-
-
-class Outcome(StrEnum):
-    """How an attempt ended; these words are also what its digest covers."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"
-    DECLINED = "declined"
-
-
-class FailureKind(StrEnum):
-    """Whose news a failure is (SEMANTICS, States)."""
-
-    NONE = ""
-    PARAMETER = "parameter"
-    TARGET = "target"
-    POLICY = "policy"
-    APPROVAL = "approval"
-    STEP = "step"
-    INFRASTRUCTURE = "infrastructure"
-
-
-class EntryState(StrEnum):
-    """How far the journal knows an attempt to be."""
-
-    ACCEPTED = "accepted"
-    STARTED = "started"
-    EXITED = "exited"
-
-
-class QueryPurpose(StrEnum):
-    """What a query wants."""
-
-    PREVIEW = "preview"
-    READ = "read"
-
-
-class RefusalReason(StrEnum):
-    """Why a coordinator will not hold a session."""
-
-    UNSPECIFIED = "unspecified"
-    PROTOCOL = "protocol"
-    REVOKED = "revoked"
-    QUARANTINED = "quarantined"
-    SUPERSEDED = "superseded"
-    STALE_SESSION = "stale_session"
-    BAD_MESSAGE = "bad_message"
-
+from pilotage_proto.words import Effect, FailureKind, Outcome, QueryPurpose, RefusalReason
+from pilotage_proto.words import JournalState as EntryState
 
 # --- from the agent -------------------------------------------------------------------------------------------------
 
@@ -113,7 +50,7 @@ class Result:
     outcome: Outcome
     outputs: bytes
     digest: str
-    failure_kind: FailureKind
+    failure_kind: FailureKind | None
     error: str
     started_at: int
     ended_at: int
@@ -194,7 +131,7 @@ class QueryAnswer:
     query_id: str
     ok: bool
     answer: bytes = b""
-    failure_kind: FailureKind = FailureKind.NONE
+    failure_kind: FailureKind | None = None
     error: str = ""
 
 
@@ -219,9 +156,9 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The session will not go on."""
+    """The session will not go on. `reason` is None for one that only newer coordinators know."""
 
-    reason: RefusalReason
+    reason: RefusalReason | None
     message: str
     retry: bool
 
@@ -295,3 +232,34 @@ class Goodbye:
 
 
 CoordinatorItem = Welcome | Refusal | Assignment | Cancel | ResultAck | LogAck | Ping | Query | Goodbye
+
+__all__ = [
+    "Accepted",
+    "AgentItem",
+    "Assignment",
+    "Cancel",
+    "CoordinatorItem",
+    "Effect",
+    "EntryState",
+    "FailureKind",
+    "Goodbye",
+    "Heartbeat",
+    "Hello",
+    "Inventory",
+    "JournalLine",
+    "JournalPage",
+    "LogAck",
+    "LogChunk",
+    "Outcome",
+    "Ping",
+    "Progress",
+    "Query",
+    "QueryAnswer",
+    "QueryPurpose",
+    "Refusal",
+    "RefusalReason",
+    "Result",
+    "ResultAck",
+    "Started",
+    "Welcome",
+]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.limits import FULL_MESSAGE
 
 from pilotage_agent.messages import Accepted, AgentItem, Heartbeat, Inventory, Progress, QueryAnswer, Result, Started
 
@@ -21,8 +22,7 @@ PROGRESS_SECONDS: Final = 0.5
 """Progress of one attempt is sent at most this often."""
 
 BATCH: Final = 256
-BATCH_BYTES: Final = 1024 * 1024
-"""Results and answers in one message, at most about; coordinators take messages of 4 MiB."""
+"""Items in one message; fewer when FULL_MESSAGE is reached. An inventory, which may be large, goes alone."""
 
 
 class Outbox:
@@ -86,24 +86,27 @@ class Outbox:
         for key in list(self._results)[:BATCH]:
             result = self._results.pop(key)
             items.append(result)
-            size += len(result.outputs) + len(result.evidence) + len(result.error)
-            if size > BATCH_BYTES:
+            size += size_of(result)
+            if size > FULL_MESSAGE:
                 return items
-        while self._answers and len(items) < BATCH and size <= BATCH_BYTES:
+        while self._answers and len(items) < BATCH and size <= FULL_MESSAGE:
             answer = self._answers.popleft()
             items.append(answer)
-            size += len(answer.answer)
+            size += len(answer.answer) + len(answer.error)
+        if not items and self._inventory is not None:
+            items.append(self._inventory)
+            self._inventory = None
+            return items
         now = self._clock()
         for key, (due, notice) in list(self._notices.items()):
             if due > now or len(items) >= BATCH:
                 break
             del self._notices[key]
             items.append(notice)
-        for one in (self._heartbeat, self._inventory):
-            if one is not None:
-                items.append(one)
-        self._heartbeat = self._inventory = None
-        for key in [key for key in self._progress if self._may_send_progress(key, now)]:
+        if self._heartbeat is not None:
+            items.append(self._heartbeat)
+            self._heartbeat = None
+        for key in [key for key in self._progress if self._may_send_progress(key, now)][:BATCH]:
             items.append(self._progress.pop(key))
             self._progress_sent[key] = now
         return items
@@ -135,3 +138,8 @@ class Outbox:
         moments = [due for due, _ in self._notices.values()]
         moments += [self._progress_sent.get(key, 0.0) + PROGRESS_SECONDS for key in self._progress]
         return max(0.0, min(moments) - self._clock()) if moments else None
+
+
+def size_of(result: Result) -> int:
+    """Return about how many bytes a result takes in a message."""
+    return len(result.outputs) + len(result.evidence) + len(result.error.encode())

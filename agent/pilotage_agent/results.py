@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey
 from pilotage_proto.canonical import CanonicalError, canonical, digest
+from pilotage_proto.limits import LARGEST_JSON
 
-from pilotage_agent.messages import FailureKind, Outcome, Result
+from pilotage_agent.messages import FailureKind, Outcome, QueryAnswer, Result
 
 ERROR_LIMIT: Final = 4_000
 """Characters of an error text, so that it stays below 16 KiB as UTF-8; the middle of a longer one is cut."""
@@ -32,7 +33,7 @@ def make_result(
     outcome: Outcome,
     *,
     outputs: Mapping[str, Any] | None = None,
-    failure_kind: FailureKind = FailureKind.NONE,
+    failure_kind: FailureKind | None = None,
     error: str = "",
     started_at: int = 0,
     ended_at: int = 0,
@@ -59,6 +60,14 @@ def make_result(
         ended_at=ended_at,
         evidence=_evidence(evidence or {}),
     )
+
+
+def fitting(answer: QueryAnswer) -> QueryAnswer:
+    """Return the answer to a query as it can be sent: one that is too large becomes an error that says so."""
+    if len(answer.answer) > LARGEST_JSON:
+        text = f"the answer takes {len(answer.answer)} bytes, at most {LARGEST_JSON} can be sent"
+        return QueryAnswer(answer.query_id, False, b"", FailureKind.STEP, text)
+    return replace(answer, error=bounded(answer.error))
 
 
 def add_evidence(result: Result, more: Mapping[str, Any]) -> Result:

@@ -159,7 +159,7 @@ class Worker:
                 entry.epoch,
                 outcome,
                 outputs={"made": self.identity.pid} if outcome is Outcome.SUCCEEDED else {},
-                failure_kind=FailureKind.STEP if failed else FailureKind.NONE,
+                failure_kind=FailureKind.STEP if failed else None,
                 error="it failed" if failed else "",
                 started_at=entry.started_at,
                 ended_at=self.machine.now(),

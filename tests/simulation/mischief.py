@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pilotage_agent.link.wire import to_request
-from pilotage_agent.messages import Accepted, AgentItem, FailureKind, JournalPage, Outcome, Result, Started
+from pilotage_agent.messages import Accepted, AgentItem, JournalPage, Outcome, Result, Started
 from pilotage_agent.results import make_result
 from pilotage_coordinator.fleet.wire import write_message
 from pilotage_proto.attempt import AttemptKey, AttemptKind
@@ -96,4 +96,4 @@ def ends_the_greeting(items: Sequence[AgentItem]) -> bool:
 
 
 def _claim(key: AttemptKey, epoch: int) -> Result:
-    return make_result(key, epoch, Outcome.SUCCEEDED, outputs={"made": 1}, failure_kind=FailureKind.NONE, ended_at=1)
+    return make_result(key, epoch, Outcome.SUCCEEDED, outputs={"made": 1}, ended_at=1)

@@ -6,13 +6,12 @@ from typing import Final
 
 import grpc
 import grpc.aio
+from pilotage_proto.limits import LARGEST_MESSAGE
 
 from pilotage_agent.identity import Identity
 
 SERVER_NAME: Final = "pilotage-coordinator"
 """The DNS name in the coordinator's certificate; addresses may change, it does not."""
-
-MESSAGE_LIMIT: Final = 16 * 1024 * 1024
 
 _OPTIONS: Final = (
     ("grpc.ssl_target_name_override", SERVER_NAME),
@@ -20,8 +19,8 @@ _OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.max_send_message_length", LARGEST_MESSAGE),
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),

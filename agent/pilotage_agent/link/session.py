@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pilotage_proto.limits import FULL_MESSAGE
+
 from pilotage_agent.attempts import Attempts
 from pilotage_agent.errors import LinkLost, LinkRefused
 from pilotage_agent.failpoint import Failpoints
@@ -36,7 +38,8 @@ from pilotage_agent.messages import (
     ResultAck,
     Welcome,
 )
-from pilotage_agent.outbox import Outbox
+from pilotage_agent.outbox import Outbox, size_of
+from pilotage_agent.results import bounded
 
 _log = logging.getLogger("pilotage.agent.link")
 
@@ -45,8 +48,7 @@ PROTOCOL_MAX: Final = 1
 
 WELCOME_SECONDS: Final = 30.0
 PAGE: Final = 100
-PAGE_BYTES: Final = 1024 * 1024
-"""Journal entries in one page, at most about; coordinators take messages of 4 MiB."""
+"""Journal entries in one page, at most; fewer when FULL_MESSAGE is reached."""
 
 LOOK_SECONDS: Final = 0.25
 """How often logs and progress of running attempts are looked at."""
@@ -132,7 +134,7 @@ class Session:
         except ValueError:
             raise LinkLost("the coordinator answered Hello with an empty message") from None
         if isinstance(first, Refusal):
-            raise LinkRefused(f"refused ({first.reason}): {first.message}", retry=first.retry)
+            raise refused(first)
         if not isinstance(first, Welcome):
             raise LinkLost(f"the coordinator answered Hello with {type(first).__name__}")
         highest = self._parts.journal.highest_epoch
@@ -193,8 +195,8 @@ class Session:
             case Goodbye():
                 self._goodbye = item
                 return False
-            case Refusal(reason, message, retry):
-                raise LinkRefused(f"refused ({reason}): {message}", retry=retry)
+            case Refusal():
+                raise refused(item)
             case Welcome():
                 raise LinkLost("the coordinator said Welcome twice")
         return True
@@ -237,6 +239,12 @@ class Session:
         parts.outbox.heartbeat(Heartbeat(parts.now(), nonce, running, waiting))
 
 
+def refused(refusal: Refusal) -> LinkRefused:
+    """Return the error for a coordinator's Refusal; bounded, as it goes into logs and the status file."""
+    reason = refusal.reason or "for a reason that this version does not know"
+    return LinkRefused(f"refused ({reason}): {bounded(refusal.message)}", retry=refusal.retry)
+
+
 def pages(journal: Journal) -> Iterator[JournalPage]:
     """Return the open entries in pages, the last one complete; only what is durable is told."""
     held: list[JournalLine] = []
@@ -244,8 +252,8 @@ def pages(journal: Journal) -> Iterator[JournalPage]:
     for entry in journal.entries():
         line = line_of(entry, durable=journal.is_durable(entry.key))
         held.append(line)
-        size += len(line.result.outputs) + len(line.result.evidence) if line.result else 0
-        if len(held) >= PAGE or size >= PAGE_BYTES:
+        size += size_of(line.result) if line.result else 0
+        if len(held) >= PAGE or size >= FULL_MESSAGE:
             yield JournalPage(tuple(held), complete=False)
             held, size = [], 0
     yield JournalPage(tuple(held), complete=True)

@@ -4,10 +4,16 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
+from pilotage_proto.limits import MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from pilotage_agent import messages as m
 from pilotage_agent.errors import LinkLost
+from pilotage_agent.results import bounded
+
+LONGEST_NAME: Final = 4_096
+"""Characters of one field of an attempt's key."""
+LARGEST_STORED: Final = 2**63 - 1
 
 _KIND: Final = {AttemptKind.RUN: pb.ATTEMPT_KIND_RUN, AttemptKind.UNDO: pb.ATTEMPT_KIND_UNDO}
 _KIND_BACK: Final = {number: kind for kind, number in _KIND.items()}
@@ -24,7 +30,7 @@ _OUTCOME: Final = {
     m.Outcome.DECLINED: pb.OUTCOME_DECLINED,
 }
 _FAILURE: Final = {
-    m.FailureKind.NONE: pb.FAILURE_KIND_UNSPECIFIED,
+    None: pb.FAILURE_KIND_UNSPECIFIED,
     m.FailureKind.PARAMETER: pb.FAILURE_KIND_PARAMETER,
     m.FailureKind.TARGET: pb.FAILURE_KIND_TARGET,
     m.FailureKind.POLICY: pb.FAILURE_KIND_POLICY,
@@ -45,6 +51,7 @@ _REASON: Final = {
     pb.REFUSAL_REASON_SUPERSEDED: m.RefusalReason.SUPERSEDED,
     pb.REFUSAL_REASON_STALE_SESSION: m.RefusalReason.STALE_SESSION,
     pb.REFUSAL_REASON_BAD_MESSAGE: m.RefusalReason.BAD_MESSAGE,
+    pb.REFUSAL_REASON_OLD_COORDINATOR: m.RefusalReason.OLD_COORDINATOR,
 }
 _PURPOSE: Final = {
     pb.QUERY_PURPOSE_PREVIEW: m.QueryPurpose.PREVIEW,
@@ -61,6 +68,10 @@ def from_response(response: pb.SessionResponse) -> list[m.CoordinatorItem]:
     """Return the items of a message. Kinds that this version does not know are left out; raises LinkLost for known
     kinds that make no sense."""
     found = []
+    if len(response.items) > MOST_ITEMS:
+        raise LinkLost(
+            f"the coordinator sent {len(response.items)} items in one message; at most {MOST_ITEMS} are taken"
+        )
     for item in response.items:
         kind = item.WhichOneof("item")
         if kind is None:
@@ -85,9 +96,12 @@ def key_out(key: AttemptKey) -> pb.AttemptKey:
 
 
 def key_in(key: pb.AttemptKey) -> AttemptKey:
-    """Read a key; raises KeyError for a kind that is none, ValueError for an empty execution or attempt 0."""
+    """Read a key; raises KeyError for a kind that is none, ValueError for what the protocol does not allow."""
     if not key.execution or not key.path or not key.attempt:
         raise ValueError("an attempt key without execution, path or attempt")
+    fields = (key.execution, key.path, key.host, key.item)
+    if any(len(field) > LONGEST_NAME or "\0" in field for field in fields):
+        raise ValueError(f"an attempt key with a field beyond {LONGEST_NAME} characters, or with a NUL in it")
     return AttemptKey(key.execution, key.path, key.host, key.item, _KIND_BACK[key.kind], key.attempt)
 
 
@@ -175,10 +189,17 @@ def _result_out(result: m.Result) -> pb.Result:
     )
 
 
+def _stored(number: int, what: str) -> int:
+    """Return a number that the journal can hold; raises ValueError for a larger one."""
+    if number > LARGEST_STORED:
+        raise ValueError(f"{what} {number} is beyond any that is kept")
+    return number
+
+
 def _welcome_in(item: pb.Welcome) -> m.Welcome:
     return m.Welcome(
         protocol=item.protocol,
-        epoch=item.epoch,
+        epoch=_stored(item.epoch, "epoch"),
         clock=item.clock,
         heartbeat_seconds=item.heartbeat_seconds,
         log_window=item.log_window,
@@ -189,7 +210,7 @@ def _welcome_in(item: pb.Welcome) -> m.Welcome:
 def _assignment_in(item: pb.Assignment) -> m.Assignment:
     return m.Assignment(
         key=key_in(item.key),
-        epoch=item.epoch,
+        epoch=_stored(item.epoch, "epoch"),
         plan_digest=item.plan_digest,
         step_type=item.step_type,
         # An effect that a newer coordinator may know and we do not gets the most careful treatment.
@@ -197,7 +218,7 @@ def _assignment_in(item: pb.Assignment) -> m.Assignment:
         parameters=item.parameters,
         outputs=item.outputs,
         secrets=dict(item.secrets),
-        timeout_ms=item.timeout_ms,
+        timeout_ms=_stored(item.timeout_ms, "timeout"),
         host_variables=item.host_variables,
         sensitive_outputs=tuple(item.sensitive_outputs),
     )
@@ -209,24 +230,23 @@ def _query_in(item: pb.Query) -> m.Query:
         purpose=_PURPOSE[item.purpose],
         step_type=item.step_type,
         parameters=item.parameters,
-        timeout_ms=item.timeout_ms,
+        timeout_ms=_stored(item.timeout_ms, "timeout"),
         secrets=dict(item.secrets),
         host_variables=item.host_variables,
     )
 
 
 def _refusal_in(item: pb.Refusal) -> m.Refusal:
-    reason = _REASON.get(item.reason, m.RefusalReason.UNSPECIFIED)
-    return m.Refusal(reason, item.message, item.retry)
+    return m.Refusal(_REASON.get(item.reason), item.message, item.retry)
 
 
 _READERS: Final[dict[str, Any]] = {
     "welcome": _welcome_in,
     "refusal": _refusal_in,
     "assignment": _assignment_in,
-    "cancel": lambda item: m.Cancel(key_in(item.key), item.epoch, item.reason),
+    "cancel": lambda item: m.Cancel(key_in(item.key), _stored(item.epoch, "epoch"), bounded(item.reason)),
     "result_ack": lambda item: m.ResultAck(key_in(item.key)),
-    "log_ack": lambda item: m.LogAck(key_in(item.key), item.offset),
+    "log_ack": lambda item: m.LogAck(key_in(item.key), _stored(item.offset, "offset")),
     "ping": lambda item: m.Ping(item.nonce),
     "query": _query_in,
     "goodbye": lambda item: m.Goodbye(item.reconnect_ms),

@@ -46,7 +46,7 @@ class Called:
 
     outcome: Outcome
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    failure_kind: FailureKind = FailureKind.NONE
+    failure_kind: FailureKind | None = None
     error: str = ""
     clean: bool = True
 
@@ -86,8 +86,8 @@ async def call_step(
     try:
         step_type = step_types.get(job.step_type)
         check_effect(step_type, job)
-        parameters = json.loads(job.parameters or "{}")
-        facts = {**json.loads(job.facts), "vars": json.loads(job.host_variables or "{}")}
+        parameters = _object(job.parameters, "parameters")
+        facts = {**json.loads(job.facts), "vars": _object(job.host_variables, "host variables")}
         ctx = StepContext(
             attempt_key=job.key,
             host=job.host,
@@ -108,6 +108,17 @@ async def call_step(
         return Called.failed(f"{job.step_type} failed: {type(error).__name__}: {error}", clean=False)
 
 
+def _object(text: str, what: str) -> dict[str, Any]:
+    """Return what a coordinator sent as JSON; raises Refused."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"the {what} that came with this attempt are no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Refused(f"the {what} that came with this attempt are no JSON object")
+    return value
+
+
 def check_effect(step_type: StepType[Any, Any], job: Job) -> None:
     """Refuse a job that promises less care than its step type demands; raises Refused."""
     if job.purpose is Purpose.READ and step_type.effect.value != Effect.READ:
@@ -121,7 +132,7 @@ async def _call(job: Job, step_type: StepType[Any, Any], ctx: StepContext, param
         case Purpose.RUN | Purpose.READ:
             return await run_step(step_type, ctx, parameters)
         case Purpose.UNDO:
-            await undo_step(step_type, ctx, parameters, json.loads(job.outputs or "{}"))
+            await undo_step(step_type, ctx, parameters, _object(job.outputs, "outputs"))
             return {}
         case Purpose.PROBE:
             return await probe_step(step_type, ctx, parameters, job.key)

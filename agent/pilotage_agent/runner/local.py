@@ -147,7 +147,7 @@ class LocalRunner:
             answer = await self._ask(purpose, query, secrets, timeout, "read", key=f"query/{query.query_id}")
         except AgentError as error:
             return QueryAnswer(query.query_id, False, b"", FailureKind.INFRASTRUCTURE, str(error))
-        kind = FailureKind(answer["failure_kind"])
+        kind = FailureKind(answer["failure_kind"]) if answer["failure_kind"] else None
         return QueryAnswer(query.query_id, bool(answer["ok"]), answer["answer"].encode(), kind, answer["error"])
 
     def log_of(self, key: AttemptKey) -> LocalLog | None:

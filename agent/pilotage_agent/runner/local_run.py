@@ -151,7 +151,7 @@ def judge_end(
             entry.key,
             entry.epoch,
             breach.outcome,
-            failure_kind=FailureKind.STEP if failed else FailureKind.NONE,
+            failure_kind=FailureKind.STEP if failed else None,
             error=f"{entry.step_type}: {breach.text}" if failed else breach.text,
             started_at=entry.started_at if begun else 0,
             ended_at=now,

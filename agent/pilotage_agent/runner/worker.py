@@ -196,7 +196,7 @@ def _finish(job: Job, called: Called, redactor: Redactor) -> dict[str, Any]:
     return {
         "ok": called.ok,
         "answer": json.dumps(outputs),
-        "failure_kind": called.failure_kind.value,
+        "failure_kind": called.failure_kind or "",
         "error": redactor.text(called.error),
     }
 

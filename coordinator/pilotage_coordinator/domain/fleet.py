@@ -6,32 +6,13 @@ The wire form is `proto/pilotage_proto/v1/fleet.proto`, whose comments hold the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.words import JournalState as JournalState
+from pilotage_proto.words import Outcome as Outcome
+from pilotage_proto.words import QueryPurpose as QueryPurpose
 
 from pilotage_coordinator.domain.plan import Effect, FailureKind, Json
-
-
-class Outcome(StrEnum):
-    """How an attempt ended, as its agent saw it."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    """Stopped because a cancel asked; `started_at` is 0 when it never began."""
-    INTERRUPTED = "interrupted"
-    """Began, and nobody knows how it ended."""
-    DECLINED = "declined"
-    """Never begun and never will be under this key; the error says why."""
-
-
-class JournalState(StrEnum):
-    """Where an agent's journal has an attempt."""
-
-    ACCEPTED = "accepted"
-    STARTED = "started"
-    EXITED = "exited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +94,6 @@ class LogPiece:
     data: bytes
     dropped: int = 0
     last: bool = False
-
-
-class QueryPurpose(StrEnum):
-    """Why a plan asks a host."""
-
-    PREVIEW = "preview"
-    READ = "read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,35 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+from pilotage_proto.words import Effect as Effect
+from pilotage_proto.words import FailureKind as FailureKind
+
 from pilotage_coordinator.domain.share import Share
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """What JSON can hold; tuples stand for lists."""
-
-
-class Effect(StrEnum):
-    """What starting a step may do, and so how often it may be started (SEMANTICS: Steps)."""
-
-    READ = "read"
-    IDEMPOTENT = "idempotent"
-    PROBE = "probe"
-    ONCE = "once"
-
-    @property
-    def restartable(self) -> bool:
-        """Return whether an interrupted attempt may simply be made again."""
-        return self in (Effect.READ, Effect.IDEMPOTENT)
-
-
-class FailureKind(StrEnum):
-    """What kind of failure ended an attempt, a step run or an execution (SEMANTICS: States)."""
-
-    PARAMETER = "parameter"
-    TARGET = "target"
-    POLICY = "policy"
-    APPROVAL = "approval"
-    STEP = "step"
-    INFRASTRUCTURE = "infrastructure"
 
 
 class StepKind(StrEnum):

@@ -2,16 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.limits import FULL_MESSAGE, LARGEST_ITEM, MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from pilotage_coordinator.domain.fleet import Assignment
-from pilotage_coordinator.fleet.wire import MOST_ITEMS, write_assignment, write_cancel, write_log_ack
-
-FULL_MESSAGE: Final = 1024 * 1024
-"""Bytes after which no further item is put into the same message."""
+from pilotage_coordinator.fleet.wire import write_assignment, write_cancel, write_log_ack
 
 
 class Outbox:
@@ -21,10 +18,17 @@ class Outbox:
     `answered`. Assignments beyond the slots wait here.
     """
 
-    def __init__(self, slots: int, wake: Callable[[], None]) -> None:
-        """`wake` is called whenever there may be something new to take."""
+    def __init__(
+        self,
+        slots: int,
+        wake: Callable[[], None],
+        too_large: Callable[[Assignment, int], None] = lambda assignment, size: None,
+    ) -> None:
+        """`wake` is called whenever there may be something new to take, `too_large` for an assignment that no message
+        can carry, with its bytes: it is not queued."""
         self._slots = slots
         self._wake = wake
+        self._too_large = too_large
         self._ready: deque[pb.CoordinatorItem] = deque()
         self._waiting: dict[AttemptKey, pb.CoordinatorItem] = {}
         self._sent: set[AttemptKey] = set()
@@ -75,7 +79,11 @@ class Outbox:
         key = assignment.key
         if self._closed or key in self._sent or key in self._waiting or key in self._cancelled:
             return
-        self._waiting[key] = write_assignment(assignment)
+        item = write_assignment(assignment)
+        if (size := item.ByteSize()) > LARGEST_ITEM:
+            self._too_large(assignment, size)
+            return
+        self._waiting[key] = item
         self._wake()
 
     def cancel(self, key: AttemptKey, epoch: int, reason: str) -> None:

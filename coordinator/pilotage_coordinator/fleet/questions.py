@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+from pilotage_proto.limits import LARGEST_ITEM
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer
+from pilotage_coordinator.fleet.oversize import unanswerable
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.fleet.wire import write_query
 from pilotage_coordinator.runtime.fleet_port import HostUnreachable
@@ -43,7 +45,10 @@ class Questions:
         self._waiting[query_id] = answer
         seconds = query.timeout / 1_000_000 or self._settings.query_seconds
         try:
-            self._send(write_query(query_id, query, secrets))
+            item = write_query(query_id, query, secrets)
+            if (size := item.ByteSize()) > LARGEST_ITEM:
+                return unanswerable(query, size)
+            self._send(item)
             async with asyncio.timeout(seconds):
                 return await answer
         except TimeoutError:

@@ -9,6 +9,7 @@ from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
+from pilotage_proto.limits import LARGEST_MESSAGE
 from pilotage_proto.v1 import fleet_pb2_grpc as services
 
 from pilotage_coordinator import fleet
@@ -16,7 +17,6 @@ from pilotage_coordinator.fleet.enrolment import Enrolment
 from pilotage_coordinator.fleet.errors import ServerError
 from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.servicers import EnrolmentServicer, FleetServicer, HealthServicer
-from pilotage_coordinator.fleet.wire import LARGEST_MESSAGE
 from pilotage_coordinator.security.authority import Authority, ServerIdentity
 from pilotage_coordinator.structured import structlog
 

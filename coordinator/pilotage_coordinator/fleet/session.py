@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.limits import MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from pilotage_coordinator.domain.fleet import (
+    Assignment,
     AttemptReport,
     HostInventory,
     JournalEntry,
@@ -36,6 +38,7 @@ from pilotage_coordinator.fleet.messages import (
 )
 from pilotage_coordinator.fleet.offers import Offers
 from pilotage_coordinator.fleet.outbox import Outbox
+from pilotage_coordinator.fleet.oversize import declined
 from pilotage_coordinator.fleet.pulse import Pulse
 from pilotage_coordinator.fleet.questions import Questions
 from pilotage_coordinator.fleet.settings import SessionSettings
@@ -90,7 +93,9 @@ class Session:
         self._token = token
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
-        self._outbox = Outbox(max(1, min(hello.greeting.slots, settings.most_slots)), self._wake.set)
+        slots = max(1, min(hello.greeting.slots, settings.most_slots))
+        self._outbox = Outbox(slots, self._wake.set, self._too_large)
+        self._declining: set[asyncio.Task[None]] = set()
         self._pulse = Pulse(settings, self._ping, self._silent)
         self._journal: list[JournalEntry] | None = []
         """Pages so far; None once the journal is complete."""
@@ -210,6 +215,7 @@ class Session:
         reader, self._reader = self._reader, None
         if reader is not None:
             await asyncio.gather(reader, return_exceptions=True)
+        await asyncio.gather(*self._declining, return_exceptions=True)
         await self._logs.stop()
         await self._offers.stop()
         try:
@@ -272,10 +278,10 @@ class Session:
         reports = [entry.report for entry in journal if entry.report is not None]
         self._opened = True
         self._outbox.open()
-        for start in range(0, len(reports), wire.MOST_ITEMS):
+        for start in range(0, len(reports), MOST_ITEMS):
             if self._ending is not None:
                 return
-            await self._offer(reports[start : start + wire.MOST_ITEMS])
+            await self._offer(reports[start : start + MOST_ITEMS])
         if self._ending is None:
             await self._listener.session_ready(self.party.host)
 
@@ -307,6 +313,16 @@ class Session:
         for report in reports:
             self._own(report.key)
         await self._offers.offer(reports)
+
+    def _too_large(self, assignment: Assignment, size: int) -> None:
+        task = asyncio.get_running_loop().create_task(self._decline(declined(assignment, size)))
+        self._declining.add(task)
+        task.add_done_callback(self._declining.discard)
+
+    async def _decline(self, report: AttemptReport) -> None:
+        async with self._speaking:
+            if self._ending is None:
+                await self._offers.offer([report])
 
     def _acknowledge(self, key: AttemptKey) -> None:
         self._outbox.answered(key)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, cast
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
+from pilotage_proto.limits import LARGEST_JSON, LARGEST_LOG, LONGEST_TEXT, MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from pilotage_coordinator.domain.fleet import (
@@ -37,15 +38,8 @@ from pilotage_coordinator.fleet.messages import (
     Started,
 )
 
-MOST_ITEMS: Final = 1_000
-"""Items in one message, in either direction."""
-LARGEST_MESSAGE: Final = 4 * 1024 * 1024
 LONGEST_ID: Final = 256
 LONGEST_PATH: Final = 4_096
-LONGEST_TEXT: Final = 16 * 1024
-LARGEST_JSON: Final = 1024 * 1024
-"""Outputs have a tighter bound of 64 KiB, kept where they are made; this one only protects the coordinator."""
-LARGEST_LOG: Final = 1024 * 1024
 LONGEST_TIMEOUT: Final = 2**63 - 1
 
 _KINDS: Final = {pb.ATTEMPT_KIND_RUN: AttemptKind.RUN, pb.ATTEMPT_KIND_UNDO: AttemptKind.UNDO}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pilotage_agent.errors import JournalUnwritable
 from pilotage_agent.journal_store import Transaction
-from pilotage_agent.messages import Assignment, Cancel, Effect, EntryState, FailureKind, Outcome, ResultAck
+from pilotage_agent.messages import (
+    Assignment,
+    Cancel,
+    Effect,
+    EntryState,
+    FailureKind,
+    Outcome,
+    Query,
+    QueryAnswer,
+    QueryPurpose,
+    ResultAck,
+)
 from pilotage_proto.attempt import AttemptKey
 
 from tests.unit.agent.world import Host, World, assignment, key
@@ -353,6 +365,31 @@ async def _play(script: list[tuple[str, int, int]], effect: Effect, chance: rand
 def _remember(host: Host, told: dict[AttemptKey, set[tuple[Outcome, str]]]) -> None:
     for of, results in host.results.items():
         told.setdefault(of, set()).update((one.outcome, one.digest) for one in results)
+
+
+@pytest.mark.parametrize(
+    ("odd", "text"),
+    [
+        ({"parameters": b"\xff\xfe"}, "parameters are no UTF-8"),
+        ({"host_variables": b"{\xc3"}, "host_variables are no UTF-8"),
+        ({"outputs": b"\x80"}, "outputs are no UTF-8"),
+        ({"step_type": ""}, "names no step type"),
+    ],
+)
+async def test_what_cannot_be_read_is_declined_by_name_and_nothing_starts(odd: dict[str, Any], text: str) -> None:
+    host = await Host(World()).recover()
+    host.attempts.assign(replace(assignment(key(), Effect.PROBE), **odd))
+    await host.settle()
+    result = host.last(key())
+    assert (result.outcome, result.failure_kind) == (Outcome.DECLINED, FailureKind.PARAMETER)
+    assert text in result.error
+    assert host.world.starts == {}
+    if "outputs" not in odd:
+        values: dict[str, Any] = {"step_type": "test.read", **odd}
+        host.attempts.ask(Query(query_id="q", purpose=QueryPurpose.READ, **values))
+        [answer] = [item for item in host.outbox.take() if isinstance(item, QueryAnswer)]
+        assert (answer.ok, answer.failure_kind) == (False, FailureKind.PARAMETER)
+        assert text in answer.error
 
 
 def test_assignments_do_not_show_their_secrets() -> None:

@@ -1,18 +1,22 @@
 """The session's order of things, over a transport in memory."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 
 import pytest
+from pilotage_agent.catalogue import HostCatalogue
 from pilotage_agent.errors import LinkLost, LinkRefused
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.link.log_feed import LogFeed
 from pilotage_agent.link.session import Session, SessionParts
+from pilotage_agent.link.wire import to_request
 from pilotage_agent.messages import (
     Accepted,
     AgentItem,
     CoordinatorItem,
     EntryState,
+    FailureKind,
     Goodbye,
     Heartbeat,
     Hello,
@@ -22,6 +26,8 @@ from pilotage_agent.messages import (
     LogChunk,
     Outcome,
     Ping,
+    Progress,
+    QueryAnswer,
     Refusal,
     RefusalReason,
     Result,
@@ -30,9 +36,10 @@ from pilotage_agent.messages import (
     Welcome,
 )
 from pilotage_agent.outbox import Outbox
-from pilotage_agent.results import make_result
+from pilotage_agent.results import fitting, make_result
 from pilotage_agent.running import LogPiece
 from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.limits import LARGEST_JSON, LARGEST_MESSAGE, LONGEST_TEXT, MOST_ITEMS
 
 from tests.unit.agent.world import Host, World, assignment, key
 
@@ -298,3 +305,42 @@ async def test_the_outbox_bounds_a_message() -> None:
         sizes.append(sum(len(item.outputs) for item in items if isinstance(item, Result)))
     assert max(sizes) < 2 << 20
     assert sum(sizes) > 100 * 60_000
+
+
+def test_no_message_of_the_outbox_is_larger_than_the_protocol_lets_it() -> None:
+    outbox = Outbox(lambda: 0.0)
+    for number in range(200):
+        error, evidence = "\u20ac" * 10_000, {"log": ["\u20ac" * 8_000]}
+        outbox.result(make_result(key(number), 1, Outcome.FAILED, error=error, evidence=evidence))
+        outbox.answer(fitting(QueryAnswer(str(number), True, b" " * LARGEST_JSON)))
+    for number in range(2_000):
+        outbox.progress(Progress(key(number), 0.5, "\u20ac" * 500))
+    whole = b" " * LARGEST_JSON
+    outbox.inventory(Inventory(whole, whole, whole))
+    outbox.heartbeat(Heartbeat(1, "", 1, 1))
+    seen = 0
+    while items := outbox.take():
+        message = to_request(items)
+        assert message.ByteSize() < LARGEST_MESSAGE
+        assert len(message.items) <= MOST_ITEMS
+        seen += len(items)
+        if all(isinstance(item, Progress) for item in items) and seen >= 2_402:
+            break
+    assert seen == 200 + 200 + 2_000 + 2
+
+
+def test_an_answer_that_is_too_large_says_so() -> None:
+    answer = fitting(QueryAnswer("q", True, b" " * (LARGEST_JSON + 1)))
+    assert (answer.ok, answer.answer) == (False, b"")
+    assert "1048577 bytes" in answer.error
+    assert len(fitting(QueryAnswer("q", False, b"", FailureKind.STEP, "x" * 100_000)).error) < LONGEST_TEXT
+
+
+def test_step_types_beyond_one_message_are_left_out_by_name() -> None:
+    described = [{"name": f"big.n{n}", "effect": "once", "docs": "x" * 200_000} for n in range(8)]
+    catalogue = HostCatalogue.parse(json.dumps({"step_types": described, "quarantined": []}).encode())
+    told = [one["name"] for one in json.loads(catalogue.step_types)]
+    untold = [one["entry_point"] for one in json.loads(catalogue.quarantined)]
+    assert told + untold == [one["name"] for one in described]
+    assert set(catalogue.by_name) == set(told)
+    assert len(catalogue.step_types) <= LARGEST_JSON

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from pilotage_coordinator.fleet.outbox import Outbox
-from pilotage_coordinator.fleet.wire import MOST_ITEMS, write_goodbye, write_ping
+from pilotage_coordinator.fleet.wire import write_goodbye, write_ping
+from pilotage_proto.limits import LARGEST_ITEM, LARGEST_MESSAGE, MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from tests.unit.fleet.agent_items import assignment, key
@@ -125,3 +126,21 @@ def test_slots_and_single_sending_hold_for_every_order(slots: int, moves: list[t
                         assert item.assignment.key.execution not in open_keys
                         open_keys.add(item.assignment.key.execution)
         assert len(open_keys) <= slots
+
+
+def test_what_no_message_can_carry_is_not_queued_and_told() -> None:
+    told: list[int] = []
+    box = Outbox(2, lambda: None, lambda assignment, size: told.append(size))
+    box.open()
+    box.assign(assignment(key(1), {"content": "x" * LARGEST_ITEM}))
+    box.assign(assignment(key(2)))
+    assert [item.assignment.key.execution for item in box.take()] == ["exe_2"]
+    assert (len(told), told[0] > LARGEST_ITEM, box.occupied) == (1, True, 1)
+
+
+def test_a_full_message_stays_below_the_protocols_bound() -> None:
+    box = outbox(100)
+    for number in range(1, 20):
+        box.assign(assignment(key(number), {"content": "x" * (LARGEST_ITEM - 2_000)}))
+    while items := box.take():
+        assert pb.SessionResponse(items=items).ByteSize() < LARGEST_MESSAGE

@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
-from pilotage_coordinator.domain.fleet import JournalState, Query, QueryPurpose
+from pilotage_coordinator.domain.fleet import JournalState, Outcome, Query, QueryPurpose
+from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.fleet.admission import Marks
 from pilotage_coordinator.fleet.peer import Peer
 from pilotage_coordinator.fleet.registry import Certificate, Host
 from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime.fleet_port import HostUnreachable
+from pilotage_proto.canonical import digest
+from pilotage_proto.limits import LARGEST_ITEM
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from tests.unit.fleet.agent_items import (
@@ -347,7 +350,7 @@ async def test_a_log_that_cannot_be_stored_is_not_acknowledged_and_not_lost_and_
     assert [call[2].data for call in fleet.listener.named("log")] == [b"a\n", b"b\n", b"c\n"]
     transport.say(result(key(9)))
     await transport.until("result_ack")
-    assert {(ack.key.attempt, ack.offset) for ack in transport.of("log_ack")} >= {(1, 4), (2, 2)}
+    assert {(ack.key.execution, ack.offset) for ack in transport.of("log_ack")} >= {("exe_1", 4), ("exe_2", 2)}
     assert not fleet.listener.named("closed")
     transport.say(log(key(), b"d\n", 4))
     await fleet.listener.until("log", 4)
@@ -495,3 +498,17 @@ async def test_a_failing_registry_sends_agents_away_for_a_while(fleet: Fleet, mo
     (goodbye,) = await transport.until("goodbye")
     assert goodbye.reconnect_ms > 0
     await fleet.ended()
+
+
+async def test_what_is_too_large_to_send_is_declined_and_the_session_goes_on(fleet: Fleet) -> None:
+    transport = await fleet.ready()
+    fleet.roster.assign(assignment(key(), {"content": "x" * LARGEST_ITEM}))
+    await fleet.listener.until("result")
+    [report] = [call[2] for call in fleet.listener.calls if call[0] == "result"]
+    assert (report.outcome, report.failure_kind) == (Outcome.DECLINED, FailureKind.PARAMETER)
+    assert f"at most {LARGEST_ITEM}" in report.error
+    assert report.digest == digest({"outcome": "declined", "outputs": {}, "error": report.error})
+    answer = await fleet.roster.query("db1", Query(QueryPurpose.PREVIEW, "file.write", {"x": "x" * LARGEST_ITEM}, 0))
+    assert (answer.ok, answer.failure_kind) == (False, FailureKind.PARAMETER)
+    fleet.roster.assign(assignment(key(2)))
+    assert len(await transport.until("assignment")) == 1

@@ -11,8 +11,9 @@ from pilotage_coordinator.domain.fleet import AttemptReport, HostInventory, LogP
 from pilotage_coordinator.domain.plan import Effect
 from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused
 from pilotage_coordinator.fleet.messages import Accepted, Heartbeat, Hello, JournalPage, Progress, Started
-from pilotage_coordinator.fleet.wire import MOST_ITEMS, read_items, write_assignment, write_refusal
+from pilotage_coordinator.fleet.wire import read_items, write_assignment, write_refusal
 from pilotage_proto.attempt import AttemptKind
+from pilotage_proto.limits import MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from tests.unit.fleet import agent_items as say
