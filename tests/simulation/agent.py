@@ -69,6 +69,12 @@ class SimulatedAgent:
 
     _power = False
 
+    def lost_power(self) -> None:
+        """The whole machine ends, because its agent does: for a crash at a step of the agent."""
+        self._power = True
+        self._died()
+        self.machine.lose_power()
+
     def _died(self) -> None:
         self.machine.universe.trace(f"{self.machine.name}: agent is killed{' with its machine' if self._power else ''}")
         self.machine.agent_died()

@@ -38,6 +38,8 @@ class Course:
     begun: set[AttemptKey] = field(default_factory=set)
     interrupted: dict[AttemptKey, str] = field(default_factory=dict)
     """Interrupted attempts, with what a probe said of them."""
+    unbegun: dict[AttemptKey, str] = field(default_factory=dict)
+    """Attempts that ended without having begun, as their hosts say, and how."""
     _steps: Mapping[str, PlannedStep] = field(init=False)
     _open: set[AttemptKey] = field(default_factory=set)
     _undecided: set[Unit] = field(default_factory=set)
@@ -85,7 +87,10 @@ class Course:
             return
         self._host_ends(key, str(data["becomes"]))
         step = self._steps.get(key.path)
-        if data["outcome"] != "interrupted":
+        outcome = str(data["outcome"])
+        if outcome == "declined" or (outcome == "cancelled" and not data.get("started_at")):
+            self.unbegun[key] = outcome
+        if outcome != "interrupted":
             return
         probed = self.interrupted[key] = str(data.get("evidence", {}).get("probe", ""))
         if step is not None and step.effect not in RESTARTABLE and probed != "not_done":

@@ -68,6 +68,8 @@ class Chaos:
         if draw.random() < 0.7 and "kill coordinator" not in chosen:
             chosen.append("kill coordinator")
         pause = spread(draw, 0.3, 10)
+        if draw.random() < 0.2:
+            self.mix_up("")
         while self.universe.loop.time() < until:
             await asyncio.sleep(spread(draw, pause / 4, pause * 2))
             fault = self._faults[draw.choice(chosen)]
@@ -88,6 +90,12 @@ class Chaos:
         self.coordinator.doubtful = False
         self.network.mischief.unruly.clear()
         self.coordinator.start()
+
+    def revive(self) -> None:
+        """Start what has died meanwhile."""
+        self.coordinator.start()
+        for name in sorted(self.agents):
+            self.agents[name].start()
 
     # The faults. `host` says where the moment was; empty: anywhere
 

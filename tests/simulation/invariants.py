@@ -80,6 +80,8 @@ class Oracle:
         effect = self._effect(key)
         if starts > 1 and effect is not None and effect.starts_once:
             self.universe.violate(f"1: {effect} attempt {short(key)} was started {starts} times")
+        if effect is not None and effect.starts_once and not self.journaled[key].started:
+            self.universe.violate(f"1: {short(key)} begins, and no journal has its start")
         if self._attempt(key) is None:
             self.universe.violate(f"10: {short(key)} is started, and the coordinator has not stored that it is to be")
 
@@ -143,6 +145,10 @@ class Oracle:
                 effect = self._effect(key)
                 if effect is not None and effect.starts_once and not self.journaled[key].started:
                     self.universe.violate(f"2: {short(key)} is said to run, and no journal has its start")
+            for key, outcome in course.unbegun.items():
+                effect = self._effect(key)
+                if effect is not None and effect.starts_once:
+                    self.universe.violate(f"3: {short(key)} is {outcome} as never begun, and was started")
             for key, evidence in course.interrupted.items():
                 self._interrupted(key, evidence, course)
 
@@ -161,23 +167,17 @@ class Oracle:
             self.universe.violate(f"1: {short(key)} was done, and is called not done")
 
     def _ends_are_true(self) -> None:
-        for *parts, outcome, digest, started_at in self.rows(
-            "SELECT execution, path, host, item, kind, attempt, outcome, digest, started_at FROM workflow_attempts "
+        for *parts, outcome, digest in self.rows(
+            "SELECT execution, path, host, item, kind, attempt, outcome, digest FROM workflow_attempts "
             "WHERE ended_at IS NOT NULL AND host <> ''"
         ):
             execution, path, host, item, kind, attempt = parts
             key = AttemptKey(execution, path, host, item, AttemptKind(kind), attempt)
-            effect = self._effect(key)
-            once = effect is not None and effect.starts_once
             if outcome in JOURNALED and (Outcome(outcome), digest) not in self.journaled[key].exits:
                 number = 3 if outcome == "cancelled" else 2
                 self.universe.violate(f"{number}: {short(key)} {outcome}, and no journal has that as its end")
             if outcome == "succeeded" and not any(key in machine.effects for machine in self._at(host)):
                 self.universe.violate(f"2: {short(key)} succeeded and has done nothing")
-            if outcome == "cancelled" and not started_at and once:
-                self.universe.violate(f"3: {short(key)} is cancelled as never begun, and was started")
-            if outcome == "declined" and once:
-                self.universe.violate(f"3: {short(key)} is declined, and was started")
 
     def _epochs(self) -> None:
         ((epoch,),) = self.rows("SELECT epoch FROM meta")

@@ -32,7 +32,7 @@ class Mischief:
     universe: Universe
     unruly: set[str] = field(default_factory=set)
     """Hosts whose messages are doubled and mixed up just now."""
-    _said: dict[str, deque[AgentItem]] = field(default_factory=dict)
+    _said: dict[str, deque[Accepted | Started | Result]] = field(default_factory=dict)
 
     def down(self, host: str, items: Sequence[pb.CoordinatorItem], push: Any) -> None:
         """Carry a message to an agent by `push`."""
@@ -50,7 +50,7 @@ class Mischief:
     def up(self, host: str, items: Sequence[AgentItem], push: Any) -> None:
         """Carry a message to the coordinator by `push`."""
         said = self._said.setdefault(host, deque(maxlen=REMEMBERED))
-        said += [item for item in items if isinstance(item, Accepted | Started | Result)]
+        said.extend(item for item in items if isinstance(item, Accepted | Started | Result))
         if host not in self.unruly:
             push(to_request(items))
             return

@@ -80,10 +80,21 @@ class People:
                 i.RollbackRequested(by),
             ]
             weights = [2, 4, 2, 2, 1]
-            if draw.random() < 0.6:
+            if draw.random() < 0.15:
+                self._cancel_soon(execution, by)
+            elif draw.random() < 0.6:
                 await self.answer(execution, by)
             else:
                 await self.ask(execution, draw.choices(choices, weights)[0], by)
+
+    def _cancel_soon(self, execution: str, by: str) -> None:
+        """Cancel at a moment when it hurts."""
+        moment = self.universe.random.choice(["assignment delivered", "started journaled", "step begun"])
+
+        def cancel(host: str) -> None:
+            self.universe.loop.start(self.ask(execution, i.CancelRequested(by), by), "cancel")
+
+        self.universe.await_moment(moment, 1, cancel)
 
     async def answer(self, execution: str, by: str, *, finally_: bool = False) -> bool:
         """Answer what an execution waits for: a gate, an unknown run, a pause; says whether it waited for anything."""

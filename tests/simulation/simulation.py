@@ -48,6 +48,8 @@ class Verdict:
     lines: tuple[tuple[float, str], ...]
     seconds: float
     """How much virtual time went by."""
+    steps: Mapping[str, int]
+    """How many steps the first process of each name took."""
 
     def report(self) -> str:
         """Return the trace and what is wrong with it, for people."""
@@ -57,11 +59,21 @@ class Verdict:
         return "\n".join([*lines, "", f"seed {self.seed}: {len(wrong)} violations", *wrong, again])
 
 
-def simulate(seed: int) -> Verdict:
-    """Run one history to its end."""
+@dataclass(frozen=True)
+class Crash:
+    """The only fault of a quiet history: a process (`coordinator`, or a host's agent) ends at one of its steps, which
+    its awaits part from each other; with `power`, its machine ends too."""
+
+    of: str
+    step: int
+    power: bool = False
+
+
+def simulate(seed: int, crash: Crash | None = None) -> Verdict:
+    """Run one history to its end: a stormy one, or with `crash` a quiet one that has no other fault."""
     with simulated_loop() as loop:
         universe = Universe(seed, loop)
-        history = History(universe, loop)
+        history = History(universe, loop, crash)
         with _surroundings(universe):
             try:
                 loop.run_until_complete(loop.start(history.run(), "history"))
@@ -70,13 +82,16 @@ def simulate(seed: int) -> Verdict:
             for text in loop.failures:
                 universe.violate(text)
             history.end()
-        return Verdict(seed, universe.digest, tuple(universe.violations), tuple(universe.lines), loop.time())
+        return Verdict(
+            seed, universe.digest, tuple(universe.violations), tuple(universe.lines), loop.time(), history.steps
+        )
 
 
 class History:
     """The parts of one simulation, and its course: storm, then calm, then the verdict."""
 
-    def __init__(self, universe: Universe, loop: SimulatedLoop) -> None:
+    def __init__(self, universe: Universe, loop: SimulatedLoop, crash: Crash | None = None) -> None:
+        self.crash = crash
         self.universe = universe
         self.loop = loop
         draw = universe.random
@@ -101,6 +116,11 @@ class History:
         self.coordinator.start()
         for agent in self.agents.values():
             agent.start()
+        if self.crash is not None:
+            self._light(self.crash)
+            await self.people.start()
+            await self._calm()
+            return
         storm = spread(draw, 8, 60)
         work = [self.loop.start(self.chaos.rage(storm), "chaos"), self.loop.start(self.people.meddle(storm), "people")]
         for _ in range(draw.choice([1, 2, 3])):
@@ -111,6 +131,20 @@ class History:
             task.result()
         self.universe.trace("the storm is over")
         await self._calm()
+
+    @property
+    def steps(self) -> Mapping[str, int]:
+        """Return how many steps the first process of each name took."""
+        first = [self.coordinator.buried[0], *(agent.buried[0] for agent in self.agents.values())]
+        return {process.name: process.steps for process in first}
+
+    def _light(self, crash: Crash) -> None:
+        agent = self.agents.get(crash.of)
+        process = self.coordinator.process if agent is None else agent.process
+        assert process is not None
+        if agent is not None and crash.power:
+            process.on_death = agent.lost_power
+        process.light(crash.step)
 
     def end(self) -> None:
         """Judge, and let go of everything."""
@@ -131,6 +165,7 @@ class History:
         deadline = self.loop.time() + BOUND
         while self.loop.time() < deadline:
             await asyncio.sleep(5)
+            self.chaos.revive()
             statuses = self.oracle.statuses()
             if all(status in AT_REST for status in statuses.values()):
                 if not self.oracle.left_in_journals():

@@ -1,6 +1,7 @@
 """Many histories of the whole system under one virtual clock: none breaks an invariant, and each can be told again.
 
-`PILOTAGE_SEEDS` says how many; without it 200. A bad one is told by `python -m tests.simulation SEED`.
+`PILOTAGE_SEEDS` says how many; without it 2,000 in CI (`CI=true`) and 200 elsewhere. A bad one is told by
+`python -m tests.simulation SEED`.
 """
 
 import os
@@ -13,11 +14,17 @@ import pytest
 
 from tests.simulation.simulation import simulate
 
-COUNT = int(os.environ.get("PILOTAGE_SEEDS", "200"))
+COUNT = int(os.environ.get("PILOTAGE_SEEDS") or ("2000" if os.environ.get("CI") else "200"))
 CHUNK = 25
 
-KEPT = (5019,)
-"""Seeds that have found a defect: an attempt stopped before it was sent lost its result (5019)."""
+KEPT = (5019, 75, 90, 110, 232, 273, 294)
+"""Seeds that have found a defect, as the histories were then.
+
+5019: an attempt stopped before it was sent lost its result. 110: an attempt was sent under an old epoch after a full
+disk; 294: so was a cancel. 75, 232: nobody told an execution of its host that came while it was being stored. 273: a
+write that landed and was reported as failed was not looked at again. 90: an attempt whose start was lost with the
+power, and whose acceptance was not, waited for ever.
+"""
 
 
 def violations(first: int) -> list[str]:

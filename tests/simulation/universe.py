@@ -119,7 +119,7 @@ class Universe:
             elif kind == "assignment" and item.assignment.epoch != self.epoch:
                 self.violate(f"7: {short(read_key(item.assignment.key))} is sent under epoch {item.assignment.epoch}")
             elif kind == "refusal" and not item.refusal.retry and host not in self.liars:
-                self.violate(f"{host} was refused for good: {item.refusal.message}")
+                self.violate(f"refused: {host}, for good: {item.refusal.message}")
 
 
 def read_key(key: pb.AttemptKey) -> AttemptKey:
