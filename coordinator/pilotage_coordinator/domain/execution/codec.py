@@ -17,6 +17,9 @@ from pilotage_coordinator.domain.execution.events import Event
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.plan import Json
 
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+"""Most values are one of these, and every event of every step passes here."""
+
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
@@ -114,6 +117,8 @@ def _one_of(value: object, allowed: tuple[object, ...]) -> object:
 
 
 def _plain(value: object) -> Json:
+    if type(value) in _SCALARS:
+        return cast("Json", value)
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
