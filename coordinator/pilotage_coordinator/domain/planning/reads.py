@@ -28,13 +28,16 @@ class Reads:
         self._path = path
 
     def gather(self, hosts: tuple[str, ...], parameters: Mapping[str, Any], references: References) -> dict[str, Json]:
-        """Return host to outputs as far as they are answered; asks for the others, and tells the frame."""
+        """Return host to outputs as far as they are answered; asks for the others, and tells the frame.
+
+        The coordinator (host "") is not asked: a step with at_plan that runs there is refused elsewhere.
+        """
         if self._resolution.waits(references, self._frame):
             self._bench.waiting = True
             self._frame.waiting.add(self._step.id)
             return {}
         answered: dict[str, Json] = {}
-        for host in hosts:
+        for host in filter(None, hosts):
             try:
                 self._one(host, parameters, references, answered)
             except DomainError as error:
