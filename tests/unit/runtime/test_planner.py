@@ -1,0 +1,199 @@
+"""The plan maker over the real store (simulated disk): nothing large on the event loop, nothing missing unnoticed."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pilotage_coordinator.domain.fleet import HostInventory, Query, QueryAnswer
+from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.planning import PlanRefused
+from pilotage_coordinator.runtime import plan_shelf
+from pilotage_coordinator.runtime import planner as module
+from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.runtime.plan_shelf import PlanShelf
+from pilotage_coordinator.runtime.planner import MOST_PREVIEWS, MOST_QUESTIONS_AT_ONCE, PlanDrifted, PlanMaker
+from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.security.secrets import StoreCipher
+from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord
+from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
+from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
+
+FAR = 10**18
+ANNOUNCED = (
+    {"name": "command.run", "distribution": "pilotage", "version": "1.0.0"},
+    {"name": "host.look", "effect": "read", "distribution": "pilotage", "version": "1.0.0"},
+)
+
+
+class StoppedClock:
+    def now(self) -> int:
+        return 1_000_000
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Hosts:
+    """A FleetPort that answers every question, and counts how many are asked at once."""
+
+    asked: list[Query] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    async def query(self, host: str, query: Query) -> QueryAnswer:
+        self.asked.append(query)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.at_once -= 1
+        return QueryAnswer(ok=True, answer={"changes": [], "complete": True})
+
+
+@dataclass
+class Site:
+    store: SqliteStore
+    port: Hosts
+    vault: SecretVault
+    plans: PlanMaker
+
+    async def join(self, name: str, id: str) -> None:
+        token = f"token of {id}"
+        await self.store.enrolments.create(EnrolmentRecord(token, 0, "anna", FAR, name))
+        host = HostRecord(id, name, 1, f"key of {id}")
+        await self.store.enrolments.consume(token, host, CertificateRecord(f"serial of {id}", id, 1, FAR), 1)
+        inventory = self.plans.inventory
+        await inventory.reload(name)
+        inventory.set_online(name, True)
+        inventory.set_reported(name, HostInventory({}, ANNOUNCED))
+
+    async def make(self, steps: str, *, previews: bool = False, parameters: Mapping[str, Json] | None = None) -> Any:
+        text = "pilotage: 1\nworkflows:\n  one:\n    targets: {select: 'true'}\n" + steps
+        (blueprint,) = await self.plans.library.read(text, "one.yaml")
+        return await self.plans.make(blueprint, "", parameters or {}, "", "anna", previews=previews)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    store = await open_simulated_store(SimulatedDisk(), now=0, new_id=lambda prefix: f"{prefix}_1")
+    clock, port = StoppedClock(), Hosts()
+    inventory = LiveInventory(store.hosts, clock)
+    cipher = StoreCipher(b"k" * 32)
+    vault = SecretVault(store.secrets, cipher, clock)
+    plans = PlanMaker(
+        store=store.plans,
+        audit=store.audit,
+        shelf=PlanShelf(store.plans),
+        library=Library(store.blueprints, inventory, {}, clock),
+        inventory=inventory,
+        coordinator_types={},
+        port=port,  # type: ignore[arg-type]
+        vault=vault,
+        cipher=cipher,
+        clock=clock,
+        sensitive_key=b"s" * 32,
+    )
+    found = Site(store, port, vault, plans)
+    await found.join("h1", "hst_1")
+    yield found
+    await store.close()
+
+
+STEP = "    steps: [{id: a, type: command.run, parameters: {argv: [echo]}}]\n"
+
+
+async def test_a_plan_is_made_stored_read_and_compared_beside_the_loop(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = threading.current_thread()
+    called: set[str] = set()
+
+    def elsewhere(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*arguments: Any) -> Any:
+            assert threading.current_thread() is not here, f"{name} ran on the event loop"
+            called.add(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(owner, name, call)
+
+    steps = "".join(f"      - {{id: s{n}, type: command.run, parameters: {{argv: [echo]}}}}\n" for n in range(600))
+    names = {"make_plan", "to_json", "pins_of", "preview_questions", "secret_places", "expand", "content_digest"}
+    for name in names | {"load_blueprints", "differences"}:
+        elsewhere(module, name)
+    elsewhere(plan_shelf, "from_json")
+    made = await site.make("    steps:\n" + steps, previews=True)
+    assert called == names
+    site.plans.shelf = PlanShelf(site.store.plans)
+    stored = await site.plans.stored(made.plan.digest)
+    await site.plans.again(stored)
+    site.plans.inventory.set_reported("h1", HostInventory({}, ({**ANNOUNCED[0], "version": "2.0.0"},)))
+    with pytest.raises(PlanDrifted):
+        await site.plans.again(stored)
+    assert called == names | {"load_blueprints", "differences", "from_json"}
+
+
+async def test_a_secret_that_does_not_exist_is_told_when_the_plan_is_made(site: Site) -> None:
+    steps = """
+    parameters: {password: {type: secret, default: "secret://db/password"}}
+    steps:
+      - id: a
+        type: command.run
+        parameters: {argv: [x], env: {TOKEN: "secret://token", PASSWORD: "${{ parameters.password }}"}}
+      - {id: left_out, when: "host.name == 'h9'", type: command.run, parameters: {argv: ["secret://unused"]}}
+      - {id: later, type: command.run, dependencies: [a], parameters: {argv: ["secret://${{ steps.a.status }}"]}}
+"""
+    with pytest.raises(PlanRefused) as refused:
+        await site.make(steps)
+    assert {(each.path, each.message, each.fix) for each in refused.value.problems} == {
+        ("a", "parameters.env.TOKEN: there is no secret `token`", "pilotage secret set token"),
+        ("a", "parameters.env.PASSWORD: there is no secret `db/password`", "pilotage secret set db/password"),
+    }
+    await site.vault.set("token", b"t", updated_by="anna")
+    await site.vault.set("db/password", b"p", updated_by="anna")
+    made = await site.make(steps)
+    await site.store.secrets.remove("token")
+    with pytest.raises(PlanRefused, match="no secret `token`"):
+        await site.plans.again(made)
+
+
+async def test_previews_are_asked_few_at_a_time_and_of_large_plans_only_the_first(site: Site) -> None:
+    for number in range(2, 12):
+        await site.join(f"h{number}", f"hst_{number}")
+    items = ", ".join(f"i{number}" for number in range(MOST_PREVIEWS // 10))
+    made = await site.make(
+        f"""
+    parameters: {{items: {{type: list, default: [{items}]}}}}
+    steps:
+      - id: a
+        type: command.run
+        for_each: "${{{{ parameters.items }}}}"
+        parameters: {{argv: ["${{{{ item }}}}"]}}
+""",
+        previews=True,
+    )
+    assert len(site.port.asked) == MOST_PREVIEWS
+    assert len(made.previews["a"]) == MOST_PREVIEWS
+    assert site.port.most_at_once == MOST_QUESTIONS_AT_ONCE
+    assert any("previews were asked for the first" in note.message for note in made.notes)
+    assert (await site.plans.stored(made.plan.digest)).notes == made.notes
+
+
+async def test_few_previews_are_all_asked(site: Site) -> None:
+    made = await site.make(STEP, previews=True)
+    assert [row["host"] for row in made.previews["a"]] == ["h1"]
+    assert made.notes == ()
+
+
+async def test_a_plan_does_not_start_on_another_machine_of_the_same_name(site: Site) -> None:
+    made = await site.make(STEP)
+    await site.store.hosts.revoke("hst_1", 2, ())
+    await site.join("h1", "hst_2")
+    with pytest.raises(PlanDrifted, match=r"host_ids\.h1: was hst_1, is hst_2"):
+        await site.plans.again(made)
