@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pilotage_plugin_api import Refused, StepCancelled, StepFailed, TargetFailed
+from pilotage_plugin_api import DeadlineExceeded, Refused, StepCancelled, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.container.engine import Engine
 from pilotage_plugins.container.revert import ContainerRevert
@@ -156,6 +156,15 @@ def test_a_cancelled_upgrade_is_taken_back(host: Harness, engine: EngineSite, st
     after = engine.inspect("web")
     assert after["Id"] == before["Id"]
     assert after["State"]["Running"]
+
+
+def test_an_upgrade_that_is_too_slow_is_taken_back(host: Harness, engine: EngineSite, start: Start) -> None:
+    before = start("web", f"{APP}:1")
+    patient = params(engine, f"{APP}:2", health={**QUICK, "min_healthy_time": "20s"})
+    with pytest.raises(DeadlineExceeded):
+        host.run(ContainerUpgrade(), patient, timeout=2.0)
+    assert engine.names() == {"web"}
+    assert engine.inspect("web")["Id"] == before["Id"]
 
 
 CHANGES = ("create", "set_restart_policy", "rename", "stop", "start", "remove")

@@ -12,8 +12,10 @@ Renaming the old one to its last name is the one moment from which the swap coun
 everywhere before it and after it.
 """
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -176,6 +178,18 @@ async def restore_interrupted(engine: "Engine", name: str, stop_seconds: int | N
     for swap in reversed(unsettled):
         await take_back(engine, swap, stop_seconds)
     return unsettled
+
+
+async def whatever_comes(work: Awaitable[None]) -> None:
+    """Do the work to its end though this task is cancelled meanwhile, as at a deadline that passes during a revert.
+
+    The cancellation is swallowed: the caller is about to raise what ends the attempt anyway.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    task.result()
 
 
 async def remove_if_made_by(engine: "Engine", name: str, attempt: str) -> None:

@@ -8,10 +8,12 @@ from pilotage_plugin_api import (
     Action,
     Availability,
     Change,
+    DeadlineExceeded,
     Duration,
     Effect,
     Preview,
     ProbeAnswer,
+    StepCancelled,
     StepContext,
     StepError,
     StepFailed,
@@ -39,6 +41,7 @@ from pilotage_plugins.container.swap import (
     swaps_of,
     take_back,
     take_over,
+    whatever_comes,
 )
 
 if TYPE_CHECKING:
@@ -194,8 +197,8 @@ class _Upgrade:
             downtime = self._ctx.clock() - started
             verdict = await wait_until_healthy(self._ctx, self._engine, swap.new, self._params.health)
             await settle(self._engine, swap, keep=self._params.keep_previous)
-        except asyncio.CancelledError:
-            await take_back(self._engine, swap, CANCELLED_STOP_SECONDS)
+        except (asyncio.CancelledError, StepCancelled):
+            await whatever_comes(take_back(self._engine, swap, CANCELLED_STOP_SECONDS))
             self._ctx.log(f"{swap.name} was put back as it was")
             raise
         except StepError as error:
@@ -233,8 +236,10 @@ class _Upgrade:
     async def _taken_back(self, swap: Swap, before: Generation, image: ImageOutputs, error: StepError) -> StepError:
         """Put the old one back and return the error that says why, and what serves now."""
         self._ctx.log(f"the new {swap.name} is taken back: {error}")
+        late = isinstance(error, DeadlineExceeded)
+        seconds = CANCELLED_STOP_SECONDS if late else whole_seconds(self._params.stop_timeout)
         try:
-            await take_back(self._engine, swap, whole_seconds(self._params.stop_timeout))
+            await whatever_comes(take_back(self._engine, swap, seconds))
         except StepError as worse:
             return StepFailed(
                 f"{swap.name} was not upgraded to {image.ref} ({error}), AND its old container {swap.old[:12]} could"
