@@ -200,7 +200,6 @@ class SimulatedCoordinator:
         world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
         executor = Executor(store, dispatcher, world, clock, epoch, SecondRedaction(vault))
         listener = AgentListener(executor, store.hosts, KeptLogs(), inventory, clock)  # type: ignore[arg-type]
-        await listener.load()
         roster.listen(listener)
         self._stop = asyncio.Event()
         serving: set[asyncio.Task[None]] = set()

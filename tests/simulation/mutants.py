@@ -234,10 +234,6 @@ def _results_are_told_once_only(patches: Patches) -> None:
     patches.replace(agent_session, "line_of", make)
 
 
-def _sequence_is_told_before_it_is_durable(patches: Patches) -> None:
-    patches.replace(agent_journal.Journal, "sequence", lambda _: property(lambda self: self._head.sequence))
-
-
 # --- what the coordinator stores, and when ----------------------------------------------------------------------------
 
 
@@ -491,7 +487,6 @@ MUTANTS = (
     Mutant("an attempt is forgotten before its acknowledgement", 0, ("4", "12"), _forgotten_before_the_acknowledgement),
     Mutant("running attempts are not taken up again", 0, ("12",), _running_attempts_are_not_taken_up_again),
     Mutant("results are told once only", 0, ("12",), _results_are_told_once_only),
-    Mutant("a sequence is told before it is durable", 0, ("refused",), _sequence_is_told_before_it_is_durable),
     Mutant("a result is acknowledged before its commit", 0, ("4",), _result_is_acknowledged_before_the_commit),
     Mutant("a request is answered before its commit", 0, ("4",), _request_is_answered_before_the_commit),
     Mutant("an assignment is sent before its commit", 0, ("10",), _sent_before_the_commit),
