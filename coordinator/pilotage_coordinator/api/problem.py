@@ -43,7 +43,8 @@ def of_validation(error: ValidationError) -> JSONResponse:
     ]
     return response(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        "the request does not fit: " + "; ".join(f"{each.path or 'request'}: {each.message}" for each in faults[:3]),
+        ("" if len(faults) == 1 else "the request does not fit: ")
+        + "; ".join(f"{each.path or 'request'}: {each.message}" for each in faults[:3]),
         kind=FailureKind.PARAMETER,
         problems=faults,
     )

@@ -52,6 +52,7 @@ ROUTES: Final = (
     Route("GET", "/v1/hosts", hosts.list_hosts),
     Route("GET", "/v1/hosts/{host}", hosts.show_host),
     Route("PATCH", "/v1/hosts/{host}", hosts.set_host),
+    Route("POST", "/v1/hosts/{host}/release", hosts.release_host),
     Route("POST", "/v1/hosts/{host}/revoke", hosts.revoke_host),
     Route("GET", "/v1/secrets", secrets.list_secrets),
     Route("PUT", "/v1/secrets/{name:path}", secrets.set_secret),

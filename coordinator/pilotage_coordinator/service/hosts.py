@@ -74,6 +74,13 @@ class SetHost(NamedHost):
     """The label of that name, which expressions see as `host.environment`; empty removes it."""
 
 
+class ReleaseHost(NamedHost):
+    """Let a host out of quarantine, after a person has looked at it."""
+
+    reason: Annotated[Reason, StringConstraints(min_length=1)]
+    """What was found; kept in the audit log."""
+
+
 class RevokeHost(NamedHost):
     """Shut a host out for good. Its name becomes free; its id is never used again."""
 
@@ -140,6 +147,13 @@ async def set_host(services: Services, caller: Caller, request: SetHost) -> Host
     )
     row = await services.hosts.label(request.host, labels, request.variables, audit=audit)
     return _detail(services, row)
+
+
+@verb("host.release")
+async def release_host(services: Services, caller: Caller, request: ReleaseHost) -> HostSummary:
+    """Let a host out of quarantine: it may have sessions again, and what was open on it is settled anew."""
+    audit = allowed(services, caller, "host.release", request.host, reason=request.reason)
+    return _summary(services, await services.hosts.release(request.host, audit=audit))
 
 
 @verb("host.revoke")

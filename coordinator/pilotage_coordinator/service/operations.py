@@ -61,6 +61,7 @@ _ROWS: Final = (
     _read("host.list", "host.read"),
     _read("host.show", "host.read"),
     _write("host.set", "host.write"),
+    _write("host.release", "host.release"),
     _write("host.revoke", "host.revoke"),
     _write("secret.set", "secret.write"),
     _read("secret.list", "secret.read"),

@@ -86,7 +86,9 @@ async def plan(services: Services, caller: Caller, request: WhatToRun, *, previe
         raise
     except PlanRefused as error:
         refusal = refused(error)
-        if isinstance(blueprint, str) and any(each.path.startswith("parameters.") for each in refusal.problems):
+        if isinstance(blueprint, str) and any(
+            (each.path or each.message).startswith("parameters.") for each in refusal.problems
+        ):
             refusal.fix = f"`pilotage blueprint show {blueprint}` lists its parameters"
         raise refusal from error
 

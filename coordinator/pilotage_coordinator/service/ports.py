@@ -165,6 +165,10 @@ class Hosts(Protocol):
         """Merge into what people say of a host; None removes a label or a variable."""
         ...
 
+    async def release(self, name: str, *, audit: Audit) -> HostRecord:
+        """Let a host out of quarantine; raises store.Refused when it is in none."""
+        ...
+
     async def revoke(self, name: str, *, audit: Audit) -> HostRecord:
         """End the host's certificates and session for good."""
         ...

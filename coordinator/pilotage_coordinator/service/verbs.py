@@ -38,6 +38,7 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     hosts.list_hosts,
     hosts.show_host,
     hosts.set_host,
+    hosts.release_host,
     hosts.revoke_host,
     secrets.set_secret,
     secrets.list_secrets,
