@@ -264,6 +264,10 @@ class PilotageClient:
         body = {"labels": dict(labels or {}), "variables": dict(variables or {}), "environment": environment}
         return cast(answers.HostDetail, await self._transport.ask("PATCH", f"/v1/hosts/{segment(host)}", body=body))
 
+    async def release_host(self, host: str, reason: str) -> answers.HostSummary:
+        """Let a host out of quarantine; `reason` says what was found."""
+        return await self._post(answers.HostSummary, f"/v1/hosts/{segment(host)}/release", reason=reason)
+
     async def revoke_host(self, host: str, reason: str = "") -> answers.HostSummary:
         """Shut a host out for good."""
         return await self._post(answers.HostSummary, f"/v1/hosts/{segment(host)}/revoke", reason=reason)

@@ -172,7 +172,6 @@ async def _start_runtime(
     restored = base.restoration is not None
     executor = Executor(store, dispatcher, world, clock, base.epoch, SecondRedaction(vault), failpoints, restored)
     listener = AgentListener(executor, store.hosts, base.logs, inventory, clock, base.restoration)
-    await listener.load()
     roster.listen(listener)
     stack.push_async_callback(executor.close)
     _in_background(stack, process, executor.run(), "executor")

@@ -106,6 +106,11 @@ class Doctor:
     async def _hosts(self) -> Finding:
         hosts = self.inventory.snapshot()
         away = [host.name for host in hosts.values() if not host.online]
+        quarantined = [row.name for row in await self.store.hosts.all() if row.quarantine]
+        if quarantined:
+            shown = ", ".join(quarantined[:10]) + (" …" if len(quarantined) > 10 else "")
+            fix = "pilotage host show NAME says why; then pilotage host release or pilotage host revoke"
+            return Finding("hosts", "failure", f"in quarantine, without work: {shown}", fix)
         if not hosts:
             return Finding("hosts", "warning", "no host has joined", "pilotage host token")
         detail = f"{len(hosts) - len(away)} of {len(hosts)} online"

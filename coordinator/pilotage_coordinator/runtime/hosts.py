@@ -74,6 +74,15 @@ class Hosts:
         await self.inventory.reload(name)
         return await self.store.named(name)
 
+    async def release(self, name: str, *, audit: tuple[AuditEntry, ...]) -> HostRecord:
+        """Let a host out of quarantine; it is judged by its next journal alone.
+
+        Raises store.NotFound, and store.Refused when it is in no quarantine.
+        """
+        record = await self.store.named(name)
+        await self.store.release(record.id, audit)
+        return await self.store.get(record.id)
+
     async def revoke(self, name: str, *, audit: tuple[AuditEntry, ...]) -> HostRecord:
         """End the host's certificates and session for good. Raises store.NotFound."""
         record = await self.store.named(name)

@@ -32,25 +32,18 @@ class AgentListener:
     clock: Clock
     restoration: Restoration | None = None
     """Given after a restore: wants to hear what the database does not know."""
-    journals: dict[str, str] = field(default_factory=dict)
-    """Host to the journal of its last reconciled session."""
     found: dict[str, Reconciliation] = field(default_factory=dict)
     """Host to what the journal of its present session told, until the session is ready."""
     unrecorded: dict[str, HostInventory] = field(default_factory=dict)
     """Host to its newest inventory, while the store has not got it."""
-
-    async def load(self) -> None:
-        """Read which journal each host had; before the first session."""
-        for record in await self.hosts.all():
-            if record.marks.journal_id:
-                self.journals[record.name] = record.marks.journal_id
 
     async def session_opened(
         self, host: str, greeting: Greeting, inventory: HostInventory, journal: Sequence[JournalEntry]
     ) -> None:
         """Compare what is open here with the agent's journal."""
         await self.executor.recovered.wait()
-        earlier = self.journals.get(host, "")
+        # A new journal is remembered only after this has returned.
+        earlier = (await self.hosts.named(host)).marks.journal_id
         found = reconcile(
             self.executor.dispatcher.open_on(host),
             journal,
@@ -66,7 +59,6 @@ class AgentListener:
             *(self.executor.begun(entry.key, entry.started_at) for entry in found.started),
         )
         self.executor.failpoints.reach("coordinator.session.reconciled")
-        self.journals[host] = greeting.journal_id
         self.found[host] = found
         if self.fleet.get(host) is None:
             await self.fleet.reload(host)

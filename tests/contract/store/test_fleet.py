@@ -236,3 +236,22 @@ async def test_a_used_token_is_no_good_for_another_key_under_the_same_name(store
         await store.enrolments.consume("sha256:token", thief, certificate("hst_thief", "02"), NOW)
     with pytest.raises(NotFound):
         await store.certificates.get("02")
+
+
+async def test_a_host_that_is_released_is_judged_by_its_next_journal_alone(store: Store) -> None:
+    added = await join(store)
+    marks = SessionMarks("journal_1", 900, 30, 7)
+    await store.hosts.open_session(added.id, marks, agent_version="1", boot_id="b", at=NOW)
+    with pytest.raises(Refused, match="not in quarantine"):
+        await store.hosts.release(added.id)
+    await store.hosts.quarantine(added.id, "its journal went backward")
+    restored = SessionMarks("journal_1", 100, 12, 6)
+    with pytest.raises(Refused):
+        await store.hosts.open_session(added.id, restored, agent_version="1", boot_id="b", at=NOW)
+    await store.hosts.release(added.id, (audit("host.release"),))
+    assert (await store.hosts.get(added.id)).quarantine == ""
+    before = await store.hosts.open_session(added.id, restored, agent_version="1", boot_id="b", at=NOW)
+    assert before.journal_id not in ("", "journal_1"), "its journal counts as another one"
+    assert [row.entry.operation for row in await store.audit.read()] == ["host.release"]
+    with pytest.raises(NotFound):
+        await store.hosts.release("hst_nobody")

@@ -203,6 +203,11 @@ class FakeHosts:
         await self.store.hosts.label(row.id, {**row.labels, **labels}, {**row.variables, **variables}, audit)
         return await self.store.hosts.named(name)
 
+    async def release(self, name: str, *, audit: tuple[AuditEntry, ...]) -> HostRecord:
+        row = await self.store.hosts.named(name)
+        await self.store.hosts.release(row.id, audit)
+        return await self.store.hosts.get(row.id)
+
     async def revoke(self, name: str, *, audit: tuple[AuditEntry, ...]) -> HostRecord:
         row = await self.store.hosts.named(name)
         await self.store.hosts.revoke(row.id, NOW, audit)

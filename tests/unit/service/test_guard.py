@@ -34,6 +34,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "logs.follow": {"execution": EXECUTION},
     "host.show": {"host": "db1"},
     "host.set": {"host": "db1", "labels": {"role": "web"}},
+    "host.release": {"host": "db1", "reason": "looked at it"},
     "host.revoke": {"host": "db1"},
     "secret.set": {"name": "a/b", "value_base64": "c2VjcmV0"},
     "secret.rm": {"name": "known"},
@@ -59,6 +60,8 @@ async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(d
     await _world(desk)
     before = len(await desk.audit())
     request = _request(verb)
+    if verb.operation == "host.release":
+        await desk.store.hosts.quarantine("hst_db1", "its journal went backward")
     if verb.operation == "blueprint.add":
         request = _request(verb, source=SOURCE.replace("1.0.0", "1.1.0"))
     answer = await verb(desk.services, OWNER, request)

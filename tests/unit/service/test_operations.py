@@ -38,6 +38,7 @@ COMMANDS = {
     "host.list": "host list",
     "host.show": "host show",
     "host.set": "host set",
+    "host.release": "host release",
     "host.revoke": "host revoke",
     "secret.set": "secret set",
     "secret.list": "secret list",

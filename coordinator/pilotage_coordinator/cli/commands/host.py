@@ -83,6 +83,11 @@ def show(context: typer.Context, name: Name) -> None:
         screen.line(f"{host['name']}  {host['state']}", "bold")
         if host["state_reason"]:
             screen.line(f"because: {host['state_reason']}")
+        if host["state"] == "quarantined":
+            screen.hint(
+                f"it gets no work. If it is one machine, and yours: pilotage host release {name} --reason TEXT; "
+                f"what was open on it is settled anew. If not: pilotage host revoke {name}, and let it join again"
+            )
         screen.line(f"id {host['id']}, joined {local(host['joined_at'])}, last seen {ago(host['last_seen_at'])}", "dim")
         screen.line(f"\nLabels     {_labels(host) or '—'}")
         for key, value in sorted(host["variables"].items()):
@@ -133,6 +138,24 @@ def set_(
             screen.object(host)
         else:
             screen.line(f"{host['name']}  {_labels(host)}")
+
+    perform(context, work)
+
+
+@app.command()
+def release(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What you found; kept in the audit log.")],
+) -> None:
+    """Let a host out of quarantine, once you know why it is there; what was open on it is settled anew."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        host = await client.release_host(name, reason)
+        if screen.json:
+            screen.object(host)
+        else:
+            screen.line(f"{host['name']} is released; its agent comes back by itself within minutes")
 
     perform(context, work)
 

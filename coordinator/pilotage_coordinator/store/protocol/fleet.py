@@ -67,7 +67,15 @@ class HostStore(Protocol):
         ...
 
     async def quarantine(self, host: str, reason: str, audit: tuple[AuditEntry, ...] = ()) -> None:
-        """Give the host no work until a person has looked; an empty reason ends the quarantine."""
+        """Give the host no work until a person has looked, and releases it."""
+        ...
+
+    async def release(self, host: str, audit: tuple[AuditEntry, ...] = ()) -> None:
+        """End the quarantine, and forget by what the host was judged: its next journal counts as a new one.
+
+        So what was open on it and its journal does not hold is taken for interrupted, never sent again. Raises Refused
+        when it is in no quarantine.
+        """
         ...
 
     async def revoke(self, host: str, at: int, audit: tuple[AuditEntry, ...] = ()) -> tuple[str, ...]:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from pilotage_coordinator.domain.plan import Json
 
+RELEASED = "released"
+"""Stands for the journal of a host that a person let out of quarantine: whichever comes next is another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionMarks:

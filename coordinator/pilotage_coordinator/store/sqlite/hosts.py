@@ -7,6 +7,7 @@ from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.store.errors import Conflict, NotFound, Refused
 from pilotage_coordinator.store.records import AuditEntry, HostRecord, Page, SessionMarks
+from pilotage_coordinator.store.records.fleet import RELEASED
 from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.audit import append_audit
 from pilotage_coordinator.store.sqlite.codec import write_json
@@ -130,6 +131,18 @@ class SqliteHosts:
     async def quarantine(self, host: str, reason: str, audit: tuple[AuditEntry, ...] = ()) -> None:
         """Give the host no work until a person has looked; an empty reason ends the quarantine."""
         await self._update(host, "host_quarantine", (reason, host), audit)
+
+    async def release(self, host: str, audit: tuple[AuditEntry, ...] = ()) -> None:
+        """End the quarantine."""
+        queries = self._access.queries
+
+        def work(connection: sqlite3.Connection) -> None:
+            _require(connection, queries, host)
+            if connection.execute(queries["host_release"], {"id": host, "journal_id": RELEASED}).rowcount == 0:
+                raise Refused(f"host {host} is not in quarantine")
+            append_audit(connection, queries, audit)
+
+        await self._access.writes.submit(work)
 
     async def revoke(self, host: str, at: int, audit: tuple[AuditEntry, ...] = ()) -> tuple[str, ...]:
         """Revoke a host and all its certificates."""

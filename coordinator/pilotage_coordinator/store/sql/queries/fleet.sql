@@ -63,6 +63,10 @@ UPDATE hosts SET labels = coalesce(?, labels), variables = coalesce(?, variables
 -- name: host_quarantine
 UPDATE hosts SET quarantine = ? WHERE id = ?;
 
+-- name: host_release
+UPDATE hosts SET quarantine = '', journal_id = :journal_id, journal_sequence = 0, session_counter = 0, highest_epoch = 0
+WHERE id = :id AND quarantine <> '';
+
 -- name: host_revoke
 UPDATE hosts SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL;
 
