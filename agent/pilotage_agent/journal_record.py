@@ -33,8 +33,14 @@ def entry_to_json(entry: Entry) -> str:
 
 
 def entry_from_json(text: str) -> Entry:
-    """Read what `entry_to_json` wrote; raises ValueError, KeyError or TypeError for anything else."""
-    data = json.loads(text)
+    """Read what `entry_to_json` wrote; raises ValueError for anything else."""
+    try:
+        return _entry_from_dict(json.loads(text))
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        raise ValueError(f"no journal record ({type(error).__name__}: {error})") from error
+
+
+def _entry_from_dict(data: dict[str, Any]) -> Entry:
     key = _key_from_list(data["key"])
     epoch = int(data["epoch"])
     worker = data["worker"]

@@ -1,5 +1,7 @@
 """The journal on disk: SQLite in WAL mode with synchronous=FULL, one connection, on a thread of its own.
 
+Every row carries a checksum of its values: SQLite's own check sees torn pages, not a bit that turned inside a value.
+
 One connection in one process writes and checkpoints (a lock on the state folder keeps a second agent away), which is
 what SQLite before 3.51.3 needs to be safe in WAL mode.
 """
@@ -8,9 +10,11 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pilotage_agent.errors import ConfigRefused, JournalDamaged, JournalUnwritable
 from pilotage_agent.journal_record import entry_from_json, entry_to_json
@@ -20,20 +24,27 @@ from pilotage_agent.settled import Settled
 
 _log = logging.getLogger("pilotage.agent.journal")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE head (
     id INTEGER PRIMARY KEY CHECK (id = 1), journal_id TEXT NOT NULL, sequence INTEGER NOT NULL,
-    session_counter INTEGER NOT NULL, highest_epoch INTEGER NOT NULL, horizon INTEGER NOT NULL
+    session_counter INTEGER NOT NULL, highest_epoch INTEGER NOT NULL, horizon INTEGER NOT NULL, crc INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE entries (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE entries (key TEXT PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE settled (
     run BLOB PRIMARY KEY, attempt INTEGER NOT NULL, outcome TEXT NOT NULL, began INTEGER NOT NULL,
-    execution_time INTEGER NOT NULL
+    execution_time INTEGER NOT NULL, crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE consumed_approvals (approval TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE consumed_approvals (approval TEXT PRIMARY KEY, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
+
+_COLUMNS: Final = {
+    "head": "journal_id, sequence, session_counter, highest_epoch, horizon",
+    "entries": "key, body",
+    "settled": "run, attempt, outcome, began, execution_time",
+    "consumed_approvals": "approval",
+}
 
 
 class SqliteJournalStore:
@@ -64,7 +75,10 @@ class SqliteJournalStore:
                 raise ConfigRefused(f"{path} was written by a newer agent (format {written}): upgrade this agent")
             elif connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise JournalDamaged(f"{path} fails SQLite's check")
-        except sqlite3.Error as error:
+            elif written < FORMAT:
+                _upgrade(connection)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # Python cannot decode what SQLite says about a scribbled schema.
             if connection is not None:
                 connection.close()
             raise _translate(error, path) from error
@@ -76,19 +90,16 @@ class SqliteJournalStore:
 
     def load(self) -> JournalContent:
         """Read everything; raises JournalDamaged for a row that is none."""
-        query = self._connection.execute
         try:
-            row = query("SELECT journal_id, sequence, session_counter, highest_epoch, horizon FROM head").fetchone()
+            ((journal_id, *counters),) = self._rows("head")
             return JournalContent(
-                head=JournalHead(*row),
-                entries=tuple(entry_from_json(body) for (body,) in query("SELECT body FROM entries")),
+                head=JournalHead(journal_id, *counters),
+                entries=tuple(entry_from_json(body) for _, body in self._rows("entries")),
                 settled=tuple(
                     Settled(run, attempt, Outcome(outcome), bool(began), time)
-                    for run, attempt, outcome, began, time in query(
-                        "SELECT run, attempt, outcome, began, execution_time FROM settled"
-                    )
+                    for run, attempt, outcome, began, time in self._rows("settled")
                 ),
-                consumed_approvals=frozenset(name for (name,) in query("SELECT approval FROM consumed_approvals")),
+                consumed_approvals=frozenset(name for (name,) in self._rows("consumed_approvals")),
             )
         except sqlite3.Error as error:
             raise _translate(error, self._path) from error
@@ -112,29 +123,37 @@ class SqliteJournalStore:
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
+    def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Return a table's values; raises JournalDamaged for a row that is not as it was written."""
+        for *values, crc in self._connection.execute(f"SELECT {_COLUMNS[table]}, crc FROM {table}"):  # noqa: S608
+            if checksum(*values) != crc:
+                raise JournalDamaged(f"{self._path} holds a row of {table} that is not as it was written")
+            yield tuple(values)
+
     def _write(self, transaction: Transaction) -> None:
         execute, many = self._connection.execute, self._connection.executemany
         head = transaction.head
+        counters = (head.sequence, head.session_counter, head.highest_epoch, head.horizon)
         execute(
-            "UPDATE head SET sequence = ?, session_counter = ?, highest_epoch = ?, horizon = ?",
-            (head.sequence, head.session_counter, head.highest_epoch, head.horizon),
+            "UPDATE head SET sequence = ?, session_counter = ?, highest_epoch = ?, horizon = ?, crc = ?",
+            (*counters, checksum(head.journal_id, *counters)),
         )
         if transaction.entries:
-            rows = [(str(entry.key), entry_to_json(entry)) for entry in transaction.entries]
-            many("INSERT OR REPLACE INTO entries VALUES (?, ?)", rows)
+            rows = [_checked(str(entry.key), entry_to_json(entry)) for entry in transaction.entries]
+            many("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
         if transaction.forgotten:
             many("DELETE FROM entries WHERE key = ?", [(str(key),) for key in transaction.forgotten])
         if transaction.settled:
             records = [
-                (one.run, one.attempt, one.outcome.value, int(one.began), one.execution_time)
+                _checked(one.run, one.attempt, one.outcome.value, int(one.began), one.execution_time)
                 for one in transaction.settled
             ]
-            many("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?)", records)
+            many("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?, ?)", records)
         if transaction.dropped:
             many("DELETE FROM settled WHERE run = ?", [(run,) for run in transaction.dropped])
         if transaction.consumed_approvals:
-            approvals = [(name,) for name in transaction.consumed_approvals]
-            many("INSERT OR IGNORE INTO consumed_approvals VALUES (?)", approvals)
+            approvals = [_checked(name) for name in transaction.consumed_approvals]
+            many("INSERT OR IGNORE INTO consumed_approvals VALUES (?, ?)", approvals)
 
 
 class ThreadedCommits:
@@ -181,12 +200,37 @@ def _create(connection: sqlite3.Connection, new_id: str) -> None:
     for statement in _SCHEMA.split(";\n"):
         if statement.strip():
             connection.execute(statement)
-    connection.execute("INSERT INTO head VALUES (1, ?, 0, 0, 0, 0)", (new_id,))
+    row = (new_id, 0, 0, 0, 0)
+    connection.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?, ?, ?)", _checked(*row))
     connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("COMMIT")
 
 
-def _translate(error: sqlite3.Error, path: Path) -> Exception:
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Give the rows of format 1 their checksums."""
+    connection.execute("BEGIN IMMEDIATE")
+    for table, columns in _COLUMNS.items():
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
+        key = columns.partition(",")[0]
+        rows = connection.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608
+        connection.executemany(
+            f"UPDATE {table} SET crc = ? WHERE {key} = ?",  # noqa: S608
+            [(checksum(*row), row[0]) for row in rows],
+        )
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("COMMIT")
+
+
+def checksum(*values: bytes | int | str) -> int:
+    """Return the CRC-32 of a row's values."""
+    return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))
+
+
+def _checked(*values: bytes | int | str) -> tuple[bytes | int | str, ...]:
+    return *values, checksum(*values)
+
+
+def _translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return JournalUnwritable(f"the journal {path} cannot be used: {error}")

@@ -1,15 +1,19 @@
 """The journal: group commit, what a crash keeps, and damaged, newer or full files."""
 
 import asyncio
+import contextlib
+import json
 import shutil
 import sqlite3
+import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pilotage_agent.errors import ConfigRefused, JournalUnwritable
 from pilotage_agent.journal import Journal
@@ -19,7 +23,7 @@ from pilotage_agent.journal_store import JournalContent, JournalHead, MemoryJour
 from pilotage_agent.ledger import Entry, Fences, Take, WorkerIdentity, judge_assignment
 from pilotage_agent.messages import Effect, EntryState, Outcome
 from pilotage_agent.results import make_result
-from pilotage_agent.settled import SettledRuns, execution_time
+from pilotage_agent.settled import Settled, SettledRuns, execution_time
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.unit.agent.world import assignment, key
@@ -134,6 +138,95 @@ async def test_a_cut_or_scribbled_file_is_set_aside_under_a_new_id(tmp_path: Pat
     assert content.entries == ()
     assert (tmp_path / "journal.db.damaged-7").exists()
     store.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed journal with something of everything."""
+    path = tmp_path_factory.mktemp("whole") / "journal.db"
+    store, content = open_or_replace(path, "jrn_1", 1)
+    ended = tuple(entry(number, EntryState.EXITED) for number in range(1, 8))
+    settled = Settled(b"r" * 16, 3, Outcome.FAILED, True, 77)
+    head = replace(content.head, sequence=8, highest_epoch=3, session_counter=2)
+    store.commit(Transaction(head, (*ended, entry(9)), (), (settled,), (), ("apr_1",)))
+    store.close()
+    return path
+
+
+@settings(max_examples=60, deadline=None)
+@example(share=0.1953125, bit=7)
+@given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_found_or_changes_nothing(whole: Path, share: float, bit: int) -> None:
+    data = bytearray(whole.read_bytes())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "journal.db")
+        path.write_bytes(data)
+        store, expected = open_or_replace(path, "jrn_new", 7)
+        store.close()
+        data[int(len(data) * share)] ^= 1 << bit
+        path.write_bytes(data)
+        try:
+            store, content = open_or_replace(path, "jrn_new", 7)
+        except ConfigRefused:
+            return  # the bit was in the number of the format
+        store.close()
+        assert content == expected or (content.head.journal_id, content.entries) == ("jrn_new", ())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE entries SET body = replace(body, '\"attempt\"', '\"attempt\"') || ' '",
+        "UPDATE entries SET key = key || 'x'",
+        "UPDATE head SET highest_epoch = 1",
+        "UPDATE settled SET attempt = 2",
+        "UPDATE consumed_approvals SET approval = 'apr_2'",
+        "DELETE FROM head",
+    ],
+)
+def test_a_row_that_is_not_as_it_was_written_condemns_the_journal(whole: Path, tmp_path: Path, change: str) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(whole.read_bytes())
+    with sqlite3.connect(path) as connection:
+        connection.execute(change)
+    connection.close()
+    store, content = open_or_replace(path, "jrn_new", 7)
+    store.close()
+    assert content.head.journal_id == "jrn_new"
+    assert (tmp_path / "journal.db.damaged-7").exists()
+
+
+def test_a_journal_of_the_first_format_is_taken_over(whole: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(whole.read_bytes())
+    with sqlite3.connect(path) as connection:
+        for table in ("head", "entries", "settled", "consumed_approvals"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN crc")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    for _ in range(2):
+        store, content = open_or_replace(path, "jrn_new", 7)
+        assert (content.head.journal_id, len(content.entries), len(content.settled)) == ("jrn_1", 8, 1)
+        store.close()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    base=st.sampled_from(["started", "exited"]), name=st.sampled_from(sorted(json.loads(entry_to_json(entry(1))))),
+    value=JSON, cut=st.integers(0, 60),
+)  # fmt: skip
+def test_the_reader_of_records_raises_only_what_it_declares(base: str, name: str, value: Any, cut: int) -> None:
+    data = json.loads(entry_to_json(entry(1, EntryState(base))))
+    for text in (json.dumps({**data, name: value}), json.dumps(data)[: -cut or None], json.dumps(value)):
+        with contextlib.suppress(ValueError):
+            assert isinstance(entry_from_json(text), Entry)
 
 
 def test_a_journal_of_a_newer_agent_is_left_alone(tmp_path: Path) -> None:
