@@ -28,6 +28,8 @@ from pilotage_plugins.file.write import FileWrite
 from pilotage_plugins.http.check import HttpCheck
 from pilotage_plugins.wait.until import WaitUntil
 
+from tests.integration.docker import test_conformance  # noqa: F401 - the samples of the containers
+
 PASSWORD = b"correct horse battery staple 7261"
 
 

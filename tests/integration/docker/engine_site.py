@@ -53,20 +53,21 @@ class EngineSite:
             raise AssertionError(f"docker {' '.join(argv)}: {done.stderr.decode()}")
         return done.stdout.decode().strip()
 
-    def ask(self, method: str, path: str) -> Any:
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Make one request to the engine; what is not there is None."""
         connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.closing(connection):
             connection.sock.connect(str(self.socket))
-            connection.request(method, path)
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, path, sent, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            body = answer.read()
+            text = answer.read()
         if answer.status == 404:
             return None
         if answer.status >= 400:
-            raise AssertionError(f"{method} {path}: {answer.status} {body.decode()}")
-        return json.loads(body) if body else None
+            raise AssertionError(f"{method} {path}: {answer.status} {text.decode()}")
+        return json.loads(text) if text else None
 
     def inspect(self, name: str) -> dict[str, Any]:
         """Return what the engine says about a container."""
@@ -97,6 +98,9 @@ class EngineSite:
                 self.ask("DELETE", f"/networks/{one['Id']}")
         for one in self.ask("GET", "/volumes")["Volumes"] or ():
             self.ask("DELETE", f"/volumes/{one['Name']}")
+        for one in self.ask("GET", "/images/json"):
+            if (one["Labels"] or {}).get("io.pilotage.attempt"):
+                self.ask("DELETE", f"/images/{one['Id']}?force=1")
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:

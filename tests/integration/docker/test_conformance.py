@@ -112,7 +112,7 @@ class TestCreate(OnEngine):
     step_type = ContainerCreate()
 
     def parameters(self) -> dict[str, Any]:
-        return {"name": "made", "image": f"{APP}:1", "ports": ["8090:8080"]}
+        return {"name": "made", "image": f"{APP}:1"}
 
 
 class TestStart(OnEngine):

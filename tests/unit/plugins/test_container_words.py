@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,12 @@ def test_an_engine_that_hangs_up_is_an_infrastructure_failure(harness: Harness) 
                 await asyncio.to_thread(harness.run, ContainerInspect(), params)
 
     asyncio.run(scenario())
+
+
+def test_the_library_is_loaded_only_by_a_step_that_runs() -> None:
+    """It costs 15 MiB, which the zygote and every other worker would carry."""
+    code = "import sys, pilotage_plugins; sys.exit('aiohttp' in sys.modules or 'aiodocker' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def _dead_socket(folder: Path) -> Path:

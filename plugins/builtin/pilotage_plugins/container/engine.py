@@ -191,7 +191,7 @@ class Engine:
     async def images(self, labels: Sequence[str]) -> list[Json]:
         """List the local images that carry these labels."""
         with _errors("listing images"):
-            return await self._docker.images.list(filters=json.dumps({"label": list(labels)}))
+            return await self._docker.images.list(filters={"label": list(labels)})
 
     async def pull(self, reference: str, auth: Mapping[str, str] | None) -> AsyncIterator[Json]:
         """Pull an image by tag or digest, giving what the engine reports as it comes."""

@@ -17,10 +17,10 @@ from pilotage_plugin_api import (
 from pilotage_plugin_api.output import LineCutter
 from pydantic import Field
 
+from pilotage_plugins.command.outputs import text_tail
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.naming import ContainerName
 
-SHOWN = 12 * 1024
 LINE_LIMIT = 16 * 1024
 
 
@@ -36,7 +36,7 @@ class ExecParams(EngineParams):
 
 
 class ExecOutputs(StepOutputs):
-    """How the program ended. The streams are their last 12 KiB, written by a stranger."""
+    """How the program ended. The streams are their last part, about 12 KiB each, written by a stranger."""
 
     exit_code: int
     stdout: str
@@ -92,12 +92,12 @@ class ContainerExec(StepType[ExecParams, ExecOutputs]):
         if ended.exit_code not in params.expect:
             raise StepFailed(
                 f"{params.argv[0]} in {params.container} ended with exit code {ended.exit_code}:"
-                f" {_text(ended.stderr or ended.stdout)[-1000:].strip()}"
+                f" {text_tail(ended.stderr or ended.stdout, 1000).strip()}"
             )
         return ExecOutputs(
             exit_code=ended.exit_code,
-            stdout=_text(ended.stdout),
-            stderr=_text(ended.stderr),
+            stdout=text_tail(ended.stdout),
+            stderr=text_tail(ended.stderr),
             seconds=round(ctx.clock() - started, 3),
         )
 
@@ -108,7 +108,3 @@ class ContainerExec(StepType[ExecParams, ExecOutputs]):
 
 def _to_log(ctx: StepContext, stream: Stream) -> Callable[[bytes], None]:
     return lambda line: ctx.log(line.decode("utf-8", "replace"), stream)
-
-
-def _text(data: bytes) -> str:
-    return data[-SHOWN:].decode("utf-8", "replace")

@@ -14,6 +14,7 @@ from pilotage_plugin_api import (
 )
 from pydantic import Field
 
+from pilotage_plugins.command.outputs import text_tail
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.health import HealthCheck, Verdict, wait_until_healthy
 from pilotage_plugins.container.naming import ContainerName
@@ -124,7 +125,7 @@ class ContainerLogs(StepType[LogsParams, LogsOutputs]):
         since = 0 if params.since is None else int(time.time() - params.since.total_seconds())
         async with open_engine(ctx, params) as engine:
             text = await engine.logs(params.container, lines=params.lines, since=since)
-        shown = text.encode()[-LOG_SHOWN:].decode("utf-8", "ignore")
+        shown = text_tail(text.encode("utf-8", "backslashreplace"), LOG_SHOWN)
         return LogsOutputs(text=shown, cut=len(shown) < len(text))
 
     async def available(self, ctx: StepContext) -> Availability:

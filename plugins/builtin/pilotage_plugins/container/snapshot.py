@@ -74,10 +74,13 @@ class ContainerSnapshot(StepType[SnapshotParams, SnapshotOutputs]):
             own = configuration_of(found, await engine.image(found["Image"]))
             kept = {"inspect": found, "settings": own.settings, "host": own.host, "networks": dict(own.endpoints)}
             labels = {ATTEMPT: ctx.attempt_key, OF_CONTAINER: _name(found), CONFIGURATION: json.dumps(kept)}
-            image_id = await engine.commit(
-                found["Id"], params.repository, _tag(ctx.step_run), labels, pause=params.pause
-            )
-        return _outputs(params, found, f"{params.repository}:{_tag(ctx.step_run)}", image_id)
+            tag = _tag(ctx.step_run)
+            earlier = await engine.image(f"{params.repository}:{tag}")
+            image_id = await engine.commit(found["Id"], params.repository, tag, labels, pause=params.pause)
+            if earlier is not None:
+                # An earlier attempt's: the tag has moved on, and nothing names it any more.
+                await engine.remove_image(earlier["Id"])
+        return _outputs(params, found, f"{params.repository}:{tag}", image_id)
 
     async def undo(self, ctx: StepContext, params: SnapshotParams, outputs: SnapshotOutputs) -> None:
         """Remove the image."""
