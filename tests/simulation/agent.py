@@ -32,13 +32,13 @@ class AllowAll:
 class SimulatedAgent:
     """Starts, kills and restarts the agent of one machine."""
 
-    def __init__(self, machine: Machine, network: Network, slots: int) -> None:
+    def __init__(self, machine: Machine, network: Network, slots: int, *, first_instance: int = 0) -> None:
         self.machine = machine
         self.process: Process | None = None
         self.buried: list[Process] = []
         self._network = network
         self._slots = slots
-        self._instances = 0
+        self._instances = first_instance
 
     @property
     def up(self) -> bool:

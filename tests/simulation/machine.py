@@ -173,8 +173,8 @@ class Machine:
 
     universe: Universe
     name: str
-    journal: JournalFile = field(init=False)
     boot: int = 1
+    journal: JournalFile = field(init=False)
     offset: int = 0
     """How wrong its clock is, microseconds."""
     folders: dict[AttemptKey, Folder] = field(default_factory=dict)
@@ -249,6 +249,15 @@ class Machine:
         self.journal = JournalFile(self.universe, self.name, f"{self.name}-journal-{number}")
         if folders:
             self.folders.clear()
+
+    def copy(self) -> "Machine":
+        """Return another machine with the same name and a copy of the journal, as a cloned disk has them."""
+        other = Machine(self.universe, self.name, boot=1000)
+        other.journal = JournalFile(self.universe, self.name, self.journal.head.journal_id)
+        other.journal.head = self.journal.head
+        other.journal.entries = dict(self.journal.entries)
+        other.journal.settled = dict(self.journal.settled)
+        return other
 
     def outcome_of(self, entry: Entry) -> Result | None:
         """Return what the outcome file says, as the agent reads it."""

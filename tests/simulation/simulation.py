@@ -69,14 +69,15 @@ class Crash:
     power: bool = False
 
 
-def simulate(seed: int, crash: Crash | None = None) -> Verdict:
-    """Run one history to its end: a stormy one, or with `crash` a quiet one that has no other fault."""
+def simulate(seed: int, crash: Crash | None = None, *, copied: bool = False) -> Verdict:
+    """Run one history to its end: a stormy one; with `crash` a quiet one that has no other fault; or one in which a
+    host is `copied`."""
     with simulated_loop() as loop:
         universe = Universe(seed, loop)
         history = History(universe, loop, crash)
         with _surroundings(universe):
             try:
-                loop.run_until_complete(loop.start(history.run(), "history"))
+                loop.run_until_complete(loop.start(history.copied() if copied else history.run(), "history"))
             except Stuck as error:
                 universe.violate(f"12: {error}")
             for text in loop.failures:
@@ -158,6 +159,25 @@ class History:
             bury(process.tasks)
         bury(self.loop.tasks)
         self.coordinator.disk.close()
+
+    async def copied(self) -> None:
+        """Let a second machine come up as a copy of the first host, journal, key and all, while the first lives on."""
+        draw = self.universe.random
+        name = HOSTS[0]
+        self.universe.liars.add(name)
+        self.coordinator.start()
+        for agent in self.agents.values():
+            agent.start()
+        await self.people.start()
+        await asyncio.sleep(spread(draw, 0.02, 8))
+        copy = self.machines[name].copy()
+        self.oracle.machines.append(copy)
+        self.agents["copy"] = SimulatedAgent(copy, self.network, 2, first_instance=100)
+        self.agents["copy"].start()
+        await asyncio.sleep(120)
+        ((quarantine,),) = self.oracle.rows("SELECT quarantine FROM hosts WHERE name = ?", name)
+        if not quarantine:
+            self.universe.violate(f"copies: two agents live as {name}, and it is not in quarantine")
 
     async def _calm(self) -> None:
         """Nothing breaks any more, and people answer what they are asked: everything must come to an end."""
