@@ -3,10 +3,16 @@
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import typer
+import typer.main
+from pilotage_coordinator.cli import completion
+from pilotage_coordinator.cli.app import app
 from pilotage_coordinator.domain.execution.errors import Refused
+from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.runtime.planner import PlanDrifted
 from pilotage_coordinator.store.records import EventRecord
 
@@ -360,3 +366,76 @@ def test_help_names_every_command(terminal: Terminal) -> None:
     said: Said = terminal.run("--help")
     assert "Exit codes: 0 ok" in said.out
     assert terminal.run("version", "--json").json["version"]
+
+
+# --- choosing -----------------------------------------------------------------------------------------------------
+
+
+async def three_executions(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        await desk.add_execution(f"exe_{number:032x}")
+
+
+def test_last_is_the_newest_execution(terminal: Terminal) -> None:
+    said = terminal.run("run", "show", "last", "--json", prepare=three_executions)
+    assert said.json["id"] == f"exe_{3:032x}"
+    said = terminal.run("logs", "last")
+    assert (said.code, "nothing has run yet" in said.err) == (1, True)
+
+
+def test_a_list_says_how_to_go_on(terminal: Terminal) -> None:
+    said = terminal.run("run", "list", "-n", "2", prepare=three_executions)
+    assert len(said.out.splitlines()) == 3
+    cursor = said.err.split()[-1]
+    said = terminal.run("run", "list", "-n", "2", "--cursor", cursor, "--json", prepare=three_executions)
+    assert ([each["id"] for each in said.json], said.err) == ([f"exe_{1:032x}"], "")
+    said = terminal.run("run", "list", "-n", "2", "--json", prepare=three_executions)
+    assert (len(said.json), json.loads(said.err)) == (2, {"next": cursor})
+
+
+@pytest.mark.parametrize("when", ["2h", "90m", "7d", "2026-01-01", "2026-01-01T00:00:00Z"])
+def test_a_list_goes_back_to_any_time(terminal: Terminal, when: str) -> None:
+    said = terminal.run("run", "list", "--since", when, prepare=three_executions)
+    assert said.code == 0
+    assert ("exe_" in said.out) is when.startswith("2026")
+
+
+@pytest.mark.parametrize("when", ["yesterday", "2y", "", "-2h", "99999999999999d"])
+def test_what_is_no_time_is_a_usage_error_with_examples(terminal: Terminal, when: str) -> None:
+    said = terminal.run("run", "list", f"--since={when}")
+    assert (said.code, "2h, 7d" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "show", "exe_nope"), "this is no execution's id"),
+        (("run", "show", EXECUTION), "`pilotage run list` shows"),
+        (("run", "list", "--state", "faild"), "it must be 'pending'"),
+        (("host", "set", "db1", "--label", "bad name=1"), "a label's or variable's name"),
+        (("blueprint", "show", "chekc"), "no blueprint chekc"),
+        (("host", "show", "-x"), "No such option"),
+    ],
+)
+def test_a_mistake_is_told_once_and_in_words(terminal: Terminal, arguments: tuple[str, ...], words: str) -> None:
+    said = terminal.run(*arguments)
+    assert said.code in (1, 2)
+    assert said.err.count(words) == 1
+    assert "String should" not in said.err
+
+
+def test_names_are_completed_from_what_the_coordinator_knows(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PILOTAGE_SOCKET", str(tmp_path / "no.sock"))
+    for offer in (completion.executions, completion.hosts, completion.blueprints, completion.secrets):
+        assert offer(typer.Context(typer.main.get_command(app)), "") == []
+
+    async def asked(socket: Path, ask: completion.Ask) -> Sequence[tuple[str, str]]:
+        assert socket == tmp_path / "no.sock"
+        return [("db1", "online"), ("web1", "offline")]
+
+    monkeypatch.setattr(completion, "_ask", asked)
+    assert completion.hosts(typer.Context(typer.main.get_command(app)), "d") == [("db1", "online")]
+    assert completion.states("fa") == ["failed"]
+    assert set(completion.states("")) == {each.value for each in ExecutionStatus}

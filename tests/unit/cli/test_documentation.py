@@ -11,6 +11,7 @@ from pilotage_coordinator.cli.app import PLACES
 from pilotage_coordinator.cli.arguments import global_first
 from pilotage_coordinator.cli.deferred import load
 from pilotage_coordinator.cli.examples import EXAMPLES
+from pilotage_coordinator.domain.blueprint.loader import load_blueprint
 
 from tests.unit.cli.reference import PAGE, commands, page
 
@@ -90,3 +91,13 @@ def test_every_field_of_a_route_is_documented(route: Any) -> None:
     in_path = set(re.findall(r"{(\w+)(?::path)?}", route.path))
     missing = [name for name in route.verb.request.model_fields if name not in in_path and name not in line]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/blueprints.md"])
+def test_every_blueprint_of_the_documentation_is_one(page: str) -> None:
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    whole = [block for block in blocks if re.search(r"^workflows:", block, re.MULTILINE)]
+    assert whole
+    for block in whole:
+        assert load_blueprint(block, page).steps
