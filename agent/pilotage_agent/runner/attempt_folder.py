@@ -51,7 +51,7 @@ class AttemptFolder:
 
     def begin(self, entry_json: str) -> int:
         """Make the record, which says that the step begins now, and on a clock that nobody sets; returns its open
-        descriptor, for `finish`. Called by the worker; raises FileExistsError when the attempt has begun before.
+        descriptor, for `finish` and `close`. The worker calls it; raises FileExistsError when the attempt has begun.
 
         No fsync: it is only believed within the same boot, and the journal is what survives a power cut.
         """
@@ -67,11 +67,14 @@ class AttemptFolder:
             raise
         return handle
 
-    def finish(self, handle: int, outcome: dict[str, Any], *, durable: bool) -> None:
-        """Add how the attempt ended, and close. With `durable` it survives a power cut once this returns."""
+    def finish(self, handle: int, outcome: dict[str, Any]) -> None:
+        """Add how the attempt ended. From now on it survives the end of the worker and of the agent."""
+        body = json.dumps(outcome).encode()
+        _write_all(handle, body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n")
+
+    def close(self, handle: int, *, durable: bool) -> None:
+        """Close the record. With `durable` it also survives a power cut once this returns."""
         try:
-            body = json.dumps(outcome).encode()
-            _write_all(handle, body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n")
             if durable:
                 os.fsync(handle)
         finally:

@@ -122,7 +122,7 @@ def _do(
         failpoints.reach("worker.outcome.before_write")
         # On a full disk the agent, which is told below, still puts the outcome into its journal once there is room.
         with contextlib.suppress(OSError):
-            folder.finish(record, outcome, durable=job.durable)
+            folder.finish(record, outcome)
         failpoints.reach("worker.outcome.after_write")
     fit = (
         job.reuse
@@ -135,6 +135,11 @@ def _do(
     stop.for_job(None)
     with contextlib.suppress(OSError):
         channel.sendall(pack({"done": outcome, "fit": fit}))
+    if job.purpose.is_attempt:
+        # The agent journals the outcome, and syncs it, before it tells anybody: this is for when there is no agent now,
+        # and nobody waits for it.
+        with contextlib.suppress(OSError):
+            folder.close(record, durable=job.durable)
     shutil.rmtree(folder.scratch, ignore_errors=True)
     if fit:
         os.chdir("/")
@@ -203,9 +208,12 @@ def _finish(job: Job, called: Called, redactor: Redactor) -> dict[str, Any]:
 
 def _end_survivors(reporter: AttemptReporter) -> bool:
     """End whatever the step left running below this process; says whether there was anything."""
-    me = os.getpid()
-    if not children_of(me):
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        # As a subreaper this process adopts whatever its children leave: no child means nothing below it at all.
         return False
+    me = os.getpid()
     before = len(children_of(me))
     kill_descendants(me)
     with contextlib.suppress(ChildProcessError):

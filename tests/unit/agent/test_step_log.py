@@ -75,10 +75,16 @@ def test_a_line_that_a_killed_writer_left_half_is_not_told(tmp_path: Path) -> No
     assert last_lines(tmp_path / "a.log", 5) == ["whole"]
 
 
+def end(folder: AttemptFolder, handle: int) -> None:
+    folder.finish(handle, {})
+    folder.close(handle, durable=False)
+
+
 def test_a_torn_outcome_counts_as_none_wherever_it_is_cut(tmp_path: Path) -> None:
     folder = AttemptFolder(tmp_path / "x")
     handle = folder.begin("{}")
-    folder.finish(handle, {"outcome": "succeeded", "outputs": "{}"}, durable=True)
+    folder.finish(handle, {"outcome": "succeeded", "outputs": "{}"})
+    folder.close(handle, durable=True)
     whole = folder.path.read_bytes()
     assert folder.read_outcome() == {"outcome": "succeeded", "outputs": "{}"}
     for cut in range(len(whole)):
@@ -92,7 +98,7 @@ def test_a_record_begins_once_and_tells_whose_it_is(tmp_path: Path) -> None:
     folder = AttemptFolder(tmp_path / "x")
     entry = Entry(key=key(), state=EntryState.STARTED, epoch=1, effect=Effect.ONCE, step_type="a.b")
     assert not folder.has_begun()
-    folder.finish(folder.begin(entry_to_json(entry)), {}, durable=False)
+    end(folder, folder.begin(entry_to_json(entry)))
     assert folder.has_begun()
     assert folder.entry() == entry
     with pytest.raises(FileExistsError):
@@ -102,7 +108,7 @@ def test_a_record_begins_once_and_tells_whose_it_is(tmp_path: Path) -> None:
 def test_what_belongs_to_no_record_is_swept(tmp_path: Path) -> None:
     (tmp_path / "aa.scratch").mkdir()
     folder = AttemptFolder(tmp_path / "bb")
-    folder.finish(folder.begin("{}"), {}, durable=False)
+    end(folder, folder.begin("{}"))
     folder.scratch.mkdir()
     assert [one.path.name for one in folders_in(tmp_path)] == ["bb"]
     folder.remove()
