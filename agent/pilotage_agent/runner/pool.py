@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
+from weakref import WeakSet
 
 from pilotage_agent.errors import WorkerLost
 from pilotage_agent.ledger import WorkerIdentity
@@ -45,7 +46,7 @@ class Worker:
         self._frames = FrameReader()
         self._answer: asyncio.Future[dict[str, Any]] | None = None
         self._loop = asyncio.get_running_loop()
-        self._handle = os.pidfd_open(identity.pid)
+        self._handle: int | None = os.pidfd_open(identity.pid)
         channel.setblocking(False)
         self._loop.add_reader(channel.fileno(), self._readable)
         self._loop.add_reader(self._handle, self._gone)
@@ -63,7 +64,7 @@ class Worker:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to exactly this process."""
-        if not self.exited.is_set():
+        if not self.exited.is_set() and self._handle is not None:
             with contextlib.suppress(ProcessLookupError, OSError):
                 signal.pidfd_send_signal(self._handle, number)
 
@@ -72,6 +73,14 @@ class Worker:
         if self._channel.fileno() >= 0:
             self._loop.remove_reader(self._channel.fileno())
             self._channel.close()
+
+    def release(self) -> None:
+        """Leave the process to itself: one without a job ends, one with a job goes on."""
+        self.dismiss()
+        if self._handle is not None:
+            self._loop.remove_reader(self._handle)
+            os.close(self._handle)
+            self._handle = None
 
     async def ending(self) -> str:
         """Say how the process ended, for people."""
@@ -100,8 +109,10 @@ class Worker:
                 self._answer.set_result(message)
 
     def _gone(self) -> None:
-        self._loop.remove_reader(self._handle)
-        os.close(self._handle)
+        if self._handle is not None:
+            self._loop.remove_reader(self._handle)
+            os.close(self._handle)
+            self._handle = None
         while self._channel.fileno() >= 0:
             before = self._answer is not None and self._answer.done()
             self._readable()
@@ -137,6 +148,7 @@ class WorkerPool:
         self._wanted: deque[asyncio.Future[Worker]] = deque()
         self._asked = 0
         self._known: dict[int, Worker] = {}
+        self._living: WeakSet[Worker] = WeakSet()
         self._zygote: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._starting: asyncio.Lock = asyncio.Lock()
@@ -187,8 +199,8 @@ class WorkerPool:
 
     async def close(self) -> None:
         """Let idle workers and the zygote end; workers with a job go on."""
-        for worker in [*self._fresh, *self._used]:
-            worker.dismiss()
+        for worker in self._living:
+            worker.release()
         self._fresh.clear()
         self._used.clear()
         self._drop_zygote("the agent stops")
@@ -282,6 +294,7 @@ class WorkerPool:
             return
         self._pause, self._trouble = RETRY_SECONDS[0], ""
         self._known[pid] = worker
+        self._living.add(worker)
         while self._wanted:
             wanted = self._wanted.popleft()
             if not wanted.done():
