@@ -7,6 +7,8 @@ import pytest
 
 IN_PYTHON = "google.protobuf.internal.python_message"
 NO_SCREEN = ("typer", "click", "rich")
+NO_PLUGINS = ("pluggy", "pilotage_plugin_api", "pilotage_plugins", "pilotage_coordinator")
+NO_STRANGERS = ("pilotage_plugins", "pilotage_coordinator", "pilotage_client", "structlog", "httpx")
 NO_FACES = ("pydantic", "pydantic_settings", "starlette", "uvicorn", "ruamel", "mcp", "httpx", "jinja2")
 
 
@@ -26,6 +28,8 @@ def imported_by(module: str) -> set[str]:
         ),
         ("pilotage_coordinator.program", (*NO_SCREEN, *NO_FACES, IN_PYTHON)),
         ("pilotage_coordinator.cli.app", (*NO_FACES, "grpc", "rich")),
+        ("pilotage_agent.__main__", (*NO_SCREEN, *NO_FACES, *NO_PLUGINS, IN_PYTHON, "importlib.metadata", "structlog")),
+        ("pilotage_agent.runner.zygote", (*NO_SCREEN, *NO_STRANGERS, "grpc", "google.protobuf", "cryptography")),
     ],
 )
 def test_a_program_does_not_import_what_it_has_no_use_for(module: str, without: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ and the zygote is one above them, so what a killed worker leaves comes to the zy
 import contextlib
 import ctypes
 import functools
+import gc
 import os
 import signal
 import time
@@ -47,6 +48,7 @@ def become_subreaper(name: str) -> None:
 
 def return_free_memory() -> None:
     """Give memory that is free inside this process back to the system; after work that comes seldom and needs much."""
+    gc.collect()
     with contextlib.suppress(AttributeError):
         _libc().malloc_trim(0)
 
