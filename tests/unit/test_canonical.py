@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,11 @@ def test_a_reader_gets_back_what_was_written_and_writing_again_changes_nothing(v
     back = json.loads(once, parse_int=_as_a_reader_of_doubles)
     assert back == value
     assert canonical(back) == once
+
+
+@given(st.dictionaries(st.text(max_size=4), json_values, max_size=4))
+def test_the_short_way_writes_what_the_long_way_writes(value: dict[str, object]) -> None:
+    assert canonical(value) == canonical(MappingProxyType(value))
 
 
 def _as_a_reader_of_doubles(text: str) -> float:

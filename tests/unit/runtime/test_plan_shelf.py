@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.plan import Plan
 from pilotage_coordinator.domain.planning import PlanUnreadable
 from pilotage_coordinator.domain.planning.codec import digest, from_json, to_json
@@ -12,8 +13,10 @@ from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.records import PlanRecord
+from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 
 from tests.unit.engine.build import leaf, plan
+from tests.unit.runtime.test_executor import _desk as open_desk
 
 
 class Plans:
@@ -94,3 +97,24 @@ async def test_a_large_plan_is_never_read_on_the_loop(monkeypatch: pytest.Monkey
     await shelf.get(made(store, "b", 3000).digest)
     assert threads[0] is threading.current_thread()
     assert threads[1] is not threading.current_thread()
+
+
+async def test_an_execution_of_a_large_plan_is_begun_and_loaded_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    indexed: list[threading.Thread] = []
+    new = ExecutionState.new
+
+    def noting(execution: str, what: Plan) -> ExecutionState:
+        indexed.append(threading.current_thread())
+        return new(execution, what)
+
+    monkeypatch.setattr(ExecutionState, "new", staticmethod(noting))
+    desk = await open_desk(SimulatedDisk())
+    await desk.start("exe_1", plan(*(leaf(f"s{number}", "h1", after=["x"]) for number in range(600)), leaf("x", "h1")))
+    await desk.executor.load("exe_1")
+    assert len(indexed) == 2
+    assert threading.current_thread() not in indexed
+    assert [each.key.path for each in desk.port.sent] == ["x"]
+    await desk.executor.close()
+    await desk.store.close()
