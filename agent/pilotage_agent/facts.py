@@ -6,9 +6,12 @@ import os
 import platform
 import re
 import shutil
+import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +23,15 @@ _PROGRAMS: Final = {
     "systemd": ("systemctl", "--version"),
 }
 _PROGRAM_SECONDS: Final = 5.0
+_DISK_SECONDS: Final = 5.0
+_MOST_LISTED: Final = 256
+"""Disks and addresses that are told, each; a host may have thousands of mounts."""
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)*")
 
 _DATA_FILESYSTEMS: Final = frozenset(
     ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "nfs", "nfs4", "cifs", "vfat")
 )
+_REMOTE: Final = frozenset(("nfs", "nfs4", "cifs"))
 
 
 def gather_facts(state_dir: Path) -> dict[str, Any]:
@@ -75,23 +82,46 @@ def _memory() -> dict[str, int]:
 
 
 def _disks() -> list[dict[str, Any]]:
-    """Return the mounted file systems that hold data, each device once."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the mounted file systems that hold data, each device once; those that answer in time.
+
+    Asking a file system whose server is gone blocks for ever, so each is asked on a thread that nobody waits for long.
+    """
+    mounts: dict[str, tuple[str, str]] = {}
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/mounts").read_text().splitlines():
+        for line in Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines():
             device, mount, kind = [_unescape(field) for field in line.split()[:3]]
-            if kind not in _DATA_FILESYSTEMS or device in found:
-                continue
-            with contextlib.suppress(OSError):
-                status = os.statvfs(mount)
-                found[device] = {
-                    "mount": mount,
-                    "device": device,
-                    "type": kind,
-                    "size": status.f_blocks * status.f_frsize,
-                    "free": status.f_bavail * status.f_frsize,
-                }
-    return list(found.values())
+            if kind in _DATA_FILESYSTEMS and len(mounts) < _MOST_LISTED:
+                mounts.setdefault(device, (mount, kind))
+    found: dict[str, dict[str, Any]] = {}
+    remote = {device: place for device, place in mounts.items() if place[1] in _REMOTE}
+    local = {device: place for device, place in mounts.items() if device not in remote}
+    asking = [
+        threading.Thread(target=_ask_disks, args=(part, found), daemon=True, name="disks")
+        for part in (local, *({device: place} for device, place in remote.items()))
+    ]
+    give_up = time.monotonic() + _DISK_SECONDS
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join(max(0.0, give_up - time.monotonic()))
+    return [answer for device in mounts if (answer := found.get(device))]
+
+
+def _ask_disks(mounts: Mapping[str, tuple[str, str]], found: dict[str, dict[str, Any]]) -> None:
+    for device, (mount, kind) in mounts.items():
+        with contextlib.suppress(OSError):
+            status = os.statvfs(mount)
+            found[device] = {
+                "mount": _shown(mount),
+                "device": _shown(device),
+                "type": kind,
+                "size": status.f_blocks * status.f_frsize,
+                "free": status.f_bavail * status.f_frsize,
+            }
+
+
+def _shown(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _unescape(field: str) -> str:
@@ -110,7 +140,7 @@ def _addresses() -> list[str]:
         for line in Path("/proc/net/if_inet6").read_text().splitlines():
             found.add(ipaddress.IPv6Address(int(line.split()[0], 16)))
     usable = [one for one in found if not (one.is_loopback or one.is_link_local)]
-    return [str(one) for one in sorted(usable, key=lambda one: (one.version, one.packed))]
+    return [str(one) for one in sorted(usable, key=lambda one: (one.version, one.packed))][:_MOST_LISTED]
 
 
 def _uptime() -> int:
@@ -124,13 +154,27 @@ def _version_of(argv: Sequence[str]) -> str:
     program = shutil.which(argv[0])
     if program is None:
         return ""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            [program, *argv[1:]], capture_output=True, text=True, timeout=_PROGRAM_SECONDS, check=False
+    try:
+        child = subprocess.Popen(
+            [program, *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
-        if match := _VERSION.search(done.stdout):
-            return match[0]
-    return ""
+    except OSError:
+        return ""
+    with child:
+        try:
+            printed, _ = child.communicate(timeout=_PROGRAM_SECONDS)
+        except (OSError, subprocess.SubprocessError):
+            printed = b""
+        finally:
+            # Also what it started: a wrapper that hangs does so in a child of its own.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+    match = _VERSION.search(printed.decode("utf-8", "replace"))
+    return match[0] if match else ""
 
 
 def _free(path: Path) -> int:
