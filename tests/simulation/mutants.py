@@ -357,17 +357,6 @@ def _ended_before_reconciliation(patches: Patches) -> None:
     patches.replace(executor.Executor, "_recover", make)
 
 
-def _sessions_do_not_wait_for_recovery(patches: Patches) -> None:
-    def make(original: Any) -> Any:
-        async def recover(self: Any) -> None:
-            self.recovered.set()
-            await original(self)
-
-        return recover
-
-    patches.replace(executor.Executor, "recover", make)
-
-
 def _open_attempts_are_not_sent_again(patches: Patches) -> None:
     patches.drop(executor, "due_on", due.Due())
 
@@ -473,35 +462,34 @@ def _begun_when_accepted(patches: Patches) -> None:
 
 MUTANTS = (
     Mutant("a start is not synced", 0, ("1",), _start_is_not_synced),
-    Mutant("a start goes on although the disk is full", 0, ("1",), _start_goes_on_without_disk),
+    Mutant("a start goes on although the disk is full", 1, ("1",), _start_goes_on_without_disk),
     Mutant("an end is reported before it is durable", 0, ("2", "3"), _end_is_reported_before_it_is_durable),
     Mutant("a tombstone is not journaled", 0, ("3",), _tombstone_is_not_journaled),
-    Mutant("a withdrawal is not journaled", 0, ("3",), _withdrawal_is_not_journaled),
+    Mutant("a withdrawal is not journaled", 20, ("3",), _withdrawal_is_not_journaled),
     Mutant("what runs is called cancelled before it began", 0, ("3",), _running_is_called_cancelled),
-    Mutant("a redelivered assignment starts again", 0, ("1",), _redelivery_starts_again),
-    Mutant("settled attempts are forgotten", 0, ("1",), _settled_attempts_are_forgotten),
-    Mutant("an interrupted attempt is called not begun", 0, ("3",), _interrupted_is_called_not_begun),
-    Mutant("an attempt's folder is believed after a reboot", 0, ("3",), _folder_is_believed_after_a_reboot),
-    Mutant("a probe that cannot tell means done", 0, ("2",), _probe_that_cannot_tell_means_done),
-    Mutant("an unknown end is retried without a probe", 0, ("1",), _resent_without_a_probe),
-    Mutant("an attempt is forgotten before its acknowledgement", 0, ("4", "12"), _forgotten_before_the_acknowledgement),
-    Mutant("running attempts are not taken up again", 0, ("12",), _running_attempts_are_not_taken_up_again),
-    Mutant("results are told once only", 0, ("12",), _results_are_told_once_only),
+    Mutant("a redelivered assignment starts again", 12, ("1",), _redelivery_starts_again),
+    Mutant("settled attempts are forgotten", 9, ("1",), _settled_attempts_are_forgotten),
+    Mutant("an interrupted attempt is called not begun", 1, ("3",), _interrupted_is_called_not_begun),
+    Mutant("an attempt's folder is believed after a reboot", 20, ("3",), _folder_is_believed_after_a_reboot),
+    Mutant("a probe that cannot tell means done", 1, ("2",), _probe_that_cannot_tell_means_done),
+    Mutant("an unknown end is retried without a probe", 7, ("1",), _resent_without_a_probe),
+    Mutant("an attempt is forgotten before its acknowledgement", 1, ("4", "12"), _forgotten_before_the_acknowledgement),
+    Mutant("running attempts are not taken up again", 1, ("12",), _running_attempts_are_not_taken_up_again),
+    Mutant("results are told once only", 1, ("12",), _results_are_told_once_only),
     Mutant("a result is acknowledged before its commit", 0, ("4",), _result_is_acknowledged_before_the_commit),
     Mutant("a request is answered before its commit", 0, ("4",), _request_is_answered_before_the_commit),
-    Mutant("an assignment is sent before its commit", 0, ("10",), _sent_before_the_commit),
-    Mutant("a failed write is taken for stored", 0, ("4",), _failed_write_is_taken_for_stored),
-    Mutant("a write in doubt is taken for lost", 0, ("4", "6", "12"), _write_in_doubt_is_taken_for_lost),
-    Mutant("the numbers of attempts are not compared", 0, ("2", "3", "6"), _attempt_numbers_are_not_compared),
+    Mutant("an assignment is sent before its commit", 2, ("10",), _sent_before_the_commit),
+    Mutant("a failed write is taken for stored", 2, ("4",), _failed_write_is_taken_for_stored),
+    Mutant("a write in doubt is taken for lost", 5, ("4", "6", "12"), _write_in_doubt_is_taken_for_lost),
+    Mutant("the numbers of attempts are not compared", 17, ("2", "3", "6"), _attempt_numbers_are_not_compared),
     Mutant("a coordinator does not raise its epoch", 0, ("7",), _epoch_is_not_raised),
-    Mutant("a new journal is not noticed", 0, ("1",), _new_journal_is_not_noticed),
+    Mutant("a new journal is not noticed", 14, ("1",), _new_journal_is_not_noticed),
     Mutant("a new journal is remembered too early", 0, ("1",), _new_journal_is_remembered_too_early),
-    Mutant("attempts end before journals are read", 0, ("1", "4"), _ended_before_reconciliation),
-    Mutant("sessions do not wait for recovery", 0, ("1", "3", "12"), _sessions_do_not_wait_for_recovery),
-    Mutant("open attempts are not sent again", 0, ("12",), _open_attempts_are_not_sent_again),
-    Mutant("old attempts are not fenced", 0, ("7", "12"), _old_attempts_are_not_fenced),
-    Mutant("timers are lost at the restart", 0, ("12",), _timers_are_lost_at_the_restart),
-    Mutant("nobody hears of a host that comes back", 0, ("12",), _waiting_executions_are_not_told_of_the_host),
+    Mutant("attempts end before journals are read", 1, ("1", "4"), _ended_before_reconciliation),
+    Mutant("open attempts are not sent again", 3, ("12",), _open_attempts_are_not_sent_again),
+    Mutant("old attempts are not fenced", 3, ("7", "12"), _old_attempts_are_not_fenced),
+    Mutant("timers are lost at the restart", 52, ("12",), _timers_are_lost_at_the_restart),
+    Mutant("nobody hears of a host that comes back", 2, ("12",), _waiting_executions_are_not_told_of_the_host),
     Mutant("an input that could not be stored is dropped", 0, ("12",), _refused_input_is_dropped),
     Mutant("credit is not given back", 0, ("12",), _credit_is_not_given_back),
     Mutant("slots are not freed", 0, ("12",), _slots_are_not_freed),
