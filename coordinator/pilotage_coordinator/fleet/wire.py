@@ -6,6 +6,7 @@ a text that names the field. Items of a kind that this version does not know are
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NoReturn, cast
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
@@ -27,6 +28,7 @@ from pilotage_coordinator.domain.fleet import (
 )
 from pilotage_coordinator.domain.plan import Effect, FailureKind, Json
 from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused
+from pilotage_coordinator.fleet.inventory_check import fitting_facts, fitting_step_types, marks
 from pilotage_coordinator.fleet.messages import (
     Accepted,
     AgentMessage,
@@ -210,11 +212,30 @@ def _read_inventory(item: pb.AgentItem) -> HostInventory:
 
 
 def _inventory(inventory: pb.Inventory) -> HostInventory:
-    return HostInventory(
-        facts=_json_object(inventory.facts, "inventory.facts"),
-        step_types=_json_objects(inventory.step_types, "inventory.step_types"),
-        quarantined=_json_objects(inventory.quarantined, "inventory.quarantined"),
-    )
+    """Read what a host says of itself. What cannot be used is left out and marked; the session goes on."""
+    facts, wrong = _facts(inventory.facts)
+    step_types, wrong_types = _step_types(inventory.step_types)
+    try:
+        quarantined = _json_objects(inventory.quarantined, "inventory.quarantined")
+    except BadMessage as error:
+        quarantined, wrong = (), (*wrong, str(error))
+    return HostInventory(facts, step_types, marks((*wrong, *wrong_types), quarantined))
+
+
+def _facts(data: bytes) -> tuple[Mapping[str, Json], tuple[str, ...]]:
+    try:
+        return fitting_facts(_json_object(data, "inventory.facts"))
+    except BadMessage as error:
+        return {}, (str(error),)
+
+
+@lru_cache(maxsize=64)
+def _step_types(data: bytes) -> tuple[tuple[Mapping[str, Json], ...], tuple[str, ...]]:
+    # A thousand hosts with the same plugins announce the same bytes when they come back.
+    try:
+        return fitting_step_types(_json_objects(data, "inventory.step_types"))
+    except BadMessage as error:
+        return (), (str(error),)
 
 
 def _read_journal(item: pb.AgentItem) -> JournalPage:

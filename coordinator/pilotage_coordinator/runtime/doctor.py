@@ -149,6 +149,10 @@ class Doctor:
             for host in self.inventory.snapshot().values()
             for plugin, reason in host.quarantined.items()
         ]
+        dissent = self.inventory.catalogue().dissenters
+        broken += [f"{name}: another one on {', '.join(hosts[:5])}" for name, hosts in sorted(dissent.items())]
         if broken:
-            return Finding("plugins", "warning", "; ".join(broken[:5]), "mend or uninstall the plugin on that host")
+            return Finding(
+                "plugins", "warning", "; ".join(broken[:5]), "mend, upgrade or uninstall the plugin on that host"
+            )
         return Finding("plugins", "ok", f"{len(self.inventory.step_types())} step types offered")

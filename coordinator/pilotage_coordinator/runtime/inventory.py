@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.inventory import Host, Inventory, host_scope
 from pilotage_coordinator.domain.plan import Effect, Json
+from pilotage_coordinator.runtime.catalogue import Catalogue, agree
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import HostStore
@@ -39,6 +40,7 @@ class LiveInventory:
         self._scopes: dict[str, dict[str, Any]] = {}
         self._step_types = StepTypeReader()
         self._snapshot: Inventory | None = None
+        self._catalogue: Catalogue | None = None
 
     async def load(self) -> None:
         """Read all hosts; nobody is online yet."""
@@ -102,7 +104,13 @@ class LiveInventory:
 
     def step_types(self) -> Mapping[str, StepTypeInfo]:
         """Return every step type that some host offers, by name."""
-        return {name: info for host in self._hosts.values() for name, info in host.step_types.items()}
+        return self.catalogue().step_types
+
+    def catalogue(self) -> Catalogue:
+        """Return what the fleet offers, and which hosts say otherwise."""
+        if self._catalogue is None:
+            self._catalogue = agree(self._hosts.values())
+        return self._catalogue
 
     def _host(self, record: HostRecord, *, online: bool) -> Host:
         return Host(
@@ -128,6 +136,7 @@ class LiveInventory:
     def _changed(self, name: str) -> None:
         self._scopes.pop(name, None)
         self._snapshot = None
+        self._catalogue = None
 
 
 class StepTypeReader:
