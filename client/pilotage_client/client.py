@@ -148,7 +148,7 @@ class PilotageClient:
     async def show_run(
         self, execution: str, *, step: str = "", host: str = "", states: Sequence[str] = ()
     ) -> answers.ExecutionDetail:
-        """Return one execution; `step` (with what is inside it), `host` and `states` choose which step runs it shows."""
+        """Return one execution; `step` (a group: what is inside), `host`, `states` choose which step runs it shows."""
         query = {"step": step or None, "host": host or None, "state": list(states)}
         return await self._get(answers.ExecutionDetail, f"/v1/executions/{segment(execution)}", **query)
 

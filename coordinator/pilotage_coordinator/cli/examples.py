@@ -36,9 +36,7 @@ EXAMPLES: Final = MappingProxyType(
         "host list": ("pilotage host list",),
         "host show": ("pilotage host show web1",),
         "host set": ("pilotage host set web1 --label role=web -e production --var 'backup_roots=[\"/srv\"]'",),
-        "host release": (
-            "pilotage host release web1 --reason 'restored from a snapshot; there is no second machine'",
-        ),
+        "host release": ("pilotage host release web1 --reason 'restored from a snapshot; there is no second machine'",),
         "host revoke": ("pilotage host revoke web1 --reason 'the disk was sold'",),
         "secret set": ("pilotage secret set backup/password", "pilotage secret set tls/key --from-file key.pem"),
         "secret list": ("pilotage secret list",),
