@@ -1,7 +1,7 @@
 """Which step types the fleet offers, when hosts do not say the same of one: pure.
 
-A blueprint is read against one answer for each name; a plan uses, for each host, what that host has. One host, maybe a
-hostile one, must not change how the step types of others are read: the answer is that of most hosts, and of the one that
+A blueprint is read against one answer for each name; a plan uses, for each host, what that host has. One host, maybe
+hostile, must not change how the step types of others are read: the answer is that of most hosts, and of the one that
 joined first where as many say otherwise.
 """
 

@@ -62,6 +62,9 @@ class Doctor:
 
     async def _database(self) -> Finding:
         figures = self.store.figures()
+        if figures.refusal:
+            fix = "make room, or mend the disk: nothing acknowledged is lost, and all goes on by itself within a minute"
+            return Finding("database", "failure", f"it cannot store anything now: {figures.refusal}", fix)
         detail = f"epoch {await self.store.epoch()}, {figures.writes} writes in {figures.transactions} transactions"
         return Finding("database", "ok", detail)
 

@@ -21,6 +21,8 @@ class StoreFigures:
     checkpoints: int
     wal_pages: int
     """Length of the write-ahead log at the last checkpoint, in pages; 0 where there is none."""
+    refusal: str = ""
+    """Why the newest transaction was not stored (a full disk); empty when it was."""
 
 
 class Store(Protocol):

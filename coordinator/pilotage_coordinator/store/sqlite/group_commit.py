@@ -32,6 +32,8 @@ class GroupCommit:
         self.conflicts = 0
         self.checkpoints = 0
         self.wal_pages = 0
+        self.refusal = ""
+        """Why the newest transaction was not stored; empty when it was."""
 
     async def submit(self, work: Work[T]) -> T:
         """Run a work in the next transaction; returns its result, or raises its exception, when that is durable.
@@ -78,11 +80,13 @@ class GroupCommit:
         try:
             results = await self._database.write([work for work, _ in group])
         except StoreError as error:
+            self.refusal = str(error)
             _fail(group, error)
             return
         except BaseException as error:
             _fail(group, StoreUnavailable(f"the store was stopped while it wrote this ({error!r}); it may have landed"))
             raise
+        self.refusal = ""
         self.transactions += 1
         for (_, future), result in zip(group, results, strict=True):
             self.conflicts += isinstance(result, Conflict)

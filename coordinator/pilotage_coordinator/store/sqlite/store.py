@@ -74,6 +74,7 @@ class SqliteStore:
             conflicts=writes.conflicts,
             checkpoints=writes.checkpoints,
             wal_pages=writes.wal_pages,
+            refusal=writes.refusal,
         )
 
     async def close(self) -> None:

@@ -1,0 +1,68 @@
+"""What the doctor says of a disk that is full, a host in quarantine, and an old copy of the database."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pilotage_coordinator.runtime.clock import SystemClock
+from pilotage_coordinator.runtime.doctor import Doctor, Finding
+from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.restoration import Restoration
+from pilotage_coordinator.store.errors import StoreUnavailable
+from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
+from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
+
+from tests.contract.store.records import NOW, audit, certificate, host, token
+
+
+@pytest.fixture
+def disk() -> SimulatedDisk:
+    return SimulatedDisk()
+
+
+@pytest.fixture
+async def store(disk: SimulatedDisk) -> AsyncIterator[SqliteStore]:
+    store = await open_simulated_store(disk, now=0, new_id=lambda prefix: f"{prefix}_1")
+    await store.enrolments.create(token())
+    await store.enrolments.consume("sha256:token", host("web1"), certificate("hst_web1"), NOW)
+    yield store
+    await store.close()
+
+
+async def said(store: SqliteStore, tmp_path: Path, check: str, **fields: Any) -> Finding:
+    inventory = LiveInventory(store.hosts, SystemClock())
+    await inventory.load()
+    found = await Doctor(store, inventory, SystemClock(), tmp_path, **fields).examine()
+    return next(each for each in found if each.check == check)
+
+
+async def test_a_full_disk_is_said_and_that_it_is_over(store: SqliteStore, disk: SimulatedDisk, tmp_path: Path) -> None:
+    assert (await said(store, tmp_path, "database")).verdict == "ok"
+    disk.full = True
+    with pytest.raises(StoreUnavailable):
+        await store.audit.append(audit())
+    finding = await said(store, tmp_path, "database")
+    assert (finding.verdict, "full" in finding.detail) == ("failure", True)
+    disk.full = False
+    await store.hosts.seen({"hst_web1": NOW})
+    assert (await said(store, tmp_path, "database")).verdict == "ok"
+
+
+async def test_a_host_in_quarantine_is_a_failure_that_names_both_ways_out(store: SqliteStore, tmp_path: Path) -> None:
+    await store.hosts.quarantine("hst_web1", "its journal went backward")
+    finding = await said(store, tmp_path, "hosts")
+    assert (finding.verdict, "web1" in finding.detail) == ("failure", True)
+    assert "host release" in finding.fix
+    assert "host revoke" in finding.fix
+
+
+async def test_a_copy_that_is_older_than_what_hosts_have_seen_is_said(store: SqliteStore, tmp_path: Path) -> None:
+    assert (await said(store, tmp_path, "restore", epoch=5, highest_epoch=lambda: 5)).verdict == "ok"
+    finding = await said(store, tmp_path, "restore", epoch=5, highest_epoch=lambda: 9)
+    assert (finding.verdict, "--after-restore" in finding.fix) == ("failure", True)
+    restoration = Restoration(store.executions, store.audit, SystemClock(), {"web1", "web2"}, {"db1": 3})
+    finding = await said(store, tmp_path, "restore", epoch=1009, restoration=restoration)
+    assert finding.verdict == "warning"
+    assert "web1, web2" in finding.detail
+    assert "3 on db1" in finding.detail
