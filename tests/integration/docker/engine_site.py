@@ -114,16 +114,24 @@ class EngineSite:
 
 
 @contextlib.contextmanager
-def engine_site() -> Iterator[EngineSite]:
-    """Start the engine and its registry; nothing of it is left afterwards."""
-    namespace = f"pdk{os.getpid()}"
+def engine_site(*, registry: Path | None = None, small_disk: str = "") -> Iterator[EngineSite]:
+    """Start an engine and its registry; nothing of it is left afterwards.
+
+    `registry` is a folder that another one's registry has filled. `small_disk`, such as `64m`, is the size of a disk
+    of its own for the engine's data.
+    """
     folder = Path(tempfile.mkdtemp(prefix="pilotage-engine-"))
+    namespace = f"p{folder.name[-8:]}"
     site = EngineSite(folder, namespace)
     daemons: list[subprocess.Popen[bytes]] = []
     _run("ip", "netns", "add", namespace)
     try:
         _run("ip", "-n", namespace, "link", "set", "lo", "up")
-        daemons.append(_start(site, "registry", "docker-registry", "serve", str(_registry_config(folder))))
+        if small_disk:
+            (folder / "data").mkdir()
+            _run("mount", "-t", "tmpfs", "-o", f"size={small_disk}", "tmpfs", str(folder / "data"))
+        config = _registry_config(folder, registry or folder / "registry")
+        daemons.append(_start(site, "registry", "docker-registry", "serve", str(config)))
         daemons.append(
             _start(
                 site, "dockerd", "dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
@@ -144,11 +152,11 @@ def _start(site: EngineSite, name: str, *argv: str) -> "subprocess.Popen[bytes]"
         )
 
 
-def _registry_config(folder: Path) -> Path:
+def _registry_config(folder: Path, images: Path) -> Path:
     config = folder / "registry.yml"
     config.write_text(
         "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {images}}}, delete: {{enabled: true}}}}\n"
         f"http: {{addr: '{REGISTRY}'}}\n"
     )
     return config
@@ -174,7 +182,7 @@ def _end(site: EngineSite, daemons: list["subprocess.Popen[bytes]"]) -> None:
             daemon.kill()
             daemon.wait()
     # The engine pins its namespace by a mount that would outlive it.
-    for mount in (site.folder / "exec/netns/default", site.folder / "data"):
+    for mount in (site.folder / "exec/netns/default", site.folder / "data/overlay2", site.folder / "data"):
         subprocess.run(["umount", "-l", str(mount)], check=False, capture_output=True)
     subprocess.run(["ip", "netns", "delete", site.namespace], check=False, capture_output=True)
     shutil.rmtree(site.folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -250,6 +251,31 @@ def test_a_second_upgrade_keeps_only_the_version_before(host: Harness, engine: E
     assert body() == "version 1"
     same = host.run(ContainerUpgrade(), params(engine, f"{APP}:1"))
     assert same["changed"] is False
+
+
+def test_an_upgrade_in_progress_is_not_taken_back_by_another(host: Harness, engine: EngineSite, start: Start) -> None:
+    start("web", f"{APP}:1")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            host.run(ContainerUpgrade(), params(engine, f"{APP}:2", health={**QUICK, "min_healthy_time": "19s"}))
+        finally:
+            os._exit(1)
+    host.attempts += 1
+    try:
+        while "web.pilotage-old" not in engine.names():
+            time.sleep(0.02)
+        for step, wanted in (
+            (ContainerUpgrade(), params(engine, f"{APP}:2")),
+            (ContainerRevert(), {"container": "web"}),
+        ):
+            with pytest.raises(TargetFailed, match="another step is upgrading web"):
+                host.run(step, wanted)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert host.run(ContainerRevert(), {"container": "web"})["changed"] is True
+    assert engine.names() == {"web"}
 
 
 def test_a_name_that_somebody_took_meanwhile_is_left_alone(host: Harness, engine: EngineSite, start: Start) -> None:

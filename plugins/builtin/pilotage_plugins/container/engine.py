@@ -4,6 +4,7 @@ Imported only when a step runs (see connection.open_engine).
 """
 
 import asyncio
+import base64
 import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -199,14 +200,16 @@ class Engine:
             async for report in self._docker.images.pull(reference, auth=auth, stream=True):
                 yield report
 
-    async def in_registry(self, reference: str) -> Json:
+    async def in_registry(self, reference: str, auth: Mapping[str, str] | None) -> Json:
         """Ask the registry for an image's digest and platforms without pulling it."""
         with _errors(f"asking the registry for {reference}"):
             version = self._docker.api_version
             if version == "auto":
                 version = f"v{(await self._docker.version())['ApiVersion']}"
             url = f"{self._docker.docker_host}/{version}/distribution/{reference}/json"
-            async with self._docker.session.get(url) as answer:
+            # Unknown to the library: the registry's credentials as the engine wants them, RFC 4648 base64url.
+            sent = base64.urlsafe_b64encode(json.dumps(auth).encode()).decode() if auth else None
+            async with self._docker.session.get(url, headers={"X-Registry-Auth": sent} if sent else None) as answer:
                 body = await answer.json()
                 if answer.status != 200:
                     raise aiodocker.DockerError(answer.status, str(body.get("message")))

@@ -98,6 +98,7 @@ class ResolveImageParams(EngineParams):
     """Which image."""
 
     image: ImageReference = Field(description="name:tag")
+    auth: RegistryLogin | None = None
 
 
 class ResolveImageOutputs(StepOutputs):
@@ -123,7 +124,7 @@ class ContainerResolveImage(StepType[ResolveImageParams, ResolveImageOutputs]):
     async def run(self, ctx: StepContext, params: ResolveImageParams) -> ResolveImageOutputs:
         """Ask."""
         async with open_engine(ctx, params) as engine:
-            answer = await engine.in_registry(params.image)
+            answer = await engine.in_registry(params.image, await _credentials(ctx, params.image, params.auth))
         digest = str(answer["Descriptor"]["digest"])
         platforms = [one for one in answer.get("Platforms") or () if one.get("os")]
         return ResolveImageOutputs(
@@ -166,9 +167,7 @@ async def ensure_image(
 
 
 async def _pull(ctx: StepContext, engine: "Engine", reference: str, login: RegistryLogin | None) -> None:
-    auth = None
-    if login is not None:
-        auth = {"username": login.username, "password": (await ctx.secret(login.password)).decode().strip()}
+    auth = await _credentials(ctx, reference, login)
     layers: dict[str, tuple[int, int]] = {}
     async for report in engine.pull(reference, auth):
         status, layer = str(report.get("status", "")), report.get("id")
@@ -179,6 +178,16 @@ async def _pull(ctx: StepContext, engine: "Engine", reference: str, login: Regis
             ctx.progress(done / total if total else None, f"{status} {layer}")
         elif status and not layer:
             ctx.log(status)
+
+
+async def _credentials(ctx: StepContext, reference: str, login: RegistryLogin | None) -> dict[str, str] | None:
+    if login is None:
+        return None
+    registry, slash, _ = reference.partition("/")
+    if not slash:
+        raise Refused(f"with auth, write the registry in front of the image: docker.io/library/{reference}")
+    password = (await ctx.secret(login.password)).decode().strip()
+    return {"username": login.username, "password": password, "serveraddress": registry}
 
 
 async def _check_machine(engine: "Engine", reference: str, image: dict[str, Any]) -> None:

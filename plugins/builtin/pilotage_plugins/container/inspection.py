@@ -17,7 +17,7 @@ from pydantic import Field
 from pilotage_plugins.command.outputs import text_tail
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.health import HealthCheck, Verdict, wait_until_healthy
-from pilotage_plugins.container.naming import ContainerName
+from pilotage_plugins.container.naming import ContainerName, name_in_list
 from pilotage_plugins.container.summary import ContainerState, state_of
 
 LOG_SHOWN = 48 * 1024
@@ -88,8 +88,7 @@ class ContainerList(StepType[ListParams, ListOutputs]):
         if len(found) > params.max_items:
             raise StepFailed(f"there are {len(found)} containers, more than max_items {params.max_items}: give labels")
         listed = [
-            Listed(name=one["Names"][0].lstrip("/"), id=one["Id"], image=one["Image"], status=one["State"])
-            for one in found
+            Listed(name=name_in_list(one), id=one["Id"], image=one["Image"], status=one["State"]) for one in found
         ]
         return ListOutputs(containers=tuple(sorted(listed, key=lambda one: one.name)))
 

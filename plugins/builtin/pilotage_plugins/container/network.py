@@ -1,4 +1,4 @@
-"""`container.network_create`, `container.network_remove`, `container.volume_create`, `container.volume_remove`."""
+"""`network.create`, `network.remove`, `volume.create` and `volume.remove`."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class _OnEngine:
 class NetworkCreate(_OnEngine, StepType[NetworkParams, ObjectOutputs]):
     """Make a network, unless there is one of this name with this driver and subnet. Undo removes what it made."""
 
-    name = "container.network_create"
+    name = "network.create"
     effect = Effect.IDEMPOTENT
     Params = NetworkParams
     Outputs = ObjectOutputs
@@ -95,7 +95,7 @@ class NetworkCreate(_OnEngine, StepType[NetworkParams, ObjectOutputs]):
 class NetworkRemove(_OnEngine, StepType[ObjectParams, ObjectOutputs]):
     """Remove a network; nothing happens when it is not there. One that containers use is refused."""
 
-    name = "container.network_remove"
+    name = "network.remove"
     effect = Effect.IDEMPOTENT
     Params = ObjectParams
     Outputs = ObjectOutputs
@@ -126,7 +126,7 @@ class VolumeParams(ObjectParams):
 class VolumeCreate(_OnEngine, StepType[VolumeParams, ObjectOutputs]):
     """Make a volume, unless there is one of this name. Undo removes it if it was made by this, and nobody uses it."""
 
-    name = "container.volume_create"
+    name = "volume.create"
     effect = Effect.IDEMPOTENT
     Params = VolumeParams
     Outputs = ObjectOutputs
@@ -165,7 +165,7 @@ class VolumeRemove(_OnEngine, StepType[ObjectParams, ObjectOutputs]):
     There is no way back but a backup.
     """
 
-    name = "container.volume_remove"
+    name = "volume.remove"
     effect = Effect.IDEMPOTENT
     destructive = True
     Params = ObjectParams

@@ -16,7 +16,7 @@ from pydantic import Field
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.naming import ContainerName
 from pilotage_plugins.container.seconds import whole_seconds
-from pilotage_plugins.container.swap import swaps_of, take_back
+from pilotage_plugins.container.swap import restore_interrupted, swaps_of, take_back
 
 
 class RevertParams(EngineParams):
@@ -60,13 +60,16 @@ class ContainerRevert(StepType[RevertParams, RevertOutputs]):
     async def run(self, ctx: StepContext, params: RevertParams) -> RevertOutputs:
         """Go back one step; what was cut off in the middle comes before what is settled."""
         async with open_engine(ctx, params) as engine:
-            swaps = await swaps_of(engine, params.container)
-            unsettled = [swap for swap, settled in swaps if not settled]
-            chosen = unsettled or [swap for swap, _ in swaps if await engine.find(swap.old)][-1:]
-            for swap in reversed(chosen):
-                await take_back(engine, swap, whole_seconds(params.stop_timeout))
+            seconds = whole_seconds(params.stop_timeout)
+            taken_back = await restore_interrupted(engine, params.container, seconds)
+            if not taken_back:
+                settled = [swap for swap, _ in await swaps_of(engine, params.container)]
+                taken_back = [swap for swap in settled if await engine.find(swap.old)][-1:]
+                for swap in taken_back:
+                    await take_back(engine, swap, seconds)
+            for swap in taken_back:
                 ctx.log(f"{swap.name} is {swap.old[:12]} again")
-        return RevertOutputs(container=params.container, changed=bool(chosen))
+        return RevertOutputs(container=params.container, changed=bool(taken_back))
 
     async def available(self, ctx: StepContext) -> Availability:
         """Whether the engine answers."""

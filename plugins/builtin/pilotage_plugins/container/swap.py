@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pilotage_plugin_api import TargetFailed
 
 from pilotage_plugins.container.configuration import LABEL_PREFIX
+from pilotage_plugins.container.mark import is_at_work, own_mark
 
 if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
@@ -32,13 +33,15 @@ ATTEMPT: Final = f"{LABEL_PREFIX}attempt"
 NAME: Final = f"{LABEL_PREFIX}upgrade"
 _OLD: Final = f"{LABEL_PREFIX}previous"
 _RESTART: Final = f"{LABEL_PREFIX}previous.restart"
+_WORKER: Final = f"{LABEL_PREFIX}worker"
 _RUNNING: Final = f"{LABEL_PREFIX}previous.running"
 _NEVER: Final = {"Name": "no", "MaximumRetryCount": 0}
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """One container in another's place. Containers by id; `restart` and `running` are the old one's, from before."""
+    """One container in another's place. Containers by id; `restart` and `running` are the old one's, from before;
+    `worker` marks the process that makes the swap."""
 
     name: str
     attempt: str
@@ -46,6 +49,7 @@ class Swap:
     new: str
     restart: Mapping[str, Any]
     running: bool
+    worker: str
 
     @property
     def candidate_name(self) -> str:
@@ -81,6 +85,7 @@ def record(attempt: str, old: Json) -> dict[str, str]:
         _OLD: old["Id"],
         _RESTART: json.dumps(old["HostConfig"]["RestartPolicy"]),
         _RUNNING: "yes" if old["State"]["Running"] else "no",
+        _WORKER: own_mark(),
     }
 
 
@@ -96,6 +101,7 @@ def read_swap(new: Json) -> Swap | None:
         new=new["Id"],
         restart=json.loads(labels[_RESTART]),
         running=labels[_RUNNING] == "yes",
+        worker=labels[_WORKER],
     )
 
 
@@ -173,8 +179,17 @@ async def take_back(engine: "Engine", swap: Swap, stop_seconds: int | None) -> N
 
 
 async def restore_interrupted(engine: "Engine", name: str, stop_seconds: int | None) -> list[Swap]:
-    """Take back every swap of this name that an interrupted attempt left unsettled; returns them."""
+    """Take back every swap of this name that an interrupted attempt left unsettled; returns them.
+
+    Raises TargetFailed, having changed nothing, when one of them is still being made by another process.
+    """
     unsettled = [swap for swap, settled in await swaps_of(engine, name) if not settled]
+    for swap in unsettled:
+        if is_at_work(swap.worker):
+            raise TargetFailed(
+                f"another step is upgrading {name} at this moment ({swap.attempt}): give both a lock, such as"
+                f" locks: [container:{name}]"
+            )
     for swap in reversed(unsettled):
         await take_back(engine, swap, stop_seconds)
     return unsettled

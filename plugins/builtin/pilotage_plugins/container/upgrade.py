@@ -27,7 +27,8 @@ from pilotage_plugins.container.configuration import Configuration, configuratio
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.health import HealthCheck, Verdict, kind_of, wait_until_healthy
 from pilotage_plugins.container.image import ImageOutputs, ImageReference, PullPolicy, RegistryLogin, ensure_image
-from pilotage_plugins.container.naming import ContainerName
+from pilotage_plugins.container.naming import ContainerName, name_in_list
+from pilotage_plugins.container.reference import pinned
 from pilotage_plugins.container.seconds import whole_seconds
 from pilotage_plugins.container.swap import (
     ATTEMPT,
@@ -267,9 +268,9 @@ async def _finished(engine: "Engine", swap: Swap) -> ProbeAnswer[UpgradeOutputs]
 
 
 async def _generation(engine: "Engine", found: dict[str, Any]) -> Generation:
-    image = await engine.image(found["Image"])
-    names = (image or {}).get("RepoDigests") or [found["Image"]]
-    return Generation(id=found["Id"], image=found["Config"]["Image"], image_id=found["Image"], ref=str(names[0]))
+    reference, image = found["Config"]["Image"], await engine.image(found["Image"])
+    ref = found["Image"] if image is None else pinned(reference, image)
+    return Generation(id=found["Id"], image=reference, image_id=found["Image"], ref=ref)
 
 
 async def _must_be_replaceable(engine: "Engine", old: dict[str, Any]) -> None:
@@ -281,8 +282,6 @@ async def _must_be_replaceable(engine: "Engine", old: dict[str, Any]) -> None:
     if "com.docker.swarm.service.id" in labels:
         raise TargetFailed(f"{name} belongs to a Swarm service: upgrade the service")
     sharing = {f"container:{old['Id']}", f"container:{name}"}
-    others = [
-        one["Names"][0].lstrip("/") for one in await engine.containers() if one["HostConfig"]["NetworkMode"] in sharing
-    ]
+    others = [name_in_list(one) for one in await engine.containers() if one["HostConfig"]["NetworkMode"] in sharing]
     if others:
         raise TargetFailed(f"{', '.join(others)} use the network of {name} and would lose it: remove them first")

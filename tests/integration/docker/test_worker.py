@@ -1,0 +1,67 @@
+"""An upgrade in a real worker of a real agent, killed in the middle of its trial."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pilotage_agent.messages import Assignment, Effect, Outcome
+from pilotage_agent.runner.process import children_of
+from pilotage_proto.attempt import AttemptKey
+
+from tests.integration.agent.runner_site import RunnerSite, key, runner_site
+from tests.integration.docker.engine_site import EngineSite
+from tests.integration.docker.images import APP
+
+QUICK = {"min_healthy_time": "100ms", "healthy_deadline": "20s", "every": "50ms"}
+
+
+def assign(site: RunnerSite, engine: EngineSite, of: AttemptKey, healthy_for: str) -> None:
+    health = {**QUICK, "min_healthy_time": healthy_for}
+    site.attempts.assign(
+        Assignment(
+            key=of,
+            epoch=1,
+            plan_digest="sha256:0",
+            step_type="container.upgrade",
+            effect=Effect.PROBE,
+            parameters=json.dumps({"container": "web", "image": f"{APP}:2", "health": health}).encode(),
+            host_variables=json.dumps({"docker_host": engine.address}).encode(),
+        )
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - the engine tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_a_worker_killed_on_trial_is_probed_and_the_next_attempt_heals(
+    tmp_path: Path, engine: EngineSite, start: Callable[..., dict[str, Any]]
+) -> None:
+    before = start("web", f"{APP}:1")
+    async with runner_site(tmp_path / "agent") as site:
+        assign(site, engine, key(1, 1), "20s")
+        await until(lambda: "web.pilotage-old" in engine.names() and engine.inspect("web")["State"]["Running"])
+        assert site.pool.zygote_pid is not None
+        for worker in children_of(site.pool.zygote_pid):
+            os.kill(worker, signal.SIGKILL)
+        cut_off = await site.result(key(1, 1), 60)
+        assert cut_off.outcome is Outcome.INTERRUPTED, cut_off
+        evidence = json.loads(cut_off.evidence)
+        assert evidence["probe"] == "not_done"
+        assert "puts web back" in str(evidence)
+        site.acknowledge(key(1, 1))
+
+        assign(site, engine, key(1, 2), "100ms")
+        done = await site.result(key(1, 2), 60)
+        assert done.outcome is Outcome.SUCCEEDED, done.error
+        outputs = json.loads(done.outputs)
+        assert outputs["before"]["id"] == before["Id"]
+        assert outputs["after"]["id"] == engine.inspect("web")["Id"]
+        site.acknowledge(key(1, 2))
+    assert engine.names() == {"web", "web.pilotage-previous"}
