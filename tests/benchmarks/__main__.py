@@ -9,12 +9,14 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -51,7 +53,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)}; or everything")
     parser.add_argument("--list", action="store_true", help="list the parts")
     parser.add_argument("--quick", action="store_true", help="measure on less: a minute or two for everything")
-    parser.add_argument("--publish", action="store_true", help=f"write the figures into {PAGE}; only for all parts")
+    parser.add_argument("--publish", action="store_true", help=f"write the figures into {PAGE}, all parts of them")
     chosen = parser.parse_args()
     if chosen.list:
         print("\n".join(PARTS))
@@ -60,10 +62,26 @@ def main() -> int:
     if unknown:
         print(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    if chosen.publish and (chosen.parts or chosen.quick):
-        print("--publish is for a whole run: leave out the parts and --quick", file=sys.stderr)
+    if chosen.publish and chosen.parts:
+        print("--publish is for all parts: name none", file=sys.stderr)
         return 2
-    return asyncio.run(_measure(chosen.parts or list(PARTS), quick=chosen.quick, page=PAGE if chosen.publish else None))
+    try:
+        return asyncio.run(
+            _ended_in_order(
+                _measure(chosen.parts or list(PARTS), quick=chosen.quick, page=PAGE if chosen.publish else None)
+            )
+        )
+    except asyncio.CancelledError:
+        print("stopped: nothing was published", file=sys.stderr)
+        return 1
+
+
+async def _ended_in_order(measuring: Coroutine[Any, Any, int]) -> int:
+    """Let Ctrl-C and SIGTERM end the processes that are measured, too."""
+    task = asyncio.ensure_future(measuring)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 async def _measure(names: list[str], *, quick: bool, page: Path | None) -> int:
@@ -94,7 +112,8 @@ async def _measure(names: list[str], *, quick: bool, page: Path | None) -> int:
         shutil.rmtree(work / name, ignore_errors=True)
     _keep(facts, reports, failed)
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    closing = f"taken in {time.monotonic() - began:.0f} s; load afterwards: {load}"
+    how = "taken quickly, on less than a whole run measures," if quick else "taken"
+    closing = f"{how} in {time.monotonic() - began:.0f} s; load afterwards: {load}"
     console.print(f"\n{closing}; the figures are also in {FOLDER / 'report.json'}")
     wrong = [f"{report.part}: {each}" for report in reports for each in report.wrong]
     for text in (*wrong, *(f"{name} was not measured: {why}" for name, why in failed.items())):
