@@ -20,6 +20,7 @@ from pilotage_coordinator.domain.planning import (
     to_json,
     view_plan,
 )
+from pilotage_coordinator.domain.planning.secrets import secret_places
 from pilotage_plugin_api.catalogue import load_catalogue
 
 from tests.unit.planning.fleet import Answers, host, plan_request, step, world
@@ -86,3 +87,11 @@ def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.Monkey
     for key, value in {**grown, "scratch_free_bytes": 1}.items():
         monkeypatch.setitem(FOUND, key, value)
     assert differences(approved.plan, planned(blueprint).plan) == ()
+
+
+def test_the_secrets_that_a_plan_needs_are_those_of_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GIVEN, "fleet_backup_orchestration", {"password": "secret://restic/{host}"})
+    found = secret_places(planned(BLUEPRINTS["fleet_backup_orchestration"]).plan)
+    assert {"restic/db1", "restic/db2", "restic/db3"} <= found.keys()
+    assert not any("{" in name for name in found)
+    assert ("protect/volumes", "parameters.password") in found["restic/db2"]
