@@ -4,7 +4,7 @@ from pilotage_coordinator.fleet.admission import Marks
 from pilotage_coordinator.fleet.registry import Certificate, Host, NameTaken, Token, TokenSpent
 from pilotage_coordinator.store import errors
 from pilotage_coordinator.store.protocol import Store
-from pilotage_coordinator.store.records import CertificateRecord, HostRecord, SessionMarks
+from pilotage_coordinator.store.records import AuditEntry, CertificateRecord, HostRecord, SessionMarks
 
 
 class StoreRegistry:
@@ -122,7 +122,8 @@ class StoreRegistry:
         """Put a host into quarantine; the first reason stays."""
         host = await self.host(host_id)
         if host is not None and not host.quarantine:
-            await self._store.hosts.quarantine(host_id, reason)
+            entry = AuditEntry(now, "coordinator", "host.quarantine", host.name, "allowed", {"reason": reason})
+            await self._store.hosts.quarantine(host_id, reason, (entry,))
 
 
 def _record(certificate: Certificate) -> CertificateRecord:

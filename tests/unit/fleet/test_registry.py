@@ -13,6 +13,7 @@ from pilotage_coordinator.store.records import EnrolmentRecord
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import open_simulated_store
 
+from tests.contract.store import records
 from tests.unit.fleet.memory_registry import MemoryRegistry
 
 NOW = 1_700_000_000_000_000
@@ -120,3 +121,19 @@ async def test_marks_are_kept_until_the_host_loses_its_standing(case: Case) -> N
     assert known is not None
     assert known.quarantine == "copied"
     assert not await case.registry.remember("host_1", Marks("jrn_2", 9, 9, 9), "0.1.0", "boot", NOW)
+
+
+async def test_a_quarantine_leaves_one_entry_in_the_audit_log() -> None:
+    store = await open_simulated_store(SimulatedDisk(), now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    await store.enrolments.create(records.token())
+    await store.enrolments.consume("sha256:token", records.host("web1"), records.certificate("hst_web1"), records.NOW)
+    registry = StoreRegistry(store)
+    await registry.quarantine("hst_web1", "copied", NOW)
+    await registry.quarantine("hst_web1", "again", NOW)
+    (row,) = await store.audit.read()
+    assert (row.entry.operation, row.entry.subject, row.entry.detail) == (
+        "host.quarantine",
+        "web1",
+        {"reason": "copied"},
+    )
+    await store.close()
