@@ -144,6 +144,13 @@ def test_a_restore_never_overwrites_unasked(
     assert not (data / "large").is_symlink()
 
 
+def test_pruning_before_the_first_backup_would_let_nothing_go(host: Harness, vault: dict[str, Any]) -> None:
+    elsewhere = {**vault, "repository": f"{vault['repository']}-not-yet"}
+    preview = host.preview(BackupPrune(), {**elsewhere, "keep": {"last": 1}})
+    assert (preview.changes, preview.complete) == ((), True)
+    assert "no repository yet" in preview.note
+
+
 def test_prune_keeps_what_it_should_and_drops_manifests_of_the_rest(
     host: Harness, vault: dict[str, Any], data: Path, backup: dict[str, Any]
 ) -> None:

@@ -28,14 +28,14 @@ class BackupInit(ResticStepType[RepositoryParams, BackupInitOutputs]):
     async def preview(self, ctx: StepContext, params: RepositoryParams) -> Preview:
         """Say whether it would be made."""
         async with open_repository(ctx, params) as restic:
-            there = await _exists(restic)
+            there = await exists(restic)
         action = Action.NONE if there else Action.CREATE
         return Preview(changes=(Change(action=action, subject=masked(params.repository)),))
 
     async def run(self, ctx: StepContext, params: RepositoryParams) -> BackupInitOutputs:
         """Make it; two hosts that do so at the same moment both succeed."""
         async with open_repository(ctx, params) as restic:
-            if not await _exists(restic):
+            if not await exists(restic):
                 made = await restic.attempt("init")
                 if made.exit_code and b"already" not in made.stderr:
                     raise failure(made, "making the repository", params.repository)
@@ -43,7 +43,8 @@ class BackupInit(ResticStepType[RepositoryParams, BackupInitOutputs]):
         return BackupInitOutputs(repository_id=str(config["id"]))
 
 
-async def _exists(restic: Restic) -> bool:
+async def exists(restic: Restic) -> bool:
+    """Return whether the repository is there; raises what else keeps it from being opened."""
     result = await restic.attempt("cat", "config", on_line=lambda _line: None)
     if result.exit_code and not no_repository(result):
         raise failure(result, "opening the repository", restic.params.repository)

@@ -6,6 +6,7 @@ from typing import Any
 from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepOutputs, StepParams
 from pydantic import Field, model_validator
 
+from pilotage_plugins.backup.init import exists
 from pilotage_plugins.backup.manifests import all_manifests
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
@@ -67,6 +68,8 @@ class BackupPrune(ResticStepType[BackupPruneParams, BackupPruneOutputs]):
     async def preview(self, ctx: StepContext, params: BackupPruneParams) -> Preview:
         """Name the snapshots that would go."""
         async with open_repository(ctx, params) as restic:
+            if not await exists(restic):
+                return Preview(note="there is no repository yet, so nothing would go")
             groups = await _forget(ctx, restic, params, dry_run=True)
         changes = [
             Change(
