@@ -20,8 +20,8 @@ TERM_GRACE_SECONDS: Final = 5.0
 """How long a program may take to end after SIGTERM before its group gets SIGKILL."""
 
 LINE_LIMIT: Final = 64 * 1024
-"""Bytes of one line of output. More than an agent's log keeps, so that a secret at the place where the log cuts is still
-seen whole and taken out."""
+"""Bytes of one line of output. More than an agent's log keeps, so that a secret at the place where the log cuts is
+still seen whole and taken out."""
 TAIL_LIMIT: Final = 64 * 1024
 EOF_GRACE_SECONDS: Final = 2.0
 

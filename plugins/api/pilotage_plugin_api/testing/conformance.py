@@ -1,5 +1,6 @@
 """The rules that every step type keeps, built-in or not, as tests."""
 
+import base64
 import contextlib
 import json
 import re
@@ -8,21 +9,24 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from urllib.parse import quote
 
 import pytest
 
 from pilotage_plugin_api.effect import Effect
 from pilotage_plugin_api.errors import DeadlineExceeded, PluginApiError, Refused, StepCancelled, StepFailed
-from pilotage_plugin_api.invocation import OUTPUTS_LIMIT
+from pilotage_plugin_api.invocation import OUTPUTS_LIMIT, validate_params
 from pilotage_plugin_api.registration import check_step_type, docs_of, overrides
 from pilotage_plugin_api.step_type import StepType
 from pilotage_plugin_api.testing.harness import Harness
+from pilotage_plugin_api.testing.schema import broken_promises, schemas_of
 from pilotage_plugin_api.testing.tree import tree_of
 
 STOP_WITHIN_SECONDS: Final = 8.0
 """How soon a step type must have ended after cancellation or its deadline, clean-up included."""
 
+_CANARY: Final = "canary7f3a"
 _JSON_TYPES: Final = {"object", "array", "string", "number", "integer", "boolean", "null"}
 
 
@@ -48,9 +52,31 @@ class Conformance:
 
     `sample` may prepare the sandbox; it is called once for each test, with an empty sandbox. `prepare` may change
     the harness, to give it a catalogue, say.
+
+    `schemas` is a file in your repository that keeps the schemas which you have published; with it, a change that
+    breaks blueprints is found. `pytest --pilotage-record-schemas` writes it.
     """
 
     step_type: StepType[Any, Any]
+    schemas: ClassVar[Path | None] = None
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Leave out the checks that do not apply to the step type, so that a skipped test is always news."""
+        super().__init_subclass__(**more)
+        step_type = cls.__dict__.get("step_type")
+        if step_type is None:
+            return
+        applies = {
+            "test_effect_idempotent_twice_is_once": step_type.effect is Effect.IDEMPOTENT,
+            "test_probe_finds_what_was_done_and_nothing_else": step_type.effect is Effect.PROBE,
+            "test_probe_answers_after_an_interruption": step_type.effect is Effect.PROBE,
+            "test_undo_restores": overrides(step_type, "undo"),
+        }
+        for name, needed in applies.items():
+            if not needed:
+                setattr(cls, name, None)
+            elif getattr(cls, name) is None:
+                setattr(cls, name, getattr(Conformance, name))
 
     @abstractmethod
     def sample(self, sandbox: Path) -> Sample:
@@ -84,6 +110,42 @@ class Conformance:
             assert schema["type"] == "object"
             _check_types(schema)
 
+    def test_its_schemas_are_stable(self, request: pytest.FixtureRequest) -> None:
+        """Asked twice they are the same, and nothing that blueprints rely on has gone since they were recorded."""
+        now = schemas_of(self.step_type)
+        assert json.dumps(now) == json.dumps(schemas_of(self.step_type)), "they change from one look to the next"
+        if self.schemas is None:
+            return
+        if request.config.getoption("pilotage_record_schemas"):
+            self.schemas.write_text(json.dumps(now, indent=2, sort_keys=True) + "\n")
+        assert self.schemas.exists(), f"record {self.schemas.name} first: pytest --pilotage-record-schemas"
+        broken = broken_promises(json.loads(self.schemas.read_text()), now)
+        assert not broken, f"blueprints that people wrote would break: {'; '.join(broken)}"
+
+    def test_wrong_parameters_are_refused_by_name_and_not_repeated(self, world: "World") -> None:
+        """A parameter that is missing or wrong is named, a secret that was written out is not repeated, and nothing
+        happens."""
+        before = tree_of(world.harness.sandbox)
+        for name in self.step_type.Params.model_json_schema().get("required", ()):
+            params = {key: value for key, value in world.sample.params.items() if key != name}
+            with pytest.raises(Refused, match=re.escape(name)):
+                world.harness.run(self.step_type, params)
+        for name, value in world.sample.params.items():
+            is_secret = str(value).startswith("secret://")
+            problem = self._problem_with({**world.sample.params, name: _CANARY if is_secret else {"a": [{"b": {}}]}})
+            assert not is_secret or problem, f"{name} takes a secret's value instead of its name"
+            if problem is not None:
+                assert name in problem, f"{name} is wrong, and the error does not say so: {problem}"
+                assert _CANARY not in problem, f"the error repeats what {name} held"
+        assert tree_of(world.harness.sandbox) == before
+
+    def _problem_with(self, params: Mapping[str, Any]) -> str | None:
+        try:
+            validate_params(self.step_type, params)
+        except Refused as refused:
+            return str(refused)
+        return None
+
     def test_sample_fits_its_schema(self, world: "World") -> None:
         """Every sample parameter stands in the schema, and every required one in the sample."""
         schema = self.step_type.Params.model_json_schema()
@@ -107,8 +169,10 @@ class Conformance:
         assert not world.harness.left_behind(processes), "it left processes behind"
         assert len(json.dumps(outputs, ensure_ascii=False).encode()) <= OUTPUTS_LIMIT
         self.step_type.Outputs.model_validate(outputs)
+        seen = world.harness.seen(outputs)
         for name, content in world.sample.secrets.items():
-            assert content.decode("utf-8", "backslashreplace") not in world.harness.seen(outputs), f"it shows {name}"
+            for form in _forms(content):
+                assert form not in seen, f"it shows the secret {name}"
         if self.step_type.effect is Effect.READ:
             assert tree_of(world.harness.sandbox, times=True) == picture, "effect read, but it changed something"
         if not overrides(self.step_type, "undo"):
@@ -231,6 +295,11 @@ class World:
         assert time.monotonic() - started < STOP_WITHIN_SECONDS
         assert "ignores that it should stop" not in self.harness.recorder.text
         assert not self.harness.left_behind(before)
+
+
+def _forms(secret: bytes) -> tuple[str, ...]:
+    plain = secret.decode("utf-8", "backslashreplace")
+    return plain, base64.b64encode(secret).decode().rstrip("="), secret.hex(), quote(secret, safe="")
 
 
 def _check_types(schema: object) -> None:
