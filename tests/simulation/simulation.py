@@ -80,6 +80,8 @@ def simulate(seed: int, crash: Crash | None = None, *, copied: bool = False) -> 
                 loop.run_until_complete(loop.start(history.copied() if copied else history.run(), "history"))
             except Stuck as error:
                 universe.violate(f"12: {error}")
+            except Exception as error:
+                universe.violate(f"somebody got an error that nobody expects: {error!r}")
             for text in loop.failures:
                 universe.violate(text)
             history.end()
