@@ -88,7 +88,9 @@ async def probe_catalogue(environment: Mapping[str, str]) -> HostCatalogue:
             sys.executable,
             "-m",
             "pilotage_agent.catalogue_probe",
-            env={name: environment[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in environment},
+            env={
+                name: environment[name] for name in ("PATH", "LANG", "PYTHONPATH", "DOCKER_HOST") if name in environment
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pilotage_agent.catalogue import probe_catalogue
 from pilotage_agent.messages import Assignment, Effect, Outcome
 from pilotage_agent.runner.process import children_of
 from pilotage_proto.attempt import AttemptKey
@@ -65,3 +66,13 @@ async def test_a_worker_killed_on_trial_is_probed_and_the_next_attempt_heals(
         assert outputs["after"]["id"] == engine.inspect("web")["Id"]
         site.acknowledge(key(1, 2))
     assert engine.names() == {"web", "web.pilotage-previous"}
+
+
+async def test_an_agent_offers_what_its_engine_can_do(engine: EngineSite) -> None:
+    there = await probe_catalogue({**os.environ, "DOCKER_HOST": engine.address})
+    missing = await probe_catalogue({**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    for catalogue, available in ((there, True), (missing, False)):
+        found = {one["name"]: one for one in json.loads(catalogue.step_types)}["container.upgrade"]
+        assert found["available"] is available
+        assert available or "no Docker socket at /nowhere/docker.sock" in found["reason"]
+        assert catalogue.quarantined == b"[]"
