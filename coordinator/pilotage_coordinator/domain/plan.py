@@ -26,6 +26,8 @@ class StepKind(StrEnum):
     GROUP = "group"
     CALL = "call"
     """A blueprint called as a step: its steps stand in `steps`, with targets of their own."""
+    HEALTH = "health"
+    """A rollout's health gate on one host: its `steps` are tried again and again (`PlannedStep.health`)."""
 
 
 class Place(StrEnum):
@@ -84,6 +86,15 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """A host is healthy once its checks have succeeded all through `for_`, tried `every`, at the latest `within`."""
+
+    for_: int
+    within: int
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """How a step goes over its hosts or items. The last batch repeats; no batches = all in one."""
 
@@ -92,6 +103,12 @@ class Rollout:
     max_failures: Share | None = None
     """More failed hosts than this, over the whole rollout, end it. None = no limit."""
     on_failure: RolloutFailure = RolloutFailure.STOP
+    order_by: str = ""
+    """Template of what the hosts that have not begun are ordered by, anew before each batch; ties by name."""
+    refresh: tuple["PlannedStep", ...] = ()
+    """Run on the hosts that have not begun, before they are ordered."""
+    analysis: tuple["PlannedStep", ...] = ()
+    """Run once after each batch: whether it went well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +196,8 @@ class PlannedStep:
     planned_items: Mapping[str, Sequence[Json]] = field(default_factory=dict)
     """For `for_each` that the plan could resolve: host name ("" on the coordinator) to items. Where a host stands here,
     these are its items, whatever the expression would give later: they are what was approved."""
+    health: Health | None = None
+    """For a health gate: how long, how soon, how often. Its checks stand in `steps`."""
     call: BlueprintRef | None = None
     """For a call: the version that it runs."""
     targets: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from pilotage_coordinator.domain.execution.nodes import Phase
 from pilotage_coordinator.domain.execution.state import ROOT_KEY
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, PendingReason, StepRunStatus
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.engine import attempting, reverting, starting
+from pilotage_coordinator.engine import attempting, batching, health, reverting, starting
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.draft import Duty, Work
 from pilotage_coordinator.engine.outcome import body_outcome, final_status, shown_status
@@ -59,6 +59,12 @@ def _do(decision: Decision, duty: Duty) -> None:
             reverting.begin_rollout(decision, duty.key)
         case "return":
             _return(decision, duty.key)
+        case "health":
+            health.judge(decision, duty.key)
+        case "analysis":
+            batching.judge(decision, duty.key)
+        case "refresh":
+            batching.refreshed(decision, duty.key)
 
 
 def _body_over(decision: Decision) -> None:

@@ -34,7 +34,7 @@ def _ordered(
     if order in ("", "name"):
         place = _plan_order(draft, path) if not order else {}
         return sorted(names, key=lambda name: (place.get(name, len(place)), name))
-    return sorted(names, key=lambda name: (*_comparable(_field(hosts, name, order)), name))
+    return sorted(names, key=lambda name: (*comparable(_field(hosts, name, order)), name))
 
 
 def _plan_order(draft: Draft, path: str) -> Mapping[str, int]:
@@ -56,8 +56,8 @@ def _field(hosts: Mapping[str, Mapping[str, Json]], name: str, order: str) -> An
     return value
 
 
-def _comparable(value: Any) -> tuple[int, float, str]:
-    """Order numbers before texts before everything else, so that mixed and missing fields have a place."""
+def comparable(value: Any) -> tuple[int, float, str]:
+    """Return a key that orders numbers before texts before all else, so that mixed and missing values have a place."""
     if isinstance(value, int | float):
         return (0, float(value), "")
     return (1, 0.0, value) if isinstance(value, str) else (2, 0.0, "")

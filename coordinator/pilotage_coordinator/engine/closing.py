@@ -6,7 +6,7 @@ possible goes to the draft's agenda; what it makes necessary, to its duties.
 
 from collections.abc import Iterable
 
-from pilotage_coordinator.domain.execution.index import ROOT, Role, StepInfo
+from pilotage_coordinator.domain.execution.index import ROOT, PlanIndex, Role, StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Phase, Tally
 from pilotage_coordinator.domain.execution.state import ROOT_KEY
@@ -61,7 +61,7 @@ def loop_progressed(draft: Draft, key: RunKey, at: int) -> None:
 def unit_ended(draft: Draft, key: RunKey, status: StepRunStatus, at: int) -> None:
     """Carry the end of a step on one host outwards: to its fan, or to its frame."""
     info = draft.index.steps[key.path]
-    if status in (_S.FAILED, _S.NOT_RUN):
+    if status in (_S.FAILED, _S.NOT_RUN) and not info.checks:
         draft.warnings = True
     if not info.fans:
         if status is _S.FAILED:
@@ -90,7 +90,7 @@ def fan_progressed(draft: Draft, key: RunKey, at: int) -> None:
     if fan.status is not None:
         return
     rest = fan.hosts[fan.cursor :]
-    if fan.running or fan.held or (rest and not fan.ended):
+    if fan.running or fan.held or not _may_end(draft, key, fan):
         draft.agenda.append(Work("fan", key))
         return
     if rest:
@@ -107,6 +107,19 @@ def fan_progressed(draft: Draft, key: RunKey, at: int) -> None:
     draft.put_fan(key, fan._replace(status=status))
     info = draft.index.steps[key.path]
     step_ended(draft, RunKey(info.frame, "", key.item), key.path, status, at)
+
+
+def _may_end(draft: Draft, key: RunKey, fan: Fan) -> bool:
+    """Return whether no host is to start any more, and no batch is to be judged."""
+    if fan.ordering or fan.analysing:
+        return False
+    return bool(fan.ended) or (fan.cursor == len(fan.hosts) and not awaits_analysis(draft.index, key, fan))
+
+
+def awaits_analysis(index: PlanIndex, key: RunKey, fan: Fan) -> bool:
+    """Return whether the hosts of a fan's batch have all begun, and the batch is still to be judged."""
+    begun = fan.cursor == fan.batch_end > fan.batch_start
+    return begun and fan.analysed < fan.batch and bool(index.steps[key.path].step.rollout.analysis)
 
 
 def step_ended(draft: Draft, key: RunKey, path: str, status: StepRunStatus, at: int) -> None:
@@ -185,7 +198,10 @@ def _frame_over(draft: Draft, key: RunKey, frame: Frame, at: int) -> None:
         draft.duties.append(Duty("body", ROOT_KEY))
     elif frame.phase is Phase.BODY and draft.index.frames[key.path].finally_:
         begin_finally(draft, key, at)
-    elif key.path == ROOT or _is_call(draft, key.path):
+    elif _kind(draft, key.path) is StepKind.HEALTH:
+        draft.put_frame(key, frame._replace(phase=Phase.RETURNING))
+        draft.duties.append(Duty("health", key))
+    elif key.path == ROOT or _kind(draft, key.path) is StepKind.CALL:
         draft.put_frame(key, frame._replace(phase=Phase.RETURNING))
         draft.duties.append(Duty("return", key))
     else:
@@ -197,9 +213,9 @@ def _frame_over(draft: Draft, key: RunKey, frame: Frame, at: int) -> None:
             draft.returned.append(key)
 
 
-def _is_call(draft: Draft, path: str) -> bool:
+def _kind(draft: Draft, path: str) -> StepKind | None:
     info = draft.index.steps.get(path)
-    return info is not None and info.step.kind is StepKind.CALL
+    return None if info is None else info.step.kind
 
 
 def frame_status(frame: Frame) -> StepRunStatus:

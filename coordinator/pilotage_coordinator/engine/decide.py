@@ -14,7 +14,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ROOT_KEY, ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
 from pilotage_coordinator.domain.plan import FailureKind
-from pilotage_coordinator.engine import cascade, reopening, reverting, stopping, timing, verdict
+from pilotage_coordinator.engine import cascade, health, reopening, reverting, stopping, timing, verdict
 from pilotage_coordinator.engine.admission import admit
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.draft import Draft
@@ -115,6 +115,7 @@ def _recovered(decision: Decision, input: i.Recovered) -> None:
     draft = decision.draft
     if draft.status.terminal or ROOT_KEY not in draft.frames:
         return
+    health.restart(decision)
     cascade.survey(decision)
     cascade.run(decision)
     for host in sorted(draft.by_host):

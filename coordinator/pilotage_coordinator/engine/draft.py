@@ -30,8 +30,9 @@ from pilotage_coordinator.domain.plan import Json, Plan
 WorkKind: TypeAlias = Literal["step", "fan", "loop", "wave"]
 """What may start: a step in its frame, more hosts, more items, the next compensations."""
 
-DutyKind: TypeAlias = Literal["body", "revert", "return"]
-"""What must be decided even in a pause: what follows the body, a rollout's reverting, what a frame returns."""
+DutyKind: TypeAlias = Literal["body", "revert", "return", "health", "analysis", "refresh"]
+"""What must be decided even in a pause: what follows the body, a rollout's reverting, what a frame returns, what the
+steps of a health gate, an analysis or a refresh came to."""
 
 
 class Work(NamedTuple):
@@ -50,7 +51,7 @@ class Duty(NamedTuple):
 
 _FIELDS = tuple(each.name for each in dataclasses.fields(ExecutionState))
 _values = attrgetter(*_FIELDS)
-_SLEEPING = (PendingReason.RETRY, PendingReason.OFFLINE)
+_SLEEPING = (PendingReason.RETRY, PendingReason.OFFLINE, PendingReason.HEALTH)
 _AWAITING_HOST = (PendingReason.OFFLINE, PendingReason.DRIFT)
 
 
@@ -190,5 +191,11 @@ class Draft:
 
 
 _NONE: Map[RunKey, None] = Map()
-_RUN_TIMERS = (TimerKind.RETRY, TimerKind.OFFLINE, TimerKind.STEP_DEADLINE)
+_RUN_TIMERS = (
+    TimerKind.RETRY,
+    TimerKind.OFFLINE,
+    TimerKind.STEP_DEADLINE,
+    TimerKind.HEALTH,
+    TimerKind.HEALTH_DEADLINE,
+)
 _UNDO_TIMERS = (TimerKind.UNDO_RETRY, TimerKind.OFFLINE)

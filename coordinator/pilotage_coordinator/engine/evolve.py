@@ -5,10 +5,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pilotage_coordinator.domain.execution.events import Event
+from pilotage_coordinator.domain.execution.index import judged_by, refreshed_by
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.engine import compensation, halting
-from pilotage_coordinator.engine.draft import Draft
-from pilotage_coordinator.engine.happening import attempts, lifecycle, nodes, rollback, runs
+from pilotage_coordinator.engine.draft import Draft, Duty
+from pilotage_coordinator.engine.happening import attempts, batches, health, lifecycle, nodes, rollback, runs
 
 
 def evolve(state: ExecutionState, event: Event, at: int) -> ExecutionState:
@@ -36,9 +38,26 @@ def apply(draft: Draft, event: Event, at: int) -> None:
         if draft.halting:
             halting.settle_inside(draft, draft.halting.popleft(), at)
         else:
-            compensation.frame_returned(draft, draft.returned.popleft(), at)
+            _frame_returned(draft, draft.returned.popleft(), at)
+
+
+def _frame_returned(draft: Draft, key: RunKey, at: int) -> None:
+    if judged := judged_by(key.path):
+        draft.duties.append(Duty("analysis", RunKey(judged, "", key.item)))
+    elif refreshed := refreshed_by(key.path):
+        draft.duties.append(Duty("refresh", RunKey(refreshed, "", key.item)))
+    else:
+        compensation.frame_returned(draft, key, at)
 
 
 _HANDLERS: Final[Mapping[type[Event], Callable[[Draft, Any, int], None]]] = MappingProxyType(
-    {**lifecycle.HANDLERS, **nodes.HANDLERS, **runs.HANDLERS, **attempts.HANDLERS, **rollback.HANDLERS}
+    {
+        **lifecycle.HANDLERS,
+        **nodes.HANDLERS,
+        **batches.HANDLERS,
+        **health.HANDLERS,
+        **runs.HANDLERS,
+        **attempts.HANDLERS,
+        **rollback.HANDLERS,
+    }
 )

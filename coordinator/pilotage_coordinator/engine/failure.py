@@ -53,7 +53,7 @@ def _cause(draft: Draft, key: RunKey, step: PlannedStep, *, exceeded: bool) -> H
     if step.on_failure is OnFailure.CONTINUE:
         return None
     inner: HaltCause | None = "stop"
-    if step.kind is not StepKind.LEAF:
+    if step.kind in (StepKind.GROUP, StepKind.CALL):
         frame = draft.frames.get(key)
         if frame is not None and not frame.finally_failed:
             inner = frame.halted

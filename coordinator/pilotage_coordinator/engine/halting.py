@@ -1,6 +1,7 @@
 """Settling what is pending inside a frame that was halted: part of the fold, run once per halted frame."""
 
 from pilotage_coordinator.domain.execution.events import HaltCause
+from pilotage_coordinator.domain.execution.index import analysis_frame, refresh_frame
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Phase
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
@@ -34,13 +35,16 @@ def _settle_step(draft: Draft, frame: RunKey, path: str, cause: HaltCause, reaso
     where = RunKey(path, "", frame.item)
     fan = draft.fans.get(where)
     if fan is None:
-        step_ended(draft, frame, path, _idle(cause), at)
+        step_ended(draft, frame, path, idle_status(cause), at)
         return
     if fan.status is not None:
         return
     _release_batch(draft, where)
-    fan = fan._replace(ended=fan.ended or reason, waiting=False, wait_until=0, gate="")
+    fan = draft.fans[where]._replace(ended=fan.ended or reason, waiting=False, wait_until=0, gate="", doubt="")
     draft.put_fan(where, fan)
+    for inner in (analysis_frame(path), refresh_frame(path)):
+        if RunKey(inner, "", frame.item) in draft.frames:
+            failure.mark_halted(draft, RunKey(inner, "", frame.item), cause, reason)
     for host in fan.hosts[: fan.cursor]:
         if host in fan.running or host in fan.held:
             _settle_unit(draft, RunKey(path, host, frame.item), cause, reason, at)
@@ -49,9 +53,9 @@ def _settle_step(draft: Draft, frame: RunKey, path: str, cause: HaltCause, reaso
 
 def _release_batch(draft: Draft, fan: RunKey) -> None:
     draft.set_timer(TimerKind.BATCH, fan, 0)
-    name = draft.fans[fan].gate
-    if name in draft.gates:
-        draft.gates = draft.gates.delete(name)
+    for name in (draft.fans[fan].gate, draft.fans[fan].doubt):
+        if name in draft.gates:
+            draft.gates = draft.gates.delete(name)
 
 
 def _settle_unit(draft: Draft, key: RunKey, cause: HaltCause, reason: str, at: int) -> None:
@@ -74,9 +78,12 @@ def _settle_run(draft: Draft, key: RunKey, cause: HaltCause, reason: str, at: in
     run = draft.runs.get(key)
     if run is None or run.status is _S.PENDING:
         again = run is not None and run.reason is PendingReason.RETRY and cause != "cancel"
-        status = _S.FAILED if again else _idle(cause)
+        status = _S.FAILED if again else idle_status(cause)
         detail = f"not tried again: {reason}" if again else reason
         end_pending(draft, key, status, detail, at)
+    elif run.reason is PendingReason.HEALTH:
+        draft.put_frame(key, draft.frames[key]._replace(phase=Phase.CLOSED))
+        end_pending(draft, key, idle_status(cause), reason, at)
     elif run.kind is not StepKind.LEAF and run.status is _S.RUNNING:
         failure.mark_halted(draft, key, cause, reason)
 
@@ -91,5 +98,6 @@ def end_pending(draft: Draft, key: RunKey, status: StepRunStatus, detail: str, a
     run_ended(draft, key, at)
 
 
-def _idle(cause: HaltCause) -> StepRunStatus:
+def idle_status(cause: HaltCause) -> StepRunStatus:
+    """Return how something ends that has not begun when its frame is halted."""
     return _S.CANCELLED if cause == "cancel" else _S.NOT_RUN

@@ -40,8 +40,11 @@ def reopen(draft: Draft, step: str, at: int) -> None:
     open_frame(draft, ROOT_KEY, Frame(), at)
 
 
-def reset_frame(draft: Draft, key: RunKey) -> None:
-    """Make a frame that ended before ready to be opened once more, on its host."""
+def reset_frame(draft: Draft, key: RunKey, *, again: bool = False) -> None:
+    """Make a frame that ended before ready to be opened once more, on its host.
+
+    What succeeded is kept, unless all of it is to run `again`.
+    """
     inside = frozenset(_inside(draft.index, key.path))
     on_host = draft.index.frames[key.path].on_host
 
@@ -50,12 +53,20 @@ def reset_frame(draft: Draft, key: RunKey) -> None:
 
     for path in sorted(inside):
         for run_key in sorted(filter(within, draft.by_path.get(path, _NO_RUNS))):
-            _sort_run(draft, draft.runs[run_key], again=False)
+            _sort_run(draft, draft.runs[run_key], again=again)
+            if again and run_key in draft.kept:
+                draft.kept = draft.kept.delete(run_key)
     for name in ("fans", "loops", "waits", "frames"):
         known: Map[RunKey, object] = getattr(draft, name)
         for other in filter(within, list(known)):
             known = known.delete(other)
         setattr(draft, name, known)
+
+
+def open_anew(draft: Draft, key: RunKey, frame: Frame, at: int) -> None:
+    """Open a frame whose steps run each time that it is opened: a round of checks, an analysis, a refresh."""
+    reset_frame(draft, key, again=True)
+    open_frame(draft, key, frame, at)
 
 
 def affected(index: PlanIndex, path: str) -> frozenset[str]:

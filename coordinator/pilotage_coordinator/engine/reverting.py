@@ -51,8 +51,10 @@ def begin_rollout(decision: Decision, key: RunKey) -> None:
     if not fan.revert or any((each.step, each.item) == (key.path, key.item) for each in draft.rollbacks):
         return
     match draft.index.steps[key.path].step.rollout.on_failure:
-        case RolloutFailure.REVERT_HOST:
+        case RolloutFailure.REVERT_HOST if not fan.condemned:
             hosts = tuple(sorted(fan.failed))
+        case RolloutFailure.REVERT_HOST:
+            hosts = tuple(sorted({*fan.failed, *fan.hosts[fan.batch_start : fan.batch_end]}))
         case RolloutFailure.REVERT_BATCH:
             hosts = fan.hosts[fan.batch_start : fan.batch_end]
         case _:

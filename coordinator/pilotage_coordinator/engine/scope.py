@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from immutables import Map
 
+from pilotage_coordinator.domain.execution.index import judged_by, refreshed_by
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Fan
 from pilotage_coordinator.domain.execution.run import StepRun
@@ -22,6 +23,7 @@ from pilotage_coordinator.engine.draft import Draft
 from pilotage_coordinator.engine.nesting import fan_key, loop_key
 from pilotage_coordinator.engine.outcome import body_outcome
 
+_BATCH: Final = re.compile(r"\bbatch\b")
 _STEP: Final = re.compile(r"\bsteps\s*\.\s*([a-z][a-z0-9_]*)(\s*\.\s*results\b)?")
 
 
@@ -44,9 +46,9 @@ def variables(
         item = _item_around(draft, key)
     if item is not None:
         found["item_key"], found["item"] = item
-    batch = _batch(draft, key)
+    batch = _batch(draft, key) if _names_batch(trees) else None
     if batch is not None:
-        found["batch"] = batch
+        found["batch"] = {"index": batch.batch, "hosts": batch.hosts[batch.batch_start : batch.batch_end]}
     return found
 
 
@@ -68,7 +70,7 @@ def _body_over(draft: Draft) -> bool:
 
 def _steps(draft: Draft, key: RunKey, call: str, trees: tuple[Json, ...]) -> dict[str, dict[str, Any]]:
     named: dict[str, bool] = {}
-    for text in _texts(trees):
+    for text in _texts(trees, "steps"):
         for match in _STEP.finditer(text):
             named[match[1]] = named.get(match[1], False) or match[2] is not None
     found: dict[str, dict[str, Any]] = {}
@@ -79,13 +81,18 @@ def _steps(draft: Draft, key: RunKey, call: str, trees: tuple[Json, ...]) -> dic
     return found
 
 
-def _texts(tree: Json) -> list[str]:
+def _names_batch(trees: Json) -> bool:
+    return any(_BATCH.search(text) for text in _texts(trees, "batch"))
+
+
+def _texts(tree: Json, word: str) -> list[str]:
+    """Return the texts inside a tree that hold a word."""
     if isinstance(tree, str):
-        return [tree] if "steps" in tree else []
+        return [tree] if word in tree else []
     if isinstance(tree, Mapping):
-        return [text for value in tree.values() for text in _texts(value)]
+        return [text for value in tree.values() for text in _texts(value, word)]
     if isinstance(tree, tuple | list):
-        return [text for value in tree for text in _texts(value)]
+        return [text for value in tree for text in _texts(value, word)]
     return []
 
 
@@ -99,7 +106,8 @@ def _step(draft: Draft, path: str, key: RunKey, *, with_results: bool) -> dict[s
         if status:
             seen["status"] = status
     if with_results:
-        seen["results"] = results(draft, path)
+        judged = judged_by(draft.index.steps[key.path].frame) if key.path in draft.index.steps else ""
+        seen["results"] = results(draft, path, _batch(draft, key) if judged else None)
     return seen
 
 
@@ -121,9 +129,11 @@ def _status(draft: Draft, path: str, key: RunKey) -> str:
     return "" if ended is None else str(ended)
 
 
-def results(draft: Draft, path: str) -> list[dict[str, Any]]:
-    """Return how a step ended everywhere, sorted by host and item. O(runs of the step)."""
-    runs = [draft.runs[key] for key in draft.by_path.get(path, _NO_RUNS)]
+def results(draft: Draft, path: str, batch: Fan | None = None) -> list[dict[str, Any]]:
+    """Return how a step ended everywhere, or on the hosts of a batch, sorted by host and item. O(runs of the step)."""
+    hosts = None if batch is None else {"", *batch.hosts[batch.batch_start : batch.batch_end]}
+    keys = draft.by_path.get(path, _NO_RUNS)
+    runs = [draft.runs[key] for key in keys if hosts is None or key.host in hosts]
     return [
         {
             "host": run.key.host,
@@ -150,14 +160,15 @@ def _item_around(draft: Draft, key: RunKey) -> tuple[str, Json] | None:
     return None
 
 
-def _batch(draft: Draft, key: RunKey) -> Mapping[str, Json] | None:
+def _batch(draft: Draft, key: RunKey) -> Fan | None:
+    """Return the fan whose batch a run belongs to, judges or prepares."""
     info = draft.index.steps.get(key.path)
     while info is not None:
+        asked_by = judged_by(info.frame) or refreshed_by(info.frame)
+        if asked_by:
+            return draft.fans.get(RunKey(asked_by, "", key.item))
         if info.fans:
-            fan: Fan | None = draft.fans.get(fan_key(draft.index, RunKey(info.step.path, key.host, key.item)))
-            if fan is None or not info.step.rollout.batches:
-                return None
-            return {"index": fan.batch, "hosts": fan.hosts[fan.batch_start : fan.batch_end]}
+            return draft.fans.get(fan_key(draft.index, RunKey(info.step.path, key.host, key.item)))
         info = draft.index.steps.get(info.frame)
     return None
 

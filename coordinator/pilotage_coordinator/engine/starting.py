@@ -2,16 +2,17 @@
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import events as e
-from pilotage_coordinator.domain.execution.index import Role, StepInfo
+from pilotage_coordinator.domain.execution.index import Role, StepInfo, refreshed_by
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan, Phase
+from pilotage_coordinator.domain.execution.nodes import Phase
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.plan import FailureKind, Json, StepKind
 from pilotage_coordinator.domain.planning.items import item_keys, read_items
-from pilotage_coordinator.engine import attempting
+from pilotage_coordinator.engine import attempting, batching
 from pilotage_coordinator.engine.choosing import hosts_from
+from pilotage_coordinator.engine.closing import awaits_analysis
 from pilotage_coordinator.engine.decision import Decision
-from pilotage_coordinator.engine.nesting import fan_key, frame_key, gate_name
+from pilotage_coordinator.engine.nesting import fan_key, frame_key
 from pilotage_coordinator.engine.scope import variables
 
 _S = StepRunStatus
@@ -33,7 +34,7 @@ def start_step(decision: Decision, key: RunKey) -> None:
             start_unit(decision, key)
         return
     try:
-        hosts = info.step.hosts if info.step.hosts_from is None else hosts_from(draft, info.step, decision.world.hosts)
+        hosts = _hosts(decision, info, key)
     except DomainError as error:
         decision.emit(e.StepOpened(key.path, key.item, ()))
         decision.emit(e.RolloutEnded(key.path, key.item, str(error)))
@@ -42,6 +43,18 @@ def start_step(decision: Decision, key: RunKey) -> None:
     gone = frozenset(dropped)
     left = tuple(host for host in hosts if host not in gone)
     decision.emit(e.StepOpened(key.path, key.item, left, dropped))
+
+
+def _hosts(decision: Decision, info: StepInfo, key: RunKey) -> tuple[str, ...]:
+    """Return the hosts of a step; of one that a rollout's order depends on, those where that has not begun."""
+    draft = decision.draft
+    hosts = info.step.hosts if info.step.hosts_from is None else hosts_from(draft, info.step, decision.world.hosts)
+    rollout = refreshed_by(info.frame)
+    if not rollout or info.step.run_once:
+        return hosts
+    fan = draft.fans[RunKey(rollout, "", key.item)]
+    left = frozenset(fan.hosts[fan.cursor :])
+    return tuple(host for host in hosts if host in left)
 
 
 def has_begun(decision: Decision, info: StepInfo, key: RunKey) -> bool:
@@ -79,34 +92,26 @@ def start_hosts(decision: Decision, key: RunKey) -> None:
     while decision.starting:
         decision.steps += 1
         fan = draft.fans.get(key)
-        if fan is None or fan.status is not None or fan.ended or fan.cursor >= len(fan.hosts):
+        if fan is None or fan.status is not None or fan.ended or fan.ordering or fan.analysing or fan.doubt:
             return
         if 0 <= fan.max_failures < fan.tally.failed + len(fan.held):
             return
+        if awaits_analysis(draft.index, key, fan) and not fan.running:
+            decision.emit(e.AnalysisBegun(key.path, key.item))
+            return
+        if fan.cursor >= len(fan.hosts):
+            return
         if fan.cursor == fan.batch_end:
-            if fan.running or not _next_batch(decision, key, fan):
+            if fan.running or not batching.next_batch(decision, key, fan):
+                return
+            continue
+        if batching.awaits_order(draft, key, fan):
+            if not batching.order(decision, key, fan):
                 return
             continue
         if fan.max_parallel and len(fan.running) >= fan.max_parallel:
             return
         start_unit(decision, RunKey(key.path, fan.hosts[fan.cursor], key.item))
-
-
-def _next_batch(decision: Decision, key: RunKey, fan: Fan) -> bool:
-    """Open the next batch, or hold it for a time or a gate; return whether it is open."""
-    if fan.waiting:
-        if fan.gate or fan.wait_until > decision.now:
-            return False
-    else:
-        batches = decision.draft.index.steps[key.path].step.rollout.batches
-        batch = batches[min(fan.batch, len(batches) - 1)] if batches else None
-        if batch is not None and (batch.wait or batch.gate):
-            until = decision.now + batch.wait if batch.wait else 0
-            gate = gate_name(decision.draft, f"{batch.gate}#{fan.batch + 1}", key) if batch.gate else ""
-            decision.emit(e.BatchHeld(key.path, key.item, until, gate))
-            return False
-    decision.emit(e.BatchOpened(key.path, key.item, fan.batch + 1))
-    return True
 
 
 def start_items(decision: Decision, key: RunKey) -> None:

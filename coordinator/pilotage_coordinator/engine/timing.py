@@ -5,7 +5,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.plan import FailureKind, OnOffline
-from pilotage_coordinator.engine import attempting, cascade, reverting, stopping
+from pilotage_coordinator.engine import attempting, cascade, health, reverting, stopping
 from pilotage_coordinator.engine.decision import Decision
 
 _S = StepRunStatus
@@ -41,6 +41,10 @@ def _fire(decision: Decision, kind: TimerKind, key: RunKey) -> None:
                 decision.emit(e.BatchHeld(key.path, key.item, 0, fan.gate))
             else:
                 decision.emit(e.BatchOpened(key.path, key.item, fan.batch + 1))
+        case TimerKind.HEALTH:
+            decision.emit(e.HealthRoundOpened(*key))
+        case TimerKind.HEALTH_DEADLINE:
+            health.too_late(decision, key)
         case TimerKind.EXECUTION_DEADLINE:
             stopping.halt(decision, "deadline", "the execution's deadline passed")
 

@@ -15,7 +15,9 @@ from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
 from pilotage_coordinator.domain.plan import (
     BlueprintRef,
+    Effect,
     FailureKind,
+    Health,
     Json,
     Place,
     Plan,
@@ -63,6 +65,21 @@ def call(id: str, steps: Sequence[PlannedStep], after: Sequence[str] = (), **mor
     return PlannedStep(path=id, kind=StepKind.CALL, steps=tuple(steps), dependencies=tuple(after), **more)
 
 
+def gate(
+    checks: Sequence[PlannedStep], after: Sequence[str], for_: int = 10, within: int = 60, every: int = 5
+) -> PlannedStep:
+    """A health gate inside a group; times in seconds."""
+    times = Health(for_ * SECOND, within * SECOND, every * SECOND)
+    return PlannedStep(
+        path="!health", kind=StepKind.HEALTH, steps=tuple(checks), dependencies=tuple(after), health=times
+    )
+
+
+def check(id: str, **more: Any) -> PlannedStep:
+    """A step that only reads."""
+    return leaf(id, effect=Effect.READ, **more)
+
+
 def placed(step: PlannedStep, parent: str = "") -> PlannedStep:
     """The step with paths that are joined from the ids around it."""
     path = f"{parent}/{step.path}" if parent else step.path
@@ -74,6 +91,11 @@ def placed(step: PlannedStep, parent: str = "") -> PlannedStep:
         steps=tuple(placed(inner, path) for inner in step.steps),
         finally_=tuple(placed(inner, path) for inner in step.finally_),
         undo_steps=tuple(placed(inner, path) for inner in step.undo_steps),
+        rollout=replace(
+            step.rollout,
+            analysis=tuple(placed(inner, path) for inner in step.rollout.analysis),
+            refresh=tuple(placed(inner, path) for inner in step.rollout.refresh),
+        ),
     )
 
 

@@ -24,6 +24,8 @@ JSON = st.recursive(
 
 def test_names_are_stable() -> None:
     assert sorted(EVENT_TYPES) == [
+        "analysis_begun",
+        "analysis_ended",
         "attempt_begun",
         "attempt_finished",
         "attempt_planned",
@@ -40,8 +42,15 @@ def test_names_are_stable() -> None:
         "frame_opened",
         "gate_answered",
         "gate_opened",
+        "health_probed",
+        "health_restarted",
+        "health_round_opened",
+        "health_settled",
+        "hosts_ordered",
         "loop_opened",
         "pause_asked",
+        "refresh_begun",
+        "refresh_ended",
         "resume_asked",
         "rollback_begun",
         "rollout_ended",

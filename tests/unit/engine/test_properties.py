@@ -31,7 +31,7 @@ from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.engine.due import due, next_wakeup
 from pilotage_proto.attempt import AttemptKey
 
-from tests.unit.engine.build import SECOND, FakeWorld, Run, call, group, here, leaf, placed, plan, tries
+from tests.unit.engine.build import SECOND, FakeWorld, Run, call, check, gate, group, here, leaf, placed, plan, tries
 
 HOSTS = ["h1", "h2", "h3", "h4"]
 REQUESTS: list[i.Input] = [
@@ -87,7 +87,11 @@ class Maker:
         if kind == "group":
             inner = self.siblings("i", self.random.randint(1, 3), depth - 1, on_host=True)
             finally_ = self.siblings("f", self.random.randint(0, 1), 0, on_host=True)
-            return group(id, hosts, inner, after, rollout=self.rollout(), finally_=tuple(finally_), **common)
+            rollout = self.judged(id, hosts, self.rollout())
+            if self.random.random() < 0.4:
+                checks = [check("k0"), check("k1", after=["k0"] if self.random.random() < 0.5 else [])]
+                inner.append(gate(checks, [step.path for step in inner], for_=self.random.choice([0, 10])))
+            return group(id, hosts, inner, after, rollout=rollout, finally_=tuple(finally_), **common)
         if kind == "call":
             inner = self.siblings("c", self.random.randint(1, 3), depth - 1, on_host=on_host)
             outputs = {"n": "${{ 1 + 1 }}"}
@@ -123,6 +127,17 @@ class Maker:
         if hosts and after and draw.random() < 0.2:
             return replace(step, hosts=(), hosts_from=HostsFrom(draw.choice(after), order="random"))
         return step
+
+    def judged(self, id: str, hosts: list[str], rollout: Rollout) -> Rollout:
+        """The rollout, perhaps with an analysis and an order."""
+        draw = self.random
+        if hosts and draw.random() < 0.4:
+            judges = [leaf("n0", draw.choice(HOSTS), run_once=True), here("n1", parameters={"that": "true"})]
+            rollout = replace(rollout, analysis=tuple(judges[: draw.randint(1, 2)]))
+        if hosts and draw.random() < 0.3:
+            asked = (leaf("q0", *hosts, effect=Effect.READ),) if draw.random() < 0.5 else ()
+            rollout = replace(rollout, order_by="${{ host.name }}", refresh=asked)
+        return rollout
 
     def rollout(self) -> Rollout:
         """Any rollout."""

@@ -95,6 +95,93 @@ class RolloutEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshBegun:
+    """Before its next batch, a rollout asks the hosts that have not begun for what their order depends on."""
+
+    path: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshEnded:
+    """They have answered; `error` tells what failed."""
+
+    path: str
+    item: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostsOrdered:
+    """The hosts of a rollout that have not begun, in their new order."""
+
+    path: str
+    item: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisBegun:
+    """A batch is done and is being judged."""
+
+    path: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisEnded:
+    """A batch was judged. `gate`: where a person decides, because the analysis could not. `stopped`: no verdict."""
+
+    path: str
+    item: str
+    verdict: Literal["pass", "fail", "inconclusive", "stopped"]
+    reason: str = ""
+    gate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthProbed:
+    """A round of a health gate is over. `since`: healthy since then (0: it is not). The next round is `next_at`."""
+
+    path: str
+    host: str
+    item: str
+    since: int
+    next_at: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRoundOpened:
+    """A health gate tries its checks once more."""
+
+    path: str
+    host: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRestarted:
+    """A health gate's time begins anew, because nobody looked at the host for a while."""
+
+    path: str
+    host: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettled:
+    """A health gate has its answer."""
+
+    path: str
+    host: str
+    item: str
+    status: StepRunStatus
+    detail: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LoopOpened:
     """A step's `for_each` was resolved on a host: keys and values, in order."""
 
@@ -308,6 +395,15 @@ Event: TypeAlias = (
     | BatchOpened
     | BatchHeld
     | RolloutEnded
+    | RefreshBegun
+    | RefreshEnded
+    | HostsOrdered
+    | AnalysisBegun
+    | AnalysisEnded
+    | HealthProbed
+    | HealthRoundOpened
+    | HealthRestarted
+    | HealthSettled
     | LoopOpened
     | FrameOpened
     | FrameHalted

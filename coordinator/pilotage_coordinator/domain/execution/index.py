@@ -14,9 +14,33 @@ ACTIONS: Final = "!rollback"
 """Path of the frame that holds the blueprint's rollback actions."""
 
 
+_ANALYSIS: Final = "!analysis"
+_REFRESH: Final = "!refresh"
+
+
 def undo_frame(path: str) -> str:
     """Return the path of the frame that holds a step's undo steps."""
     return f"{path}!undo"
+
+
+def analysis_frame(path: str) -> str:
+    """Return the path of the frame that holds what judges each batch of a rollout."""
+    return f"{path}{_ANALYSIS}"
+
+
+def refresh_frame(path: str) -> str:
+    """Return the path of the frame that holds what is asked before a rollout orders its hosts."""
+    return f"{path}{_REFRESH}"
+
+
+def judged_by(frame: str) -> str:
+    """Return the path of the step whose batches the steps of a frame judge; empty for any other frame."""
+    return frame.removesuffix(_ANALYSIS) if frame.endswith(_ANALYSIS) else ""
+
+
+def refreshed_by(frame: str) -> str:
+    """Return the path of the step whose order the steps of a frame prepare; empty for any other frame."""
+    return frame.removesuffix(_REFRESH) if frame.endswith(_REFRESH) else ""
 
 
 class Role(StrEnum):
@@ -45,6 +69,8 @@ class StepInfo:
     when_per_item: bool
     call: str
     """Path of the nearest call around it: the scope of its names. Empty outside calls."""
+    checks: bool
+    """It is, or stands inside, a check of a health gate: its failures are only the gate's to judge."""
     reverts: bool
     """It is an undo step or an action of the rollback plan, or stands inside one."""
 
@@ -92,6 +118,7 @@ def index_plan(plan: Plan) -> PlanIndex:
                 info = _step_info(frame, step, role, tuple(dependents.get(step.path, ())))
                 steps[step.path] = info
                 pending += _frames_of(info)
+    # A leaf with a health gate stands in a group of its own name; it comes later, and the name is its.
     names = {(info.call, info.step.id): path for path, info in steps.items()}
     return PlanIndex(steps, frames, names)
 
@@ -105,6 +132,7 @@ class _Frame:
     carries_item: bool
     call: str
     reverts: bool = False
+    checks: bool = False
 
 
 def _frame_info(frame: _Frame) -> FrameInfo:
@@ -132,6 +160,7 @@ def _step_info(frame: _Frame, step: PlannedStep, role: Role, dependents: tuple[s
         templated=has_expression(step.parameters),
         when_per_item=bool(step.when) and step.for_each is not None and _ITEM.search(step.when) is not None,
         call=frame.call,
+        checks=frame.checks,
         reverts=frame.reverts,
     )
 
@@ -146,9 +175,16 @@ def _frames_of(info: StepInfo) -> Iterator[_Frame]:
     carries_item = info.carries_item or info.loops
     if step.kind is not StepKind.LEAF:
         call = step.path if step.kind is StepKind.CALL else info.call
-        yield _Frame(step.path, step.steps, step.finally_, on_host, carries_item, call, info.reverts)
+        checks = info.checks or step.kind is StepKind.HEALTH
+        yield _Frame(step.path, step.steps, step.finally_, on_host, carries_item, call, info.reverts, checks)
     if step.undo_steps:
         yield _Frame(undo_frame(step.path), step.undo_steps, (), on_host, carries_item, info.call, reverts=True)
+    for path, steps in (
+        (analysis_frame(step.path), step.rollout.analysis),
+        (refresh_frame(step.path), step.rollout.refresh),
+    ):
+        if steps:
+            yield _Frame(path, steps, (), info.on_host, info.carries_item, info.call, info.reverts)
 
 
 def _dependents(siblings: Sequence[PlannedStep]) -> dict[str, list[str]]:

@@ -66,6 +66,8 @@ class Frame(NamedTuple):
     halt_reason: str = ""
     closed: Map[str, StepRunStatus] = Map()
     """Paths of the steps that have ended, and how."""
+    healthy_since: int = 0
+    """For a health gate: when the first of its latest rounds, all of them good, had ended; 0 = the last was not."""
 
 
 class Fan(NamedTuple):
@@ -96,6 +98,20 @@ class Fan(NamedTuple):
     """The batch is done; the next one waits for a time, a gate, or both."""
     wait_until: int = 0
     gate: str = ""
+    ordering: bool = False
+    """What its order depends on is being asked."""
+    refreshed: int = -1
+    """The last batch before which that was asked."""
+    ordered: int = -1
+    """The last batch before which its hosts were ordered."""
+    analysing: bool = False
+    """Its batch is being judged."""
+    analysed: int = -1
+    """The last batch that was judged good, by its analysis or by a person."""
+    doubt: str = ""
+    """Name of the gate at which a person decides on a batch whose analysis was inconclusive."""
+    condemned: bool = False
+    """Its batch was judged bad."""
     ended: str = ""
     """Why no more hosts are started; empty while they are."""
     defeated: bool = False
@@ -131,4 +147,4 @@ class OpenGate:
     prompt: str = ""
     opened_at: int = 0
     batch: bool = False
-    """It stands between two batches of the step, rather than before a run."""
+    """It stands after a batch of the step, rather than before a run."""

@@ -71,7 +71,7 @@ class StepRunStatus(StrEnum):
 
 
 class PendingReason(StrEnum):
-    """What a pending step run waits for."""
+    """What a step run waits for."""
 
     DEPENDENCY = "dependency"
     APPROVAL = "approval"
@@ -84,6 +84,8 @@ class PendingReason(StrEnum):
     DRIFT = "drift"
     """Its host, or a value of it, is not what was planned: somebody must say that it may go on all the same."""
     RETRY = "retry"
+    HEALTH = "health"
+    """A health gate that runs: its next round."""
 
 
 _E = ExecutionStatus

@@ -23,6 +23,9 @@ class TimerKind(StrEnum):
     STEP_DEADLINE = "step_deadline"
     BATCH = "batch"
     """The wait between two batches."""
+    HEALTH = "health"
+    """The next round of a health gate."""
+    HEALTH_DEADLINE = "health_deadline"
     EXECUTION_DEADLINE = "execution_deadline"
 
 

@@ -11,7 +11,7 @@ from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.plan import Batch, RolloutFailure
 from pilotage_coordinator.domain.share import Share
-from pilotage_coordinator.engine import failure
+from pilotage_coordinator.engine import failure, reopening
 from pilotage_coordinator.engine.closing import (
     fan_progressed,
     frame_status,
@@ -135,7 +135,12 @@ def _frame_opened(draft: Draft, event: e.FrameOpened, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     begun(draft, key)
     draft.put(fresh_run(draft, key)._replace(status=_S.RUNNING, started_at=at, ended_at=0, error="", unknown=0))
-    open_frame(draft, key, Frame(), at)
+    gate = draft.index.steps[event.path].step.health
+    if gate is None:
+        open_frame(draft, key, Frame(), at)
+    else:
+        draft.set_timer(TimerKind.HEALTH_DEADLINE, key, at + gate.within)
+        reopening.open_anew(draft, key, Frame(), at)
 
 
 def _call_returned(draft: Draft, event: e.CallReturned, at: int) -> None:

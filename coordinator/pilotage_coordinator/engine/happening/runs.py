@@ -13,9 +13,7 @@ from pilotage_coordinator.domain.execution.nodes import OpenGate
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.engine import compensation, holding
-from pilotage_coordinator.engine.closing import (
-    run_ended,
-)
+from pilotage_coordinator.engine.closing import fan_progressed, run_ended
 from pilotage_coordinator.engine.draft import Draft, Work
 from pilotage_coordinator.engine.happening.turn import begun
 from pilotage_coordinator.engine.nesting import fresh_run
@@ -80,10 +78,18 @@ def _gate_opened(draft: Draft, event: e.GateOpened, at: int) -> None:
 def _gate_answered(draft: Draft, event: e.GateAnswered, at: int) -> None:
     gate = draft.gates[event.name]
     draft.gates = draft.gates.delete(event.name)
-    if gate.batch:
-        key = RunKey(gate.path, "", gate.item)
-        draft.put_fan(key, draft.fans[key]._replace(gate=""))
+    if not gate.batch:
+        return
+    key = RunKey(gate.path, "", gate.item)
+    fan = draft.fans[key]
+    if fan.doubt != event.name:
+        draft.put_fan(key, fan._replace(gate=""))
         draft.agenda.append(Work("fan", key))
+    elif event.outcome == "approved":
+        draft.put_fan(key, fan._replace(doubt="", analysed=fan.batch))
+        fan_progressed(draft, key, at)
+    else:
+        draft.put_fan(key, fan._replace(doubt="", condemned=True))
 
 
 def _attempt_begun(draft: Draft, event: e.AttemptBegun, at: int) -> None:
