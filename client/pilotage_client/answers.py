@@ -116,6 +116,14 @@ class Preview(TypedDict):
     note: str
 
 
+class Health(TypedDict):
+    """A health gate, in microseconds."""
+
+    stable: int
+    within: int
+    every: int
+
+
 class PlanStep(TypedDict):
     """One step of a plan."""
 
@@ -135,14 +143,18 @@ class PlanStep(TypedDict):
     max_parallel: int
     max_failures: int | None
     rollout_on_failure: str
+    order_by: str
+    health: Health | None
     items: list[Json] | None
     max_items: int
     parameters: dict[str, Json]
     undo: str
     on_failure: str
     previews: list[Preview]
+    refresh_steps: list["PlanStep"]
     steps: list["PlanStep"]
     finally_steps: list["PlanStep"]
+    analysis_steps: list["PlanStep"]
 
 
 class Note(TypedDict):

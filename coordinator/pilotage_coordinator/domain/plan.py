@@ -211,6 +211,11 @@ class PlannedStep:
     finally_: tuple["PlannedStep", ...] = ()
 
     @property
+    def inside(self) -> tuple["PlannedStep", ...]:
+        """Return every step directly inside, in the order in which they may run; undo steps last."""
+        return (*self.rollout.refresh, *self.steps, *self.finally_, *self.rollout.analysis, *self.undo_steps)
+
+    @property
     def id(self) -> str:
         """Return the last part of the path: the id that the blueprint gave."""
         return self.path.rpartition("/")[2]

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
-from pilotage_coordinator.domain.plan import Effect, Json, Plan, PlannedStep, Rollout, StepKind
+from pilotage_coordinator.domain.plan import Effect, Health, Json, Plan, PlannedStep, Rollout, StepKind
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.wire import Answer, rfc3339
 
@@ -41,6 +41,16 @@ class PreviewAnswer(Answer):
     note: str
 
 
+class HealthAnswer(Answer):
+    """A health gate: its checks stand in `steps`. All in microseconds."""
+
+    stable: int
+    """For so long all checks must have succeeded."""
+    within: int
+    """At the latest then; else the host has failed."""
+    every: int
+
+
 class PlanStepAnswer(Answer):
     """One step of a plan. A step inside a group has no waves of its own: it runs where its group runs."""
 
@@ -64,6 +74,9 @@ class PlanStepAnswer(Answer):
     """More failed hosts than this end the rollout; null = no limit."""
     rollout_on_failure: str
     """What its end does then: stop, revert_host, revert_batch or revert_all."""
+    order_by: str
+    """What the hosts are ordered by, anew before each wave: the waves shown here are then only their sizes."""
+    health: HealthAnswer | None
     items: list[JsonValue] | None
     """What `for_each` goes over, when it is known."""
     max_items: int
@@ -72,8 +85,12 @@ class PlanStepAnswer(Answer):
     undo: str
     on_failure: str
     previews: list[PreviewAnswer]
+    refresh_steps: list["PlanStepAnswer"]
+    """Before each wave, on the hosts that have not begun."""
     steps: list["PlanStepAnswer"]
     finally_steps: list["PlanStepAnswer"]
+    analysis_steps: list["PlanStepAnswer"]
+    """Once after each wave: whether it went well."""
 
 
 class NoteAnswer(Answer):
@@ -170,15 +187,23 @@ def _step(step: PlannedStep, previews: _Previews) -> PlanStepAnswer:
         max_parallel=rollout.max_parallel.of(total) if rollout.max_parallel and total else 0,
         max_failures=rollout.max_failures.of(total) if rollout.max_failures is not None else None,
         rollout_on_failure=rollout.on_failure.value,
+        order_by=rollout.order_by,
+        health=_health(step.health),
         items=list(step.for_each) if isinstance(step.for_each, tuple) else None,
         max_items=step.max_items if isinstance(step.for_each, str) else 0,
         parameters=dict(step.arguments if step.kind is StepKind.CALL else step.parameters),
         undo=step.undo,
         on_failure=step.on_failure.value,
         previews=[_preview(each) for each in previews.get(step.path, ())],
+        refresh_steps=[_step(each, previews) for each in rollout.refresh],
         steps=[_step(each, previews) for each in step.steps],
         finally_steps=[_step(each, previews) for each in step.finally_],
+        analysis_steps=[_step(each, previews) for each in rollout.analysis],
     )
+
+
+def _health(health: Health | None) -> HealthAnswer | None:
+    return None if health is None else HealthAnswer(stable=health.for_, within=health.within, every=health.every)
 
 
 def _preview(preview: Mapping[str, Json]) -> PreviewAnswer:
@@ -192,5 +217,5 @@ def _changes_anything(plan: Plan) -> bool:
         step = waiting.pop()
         if step.kind is StepKind.LEAF and step.effect is not Effect.READ:
             return True
-        waiting += (*step.steps, *step.finally_)
+        waiting += (*step.steps, *step.finally_, *step.rollout.analysis)
     return False

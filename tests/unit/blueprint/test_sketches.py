@@ -15,8 +15,8 @@ from tests.unit.blueprint.writing import SKETCHES, load, only_problem, problems,
 UNBUILT = {
     "disaster-recovery.yaml": {"approvals"},
     "fleet-backup.yaml": {"locks"},
-    "patch-cluster.yaml": {"windows", "locks", "approvals", "order_by", "refresh"},
-    "safe-upgrade.yaml": {"windows", "locks", "approval", "health", "analysis"},
+    "patch-cluster.yaml": {"windows", "locks", "approvals"},
+    "safe-upgrade.yaml": {"windows", "locks", "approval"},
 }
 
 

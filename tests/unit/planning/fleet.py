@@ -40,6 +40,7 @@ STEP_TYPES = {
         step_type("backup.prune", destructive=True),
         step_type("discovery.data", Effect.READ),
         step_type("file.write", Effect.IDEMPOTENT),
+        step_type("http.check", Effect.READ),
     )
 }
 ON_COORDINATOR = {

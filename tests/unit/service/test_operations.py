@@ -61,6 +61,7 @@ ANSWER_NAMES = {
     "PlanAnswer": "Plan",
     "PlanStepAnswer": "PlanStep",
     "WaveAnswer": "Wave",
+    "HealthAnswer": "Health",
     "ChangeAnswer": "Change",
     "PreviewAnswer": "Preview",
     "NoteAnswer": "Note",

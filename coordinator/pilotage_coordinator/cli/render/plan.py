@@ -12,6 +12,11 @@ MOST_HOSTS = 12
 """Host names shown of one wave before the rest is counted."""
 MOST_CHANGES = 20
 _SIGNS = {"create": "+", "update": "~", "delete": "-", "run": "▸", "none": "="}
+_KINDS = {
+    "group": "all of these, host by host",
+    "call": "called blueprint",
+    "health": "until all of these are good",
+}
 _STYLES = {"create": "green", "update": "yellow", "delete": "red", "run": "cyan", "none": "dim"}
 
 
@@ -67,7 +72,8 @@ def _section(title: str, steps: list[PlanStep], *, undoes: bool = False) -> Iter
 def _step(step: PlanStep, number: str, indent: str, *, undoes: bool) -> Iterator[Line]:
     facts = [_what(step), *_facts(step), *_undoing(step, undoes=undoes)]
     style = "red" if step["irreversible"] or step["destructive"] else ""
-    yield Line(f"{indent}{number}. {step['path'].rpartition('/')[2]}  {', '.join(facts)}", style)
+    name = step["path"].rpartition("/")[2].removeprefix("!")
+    yield Line(f"{indent}{number}. {name}  {', '.join(facts)}", style)
     inner = indent + " " * (len(number) + 2)
     for wave in step["waves"]:
         label = f"wave {wave['number']}" if len(step["waves"]) > 1 else "on"
@@ -76,18 +82,23 @@ def _step(step: PlanStep, number: str, indent: str, *, undoes: bool) -> Iterator
         yield Line(f"{inner}{label}: {_hosts(wave['hosts'])}{'; then ' + ' and '.join(then) if then else ''}")
     if step["hosts_from"]:
         yield Line(f"{inner}on: the hosts where {step['hosts_from']} succeeded")
-    for count, each in enumerate(step["steps"], 1):
-        yield from _step(each, f"{number}.{count}", inner, undoes=undoes)
-    if step["finally_steps"]:
-        yield Line(f"{inner}finally")
-        for count, each in enumerate(step["finally_steps"], 1):
-            yield from _step(each, f"{number}.f{count}", inner, undoes=undoes)
+    yield from _inside("before each wave", step.get("refresh_steps", []), f"{number}.r", inner, undoes=undoes)
+    yield from _inside("", step["steps"], f"{number}.", inner, undoes=undoes)
+    yield from _inside("finally", step["finally_steps"], f"{number}.f", inner, undoes=undoes)
+    yield from _inside("after each wave", step.get("analysis_steps", []), f"{number}.a", inner, undoes=undoes)
+
+
+def _inside(title: str, steps: list[PlanStep], number: str, indent: str, *, undoes: bool) -> Iterator[Line]:
+    if steps and title:
+        yield Line(f"{indent}{title}")
+    for count, each in enumerate(steps, 1):
+        yield from _step(each, f"{number}{count}", indent, undoes=undoes)
 
 
 def _what(step: PlanStep) -> str:
     if step["kind"] == "leaf":
         return f"{step['type']} ({step['effect']})"
-    return "all of these, host by host" if step["kind"] == "group" else "called blueprint"
+    return _KINDS.get(step["kind"], step["kind"])
 
 
 def _facts(step: PlanStep) -> Iterator[str]:
@@ -97,10 +108,7 @@ def _facts(step: PlanStep) -> Iterator[str]:
         yield "after " + ", ".join(each.rpartition("/")[2] for each in step["dependencies"])
     if step["run_once"]:
         yield "once"
-    if step["max_parallel"]:
-        yield f"{step['max_parallel']} at a time"
-    if step["max_failures"] is not None:
-        yield f"stops after more than {_count(step['max_failures'], 'failed host')}"
+    yield from _rollout_facts(step)
     if step["items"] is not None:
         yield f"for each of {_count(len(step['items']), 'item')}"
     elif step["max_items"]:
@@ -120,6 +128,18 @@ def _undoing(step: PlanStep, *, undoes: bool) -> Iterator[str]:
         yield f"then reverts {which.get(step['rollout_on_failure'], step['rollout_on_failure'])}"
     if undoes and not step["irreversible"] and step["undo"] == "none" and step["effect"] not in ("", "read"):
         yield "a rollback leaves it as it is"
+
+
+def _rollout_facts(step: PlanStep) -> Iterator[str]:
+    if step["max_parallel"]:
+        yield f"{step['max_parallel']} at a time"
+    if step["max_failures"] is not None:
+        yield f"stops after more than {_count(step['max_failures'], 'failed host')}"
+    if step.get("order_by"):
+        yield f"hosts in the order of {step['order_by']}"
+    health = step.get("health")
+    if health is not None:
+        yield f"for {span(health['stable'] / 1e6)}, within {span(health['within'] / 1e6)}"
 
 
 def _changes(plan: Plan) -> Iterator[Line]:
@@ -157,7 +177,8 @@ def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
 def _all(steps: list[PlanStep]) -> Iterator[PlanStep]:
     for step in steps:
         yield step
-        yield from _all(step["steps"] + step["finally_steps"])
+        around = step.get("refresh_steps", []) + step.get("analysis_steps", [])
+        yield from _all(step["steps"] + step["finally_steps"] + around)
 
 
 def _hosts(hosts: list[str]) -> str:

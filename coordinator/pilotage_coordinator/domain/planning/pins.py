@@ -29,7 +29,7 @@ def all_steps(plan: Plan) -> Iterator[PlannedStep]:
     while waiting:
         step = waiting.pop()
         yield step
-        waiting += reversed((*step.steps, *step.finally_, *step.undo_steps))
+        waiting += reversed(step.inside)
 
 
 def _left_out(plan: Plan, step: PlannedStep, host: str) -> bool:

@@ -20,7 +20,7 @@ def share_of(amount: Amount | None, frame: Frame, resolution: Resolution) -> Sha
 
 
 def rollout_of(rollout: model.Rollout | None, frame: Frame, resolution: Resolution) -> Rollout:
-    """Return a rollout with every amount known; raises DomainError."""
+    """Return a rollout with every amount known, without the steps that it holds; raises DomainError."""
     if rollout is None:
         return Rollout()
     parallel = share_of(rollout.max_parallel, frame, resolution)
@@ -33,7 +33,7 @@ def rollout_of(rollout: model.Rollout | None, frame: Frame, resolution: Resoluti
             raise DomainError("a batch of 0 hosts never ends")
         batches.append(Batch(size, batch.wait))
     failures = share_of(rollout.max_failures, frame, resolution)
-    return Rollout(parallel, tuple(batches), failures, rollout.on_failure)
+    return Rollout(parallel, tuple(batches), failures, rollout.on_failure, rollout.order_by or "")
 
 
 def retry_of(policy: model.RetryPolicy) -> Retry:

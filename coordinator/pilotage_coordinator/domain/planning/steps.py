@@ -16,13 +16,14 @@ from pilotage_coordinator.domain.plan import (
     StepTypeUse,
 )
 from pilotage_coordinator.domain.planning.around import Around, in_order
-from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
+from pilotage_coordinator.domain.planning.bench import Bench, reason
 from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
 from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.ground import Ground, Grounds
 from pilotage_coordinator.domain.planning.leaf_values import LeafValues, Looked
 from pilotage_coordinator.domain.planning.reads import Reads
 from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
+from pilotage_coordinator.domain.planning.rollout_steps import RolloutSteps
 from pilotage_coordinator.domain.planning.settings import limits_of, on_failure_of, rollout_of
 from pilotage_coordinator.domain.planning.unbuilt import unbuilt_in_step
 
@@ -45,6 +46,7 @@ class StepPlanner:
         self._bench = bench
         self._resolution = resolution
         self._grounds = Grounds(bench, resolution)
+        self._rollouts = RolloutSteps(bench, self.siblings)
         self._call = call
 
     def siblings(self, steps: Sequence[Step], around: Around) -> tuple[PlannedStep, ...]:
@@ -67,6 +69,8 @@ class StepPlanner:
                 planned = self._call(step, around, path)
             case StepKind.GROUP:
                 planned = self._group(step, around, path)
+            case _ if step.rollout is not None and step.rollout.health is not None:
+                planned = self._gated_leaf(step, around, path)
             case _:
                 planned = self._leaf(step, around, path)
         return replace(
@@ -75,7 +79,7 @@ class StepPlanner:
             dependencies=tuple(around.path(each) for each in step.dependencies),
             when=step.when or "",
             on_failure=on_failure_of(step, around),
-            irreversible=step.irreversible,
+            irreversible=step.irreversible and planned.kind is step.kind,
         )
 
     def _group(self, step: Step, around: Around, path: str) -> PlannedStep:
@@ -84,18 +88,38 @@ class StepPlanner:
         active, unsure = self._active(step, around, path, ground.looked_at)
         frame.hosts_of[step.id] = ground.looked_at
         inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP)
+        steps = self.siblings(step.steps, inner)
         return PlannedStep(
             path=path,
             kind=StepKind.GROUP,
             hosts=ground.own,
             hosts_from=ground.hosts_from,
             run_once=step.run_once,
-            rollout=self._rollout(step, frame, path),
-            steps=self.siblings(step.steps, inner),
+            rollout=self._rollout(step, around, path),
+            steps=(*steps, *self._rollouts.gate(step.rollout, steps, inner)),
             finally_=self.siblings(step.finally_, inner),
             undo=step.undo.value,
             undo_steps=self._undo(step, around, path, active),
             **limits_of(step, frame),
+        )
+
+    def _gated_leaf(self, step: Step, around: Around, path: str) -> PlannedStep:
+        """Plan a leaf with a health gate: a group of its name, which holds the leaf and then the gate."""
+        frame = around.frame
+        ground = self._grounds.of(step, around, path)
+        active, unsure = self._active(step, around, path, ground.looked_at)
+        inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP)
+        bare = replace(step, rollout=None, when=None, targets=None)
+        leaf = self._leaf(bare, inner, inner.path(step.id))
+        leaf = replace(leaf, name=step.name, on_failure=OnFailure.STOP, irreversible=step.irreversible)
+        frame.hosts_of[step.id] = ground.looked_at
+        return PlannedStep(
+            path=path,
+            kind=StepKind.GROUP,
+            hosts=ground.own,
+            hosts_from=ground.hosts_from,
+            rollout=self._rollout(step, around, path),
+            steps=(leaf, *self._rollouts.gate(step.rollout, (leaf,), inner)),
         )
 
     def _active(self, step: Step, around: Around, path: str, hosts: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
@@ -152,7 +176,7 @@ class StepPlanner:
             for_each=step.for_each,
             key=step.key or "",
             max_items=step.max_items,
-            rollout=self._rollout(step, frame, path),
+            rollout=self._rollout(step, around, path),
             on_unknown=step.on_unknown.value,
             undo=_undo_of(step, pinned.info),
             undo_steps=self._undo(step, around, path, active),
@@ -269,12 +293,13 @@ class StepPlanner:
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, "at_plan is for steps that run on hosts")
         return effect
 
-    def _rollout(self, step: Step, frame: Frame, path: str) -> Rollout:
+    def _rollout(self, step: Step, around: Around, path: str) -> Rollout:
         try:
-            return rollout_of(step.rollout, frame, self._resolution)
+            rollout = rollout_of(step.rollout, around.frame, self._resolution)
         except DomainError as error:
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, f"rollout: {reason(error)}")
             return Rollout()
+        return rollout if step.rollout is None else self._rollouts.with_steps(rollout, step, around, path)
 
 
 def _count(runs: Mapping[str, int], hosts_from: HostsFrom | None) -> int:

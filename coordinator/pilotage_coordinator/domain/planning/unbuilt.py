@@ -40,9 +40,6 @@ def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
         ("windows", step.windows),
         ("requires_approval", step.requires_approval),
         ("approvers", step.approvers),
-        ("rollout.health", rollout is not None and rollout.health),
-        ("rollout.analysis", rollout is not None and rollout.analysis),
-        ("rollout.order_by", rollout is not None and (rollout.order_by or rollout.refresh)),
         ("an approval between batches", rollout is not None and any(batch.approval for batch in rollout.batches)),
     ):
         if present:
@@ -54,6 +51,7 @@ def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
         ("targets inside a group", step.targets is not None and around.in_group),
         ("a rollout inside a group", rollout is not None and around.in_group and step.for_each is None),
         ("at_plan inside a group", step.at_plan and around.in_group),
+        ("at_plan with a health gate", step.at_plan and rollout is not None and rollout.health is not None),
         ("at_plan with for_each", step.at_plan and step.for_each is not None),
         ("at_plan with sensitive_outputs", step.at_plan and bool(step.sensitive_outputs)),
     ):

@@ -65,7 +65,7 @@ class StepRow:
     wave: int
     """Steps of one list of siblings with the same wave may run at the same time; counted from 1."""
     section: str
-    """`steps`, `finally`, `undo` or `rollback`."""
+    """`steps`, `finally`, `undo`, `rollback`; `refresh` before each batch of a rollout, `analysis` after it."""
     step: PlannedStep
     batches: tuple[BatchRow, ...]
     run_time: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ def view_plan(
     rows = [*viewer.rows(plan.steps, "steps", 0), *viewer.rows(plan.finally_, "finally", 0)]
     if plan.rollback is not None:
         rows += viewer.rows(plan.rollback.actions, "rollback", 0)
-    counted = [row for row in rows if row.section in ("steps", "finally")]
+    counted = [row for row in rows if row.section not in ("undo", "rollback")]
     return PlanView(
         plan=plan,
         rows=tuple(rows),
@@ -135,6 +135,7 @@ def hosts_of(plan: Plan) -> dict[str, tuple[str, ...]]:
             inner = around if step.kind is StepKind.CALL else own
             visit((*step.steps, *step.finally_), inner)
             visit(step.undo_steps, own)
+            visit((*step.rollout.refresh, *step.rollout.analysis), None)
 
     visit((*plan.steps, *plan.finally_, *(plan.rollback.actions if plan.rollback is not None else ())), None)
     return found
@@ -165,8 +166,10 @@ class _Viewer:
         waves = _waves(steps)
         for step in steps:
             yield self._row(step, section, depth, waves[step.path])
+            yield from self.rows(step.rollout.refresh, "refresh", depth + 1)
             yield from self.rows(step.steps, section, depth + 1)
             yield from self.rows(step.finally_, "finally" if section == "steps" else section, depth + 1)
+            yield from self.rows(step.rollout.analysis, "analysis", depth + 1)
             yield from self.rows(step.undo_steps, "undo", depth + 1)
 
     def _row(self, step: PlannedStep, section: str, depth: int, wave: int) -> StepRow:

@@ -133,8 +133,8 @@ _BATCH: Final = Either(
 def _build_health(values: Mapping[str, Any], node: MapNode, path: Path, reading: Reading) -> Any:
     given = {("for_" if key == "for" else key): value for key, value in values.items()}
     health = Health(at=node.at, **given)
-    if health.for_ > health.within:
-        return reading.refuse(node, path, "`for` is longer than `within`, so no host could ever pass")
+    if health.for_ >= health.within:
+        return reading.refuse(node, path, "`for` is not shorter than `within`, so no host could ever pass")
     return health
 
 
@@ -162,6 +162,8 @@ def _build_rollout(values: Mapping[str, Any], node: MapNode, path: Path, reading
         return reading.refuse(node, path, "`auto_revert` and `on_failure` say the same thing twice", "keep on_failure")
     if revert:
         given["on_failure"] = RolloutFailure.REVERT_ALL
+    if "refresh" in given and "order_by" not in given:
+        return reading.refuse(node, path, "`refresh` is asked for the sake of `order_by`, which is missing")
     if not _expand(given, node, path, reading):
         return INVALID
     return Rollout(at=node.at, **given)

@@ -1,6 +1,7 @@
 """How steps are written: leaf, group, or call of a blueprint."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pilotage_coordinator.domain.blueprint.errors import did_you_mean
@@ -37,8 +38,9 @@ from pilotage_coordinator.domain.blueprint.form.shapes import (
 from pilotage_coordinator.domain.blueprint.form.targets import CAPACITY, LOCKS, TARGETS, WINDOWS
 from pilotage_coordinator.domain.blueprint.model import BlueprintCall, OnUnknown, Step, Undo
 from pilotage_coordinator.domain.blueprint.nodes import MapNode
-from pilotage_coordinator.domain.blueprint.position import Path
+from pilotage_coordinator.domain.blueprint.position import NOWHERE, Path
 from pilotage_coordinator.domain.blueprint.reader import MOST_NODES
+from pilotage_coordinator.domain.blueprint.rollout import Rollout
 from pilotage_coordinator.domain.plan import Effect, OnFailure, OnOffline, Place, StepKind
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 
@@ -143,7 +145,7 @@ def _loop_misfit(kind: StepKind, given: Mapping[str, Any]) -> str:
     if given.get("at_plan"):
         return "an at_plan step has no for_each: what it finds would not be known when the plan is made"
     rollout = given.get("rollout")
-    if rollout is not None and (rollout.batches or rollout.max_failures is not None or rollout.health is not None):
+    if rollout is not None and replace(rollout, max_parallel=None, at=NOWHERE) != Rollout():
         return "beside for_each a rollout has max_parallel only; put the step into a group to roll over hosts"
     return ""
 
