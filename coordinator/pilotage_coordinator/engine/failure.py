@@ -35,9 +35,15 @@ def happened(draft: Draft, key: RunKey) -> None:
         draft.put_fan(where, _defeated(fan, info))
     cause = _cause(draft, key, info.step, exceeded=exceeded)
     if cause is not None:
-        run = draft.runs.get(key)
-        reason = f"{key} failed" + (f": {run.error}" if run is not None and run.error else "")
-        mark_halted(draft, frame_key(draft.index, key), cause, reason)
+        mark_halted(draft, frame_key(draft.index, key), cause, _reason(draft, key))
+
+
+def _reason(draft: Draft, key: RunKey) -> str:
+    """Return what failed first, and why: the step inside a group or a gate rather than what is around it."""
+    frame, run = draft.frames.get(key), draft.runs.get(key)
+    if frame is not None and frame.halt_reason and not (run is not None and run.error):
+        return frame.halt_reason
+    return f"{key} failed" + (f": {run.error}" if run is not None and run.error else "")
 
 
 def _defeated(fan: Fan, info: StepInfo) -> Fan:

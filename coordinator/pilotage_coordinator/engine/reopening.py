@@ -3,7 +3,7 @@
 Attempt numbers always go on counting, so that an attempt's identity is never used twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from immutables import Map
 
@@ -40,32 +40,43 @@ def reopen(draft: Draft, step: str, at: int) -> None:
     open_frame(draft, ROOT_KEY, Frame(), at)
 
 
-def reset_frame(draft: Draft, key: RunKey, *, again: bool = False) -> None:
-    """Make a frame that ended before ready to be opened once more, on its host.
-
-    What succeeded is kept, unless all of it is to run `again`.
-    """
+def reset_frame(draft: Draft, key: RunKey) -> None:
+    """Make a frame that ended before ready to be opened once more, on its host; what succeeded in it is kept."""
     inside = frozenset(_inside(draft.index, key.path))
-    on_host = draft.index.frames[key.path].on_host
-
-    def within(other: RunKey) -> bool:
-        return other.path in inside and (not on_host or (other.host == key.host and other.item in ("", key.item)))
-
     for path in sorted(inside):
-        for run_key in sorted(filter(within, draft.by_path.get(path, _NO_RUNS))):
-            _sort_run(draft, draft.runs[run_key], again=again)
-            if again and run_key in draft.kept:
-                draft.kept = draft.kept.delete(run_key)
+        for run_key in sorted(draft.by_path.get(path, _NO_RUNS)):
+            if _within(draft.index, key, run_key):
+                _sort_run(draft, draft.runs[run_key], again=False)
+    _forget(draft, key, inside)
+
+
+def _within(index: PlanIndex, frame: RunKey, key: RunKey) -> bool:
+    """Return whether a run or a part of a step inside a frame belongs to it there."""
+    here = key.host == frame.host and key.item in ("", frame.item)
+    return here or not index.frames[frame.path].on_host
+
+
+def _forget(draft: Draft, key: RunKey, inside: frozenset[str]) -> None:
+    """Forget how the parts of a frame went."""
     for name in ("fans", "loops", "waits", "frames"):
         known: Map[RunKey, object] = getattr(draft, name)
-        for other in filter(within, list(known)):
+        for other in [each for each in known if each.path in inside and _within(draft.index, key, each)]:
             known = known.delete(other)
         setattr(draft, name, known)
 
 
-def open_anew(draft: Draft, key: RunKey, frame: Frame, at: int) -> None:
-    """Open a frame whose steps run each time that it is opened: a round of checks, an analysis, a refresh."""
-    reset_frame(draft, key, again=True)
+def open_anew(draft: Draft, key: RunKey, frame: Frame, at: int, hosts: Container[str] | None = None) -> None:
+    """Open a frame whose steps run each time that it is opened: a round of checks, an analysis, a refresh.
+
+    `hosts` are those that are asked again; what others said stays as it was.
+    """
+    inside = frozenset(_inside(draft.index, key.path))
+    _forget(draft, key, inside)
+    for run_key in [each for path in sorted(inside) for each in sorted(draft.by_path.get(path, _NO_RUNS))]:
+        if _within(draft.index, key, run_key) and (hosts is None or run_key.host in hosts):
+            _sort_run(draft, draft.runs[run_key], again=True)
+            if run_key in draft.kept:
+                draft.kept = draft.kept.delete(run_key)
     open_frame(draft, key, frame, at)
 
 

@@ -141,7 +141,7 @@ def detail(
 
     `chosen` narrows `runs`; `counts` are always of all of them. Raises Invalid for a step or host that is not in it.
     """
-    every = [run for run in state.runs.values() if run.kind is StepKind.LEAF]
+    every = [run for run in state.runs.values() if run.kind in (StepKind.LEAF, StepKind.HEALTH)]
     _known(record, state, chosen)
     runs = [run for run in every if run in chosen]
     runs.sort(key=lambda run: (_urgency(run), run.started_at or run.planned_at, run.key))

@@ -15,8 +15,10 @@ from pilotage_coordinator.engine.draft import Draft, Work
 
 def _refresh_begun(draft: Draft, event: e.RefreshBegun, at: int) -> None:
     key = RunKey(event.path, "", event.item)
-    draft.put_fan(key, draft.fans[key]._replace(ordering=True))
-    reopening.open_anew(draft, RunKey(refresh_frame(event.path), "", event.item), Frame(), at)
+    fan = draft.fans[key]._replace(ordering=True)
+    draft.put_fan(key, fan)
+    left = frozenset(fan.hosts[fan.cursor :])
+    reopening.open_anew(draft, RunKey(refresh_frame(event.path), "", event.item), Frame(), at, left)
 
 
 def _refresh_ended(draft: Draft, event: e.RefreshEnded, at: int) -> None:
