@@ -14,7 +14,6 @@ from urllib.parse import quote
 from pilotage_plugin_api import (
     InfrastructureFailed,
     Refused,
-    SecretRef,
     StepContext,
     StepError,
     StepFailed,
@@ -38,7 +37,7 @@ async def act(ctx: StepContext, params: DummyParams) -> DummyOutputs:
     """Do everything that the parameters ask for, in their order."""
     if params.write:
         await asyncio.to_thread(append_line, params.write, f"{quote(ctx.attempt_key)} {os.getpid()} {time.time_ns()}")
-    secret = await ctx.secret(SecretRef.parse(params.secret_length)) if params.secret_length else None
+    secret = await ctx.secret(params.secret_length) if params.secret_length else None
     for _ in range(params.children):
         _leave_child()
     memory = bytearray(params.allocate)

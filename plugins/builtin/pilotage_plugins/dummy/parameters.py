@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pilotage_plugin_api import Duration, Size, StepOutputs, StepParams
+from pilotage_plugin_api import Duration, SecretRef, Size, StepOutputs, StepParams
 from pydantic import Field, JsonValue, model_validator
 
 
@@ -39,7 +39,7 @@ class DummyParams(StepParams):
     """The behaviour of a dummy, acted in the order of these fields."""
 
     write: Path | None = Field(None, description="Append a line 'KEY PID NANOSECONDS' here first: one line per start")
-    secret_length: str | None = Field(None, description="A secret://name whose length goes into the outputs")
+    secret_length: SecretRef | None = Field(None, description="A secret://name whose length goes into the outputs")
     children: int = Field(0, ge=0, le=100, description="Leave this many children that ignore SIGTERM")
     allocate: Size = Field(0, description="Fill this much memory and hold it")
     flood: Size = Field(0, description="Write this much to the log")
