@@ -292,10 +292,27 @@ def test_what_could_not_be_put_back_is_refused(host: Harness, engine: EngineSite
     start("web", "--rm", f"{APP}:1")
     with pytest.raises(TargetFailed, match="--rm"):
         host.run(ContainerUpgrade(), params(engine, f"{APP}:2"))
+    start("frozen", f"{APP}:1")
+    engine.docker("pause", "frozen")
+    with pytest.raises(TargetFailed, match="paused"):
+        host.run(ContainerUpgrade(), params(engine, f"{APP}:2", container="frozen"))
     start("lent", f"{APP}:1")
     start("guest", "--network", "container:lent", "bb:base", "/bin/sleep", "100")
     with pytest.raises(TargetFailed, match="guest use the network"):
         host.run(ContainerUpgrade(), params(engine, f"{APP}:2", container="lent"))
+
+
+def test_a_stopped_container_is_upgraded_and_started_or_left_stopped(
+    host: Harness, engine: EngineSite, start: Start
+) -> None:
+    before = start("web", f"{APP}:1")
+    engine.docker("stop", "web")
+    with pytest.raises(StepFailed, match="is back, stopped as before"):
+        host.run(ContainerUpgrade(), params(engine, f"{APP}:dies"))
+    assert engine.inspect("web")["Id"] == before["Id"]
+    assert engine.inspect("web")["State"]["Status"] == "exited"
+    host.run(ContainerUpgrade(), params(engine, f"{APP}:2"))
+    assert engine.inspect("web")["State"]["Running"]
 
 
 def test_preview_says_which_image_gives_way(host: Harness, engine: EngineSite, start: Start) -> None:

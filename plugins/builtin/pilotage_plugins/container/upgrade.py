@@ -279,6 +279,8 @@ async def _must_be_replaceable(engine: "Engine", old: dict[str, Any]) -> None:
     labels = old["Config"].get("Labels") or {}
     if old["HostConfig"].get("AutoRemove"):
         raise TargetFailed(f"{name} was started with --rm: it vanishes when it stops, so there would be no way back")
+    if old["State"]["Paused"]:
+        raise TargetFailed(f"{name} is paused, so it cannot be stopped in order: unpause it first")
     if "com.docker.swarm.service.id" in labels:
         raise TargetFailed(f"{name} belongs to a Swarm service: upgrade the service")
     sharing = {f"container:{old['Id']}", f"container:{name}"}
