@@ -1,5 +1,6 @@
 """`container.upgrade` on a real engine: everything goes over, and whatever goes wrong leaves the old one serving."""
 
+import asyncio
 import os
 import signal
 import time
@@ -223,6 +224,36 @@ def test_killed_anywhere_the_old_one_can_be_had_back(
     assert kept(found) == kept(before)
     assert body() == "version 1"
     assert engine.names() == {"web"}
+
+
+def test_killed_while_the_old_one_stops_it_is_started_only_after_that(
+    host: Harness, engine: EngineSite, start: Start
+) -> None:
+    stubborn = "trap '' TERM; while true; do sleep 0.1; done"
+    before = start("web", "--stop-signal", "SIGTERM", f"{APP}:1", "/bin/sh", "-c", stubborn)
+    wanted = params(engine, f"{APP}:2", stop_timeout="2s")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            stop = Engine.stop
+
+            async def dying(self: Engine, *args: Any) -> None:
+                asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGKILL)
+                await stop(self, *args)
+
+            Engine.stop = dying  # type: ignore[method-assign]
+            host.run(ContainerUpgrade(), wanted)
+        finally:
+            os._exit(1)
+    host.attempts += 1
+    assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    assert engine.inspect("web.pilotage-old")["State"]["Running"], "its stop should still be under way"
+    host.run(ContainerRevert(), {"container": "web", "stop_timeout": "2s"})
+    # Long enough for the first stop to have killed it, had it been believed to run.
+    for _ in range(25):
+        assert engine.inspect("web")["State"]["Running"]
+        time.sleep(0.1)
+    assert engine.inspect("web")["Id"] == before["Id"]
 
 
 @pytest.mark.parametrize("after", [1, 4, 6])
