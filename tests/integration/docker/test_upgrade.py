@@ -237,9 +237,9 @@ def test_killed_while_the_old_one_stops_it_is_started_only_after_that(
         try:
             stop = Engine.stop
 
-            async def dying(self: Engine, *args: Any) -> None:
+            async def dying(self: Engine, name: str, seconds: int | None) -> None:
                 asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGKILL)
-                await stop(self, *args)
+                await stop(self, name, seconds)
 
             Engine.stop = dying  # type: ignore[method-assign]
             host.run(ContainerUpgrade(), wanted)
