@@ -161,7 +161,8 @@ class Attempts:
                     self._journal.note(replace(entry, epoch=result.epoch, result=result))
                 self._spawn(self._report(entry.key))
             case Repeat(known):
-                self._journal.note(known)
+                if known != entry:
+                    self._journal.note(known)
                 self._report_state(known)
             case Take(taken):
                 self._take(taken, message)

@@ -65,7 +65,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Known and under way: say again how far it is. The entry has adopted the assignment's epoch."""
+    """Known and under way: say again how far it is. The entry has adopted the assignment's epoch, unless it is old."""
 
     entry: Entry
 
@@ -101,14 +101,16 @@ class Ignore:
 
 
 def judge_assignment(entry: Entry | None, fences: Fences, message: Assignment, now: int) -> Take | Repeat | Answer:
-    """Decide what an Assignment leads to."""
-    if message.epoch < fences.highest_epoch:
-        # Answered, never kept: the fence is against this sender, and a newer one may send the same key again.
-        return Answer(_declined(message, f"epoch {message.epoch} is below {fences.highest_epoch}", now), keep=False)
+    """Decide what an Assignment leads to. One below the fence starts nothing, but what is known of its attempt is told:
+    its sender must never take what has begun for declined."""
+    below = message.epoch < fences.highest_epoch
     if entry is not None:
-        return _judge_known(entry, message)
+        return _known_of(entry) if below else _judge_known(entry, message)
     if (result := _behind_a_fence(fences, message, now)) is not None:
         return Answer(result, keep=False)
+    if below:
+        # Answered, never kept: the fence is against this sender, and a newer one may send the same key again.
+        return Answer(_declined(message, f"epoch {message.epoch} is below {fences.highest_epoch}", now), keep=False)
     return Take(_entry_of(message))
 
 
@@ -290,6 +292,11 @@ def _judge_known(entry: Entry, message: Assignment) -> Take | Repeat | Answer:
             return Take(_entry_of(message))
         case _:
             return Repeat(replace(entry, epoch=message.epoch))
+
+
+def _known_of(entry: Entry) -> Repeat | Answer:
+    """Return what a sender below the fence is told of an attempt: the truth, which adopts nothing of that sender."""
+    return Repeat(entry) if entry.result is None else Answer(entry.result, keep=False)
 
 
 def _entry_of(message: Assignment) -> Entry:

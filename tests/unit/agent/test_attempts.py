@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pilotage_agent.errors import JournalUnwritable
 from pilotage_agent.journal_store import Transaction
+from pilotage_agent.ledger import Entry
 from pilotage_agent.messages import (
     Assignment,
     Cancel,
@@ -95,6 +96,44 @@ async def test_an_epoch_below_the_highest_is_declined_and_not_remembered() -> No
     await host.settle()
     assert host.last(key()).outcome is Outcome.DECLINED
     host.attempts.assign(assignment(key(), epoch=5))
+    await host.settle()
+    assert host.world.starts == {key(): 1}
+
+
+async def test_an_old_epochs_redelivery_of_what_runs_is_told_so_and_adopts_nothing() -> None:
+    host = await Host(World()).recover()
+    await started(host, key())
+    host.journal.see_epoch(2)
+    host.attempts.assign(assignment(key(), epoch=2))
+    await host.settle()
+    await started(host, key())
+    assert key() not in host.results
+    host.world.finish(key())
+    await host.settle()
+    await started(host, key())
+    assert [(one.outcome, one.epoch) for one in host.results[key()]] == [(Outcome.SUCCEEDED, 2)] * 2
+    assert host.world.starts == {key(): 1}
+
+
+async def test_an_old_epochs_redelivery_of_what_was_acknowledged_is_not_called_unbegun() -> None:
+    host = await Host(World()).recover()
+    await started(host, key())
+    host.world.finish(key())
+    await host.settle()
+    host.attempts.acknowledge(ResultAck(key()))
+    host.journal.see_epoch(2)
+    await started(host, key())
+    assert host.last(key()).outcome is Outcome.INTERRUPTED
+    assert host.world.starts == {key(): 1}
+
+
+async def test_an_old_epoch_does_not_take_up_what_a_former_process_accepted() -> None:
+    host = await Host(World()).recover()
+    host.journal.note(Entry(key=key(), state=EntryState.ACCEPTED, epoch=1, effect=Effect.ONCE, step_type="dummy.run"))
+    host.journal.see_epoch(2)
+    await started(host, key())
+    assert key() not in host.results
+    host.attempts.assign(assignment(key(), epoch=2))
     await host.settle()
     assert host.world.starts == {key(): 1}
 
