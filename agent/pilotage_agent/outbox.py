@@ -6,6 +6,7 @@ at any time without harm: the journal says again what matters.
 """
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -15,8 +16,9 @@ from pilotage_proto.limits import FULL_MESSAGE
 
 from pilotage_agent.messages import Accepted, AgentItem, Heartbeat, Inventory, Progress, QueryAnswer, Result, Started
 
-NOTICE_SECONDS: Final = 0.05
-"""How long ACCEPTED and STARTED wait for something newer about the same attempt."""
+NOTICE_SECONDS: Final = 0.2
+"""How long ACCEPTED and STARTED wait for something newer about the same attempt: no longer than people notice, and
+longer than a quick step takes on a busy machine, which would otherwise have to send and store twice as much."""
 
 PROGRESS_SECONDS: Final = 0.5
 """Progress of one attempt is sent at most this often."""
@@ -116,7 +118,9 @@ class Outbox:
         left = self._until_due()
         if left is None or left > 0:
             try:
-                await asyncio.wait_for(self._news.wait(), left)
+                # Not wait_for, which makes a task for each wait.
+                async with asyncio.timeout(left):
+                    await self._news.wait()
             except TimeoutError:
                 return
         self._news.clear()
@@ -135,7 +139,8 @@ class Outbox:
         """Return the seconds until something is due by time alone; None when nothing is."""
         if self._results or self._answers or self._heartbeat or self._inventory:
             return 0.0
-        moments = [due for due, _ in self._notices.values()]
+        # They are in the order in which they are due.
+        moments = [due for due, _ in itertools.islice(self._notices.values(), 1)]
         moments += [self._progress_sent.get(key, 0.0) + PROGRESS_SECONDS for key in self._progress]
         return max(0.0, min(moments) - self._clock()) if moments else None
 
