@@ -13,6 +13,8 @@ Unit = tuple[str, str, str]
 """Path, host, item: one step run."""
 
 RESTARTABLE = (Effect.READ, Effect.IDEMPOTENT)
+FORGOTTEN = "without it"
+"""What the evidence says of the journal of a host that began an attempt and forgot it with its power."""
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Course:
     begun: set[AttemptKey] = field(default_factory=set)
     interrupted: dict[AttemptKey, str] = field(default_factory=dict)
     """Interrupted attempts, with what a probe said of them."""
+    forgotten: set[AttemptKey] = field(default_factory=set)
+    """Those of them that their hosts began and do not know any more, though their journals are unbroken."""
     unbegun: dict[AttemptKey, str] = field(default_factory=dict)
     """Attempts that ended without having begun, as their hosts say, and how."""
     _steps: Mapping[str, PlannedStep] = field(init=False)
@@ -92,7 +96,10 @@ class Course:
             self.unbegun[key] = outcome
         if outcome != "interrupted":
             return
-        probed = self.interrupted[key] = str(data.get("evidence", {}).get("probe", ""))
+        evidence = data.get("evidence", {})
+        probed = self.interrupted[key] = str(evidence.get("probe", ""))
+        if evidence.get("journal") == FORGOTTEN:
+            self.forgotten.add(key)
         if step is not None and step.effect not in RESTARTABLE and probed != "not_done":
             self._undecided.add(_unit(data))
 

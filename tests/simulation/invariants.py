@@ -159,12 +159,25 @@ class Oracle:
 
     def _interrupted(self, key: AttemptKey, evidence: str, course: Course) -> None:
         ends = [outcome for outcome, _ in self.journaled[key].exits if outcome is not Outcome.INTERRUPTED]
+        if key in course.forgotten:
+            self._forgotten(key, course)
+            # The host, which has forgotten the start, is told to cancel and can but say that nothing began. The
+            # coordinator was told of the start, and knows better.
+            ends = [outcome for outcome in ends if outcome is not Outcome.CANCELLED]
         if ends and not any(machine.forgetful for machine in self._at(key.host)):
             self.universe.violate(f"4: {short(key)} is interrupted, and the journal had its end: {ends[0]}")
         done = any(key in machine.effects for machine in self._at(key.host))
         effect = self._effect(key)
         if done and evidence == "not_done" and effect is not None and effect.starts_once:
             self.universe.violate(f"1: {short(key)} was done, and is called not done")
+
+    def _forgotten(self, key: AttemptKey, course: Course) -> None:
+        """2: only a start that was told, and for which no fsync is waited, may be forgotten by an unbroken journal."""
+        if key not in course.begun:
+            self.universe.violate(f"2: {short(key)} is said to be begun and forgotten, and nobody has told of a start")
+        effect = self._effect(key)
+        if effect is not None and effect.starts_once:
+            self.universe.violate(f"1: {short(key)} was begun and forgotten, and it is {effect}")
 
     def _ends_are_true(self) -> None:
         for *parts, outcome, digest in self.rows(
