@@ -10,8 +10,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 
 @dataclass(frozen=True, slots=True)

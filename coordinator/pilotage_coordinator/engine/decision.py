@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pilotage_coordinator.domain.execution.events import Event
-from pilotage_coordinator.domain.expression.evaluation import Scope
+from pilotage_coordinator.domain.expression.scope import Scope
 from pilotage_coordinator.engine.draft import Draft
 from pilotage_coordinator.engine.evolve import apply
 from pilotage_coordinator.engine.world import World

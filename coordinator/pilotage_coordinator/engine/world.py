@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pilotage_coordinator.domain.execution.coordinator_step import CoordinatorStep, StepOutcome
-from pilotage_coordinator.domain.expression.evaluation import Expressions
+from pilotage_coordinator.domain.expression.scope import Evaluator
 from pilotage_coordinator.domain.plan import Json, Plan, PlannedStep
 from pilotage_coordinator.domain.planning.drift import HostDrift
 
-__all__ = ["CoordinatorStep", "Expressions", "StepOutcome", "World"]
+__all__ = ["CoordinatorStep", "Evaluator", "StepOutcome", "World"]
 
 
 class World(Protocol):
@@ -32,7 +32,7 @@ class World(Protocol):
         ...
 
     @property
-    def expressions(self) -> Expressions:
+    def expressions(self) -> Evaluator:
         """The evaluator."""
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pilotage_coordinator.domain.plan import Plan
-from pilotage_coordinator.domain.planning.pins import all_steps
+from pilotage_coordinator.domain.planning.every_step import all_steps
 
 T = TypeVar("T")
 

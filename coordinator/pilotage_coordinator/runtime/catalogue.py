@@ -8,8 +8,8 @@ joined first where as many say otherwise.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.inventory import Host
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 Likeness = tuple[object, ...]
 

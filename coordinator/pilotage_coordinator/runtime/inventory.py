@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from pilotage_proto.canonical import digest
 
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.inventory import Host, Inventory, host_scope
 from pilotage_coordinator.domain.plan import Effect, Json
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.catalogue import Catalogue, agree
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.store.errors import NotFound

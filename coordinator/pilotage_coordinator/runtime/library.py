@@ -9,11 +9,12 @@ from pilotage_coordinator.domain.blueprint.errors import BlueprintError
 from pilotage_coordinator.domain.blueprint.expand import content_digest, expand, to_json
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo, check_step_types
+from pilotage_coordinator.domain.blueprint.step_types import check_step_types
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.plan import BlueprintRef
 from pilotage_coordinator.domain.planning.errors import BlueprintUnreadable
 from pilotage_coordinator.domain.planning.request import StoredBlueprint
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.store.errors import NotFound

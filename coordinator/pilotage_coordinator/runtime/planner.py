@@ -11,13 +11,12 @@ from typing import Any
 from pilotage_coordinator.domain.blueprint.expand import content_digest, expand
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
 from pilotage_coordinator.domain.planning.codec import to_json
-from pilotage_coordinator.domain.planning.drift import differences
+from pilotage_coordinator.domain.planning.difference import differences
 from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.pins import pins_of
 from pilotage_coordinator.domain.planning.planner import make_plan
@@ -35,6 +34,7 @@ from pilotage_coordinator.domain.planning.request import (
     World,
 )
 from pilotage_coordinator.domain.planning.secrets import missing_secrets, secret_places
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.beside import few_at_a_time
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable

@@ -6,7 +6,7 @@ from typing import Any
 
 from pilotage_coordinator.domain.plan import Plan, PlannedStep
 from pilotage_coordinator.domain.planning.drift import HostDrift, host_drift
-from pilotage_coordinator.engine.world import CoordinatorStep, Expressions
+from pilotage_coordinator.engine.world import CoordinatorStep, Evaluator
 from pilotage_coordinator.runtime.inventory import LiveInventory
 
 
@@ -34,13 +34,13 @@ class RuntimeWorld:
     """Implements `engine.World`."""
 
     inventory: LiveInventory
-    expressions: Expressions
+    expressions: Evaluator
     coordinator_steps: Mapping[str, CoordinatorStep]
     hosts: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def over(
-        cls, inventory: LiveInventory, expressions: Expressions, coordinator_steps: Mapping[str, CoordinatorStep]
+        cls, inventory: LiveInventory, expressions: Evaluator, coordinator_steps: Mapping[str, CoordinatorStep]
     ) -> "RuntimeWorld":
         """Return the world that shows this inventory."""
         return cls(inventory, expressions, coordinator_steps, HostScopes(inventory))

@@ -5,8 +5,8 @@ from typing import Final
 
 from pilotage_proto.canonical import digest
 
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.plan import Effect, Place
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 _TEXT: Final = {"type": "string"}
 

@@ -16,15 +16,9 @@ from pilotage_coordinator.domain.blueprint.order import Order
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Inventory
 from pilotage_coordinator.domain.plan import BlueprintRef
-from pilotage_coordinator.domain.planning import (
-    Planned,
-    PlanRefused,
-    PlanRequest,
-    Questions,
-    StoredBlueprint,
-    World,
-    make_plan,
-)
+from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.domain.planning.planner import make_plan
+from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, Questions, StoredBlueprint, World
 
 from tests.unit.blueprint.writing import load, only_problem, problems, rich, with_steps
 from tests.unit.planning.fleet import KEY, ON_COORDINATOR, Shelf, host

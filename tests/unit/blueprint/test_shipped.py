@@ -12,8 +12,9 @@ from pilotage_coordinator.domain.blueprint.json_schema import violations
 from pilotage_coordinator.domain.blueprint.loader import load_blueprint
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.parameters import resolve_parameters
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo, check_step_types
+from pilotage_coordinator.domain.blueprint.step_types import check_step_types
 from pilotage_coordinator.domain.plan import Effect, Place
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_plugin_api import StepType
 from pilotage_plugins.backup import BACKUP_STEP_TYPES
 from pilotage_plugins.discovery.data import DiscoveryData

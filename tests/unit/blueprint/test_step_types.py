@@ -5,13 +5,9 @@ from typing import Any
 
 import pytest
 from pilotage_coordinator.domain.blueprint.json_schema import violations
-from pilotage_coordinator.domain.blueprint.step_types import (
-    StepTypeInfo,
-    check_step_types,
-    effect_of,
-    parameters_with_defaults,
-)
+from pilotage_coordinator.domain.blueprint.step_types import check_step_types, effect_of, parameters_with_defaults
 from pilotage_coordinator.domain.plan import Effect, Place
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pydantic import BaseModel, ConfigDict, Field
 
 from tests.unit.blueprint.writing import load, rich, with_steps

@@ -4,7 +4,8 @@ import os
 
 import pytest
 from pilotage_coordinator.domain.expression.errors import ExpressionError
-from pilotage_coordinator.domain.expression.evaluation import LARGEST_RESULT, Expressions, Scope
+from pilotage_coordinator.domain.expression.evaluation import LARGEST_RESULT, Expressions
+from pilotage_coordinator.domain.expression.scope import Scope
 from pilotage_coordinator.domain.expression.template import Hole, parse_template
 
 RESULTS = [

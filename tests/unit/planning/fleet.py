@@ -7,23 +7,22 @@ from typing import Any
 
 from pilotage_coordinator.domain.blueprint.expand import content_digest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Host, Inventory
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Place, PlannedStep
-from pilotage_coordinator.domain.planning import (
+from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused
+from pilotage_coordinator.domain.planning.every_step import all_steps
+from pilotage_coordinator.domain.planning.planner import make_plan
+from pilotage_coordinator.domain.planning.request import (
     Planned,
-    PlanProblem,
-    PlanRefused,
     PlanRequest,
     Questions,
     ReadAnswer,
     ReadKey,
     StoredBlueprint,
     World,
-    all_steps,
-    make_plan,
 )
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 KEY = b"a key of the coordinator, 32 byte"
 

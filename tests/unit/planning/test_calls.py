@@ -2,8 +2,9 @@
 
 import pytest
 from pilotage_coordinator.domain.plan import StepKind
-from pilotage_coordinator.domain.planning import Planned, PlanRequest, StoredBlueprint, pins_of
+from pilotage_coordinator.domain.planning.pins import pins_of
 from pilotage_coordinator.domain.planning.planner import DEEPEST_CALL
+from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, StoredBlueprint
 
 from tests.unit.planning.fleet import THREE, Answers, host, plan_request, problems, step, stored, world
 

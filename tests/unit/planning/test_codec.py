@@ -26,7 +26,8 @@ from pilotage_coordinator.domain.plan import (
     StepKind,
     StepTypeUse,
 )
-from pilotage_coordinator.domain.planning import PlanUnreadable, digest, from_json, to_json
+from pilotage_coordinator.domain.planning.codec import digest, from_json, to_json
+from pilotage_coordinator.domain.planning.errors import PlanUnreadable
 from pilotage_coordinator.domain.share import Share
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=6)

@@ -8,17 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pilotage_coordinator.domain.inventory import Host
-from pilotage_coordinator.domain.planning import (
-    HostDrift,
-    Planned,
-    PlanRequest,
-    content,
-    differences,
-    digest,
-    host_drift,
-    pins_of,
-    value_drift,
-)
+from pilotage_coordinator.domain.planning.codec import content, digest
+from pilotage_coordinator.domain.planning.difference import differences
+from pilotage_coordinator.domain.planning.drift import HostDrift, host_drift, value_drift
+from pilotage_coordinator.domain.planning.pins import pins_of
+from pilotage_coordinator.domain.planning.request import Planned, PlanRequest
 
 from tests.unit.planning.fleet import STEP_TYPES, Answers, host, plan, plan_request, step, step_type, stored, world
 

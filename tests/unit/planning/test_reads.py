@@ -4,15 +4,10 @@ from dataclasses import replace
 
 import pytest
 from pilotage_coordinator.domain.plan import FailureKind
-from pilotage_coordinator.domain.planning import (
-    Planned,
-    PlanRefused,
-    PlanRequest,
-    Questions,
-    ReadAnswer,
-    make_plan,
-    pins_of,
-)
+from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.domain.planning.pins import pins_of
+from pilotage_coordinator.domain.planning.planner import make_plan
+from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, Questions, ReadAnswer
 from pilotage_coordinator.domain.values import MINUTE
 
 from tests.unit.planning.fleet import Answers, host, plan, plan_request, problems, step, stored, world

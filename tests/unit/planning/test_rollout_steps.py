@@ -4,7 +4,7 @@ import json
 
 import pytest
 from pilotage_coordinator.domain.plan import Health, Place, PlannedStep, RolloutFailure, StepKind
-from pilotage_coordinator.domain.planning import from_json, to_json
+from pilotage_coordinator.domain.planning.codec import from_json, to_json
 from pilotage_coordinator.domain.values import MINUTE, SECOND
 
 from tests.unit.planning.fleet import plan, problems, step

@@ -1,7 +1,8 @@
 """The command line's `-l`."""
 
 import pytest
-from pilotage_coordinator.domain.planning import SelectorRefused, parse_selector
+from pilotage_coordinator.domain.planning.errors import SelectorRefused
+from pilotage_coordinator.domain.planning.selector import parse_selector
 
 from tests.unit.planning.fleet import host
 

@@ -8,19 +8,14 @@ from pilotage_blueprints import shipped
 from pilotage_coordinator.domain.blueprint.expand import content_digest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect
-from pilotage_coordinator.domain.planning import (
-    Planned,
-    PlanRequest,
-    StoredBlueprint,
-    differences,
-    from_json,
-    preview_questions,
-    to_json,
-    view_plan,
-)
+from pilotage_coordinator.domain.planning.codec import from_json, to_json
+from pilotage_coordinator.domain.planning.difference import differences
+from pilotage_coordinator.domain.planning.previews import preview_questions
+from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, StoredBlueprint
 from pilotage_coordinator.domain.planning.secrets import secret_places
+from pilotage_coordinator.domain.planning.view import view_plan
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_plugin_api.catalogue import load_catalogue
 
 from tests.unit.planning.fleet import Answers, host, plan_request, step, world

@@ -3,7 +3,7 @@
 import json
 
 from pilotage_coordinator.domain.plan import Resolved
-from pilotage_coordinator.domain.planning import to_json
+from pilotage_coordinator.domain.planning.codec import to_json
 
 from tests.unit.planning.fleet import host, plan, problems, step
 

@@ -1,7 +1,8 @@
 """A plan as rows."""
 
 from pilotage_coordinator.domain.plan import Plan
-from pilotage_coordinator.domain.planning import PreviewAnswer, preview_questions, view_plan
+from pilotage_coordinator.domain.planning.previews import preview_questions
+from pilotage_coordinator.domain.planning.view import PreviewAnswer, view_plan
 
 from tests.unit.planning.fleet import Answers, host, plan
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import Effect
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.catalogue import agree
 from pilotage_proto.canonical import digest
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError
 from pilotage_coordinator.domain.plan import BlueprintRef
-from pilotage_coordinator.domain.planning import BlueprintUnreadable
+from pilotage_coordinator.domain.planning.errors import BlueprintUnreadable
 from pilotage_coordinator.runtime import library as module
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.plan import Plan
-from pilotage_coordinator.domain.planning import PlanUnreadable
 from pilotage_coordinator.domain.planning.codec import digest, from_json, to_json
+from pilotage_coordinator.domain.planning.errors import PlanUnreadable
 from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.store.errors import NotFound

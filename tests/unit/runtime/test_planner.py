@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pilotage_coordinator.domain.fleet import HostInventory, Query, QueryAnswer
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.domain.planning import PlanRefused
+from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime import planner as module
 from pilotage_coordinator.runtime.inventory import LiveInventory

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
@@ -14,6 +13,7 @@ from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Plan, PlannedStep, StepKind, StepTypeUse
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.request import Note
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.service.caller import Caller, CallerKind, socket_owner

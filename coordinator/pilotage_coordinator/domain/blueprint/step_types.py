@@ -1,7 +1,6 @@
-"""What the coordinator knows of a step type: a copy of what agents announce, or of its own few."""
+"""What the known step types say of a blueprint that uses them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from pilotage_coordinator.domain.blueprint.errors import Problem, Problems, did_you_mean
 from pilotage_coordinator.domain.blueprint.json_schema import violations
@@ -9,29 +8,7 @@ from pilotage_coordinator.domain.blueprint.model import Blueprint, Step
 from pilotage_coordinator.domain.blueprint.position import Path
 from pilotage_coordinator.domain.blueprint.retry import Defaults
 from pilotage_coordinator.domain.plan import Effect, Place, StepKind
-
-
-@dataclass(frozen=True, slots=True)
-class StepTypeInfo:
-    """One step type of the catalogue."""
-
-    name: str
-    effect: Effect = Effect.ONCE
-    destructive: bool = False
-    author_effects: tuple[Effect, ...] = ()
-    """The effects that a blueprint may declare instead of the type's own; empty for most types."""
-    params_schema: Mapping[str, object] = field(default_factory=dict)
-    """JSON Schema of the parameters, as pydantic writes it."""
-    outputs_schema: Mapping[str, object] = field(default_factory=dict)
-    place: Place = Place.HOST
-    distribution: str = ""
-    version: str = ""
-    digest: str = ""
-    """Digest of the two schemas."""
-    once: bool = False
-    """On the coordinator: it asks once for the whole execution, also where the blueprint has targets."""
-    has_undo: bool = True
-    """Whether a rollback can compensate it by itself."""
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 
 def check_step_types(blueprint: Blueprint, catalogue: Mapping[str, StepTypeInfo]) -> tuple[Problem, ...]:

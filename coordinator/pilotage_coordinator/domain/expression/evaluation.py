@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.expression.errors import ExpressionError, Funct
 from pilotage_coordinator.domain.expression.functions import BUILT_IN, FUNCTIONS, LONGEST_TEXT, written
 from pilotage_coordinator.domain.expression.library import cel
 from pilotage_coordinator.domain.expression.references import References, references, refuse_version_comparison
+from pilotage_coordinator.domain.expression.scope import Prepared, Scope
 from pilotage_coordinator.domain.expression.syntax import parse
 from pilotage_coordinator.domain.expression.template import Template, parse_template
 from pilotage_coordinator.domain.values import write_duration
@@ -30,33 +31,6 @@ class Program:
     text: str
     references: References
     compiled: cel.Program
-
-
-class Scope:
-    """The names that expressions see, for one execution, host and item; converted for CEL once, when first used.
-
-    `variables` must not change afterwards. `now` is the time for now_in(), in microseconds; None: not known.
-    """
-
-    def __init__(self, variables: Mapping[str, object], now: int | None = None) -> None:
-        self.variables = variables
-        self.now = now
-        self.failures: list[str] = []
-        self._context: cel.Context | None = None
-        self._converted: set[str] = set()
-
-    def context(self, roots: frozenset[str]) -> cel.Context:
-        """Return the CEL context, with these names in it."""
-        if self._context is None:
-            functions = {name: self._guarded(name, function) for name, function in FUNCTIONS.items()}
-            self._context = cel.Context({}, functions)
-        for name in roots - self._converted:
-            self._context.add_variable(name, self.variables[name])
-            self._converted.add(name)
-        return self._context
-
-    def _guarded(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
-        return partial(_call, self.failures, name, partial(function, now=self.now) if name == "now_in" else function)
 
 
 def _call(failures: list[str], name: str, function: Callable[..., object], *arguments: object) -> object:
@@ -109,13 +83,14 @@ class Expressions:
         for name in sorted(program.references.roots - where.variables.keys()):
             known = ", ".join(sorted(where.variables))
             raise ExpressionError(f"the name `{name}` is not known here", text, None, f"known: {known}")
-        where.failures.clear()
+        prepared = _prepared(where, program.references.roots)
+        prepared.failures.clear()
         try:
-            value: object = program.compiled.execute(where.context(program.references.roots))
+            value: object = program.compiled.execute(prepared.context)
         except Exception as error:
-            raise _failed(error, text, where.failures) from None
-        if where.failures:
-            raise ExpressionError(where.failures[0], text)
+            raise _failed(error, text, prepared.failures) from None
+        if prepared.failures:
+            raise ExpressionError(prepared.failures[0], text)
         return _plain(value, text)
 
     def evaluate_condition(self, text: str, scope: Mapping[str, object] | Scope) -> bool:
@@ -167,6 +142,22 @@ class Expressions:
         if sum(map(len, parts)) > LONGEST_TEXT:
             raise ExpressionError(f"the text would be longer than {LONGEST_TEXT} characters", text)
         return "".join(parts)
+
+
+def _prepared(scope: Scope, roots: frozenset[str]) -> Prepared:
+    """Return the scope as CEL takes it, with these names in it; each is converted once."""
+    if scope.prepared is None:
+        failures: list[str] = []
+        functions = {name: _guarded(failures, name, function, scope.now) for name, function in FUNCTIONS.items()}
+        scope.prepared = Prepared(cel.Context({}, functions), failures=failures)
+    for name in roots - scope.prepared.converted:
+        scope.prepared.context.add_variable(name, scope.variables[name])
+        scope.prepared.converted.add(name)
+    return scope.prepared
+
+
+def _guarded(failures: list[str], name: str, function: Callable[..., object], now: int | None) -> Callable[..., object]:
+    return partial(_call, failures, name, partial(function, now=now) if name == "now_in" else function)
 
 
 def _failed(error: Exception, text: str, failures: list[str]) -> ExpressionError:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pilotage_coordinator.domain.blueprint.errors import did_you_mean
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import StepTypeUse
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 
 @dataclass(frozen=True, slots=True)

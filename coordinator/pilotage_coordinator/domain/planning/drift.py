@@ -1,18 +1,13 @@
-"""What differs between two plans, or between a plan and a host as it is now: for messages, never for the decision.
+"""What differs between a plan and a host, or a value, as it is now."""
 
-The decision is the digest's. These words say why two digests differ.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import Json, Place, Plan, PlannedStep
-from pilotage_coordinator.domain.planning.codec import content
+from pilotage_coordinator.domain.planning.shortened import shortened
 
-MOST_DIFFERENCES: Final = 20
 _MARKS: Final = ({"run_time"}, {"sensitive"})
 """What stands in a plan for a value that it does not hold."""
 
@@ -27,11 +22,6 @@ class HostDrift:
     """What somebody accepts who lets the execution go on: the same for all hosts to which the same has happened."""
     other_machine: bool = False
     """The host's name belongs to another machine now."""
-
-
-def differences(approved: Plan, fresh: Plan) -> tuple[str, ...]:
-    """Return up to 20 lines that say where the content of two plans differs; none when their digests are equal."""
-    return tuple(islice(_differ("", content(approved), content(fresh)), MOST_DIFFERENCES))
 
 
 def host_drift(plan: Plan, step: PlannedStep, host: Host) -> HostDrift | None:
@@ -88,8 +78,8 @@ def value_drift(
             planned |= resolved.item_parameters[resolved.items.index(item)]
         for name, value in planned.items():
             if not _agrees(value, parameters.get(name)):
-                now = _short(parameters.get(name))
-                text = f"parameter {name} of {step.path} on {host} is {now}, planned was {_short(value)}"
+                now = shortened(parameters.get(name))
+                text = f"parameter {name} of {step.path} on {host} is {now}, planned was {shortened(value)}"
                 return HostDrift(text, text)
     return None
 
@@ -107,46 +97,3 @@ def _agrees(planned: Json, now: Json) -> bool:
             return False
         return all(_agrees(one, other) for one, other in zip(planned, now, strict=True))
     return planned == now
-
-
-def _differ(place: str, old: Any, new: Any) -> Iterator[str]:
-    if old == new:
-        return
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted(old.keys() | new.keys()):
-            inner = f"{place}.{key}" if place else key
-            if key not in new:
-                yield f"{inner}: gone (was {_short(old[key])})"
-            elif key not in old:
-                yield f"{inner}: new ({_short(new[key])})"
-            else:
-                yield from _differ(inner, old[key], new[key])
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _differ(f"{place}[{_label(one, index)}]", one, other)
-    elif isinstance(old, list) and isinstance(new, list):
-        yield f"{place}: {_lists(old, new)}"
-    else:
-        yield f"{place}: was {_short(old)}, is {_short(new)}"
-
-
-def _label(value: Any, index: int) -> str:
-    path = value.get("path") if isinstance(value, Mapping) else None
-    return str(path) if path is not None else str(index)
-
-
-def _lists(old: list[Any], new: list[Any]) -> str:
-    gone = [_short(each) for each in old if each not in new]
-    added = [_short(each) for each in new if each not in old]
-    return "; ".join(
-        f"{word}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
-        for word, names in (("gone", gone), ("new", added))
-        if names
-    )
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, Mapping) and "path" in value:
-        return str(value["path"])
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "…"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pilotage_coordinator.domain.errors import DomainError
-from pilotage_coordinator.domain.expression.evaluation import Expressions
+from pilotage_coordinator.domain.expression.scope import Evaluator
 from pilotage_coordinator.domain.planning.codec import plain
 
 LONGEST_KEY: Final = 256
@@ -27,7 +27,7 @@ def read_items(value: Any, max_items: int) -> list[Any]:
         raise ItemsRefused(f"for_each: {error}") from error
 
 
-def item_keys(items: Sequence[Any], key: str, expressions: Expressions, scope: Mapping[str, Any]) -> tuple[str, ...]:
+def item_keys(items: Sequence[Any], key: str, expressions: Evaluator, scope: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the key of each item: `key` rendered with `item` in the scope, or the item itself where there is none.
 
     Raises ItemsRefused when a key is no text, is empty or too long, or is another item's as well.

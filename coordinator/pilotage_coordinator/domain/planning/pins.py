@@ -1,8 +1,7 @@
 """What a plan decided by the moment it was made, to be kept when it is made again (docs/plans.md: Start)."""
 
-from collections.abc import Iterator
-
 from pilotage_coordinator.domain.plan import BlueprintRef, Plan, PlannedStep
+from pilotage_coordinator.domain.planning.every_step import all_steps
 from pilotage_coordinator.domain.planning.request import Pins, ReadKey
 
 
@@ -20,16 +19,6 @@ def pins_of(plan: Plan) -> Pins:
             asked = (name for name in step.hosts if not _left_out(plan, step, name))
             unanswered |= {(step.path, name) for name in asked if name not in step.planned_outputs}
     return Pins(hosts, blueprints, frozenset(unanswered))
-
-
-def all_steps(plan: Plan) -> Iterator[PlannedStep]:
-    """Yield every step of a plan, outer before inner, in the order written; rollback actions and undo steps too."""
-    waiting = [*plan.steps, *plan.finally_, *(plan.rollback.actions if plan.rollback is not None else ())]
-    waiting.reverse()
-    while waiting:
-        step = waiting.pop()
-        yield step
-        waiting += reversed(step.inside)
 
 
 def _left_out(plan: Plan, step: PlannedStep, host: str) -> bool:

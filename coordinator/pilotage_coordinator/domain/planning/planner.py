@@ -15,8 +15,8 @@ from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.choosing import choose, selecting
 from pilotage_coordinator.domain.planning.codec import digest, plain
 from pilotage_coordinator.domain.planning.errors import BlueprintUnreadable, SelectorRefused
+from pilotage_coordinator.domain.planning.every_step import all_steps
 from pilotage_coordinator.domain.planning.parameters import Values, find_hosts, is_hidden, read_values
-from pilotage_coordinator.domain.planning.pins import all_steps
 from pilotage_coordinator.domain.planning.request import (
     Outcome,
     Planned,

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Inventory
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 ReadKey: TypeAlias = tuple[str, str]
 """The path of a step with `at_plan`, and the host that it asks."""

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pilotage_coordinator.domain.blueprint.scope import CONDITION_PARAMETERS
 from pilotage_coordinator.domain.errors import DomainError
-from pilotage_coordinator.domain.expression.evaluation import Scope
 from pilotage_coordinator.domain.expression.references import References
+from pilotage_coordinator.domain.expression.scope import Scope
 from pilotage_coordinator.domain.inventory import STABLE_HOST_FIELDS
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.bench import Bench, Frame

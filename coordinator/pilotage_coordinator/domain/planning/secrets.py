@@ -5,7 +5,7 @@ from typing import Final
 
 from pilotage_coordinator.domain.plan import FailureKind, Json, Plan, PlannedStep
 from pilotage_coordinator.domain.planning.errors import MOST_PROBLEMS, PlanProblem
-from pilotage_coordinator.domain.planning.pins import all_steps
+from pilotage_coordinator.domain.planning.every_step import all_steps
 
 SCHEME: Final = "secret://"
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from pilotage_coordinator.domain.blueprint.model import OnFailure, Place, Step, StepKind, Undo
-from pilotage_coordinator.domain.blueprint.step_types import StepTypeInfo
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.plan import (
     Effect,
@@ -26,6 +25,7 @@ from pilotage_coordinator.domain.planning.resolution import Depends, Resolution,
 from pilotage_coordinator.domain.planning.rollout_steps import RolloutSteps
 from pilotage_coordinator.domain.planning.settings import limits_of, on_failure_of, rollout_of
 from pilotage_coordinator.domain.planning.unbuilt import unbuilt_in_step
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 MOST_STEPS = 5_000
 """Steps of one plan, called blueprints included (ARCHITECTURE: Limits)."""

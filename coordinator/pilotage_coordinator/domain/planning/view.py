@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from pilotage_coordinator.domain.plan import Effect, Json, Place, Plan, PlannedStep, Resolved, StepKind
-from pilotage_coordinator.domain.planning.pins import all_steps
+from pilotage_coordinator.domain.planning.every_step import all_steps
 from pilotage_coordinator.domain.planning.request import Note
 
 PreviewKey: TypeAlias = tuple[str, str, str]

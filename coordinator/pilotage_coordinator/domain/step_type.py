@@ -1,0 +1,29 @@
+"""What the coordinator knows of a step type: a copy of what agents announce, or of its own few."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pilotage_coordinator.domain.plan import Effect, Place
+
+
+@dataclass(frozen=True, slots=True)
+class StepTypeInfo:
+    """One step type of the catalogue."""
+
+    name: str
+    effect: Effect = Effect.ONCE
+    destructive: bool = False
+    author_effects: tuple[Effect, ...] = ()
+    """The effects that a blueprint may declare instead of the type's own; empty for most types."""
+    params_schema: Mapping[str, object] = field(default_factory=dict)
+    """JSON Schema of the parameters, as pydantic writes it."""
+    outputs_schema: Mapping[str, object] = field(default_factory=dict)
+    place: Place = Place.HOST
+    distribution: str = ""
+    version: str = ""
+    digest: str = ""
+    """Digest of the two schemas."""
+    once: bool = False
+    """On the coordinator: it asks once for the whole execution, also where the blueprint has targets."""
+    has_undo: bool = True
+    """Whether a rollback can compensate it by itself."""
