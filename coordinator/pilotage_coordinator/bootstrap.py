@@ -16,7 +16,7 @@ from typing import Any
 
 from pilotage_coordinator.api.errors import ApiError
 from pilotage_coordinator.config import CoordinatorConfig
-from pilotage_coordinator.domain.expression.evaluation import Expressions
+from pilotage_coordinator.domain.expression.late import LateExpressions
 from pilotage_coordinator.domain.identifier import uuid7_identifier
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.fleet.enrolment import Enrolment
@@ -167,7 +167,7 @@ async def _start_runtime(
     await inventory.load()
     vault = SecretVault(store.secrets, base.cipher, clock)
     dispatcher = Dispatcher(roster, vault, inventory, base.epoch)
-    world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
+    world = RuntimeWorld.over(inventory, LateExpressions(), coordinator_steps())
     failpoints = Failpoints.from_environment(os.environ)
     restored = base.restoration is not None
     executor = Executor(store, dispatcher, world, clock, base.epoch, SecondRedaction(vault), failpoints, restored)
@@ -186,7 +186,15 @@ async def _start_fleet(
     """Listen for agents."""
     clock = base.clock
     new_host = partial(new_id, "hst")
-    enrolment = Enrolment(runtime.registry, base.authority, clock.now, clock.monotonic, new_host, wall=clock.wall)
+    enrolment = Enrolment(
+        runtime.registry,
+        base.authority,
+        clock.now,
+        clock.monotonic,
+        new_host,
+        wall=clock.wall,
+        joined=runtime.inventory.reload,
+    )
     listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
     fleet = FleetServer(runtime.roster, enrolment, base.authority, listening, clock.wall)
     await fleet.start()

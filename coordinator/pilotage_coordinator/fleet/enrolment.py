@@ -5,7 +5,7 @@ Knows no gRPC. Identity in a renewal is the caller's certificate, already verifi
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -75,10 +75,12 @@ class Enrolment:
         seconds: Callable[[], float],
         new_host_id: Callable[[], str],
         wall: Callable[[], int] | None = None,
+        joined: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """`clock` gives UTC microseconds, by which join tokens run out, and `seconds` is a monotonic clock.
 
-        `wall` is the clock that TLS on both sides judges certificates by; `clock` unless given.
+        `wall` is the clock that TLS on both sides judges certificates by; `clock` unless given. `joined` is told the
+        name of each host that has joined before its agent is; should it fail, the agent asks again.
         """
         self._registry = registry
         self._authority = authority
@@ -86,6 +88,7 @@ class Enrolment:
         self._wall = wall or clock
         self._seconds = seconds
         self._new_host_id = new_host_id
+        self._joined = joined
         self._brake = Brake()
         self._renewals = Brake()
         self._proofs: dict[str, int] = {}
@@ -172,7 +175,7 @@ class Enrolment:
             # The same agent may have asked twice at once.
             return await self._join_again(await self._registry.token(digest) or token, key)
         _log.info("host.joined", host=name, host_id=host.id, serial=issued.serial)
-        return self._welcome(host, issued)
+        return await self._welcome(host, issued)
 
     async def _join_again(self, token: Token, key: ec.EllipticCurvePublicKey) -> Welcomed:
         """Answer a repeated join: the first answer was lost, if the key is the same."""
@@ -183,7 +186,7 @@ class Enrolment:
             )
         issued = self._issue(key, host.id, host.name)
         await self._registry.add_certificate(_record(issued, host.id))
-        return self._welcome(host, issued)
+        return await self._welcome(host, issued)
 
     async def _renew_expired(self, proof: RenewalProof) -> tuple[bytes, ...]:
         now = self._wall()
@@ -246,7 +249,9 @@ class Enrolment:
     def _issue(self, key: ec.EllipticCurvePublicKey, host_id: str, name: str) -> IssuedCertificate:
         return self._authority.issue_client(key, host_id, name, self._wall())
 
-    def _welcome(self, host: Host, issued: IssuedCertificate) -> Welcomed:
+    async def _welcome(self, host: Host, issued: IssuedCertificate) -> Welcomed:
+        if self._joined is not None:
+            await self._joined(host.name)
         return Welcomed(
             certificates=issued.chain,
             host_id=host.id,

@@ -89,6 +89,7 @@ class Site:
     listener: RecordingListener = field(default_factory=RecordingListener)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     clock_offset: int = 0
+    joined: list[str] = field(default_factory=list)
 
     async def __aenter__(self) -> "Site":
         numbers = itertools.count(1)
@@ -96,7 +97,12 @@ class Site:
         self.roster = Roster(self.registry, self.settings, EPOCH, self.now, lambda: os.urandom(16).hex())
         self.roster.listen(self.listener)
         self.enrolment = Enrolment(
-            self.registry, self.authority, self.now, time.monotonic, lambda: f"host_{next(numbers)}"
+            self.registry,
+            self.authority,
+            self.now,
+            time.monotonic,
+            lambda: f"host_{next(numbers)}",
+            joined=self._note_joined,
         )
         self.server = FleetServer(
             self.roster,
@@ -113,6 +119,10 @@ class Site:
     ) -> None:
         self.listener.gate.set()
         await self.server.stop()
+
+    async def _note_joined(self, name: str) -> None:
+        assert any(host.name == name for host in self.registry.hosts.values())
+        self.joined.append(name)
 
     def now(self) -> int:
         return time.time_ns() // 1_000 + self.clock_offset

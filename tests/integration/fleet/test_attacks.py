@@ -70,6 +70,8 @@ async def test_a_lost_answer_is_repeated_for_the_same_key_only_while_the_token_l
     first = await site.join(token, "db1", pair, sealing)
     second = await site.join(token, "db1", pair, sealing)
     assert (first.host_id, first.name) == (second.host_id, second.name)
+    # Had the first request died before the planner was told, the second tells it.
+    assert site.joined == ["db1", "db1"]
     site.clock_offset += 16 * 60 * 1_000_000
     with refused(grpc.StatusCode.UNAUTHENTICATED, "expired"):
         await site.join(token, "db1", pair, sealing)
