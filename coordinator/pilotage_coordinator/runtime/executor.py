@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece, Outcome
 from pilotage_coordinator.domain.plan import FailureKind, Json, Place, Plan
+from pilotage_coordinator.domain.planning.answers import answers_of, with_answers
 from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
 from pilotage_coordinator.engine.evolve import fold
 from pilotage_coordinator.engine.world import World
@@ -157,9 +158,8 @@ class Executor:
             created_at=self.clock.now(),
             progress=Progress(status=ExecutionStatus.PENDING, reason=start.reason),
         )
-        creation = ExecutionCreation(
-            record, start.inputs, audit=start.audit, answer=start.answer, secrets=start.secrets
-        )
+        inputs = replace(start.inputs, answers=await beside(start.plan, lambda: answers_of(start.plan)))
+        creation = ExecutionCreation(record, inputs, audit=start.audit, answer=start.answer, secrets=start.secrets)
         try:
             await self.store.executions.create(creation)
         except StoreUnavailable:
@@ -382,7 +382,8 @@ class Executor:
     async def load(self, execution: str, until: int | None = None) -> tuple[ExecutionState, Position]:
         """Fold an execution from its events, all of them or those up to a sequence; raises store.NotFound."""
         record = await self.store.executions.get(execution)
-        state = await self._unbegun(execution, await self.plans.get(record.plan_digest))
+        plan = await self._as_started(execution, await self.plans.get(record.plan_digest))
+        state = await self._unbegun(execution, plan)
         sequence = 0
         while rows := await self.store.executions.events(execution, sequence, EVENTS_AT_ONCE):
             wanted = [row for row in rows if until is None or row.sequence <= until]
@@ -392,6 +393,11 @@ class Executor:
                 break
             await asyncio.sleep(0)
         return state, Position(record.version, sequence, count_runs(state))
+
+    async def _as_started(self, execution: str, plan: Plan) -> Plan:
+        """Return a stored plan as the execution was started with it: with the answers of that moment."""
+        answers = (await self.store.executions.inputs(execution)).answers
+        return plan if answers is None else await beside(plan, lambda: with_answers(plan, answers))
 
     async def _unbegun(self, execution: str, plan: Plan) -> ExecutionState:
         return await beside(plan, lambda: ExecutionState.new(execution, referring(plan, execution)))

@@ -43,6 +43,35 @@ async def test_a_new_execution_reads_back_as_it_was_given(store: Store) -> None:
     assert (await store.audit.head()).sequence == 1
 
 
+async def test_inputs_keep_the_answers_of_their_own_execution(store: Store) -> None:
+    answers = {"find": {"outputs": {"db1": {"n": 1.5}}}}
+    await store.executions.create(creation(inputs=ExecutionInputs(answers=answers)))
+    await store.executions.create(creation("exe_2", inputs=ExecutionInputs(answers={})))
+    assert (await store.executions.inputs("exe_1")).answers == answers
+    assert (await store.executions.inputs("exe_2")).answers == {}
+
+
+@pytest.mark.parametrize("wanted", [{}, {"blueprint_id": "backup"}, {"statuses": ("pending", "running")}])
+async def test_since_finds_every_execution_made_then_or_later_whatever_the_clock_did(
+    store: Store, wanted: dict[str, object]
+) -> None:
+    # Set far ahead for a while, then back, then right.
+    for number, at in enumerate([10, 20, 900, 15, 30, 5, 40, 12, 50]):
+        made = creation(f"exe_{number}")
+        await store.executions.create(replace(made, execution=replace(made.execution, created_at=at)))
+    found: list[int] = []
+    cursor = ""
+    while True:
+        filter = ExecutionFilter(**wanted, since=20)  # type: ignore[arg-type]
+        page = await store.executions.find(filter, cursor, limit=2)
+        found += [row.created_at for row in page.rows]
+        cursor = page.cursor
+        if not cursor:
+            break
+    assert found == [50, 40, 30, 900, 20]
+    assert (await store.executions.find(ExecutionFilter(since=901))).rows == ()
+
+
 async def test_an_execution_needs_its_plan(store: Store) -> None:
     new = creation(execution=replace(execution(), plan_digest="sha256:other"))
     with pytest.raises(NotFound, match="plan again"):
@@ -239,7 +268,9 @@ async def test_executions_in_several_statuses_are_merged_in_order(store: Store) 
     assert [row.id for row in page.rows] == ["exe_2"]
 
 
-@pytest.mark.parametrize("cursor", ["nonsense!", "bm9uc2Vuc2U", "WyJob3N0cyIsImEiLCJiIl0", "WyJleGVjdXRpb25zIiwxLDJd"])
+@pytest.mark.parametrize(
+    "cursor", ["nonsense!", "bm9uc2Vuc2U", "WyJob3N0cyIsImEiLCJiIl0", "WyJleGVjdXRpb25zIiwxLDIsM10"]
+)
 async def test_a_cursor_of_something_else_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(BadCursor):
         await store.executions.find(ExecutionFilter(), cursor)

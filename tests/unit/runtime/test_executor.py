@@ -194,3 +194,37 @@ async def test_an_attempt_that_is_planned_and_stopped_at_once_still_waits_for_it
     await desk.executor.close()
     assert not desk.executor.is_open(second)
     assert (await desk.executor.state("exe_1")).status == "cancelled"
+
+
+async def test_an_execution_is_taken_up_with_the_answers_that_it_was_started_with() -> None:
+    """The digest does not cover answers, and the store keeps the first plan of a digest."""
+    disk = SimulatedDisk()
+    first = await _desk(disk)
+
+    def seen(number: int) -> Plan:
+        made = plan(
+            leaf("find", "h1", at_plan=True, planned_outputs={"h1": {"n": number}}),
+            leaf("first", "h1", after=["find"]),
+            leaf("each", "h1", after=["first"], for_each="${{ ['other'] }}", planned_items={"h1": [f"item{number}"]}),
+            leaf("last", "h1", after=["each"], parameters={"n": "${{ steps.find.outputs.n }}"}),
+        )
+        return replace(made, digest=digest(made))
+
+    await first.store.plans.put(PlanRecord(seen(1).digest, to_json(seen(1))))
+    await first.start("exe_1", seen(2))
+    live = await first.executor.state("exe_1")
+    replayed = await first.executor.replay("exe_1", 1000)
+    found = RunKey("find", "h1")
+    assert live.runs[found].outputs == replayed.runs[found].outputs == {"n": 2}
+    disk.crash()
+
+    second = await _desk(disk, 2)
+    await second.executor.recover()
+    await second.executor.resume_on("h1")
+    await second.executor.close()
+    await second.answer()
+    assert [each.key.item for each in second.port.sent] == ["item2"]
+    await second.answer()
+    assert second.port.sent[0].parameters == {"n": 2}
+    await second.executor.close()
+    await second.store.close()

@@ -67,13 +67,14 @@ def test_no_query_scans_a_table_or_sorts_history(connection: sqlite3.Connection,
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        ("executions_of_blueprint", "executions_by_blueprint (blueprint_id=? AND rowid<?)"),
-        ("executions_in_status", "executions_by_status (status=? AND rowid<?)"),
+        ("executions_of_blueprint", "executions_by_blueprint (blueprint_id=? AND rowid>? AND rowid<?)"),
+        ("executions_in_status", "executions_by_status (status=? AND rowid>? AND rowid<?)"),
         (
             "executions_of_blueprint_in_status",
-            "executions_by_blueprint_status (blueprint_id=? AND status=? AND rowid<?)",
+            "executions_by_blueprint_status (blueprint_id=? AND status=? AND rowid>? AND rowid<?)",
         ),
-        ("executions_newest", "INTEGER PRIMARY KEY (rowid<?)"),
+        ("executions_first_since", "COVERING INDEX executions_by_creation (created_at>?)"),
+        ("executions_newest", "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         ("executions_active", "executions_active"),
         ("executions_prunable", "executions_by_end (ended_at>? AND ended_at<?)"),
         ("events_after", "PRIMARY KEY (execution=? AND sequence>?)"),

@@ -55,7 +55,10 @@ class ExecutionStore(Protocol):
         ...
 
     async def find(self, filter: ExecutionFilter, cursor: str = "", limit: int = 50) -> Page[ExecutionRecord]:
-        """List executions, newest created first. `limit` 1 to 1,000. Cost: the page, whatever the history."""
+        """List executions, newest created first. `limit` 1 to 1,000.
+
+        Cost: the page, whatever the history; with `since`, the first page also counts what was created since then.
+        """
         ...
 
     async def active(self) -> tuple[ExecutionRecord, ...]:

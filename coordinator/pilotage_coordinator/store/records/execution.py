@@ -55,6 +55,9 @@ class ExecutionInputs:
     """Without the sensitive ones."""
     sealed: bytes | None = None
     """The sensitive parameters as sealed by the room `security`; None when there are none."""
+    answers: Mapping[str, Json] | None = None
+    """What the plan's reads answered for this execution (`domain.planning.answers`); executions of one plan may differ
+    in it. None: those that the stored plan holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,8 @@ class ExecutionFilter:
 
     blueprint_id: str = ""
     statuses: tuple[str, ...] = ()
+    since: int = 0
+    """Those created then (UTC microseconds) or later, also where a clock was set back in between."""
 
 
 @dataclass(frozen=True, slots=True)

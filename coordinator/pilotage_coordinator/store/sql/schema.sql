@@ -74,12 +74,14 @@ CREATE INDEX executions_by_blueprint_status ON workflow_executions (blueprint_id
 CREATE INDEX executions_by_plan ON workflow_executions (plan_digest);
 CREATE INDEX executions_active ON workflow_executions (number) WHERE ended_at IS NULL;
 CREATE INDEX executions_by_end ON workflow_executions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX executions_by_creation ON workflow_executions (created_at);
 
 -- Beside the row that changes with every step, because an update rewrites its whole row.
 CREATE TABLE execution_inputs (
     execution TEXT NOT NULL PRIMARY KEY,
     parameters TEXT NOT NULL, -- JSON
-    sealed BLOB
+    sealed BLOB,
+    answers TEXT -- JSON; NULL = those that its stored plan holds
 ) STRICT;
 
 CREATE TABLE workflow_events (

@@ -10,7 +10,6 @@ from pilotage_coordinator.store.records import AttemptUpdate, EventRecord, Execu
 from pilotage_coordinator.store.sqlite import execution_rows as rows
 from pilotage_coordinator.store.sqlite.answers import put_answer
 from pilotage_coordinator.store.sqlite.audit import append_audit
-from pilotage_coordinator.store.sqlite.codec import write_json
 from pilotage_coordinator.store.sqlite.queries import Queries
 from pilotage_coordinator.store.sqlite.secrets import put_secret
 
@@ -24,7 +23,7 @@ def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
         if not secret.name.startswith(f"execution/{new.execution.id}/"):
             raise Refused(f"{new.execution.id}: secret {secret.name} is not its own, so it would never be removed")
     execution = rows.creation_row(new)
-    inputs = (new.execution.id, write_json(new.inputs.parameters), new.inputs.sealed)
+    inputs = rows.inputs_row(new)
     events = rows.event_rows(new.execution.id, new.events)
     runs = rows.step_run_rows(new.execution.id, new.step_runs)
 

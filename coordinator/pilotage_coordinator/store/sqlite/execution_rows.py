@@ -10,6 +10,7 @@ from pilotage_coordinator.store.records import (
     EventRecord,
     ExecutionChange,
     ExecutionCreation,
+    ExecutionInputs,
     ExecutionRecord,
     Progress,
     StepRunRecord,
@@ -37,6 +38,18 @@ def creation_row(creation: ExecutionCreation) -> Row:
         write_json(record.progress.counts),
         write_json(record.progress.warnings),
     )
+
+
+def inputs_row(creation: ExecutionCreation) -> Row:
+    """Return the parameters of `inputs_insert`."""
+    inputs = creation.inputs
+    answers = None if inputs.answers is None else write_json(inputs.answers)
+    return (creation.execution.id, write_json(inputs.parameters), inputs.sealed, answers)
+
+
+def execution_inputs(row: Row) -> ExecutionInputs:
+    """Read a row with the columns of `inputs_by_execution`."""
+    return ExecutionInputs(read_json(row[0]), row[1], None if row[2] is None else read_json(row[2]))
 
 
 def advance_row(change: ExecutionChange) -> dict[str, object]:

@@ -24,7 +24,6 @@ from pilotage_coordinator.store.records import (
 )
 from pilotage_coordinator.store.sqlite import execution_changes, execution_rows, retention
 from pilotage_coordinator.store.sqlite.access import Access
-from pilotage_coordinator.store.sqlite.codec import read_json
 from pilotage_coordinator.store.sqlite.paging import LARGEST_INTEGER, bounded, read_cursor, write_cursor
 
 _NUMBER = 15
@@ -58,28 +57,33 @@ class SqliteExecutions:
         row = await self._access.row("inputs_by_execution", (execution,))
         if row is None:
             raise _no_execution(execution)
-        return ExecutionInputs(parameters=read_json(row[0]), sealed=row[1])
+        return execution_rows.execution_inputs(row)
 
     async def find(self, filter: ExecutionFilter, cursor: str = "", limit: int = 50) -> Page[ExecutionRecord]:
         """List executions, newest created first."""
         bounded(limit, 1_000)
-        (before,) = read_cursor("executions", cursor, (LARGEST_INTEGER,))
+        before, first = read_cursor("executions", cursor, (LARGEST_INTEGER, 0))
         query = _listing(filter)
         statuses: tuple[str | None, ...] = tuple(sorted({str(status) for status in filter.statuses})) or (None,)
         sql = self._access.queries[query]
+        first_since = self._access.queries["executions_first_since"]
 
         def work(connection: sqlite3.Connection) -> Page[ExecutionRecord]:
+            start = first
+            if filter.since and not cursor:
+                # Once for all pages: what is made later has a higher number.
+                (found_first,) = connection.execute(first_since, (filter.since,)).fetchone()
+                start = LARGEST_INTEGER if found_first is None else found_first
+            chosen = {"blueprint": filter.blueprint_id, "since": filter.since or -LARGEST_INTEGER, "first": start}
             # One range of an index for each status, merged: an IN would have to sort all of history.
             ranges = [
-                connection.execute(
-                    sql, {"blueprint": filter.blueprint_id, "status": status, "before": before, "limit": limit + 1}
-                ).fetchall()
+                connection.execute(sql, {**chosen, "status": status, "before": before, "limit": limit + 1}).fetchall()
                 for status in statuses
             ]
             found = list(islice(heapq.merge(*ranges, key=lambda row: int(row[_NUMBER]), reverse=True), limit + 1))
             return Page(
                 rows=tuple(execution_rows.execution_record(row) for row in found[:limit]),
-                cursor=write_cursor("executions", found[limit - 1][_NUMBER]) if len(found) > limit else "",
+                cursor=write_cursor("executions", found[limit - 1][_NUMBER], start) if len(found) > limit else "",
             )
 
         return await self._access.database.read(work)

@@ -5,7 +5,7 @@ INSERT INTO workflow_executions (
 ) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: inputs_insert
-INSERT INTO execution_inputs (execution, parameters, sealed) VALUES (?, ?, ?);
+INSERT INTO execution_inputs (execution, parameters, sealed, answers) VALUES (?, ?, ?, ?);
 
 -- name: execution_advance
 -- Compare-and-set. `:last` is the sequence of the newest event after the change, `:before` the one it must follow.
@@ -52,33 +52,36 @@ SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_a
 FROM workflow_executions WHERE id = ?;
 
 -- name: inputs_by_execution
-SELECT parameters, sealed FROM execution_inputs WHERE execution = ?;
+SELECT parameters, sealed, answers FROM execution_inputs WHERE execution = ?;
+
+-- name: executions_first_since
+SELECT min(number) FROM workflow_executions INDEXED BY executions_by_creation WHERE created_at >= ?;
 
 -- name: executions_newest
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
     status, reason, outcome, started_at, ended_at, counts, warnings, number
-FROM workflow_executions WHERE number < :before
+FROM workflow_executions WHERE number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_of_blueprint
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
     status, reason, outcome, started_at, ended_at, counts, warnings, number
 FROM workflow_executions INDEXED BY executions_by_blueprint
-WHERE blueprint_id = :blueprint AND number < :before
+WHERE blueprint_id = :blueprint AND number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_in_status
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
     status, reason, outcome, started_at, ended_at, counts, warnings, number
 FROM workflow_executions INDEXED BY executions_by_status
-WHERE status = :status AND number < :before
+WHERE status = :status AND number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_of_blueprint_in_status
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
     status, reason, outcome, started_at, ended_at, counts, warnings, number
 FROM workflow_executions INDEXED BY executions_by_blueprint_status
-WHERE blueprint_id = :blueprint AND status = :status AND number < :before
+WHERE blueprint_id = :blueprint AND status = :status AND number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_active
