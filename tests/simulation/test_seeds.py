@@ -34,7 +34,7 @@ def violations(first: int) -> list[str]:
 
 @pytest.mark.timeout(1500)
 def test_no_history_breaks_an_invariant() -> None:
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), max_tasks_per_child=8) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         found = [each for chunk in pool.map(violations, range(0, COUNT, CHUNK)) for each in chunk]
     assert not found, "\n".join(found)
 
