@@ -10,17 +10,22 @@ from pilotage_coordinator.domain.planning.every_step import all_steps
 T = TypeVar("T")
 
 LARGE_PLAN = 500
-"""Steps, hosts of steps and resolved values of a plan that are worked through on the event loop: some milliseconds."""
+"""Steps, hosts of steps and resolved values of a plan, or step runs of an execution, that are worked through on the
+event loop: some milliseconds."""
 
 
-async def beside(plan: Plan, work: Callable[[], T]) -> T:
-    """Return what `work` on a plan gives: at once for a small plan, from a thread for a large one.
+async def beside(plan: Plan, work: Callable[[], T], more: int = 0) -> T:
+    """Return what `work` on a plan, and on `more` things that belong to it, gives: see `aside`."""
+    return await aside(more + weight(plan, LARGE_PLAN), work)
 
-    A thread shares the interpreter with the loop, which gets its turn every few milliseconds.
+
+async def aside(amount: int, work: Callable[[], T]) -> T:
+    """Return what `work` gives: at once where it goes over few things, from a thread where over many.
+
+    A thread shares the interpreter with the loop, which gets its turn every few milliseconds; but not within one call
+    of a built-in function, such as the sort of a long list.
     """
-    if weight(plan, LARGE_PLAN) <= LARGE_PLAN:
-        return work()
-    return await asyncio.to_thread(work)
+    return work() if amount <= LARGE_PLAN else await asyncio.to_thread(work)
 
 
 def weight(plan: Plan, enough: int) -> int:

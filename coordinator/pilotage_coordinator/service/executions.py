@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, model_v
 
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
+from pilotage_coordinator.runtime.beside import aside
 from pilotage_coordinator.service import plans
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
@@ -168,7 +169,8 @@ async def show_run(services: Services, caller: Caller, request: ShowRun) -> Exec
     """Show one execution: every step on every host, open gates, errors and outputs."""
     record = await record_of(services, request.execution)
     chosen = ChosenRuns(request.step, request.host, frozenset(request.state))
-    return detail(record, await services.runs.state(request.execution), record.sequence, chosen)
+    state = await services.runs.state(request.execution)
+    return await aside(len(state.runs), lambda: detail(record, state, record.sequence, chosen))
 
 
 @verb("run.replay")
@@ -183,7 +185,8 @@ async def replay_run(services: Services, caller: Caller, request: ReplayRun) -> 
         )
     state = await services.runs.replay(request.execution, at)
     last = await services.store.executions.events(request.execution, at - 1, 1)
-    return Replayed(execution=detail(record, state, at), event=event(request.execution, last[0]) if last else None)
+    shown = await aside(len(state.runs), lambda: detail(record, state, at))
+    return Replayed(execution=shown, event=event(request.execution, last[0]) if last else None)
 
 
 @stream("run.watch")

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.runtime.beside import beside
 from pilotage_coordinator.service.blueprints import FileName, Source, unknown
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.command import command_blueprint
@@ -66,13 +67,18 @@ class ShowPlan(Request):
 @verb("plan.make")
 async def make_plan(services: Services, caller: Caller, request: MakePlan) -> PlanAnswer:
     """Plan: resolve targets, parameters, waves and previews. Nothing is changed on any host."""
-    return plan_answer(await plan(services, caller, request, previews=request.previews))
+    return await _answer(await plan(services, caller, request, previews=request.previews))
 
 
 @verb("plan.show")
 async def show_plan(services: Services, caller: Caller, request: ShowPlan) -> PlanAnswer:
     """Show a plan that was made before, by its digest."""
-    return plan_answer(await services.plans.stored(request.digest))
+    return await _answer(await services.plans.stored(request.digest))
+
+
+async def _answer(planned: Planned) -> PlanAnswer:
+    previews = sum(len(rows) for rows in planned.previews.values())
+    return await beside(planned.plan, lambda: plan_answer(planned), more=previews)
 
 
 async def plan(services: Services, caller: Caller, request: WhatToRun, *, previews: bool) -> Planned:
