@@ -11,7 +11,7 @@ from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.plan import StepKind
-from pilotage_coordinator.service import execution_view, executions, plans
+from pilotage_coordinator.service import execution_view, executions, plan_view, plans
 from pilotage_coordinator.service.executions import ReplayRun, ShowRun
 from pilotage_coordinator.service.plans import ShowPlan
 
@@ -32,8 +32,8 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> set[threading.Thread]:
 
         return call
 
-    monkeypatch.setattr(plans, "plan_answer", noted(plans.plan_answer))
-    monkeypatch.setattr(executions, "detail", noted(executions.detail))
+    monkeypatch.setattr(plans, "plan_answer", noted(plan_view.plan_answer))
+    monkeypatch.setattr(executions, "detail", noted(execution_view.detail))
     return seen
 
 
