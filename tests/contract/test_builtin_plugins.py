@@ -26,6 +26,7 @@ from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy.step_types import DummyIdempotent, DummyOnce, DummyProbe, DummyRead
 from pilotage_plugins.file.write import FileWrite
 from pilotage_plugins.http.check import HttpCheck
+from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.wait.until import WaitUntil
 
 from tests.integration.docker import test_conformance  # noqa: F401 - the samples of the containers
@@ -41,6 +42,17 @@ class TestCommandRun(Conformance):
             {"argv": ["sh", "-c", 'wc -c < "$TOKEN"; echo "{}" >&2'], "secret_files": {"TOKEN": "secret://token"}},
             secrets={"token": b"canary-4412"},
             long={"argv": ["sh", "-c", "sleep 60 & sleep 60 & wait"]},
+        )
+
+
+class TestScriptRun(Conformance):
+    step_type = ScriptRun()
+
+    def sample(self, sandbox: Path) -> Sample:
+        return Sample(
+            {"script": 'wc -c < "$TOKEN"; echo "$1" >&2', "args": ["$(true)"], "secret_files": {"TOKEN": "secret://t"}},
+            secrets={"t": b"canary-7741"},
+            long={"script": "sleep 60 & sleep 60 & wait"},
         )
 
 

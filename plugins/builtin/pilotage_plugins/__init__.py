@@ -11,6 +11,7 @@ from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy import DUMMY_STEP_TYPES
 from pilotage_plugins.file.write import FileWrite
 from pilotage_plugins.http.check import HttpCheck
+from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.wait.until import WaitUntil
 
 PILOTAGE_API: Final = (1, 1)
@@ -21,6 +22,7 @@ def pilotage_register_step_types(register: Register) -> None:
     """Register every built-in step type."""
     for step_type in (
         CommandRun,
+        ScriptRun,
         FileWrite,
         HttpCheck,
         WaitUntil,

@@ -1,0 +1,1 @@
+"""Scripts that people have already: the step types of the plugin `script`."""
