@@ -11,12 +11,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
+
+from pilotage_proto.release import release
 
 from pilotage_coordinator.api.errors import ApiError
 from pilotage_coordinator.config import CoordinatorConfig
-from pilotage_coordinator.domain.expression.late import LateExpressions
 from pilotage_coordinator.domain.identifier import uuid7_identifier
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.fleet.enrolment import Enrolment
@@ -27,22 +27,14 @@ from pilotage_coordinator.fleet.server import FleetServer, Listening
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.fleet.store_registry import StoreRegistry
 from pilotage_coordinator.log import configure as configure_log
-from pilotage_coordinator.parts import Base, Process, Runtime
+from pilotage_coordinator.parts import Base, Fleet, Process
 from pilotage_coordinator.runtime.clock import SystemClock
-from pilotage_coordinator.runtime.dispatch import Dispatcher
-from pilotage_coordinator.runtime.executor import Executor
-from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.inventory import LiveInventory
-from pilotage_coordinator.runtime.listener import AgentListener
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
-from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
-from pilotage_coordinator.runtime.upkeep import Upkeep
-from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.security.authority import open_authority
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
-from pilotage_coordinator.steps import coordinator_steps
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.logs import LogFolder
 from pilotage_coordinator.store.records import AuditEntry
@@ -91,14 +83,21 @@ async def _serve(config: CoordinatorConfig, opened: Callable[[], None], after_re
         base = await _open(config, clock, stack)
         if after_restore:
             base = await _muster(config, base, process)
-        runtime = await _start_runtime(config, base, process, stack)
-        await _start_fleet(config, base, runtime, process, stack)
-        # Agents are served already; what only people need is imported after that, beside the event loop.
-        faces = await asyncio.to_thread(import_module, "pilotage_coordinator.faces")
-        await faces.open_faces(config, base, runtime, process, stack)
-        opened()
-        log.info("coordinator.serving", epoch=base.epoch, socket=str(config.socket), state=process.state_dir)
-        await process.stopped.wait()
+        fleet = await _open_fleet(base)
+        # Entered before the fleet listens, so that it ends after it: sessions hand it their last results.
+        running = await stack.enter_async_context(contextlib.AsyncExitStack())
+        await _listen(config, base, fleet, process, stack)
+        # Agents can connect already: their handshakes need no interpreter, and their sessions wait for what runs
+        # executions. What only people need is imported when all that was running is known again.
+        executions = await asyncio.to_thread(import_module, "pilotage_coordinator.executions")
+        executor = executions.open_executions(config, base, fleet, process, running)
+        await _first(executor.recovered.wait(), process.stopped.wait())
+        if not process.stopping:
+            faces = await asyncio.to_thread(import_module, "pilotage_coordinator.faces")
+            await faces.open_faces(config, base, fleet, executor, process, stack)
+            opened()
+            log.info("coordinator.serving", epoch=base.epoch, socket=str(config.socket), state=process.state_dir)
+            await process.stopped.wait()
     if process.failure:
         raise CannotServe(process.failure)
     log.info("coordinator.stopped")
@@ -139,12 +138,7 @@ async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Ba
         fleet = FleetServer(muster, enrolment, base.authority, listening, clock.wall)
         await fleet.start()
         stack.push_async_callback(fleet.stop)
-        gathering = asyncio.create_task(muster.gather(MUSTER_SECONDS))
-        stopping = asyncio.create_task(process.stopped.wait())
-        await asyncio.wait((gathering, stopping), return_when=asyncio.FIRST_COMPLETED)
-        for task in (gathering, stopping):
-            task.cancel()
-        await asyncio.gather(gathering, stopping, return_exceptions=True)
+        await _first(muster.gather(MUSTER_SECONDS), process.stopped.wait())
     highest = muster.highest_epoch_seen
     epoch = await store.begin_epoch(max(base.epoch, highest) + EPOCH_MARGIN)
     detail: dict[str, Json] = {"epoch": epoch, "highest_reported": highest, "not_heard": sorted(muster.missing)[:100]}
@@ -155,73 +149,44 @@ async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Ba
     return replace(base, epoch=epoch, restoration=restoration)
 
 
-async def _start_runtime(
-    config: CoordinatorConfig, base: Base, process: Process, stack: contextlib.AsyncExitStack
-) -> Runtime:
-    """Make what must be ready before the first agent calls, and begin to recover what was running."""
-    clock, store = base.clock, base.store
-    registry = StoreRegistry(store, restored=base.restoration is not None)
-    settings = SessionSettings(version=version("pilotage"))
-    roster = Roster(registry, settings, base.epoch, clock.wall, lambda: secrets.token_hex(16))
-    inventory = LiveInventory(store.hosts, clock)
+async def _open_fleet(base: Base) -> Fleet:
+    """Make what must be ready before the first agent calls."""
+    registry = StoreRegistry(base.store, restored=base.restoration is not None)
+    settings = SessionSettings(version=release())
+    roster = Roster(registry, settings, base.epoch, base.clock.wall, lambda: secrets.token_hex(16))
+    inventory = LiveInventory(base.store.hosts, base.clock)
     await inventory.load()
-    vault = SecretVault(store.secrets, base.cipher, clock)
-    dispatcher = Dispatcher(roster, vault, inventory, base.epoch)
-    world = RuntimeWorld.over(inventory, LateExpressions(), coordinator_steps())
-    failpoints = Failpoints.from_environment(os.environ)
-    restored = base.restoration is not None
-    executor = Executor(store, dispatcher, world, clock, base.epoch, SecondRedaction(vault), failpoints, restored)
-    listener = AgentListener(executor, store.hosts, base.logs, inventory, clock, base.restoration)
-    roster.listen(listener)
-    stack.push_async_callback(executor.close)
-    _in_background(stack, process, executor.run(), "executor")
-    upkeep = Upkeep(store, base.logs, inventory, clock, config.history_days)
-    _in_background(stack, process, upkeep.run(), "upkeep")
-    return Runtime(roster, registry, inventory, vault, executor)
+    return Fleet(roster, registry, inventory, SecretVault(base.store.secrets, base.cipher, base.clock))
 
 
-async def _start_fleet(
-    config: CoordinatorConfig, base: Base, runtime: Runtime, process: Process, stack: contextlib.AsyncExitStack
+async def _listen(
+    config: CoordinatorConfig, base: Base, fleet: Fleet, process: Process, stack: contextlib.AsyncExitStack
 ) -> None:
     """Listen for agents."""
-    clock = base.clock
-    new_host = partial(new_id, "hst")
     enrolment = Enrolment(
-        runtime.registry,
+        fleet.registry,
         base.authority,
-        clock.now,
-        clock.monotonic,
-        new_host,
-        wall=clock.wall,
-        joined=runtime.inventory.reload,
+        base.clock.now,
+        base.clock.monotonic,
+        partial(new_id, "hst"),
+        wall=base.clock.wall,
+        joined=fleet.inventory.reload,
     )
     listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
-    fleet = FleetServer(runtime.roster, enrolment, base.authority, listening, clock.wall)
-    await fleet.start()
-    stack.push_async_callback(fleet.stop)
-    process.fleet_address = _advertised(config, config.fleet_listen, fleet.fleet_port)
-    process.enrol_address = _advertised(config, config.enrol_listen, fleet.enrolment_port)
+    server = FleetServer(fleet.roster, enrolment, base.authority, listening, base.clock.wall)
+    await server.start()
+    stack.push_async_callback(server.stop)
+    process.fleet_address = _advertised(config, config.fleet_listen, server.fleet_port)
+    process.enrol_address = _advertised(config, config.enrol_listen, server.enrolment_port)
 
 
-def _in_background(
-    stack: contextlib.AsyncExitStack, process: Process, work: Coroutine[Any, Any, None], name: str
-) -> None:
-    """Run `work` until the stack unwinds; should it end before, the process must not go on without it."""
-    task = asyncio.create_task(work, name=name)
-
-    def ended(task: "asyncio.Task[None]") -> None:
-        if not task.cancelled():
-            error = task.exception()
-            log.critical("part.ended", part=name, exc_info=error)
-            process.fail(f"the {name} ended unexpectedly ({error!r}); its log has the details")
-
-    task.add_done_callback(ended)
-
-    async def end() -> None:
+async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of these has ended; the others are given up."""
+    tasks = [asyncio.create_task(each) for each in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(end)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def new_id(prefix: str) -> str:

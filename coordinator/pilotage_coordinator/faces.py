@@ -9,8 +9,9 @@ from pilotage_blueprints import shipped
 
 from pilotage_coordinator.api.server import ApiServer
 from pilotage_coordinator.config import CoordinatorConfig
-from pilotage_coordinator.parts import Base, Process, Runtime
+from pilotage_coordinator.parts import Base, Fleet, Process
 from pilotage_coordinator.runtime.doctor import Doctor
+from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.hosts import Hosts
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.logs import Logs
@@ -21,30 +22,35 @@ from pilotage_coordinator.steps.catalogue import coordinator_types
 
 
 async def open_faces(
-    config: CoordinatorConfig, base: Base, runtime: Runtime, process: Process, stack: contextlib.AsyncExitStack
+    config: CoordinatorConfig,
+    base: Base,
+    fleet: Fleet,
+    executor: Executor,
+    process: Process,
+    stack: contextlib.AsyncExitStack,
 ) -> None:
     """Serve the API until the stack unwinds."""
-    api = ApiServer(await _make_services(base, runtime, process), config.socket)
+    api = ApiServer(await _make_services(base, fleet, executor, process), config.socket)
     await api.start()
     stack.push_async_callback(api.stop)
 
 
-async def _make_services(base: Base, runtime: Runtime, process: Process) -> Services:
+async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: Process) -> Services:
     """Make what stands behind every face."""
     clock, store = base.clock, base.store
     types = coordinator_types()
-    library = Library(store.blueprints, runtime.inventory, types, clock)
+    library = Library(store.blueprints, fleet.inventory, types, clock)
     await library.load()
     await library.add_shipped(shipped())
     plans = PlanMaker(
         store=store.plans,
-        shelf=runtime.executor.plans,
+        shelf=executor.plans,
         audit=store.audit,
         library=library,
-        inventory=runtime.inventory,
+        inventory=fleet.inventory,
         coordinator_types=types,
-        port=runtime.roster,
-        vault=runtime.vault,
+        port=fleet.roster,
+        vault=fleet.vault,
         cipher=base.cipher,
         clock=clock,
         sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
@@ -52,13 +58,13 @@ async def _make_services(base: Base, runtime: Runtime, process: Process) -> Serv
     hosts = Hosts(
         store=store.hosts,
         enrolments=store.enrolments,
-        inventory=runtime.inventory,
-        port=runtime.roster,
+        inventory=fleet.inventory,
+        port=fleet.roster,
         clock=clock,
         random_bytes=secrets.token_bytes,
         enrol_address=process.enrol_address,
         pin=base.authority.pin,
-        forsake=runtime.executor.forsake,
+        forsake=executor.forsake,
     )
     return Services(
         clock=clock,
@@ -66,17 +72,17 @@ async def _make_services(base: Base, runtime: Runtime, process: Process) -> Serv
         store=store,
         library=library,
         plans=plans,
-        runs=Runs(runtime.executor, plans, runtime.vault),
+        runs=Runs(executor, plans, fleet.vault),
         hosts=hosts,
-        secrets=runtime.vault,
-        logs=Logs(store.executions, base.logs, runtime.executor),
+        secrets=fleet.vault,
+        logs=Logs(store.executions, base.logs, executor),
         doctor=Doctor(
             store,
-            runtime.inventory,
+            fleet.inventory,
             clock,
             Path(process.state_dir),
             epoch=base.epoch,
-            highest_epoch=lambda: runtime.roster.highest_epoch_seen,
+            highest_epoch=lambda: fleet.roster.highest_epoch_seen,
             restoration=base.restoration,
         ),
         coordinator=process,

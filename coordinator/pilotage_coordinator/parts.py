@@ -7,7 +7,6 @@ from pilotage_coordinator.domain.identifier import NewId
 from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.store_registry import StoreRegistry
 from pilotage_coordinator.runtime.clock import SystemClock
-from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
@@ -61,11 +60,10 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Runtime:
-    """The parts that run executions."""
+class Fleet:
+    """The hosts as they are now, and the sessions with them."""
 
     roster: Roster
     registry: StoreRegistry
     inventory: LiveInventory
     vault: SecretVault
-    executor: Executor

@@ -9,6 +9,8 @@ IN_PYTHON = "google.protobuf.internal.python_message"
 NO_SCREEN = ("typer", "click", "rich")
 NO_PLUGINS = ("pluggy", "pilotage_plugin_api", "pilotage_plugins", "pilotage_coordinator")
 NO_STRANGERS = ("pilotage_plugins", "pilotage_coordinator", "pilotage_client", "structlog", "httpx")
+NO_EXECUTIONS = ("pilotage_coordinator.engine", "pilotage_coordinator.runtime.executor", "immutables")
+NO_PLANNER = ("cel", "pilotage_coordinator.domain.planning.planner", "pilotage_coordinator.domain.blueprint.model")
 NO_FACES = ("pydantic", "pydantic_settings", "starlette", "uvicorn", "ruamel", "mcp", "httpx", "jinja2")
 
 
@@ -26,7 +28,11 @@ def imported_by(module: str) -> set[str]:
             "pilotage_coordinator.cli.entry",
             (*NO_SCREEN, *NO_FACES, "asyncio", "grpc", "pilotage_client", "dataclasses"),
         ),
-        ("pilotage_coordinator.program", (*NO_SCREEN, *NO_FACES, IN_PYTHON)),
+        (
+            "pilotage_coordinator.program",
+            (*NO_SCREEN, *NO_FACES, *NO_EXECUTIONS, *NO_PLANNER, "importlib.metadata", IN_PYTHON),
+        ),
+        ("pilotage_coordinator.executions", (*NO_SCREEN, *NO_FACES, *NO_PLANNER, "importlib.metadata", IN_PYTHON)),
         ("pilotage_coordinator.cli.app", (*NO_FACES, "grpc", "rich")),
         ("pilotage_agent.__main__", (*NO_SCREEN, *NO_FACES, *NO_PLUGINS, IN_PYTHON, "importlib.metadata", "structlog")),
         ("pilotage_agent.runner.zygote", (*NO_SCREEN, *NO_STRANGERS, "grpc", "google.protobuf", "cryptography")),

@@ -51,14 +51,16 @@ class Roster:
         self._clock = clock
         self._token = token
         self._listener: FleetListener | None = None
+        self._listened = asyncio.Event()
         self._seats: dict[str, Seat] = {}
         self._stopping: int | None = None
         self.highest_epoch_seen = 0
         """The highest epoch that an agent reported; above one's own after a restore from an old backup."""
 
     def listen(self, listener: FleetListener) -> None:
-        """Set who is told what agents say; before the first session."""
+        """Set who is told what agents say; the first sessions wait for it."""
         self._listener = listener
+        self._listened.set()
 
     # FleetPort
 
@@ -248,7 +250,8 @@ class Roster:
         replaced = host.marks.journal_id not in ("", greeting.journal_id)
         if not replaced:
             await remember()
-        assert self._listener is not None, "Roster.listen comes before the first session"
+        await self._listened.wait()
+        assert self._listener is not None
         party = Party(host.id, host.name, peer.serial, peer.expires_at, host.sealing_key)
         session = Session(
             party, hello, transport, self._listener, self._settings, self._token, remember if replaced else None

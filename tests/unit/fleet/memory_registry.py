@@ -1,5 +1,6 @@
 """A registry in memory, with the promises of the port."""
 
+import asyncio
 from dataclasses import replace
 
 from pilotage_coordinator.fleet.admission import Marks
@@ -13,6 +14,7 @@ class MemoryRegistry:
         self.certificates: dict[str, Certificate] = {}
         self.denied_serials: set[str] = set()
         self.restored = False
+        self.remembered = asyncio.Event()
 
     def add_token(self, token: Token) -> None:
         self.tokens[token.digest] = token
@@ -60,6 +62,7 @@ class MemoryRegistry:
         if host.revoked or host.quarantine:
             return False
         self.hosts[host_id] = replace(host, marks=marks, agent_version=agent_version)
+        self.remembered.set()
         return True
 
     async def quarantine(self, host_id: str, reason: str, now: int) -> None:

@@ -136,6 +136,18 @@ async def test_an_old_coordinator_names_what_happened(fleet: Fleet) -> None:
     assert fleet.roster.highest_epoch_seen == 9
 
 
+async def test_a_session_that_comes_before_the_runtime_waits_for_it(fleet: Fleet) -> None:
+    fleet.roster = Roster(fleet.registry, fleet.settings, fleet.epoch, lambda: fleet.now, lambda: "token")
+    transport = fleet.connect(hello(), journal())
+    async with asyncio.timeout(5):
+        await fleet.registry.remembered.wait()
+    assert not transport.of("welcome")
+    assert not fleet.roster.online("db1")
+    fleet.roster.listen(fleet.listener)
+    await fleet.listener.until("ready")
+    assert fleet.roster.online("db1")
+
+
 async def test_nothing_is_online_or_assigned_until_the_runtime_has_reconciled(fleet: Fleet) -> None:
     fleet.listener.gate.clear()
     transport = fleet.connect(hello(), journal())
