@@ -29,6 +29,7 @@ from pilotage_plugins.http.check import HttpCheck
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.wait.until import WaitUntil
 
+from tests.contract import test_everyday_plugins  # noqa: F401 - the samples of everyday steps
 from tests.integration.docker import test_conformance  # noqa: F401 - the samples of the containers
 
 PASSWORD = b"correct horse battery staple 7261"

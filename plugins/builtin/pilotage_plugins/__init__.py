@@ -9,7 +9,7 @@ from pilotage_plugins.command.run import CommandRun
 from pilotage_plugins.container import CONTAINER_STEP_TYPES
 from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy import DUMMY_STEP_TYPES
-from pilotage_plugins.file.write import FileWrite
+from pilotage_plugins.file import FILE_STEP_TYPES
 from pilotage_plugins.http.check import HttpCheck
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.wait.until import WaitUntil
@@ -23,7 +23,7 @@ def pilotage_register_step_types(register: Register) -> None:
     for step_type in (
         CommandRun,
         ScriptRun,
-        FileWrite,
+        *FILE_STEP_TYPES,
         HttpCheck,
         WaitUntil,
         DiscoveryData,

@@ -1,0 +1,149 @@
+"""Files: what must accept them first, what others did meanwhile, what is never removed."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from pilotage_plugin_api import Action, Refused, StepFailed, TargetFailed
+from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.file import copy as file_copy
+from pilotage_plugins.file.copy import FileCopy
+from pilotage_plugins.file.directory import FileDirectory
+from pilotage_plugins.file.remove import FileRemove
+from pilotage_plugins.file.write import FileWrite
+
+KEY = "exe_1/files/host1//run/1"
+AGAIN = "exe_1/files/host1//run/2"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_a_file_that_is_not_accepted_replaces_nothing(harness: Harness) -> None:
+    path = harness.sandbox / "app.conf"
+    path.write_text("good=1\n")
+    params = {"path": str(path), "content": "bad\n", "validate_with": ["grep", "-q", "=", "{}"]}
+    with pytest.raises(StepFailed, match="grep does not accept the new"):
+        harness.run(FileWrite(), params)
+    assert (path.read_text(), names(harness.sandbox)) == ("good=1\n", ["app.conf"])
+    assert harness.run(FileWrite(), {**params, "content": "good=2\n"})["changed"]
+    assert path.read_text() == "good=2\n"
+
+
+def test_what_the_validator_says_names_the_real_file(harness: Harness) -> None:
+    path = harness.sandbox / "app.conf"
+    says = ["sh", "-c", 'echo "$1: line 3" >&2; exit 1', "sh", "{}"]
+    with pytest.raises(StepFailed, match=f"{path}: line 3$"):
+        harness.run(FileWrite(), {"path": str(path), "content": "x", "validate_with": says})
+
+
+def test_a_validator_must_be_told_the_file(harness: Harness) -> None:
+    with pytest.raises(Refused, match=r"validate_with.*does not name the file"):
+        harness.run(FileWrite(), {"path": "/x", "content": "", "validate_with": ["true"]})
+
+
+def test_a_preview_never_runs_the_validator(harness: Harness) -> None:
+    trace = harness.sandbox / "trace"
+    params = {"path": str(harness.sandbox / "f"), "content": "", "validate_with": ["touch", str(trace), "{}"]}
+    assert "touch must accept it first" in harness.preview(FileWrite(), params).changes[0].note
+    assert not trace.exists()
+
+
+def test_the_draft_of_a_killed_attempt_does_not_stay(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = harness.sandbox / "f"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(SystemExit))
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(SystemExit):
+            harness.run(FileWrite(), {"path": str(path), "content": "x"}, key=KEY)
+    assert any(name.endswith(".pilotage-new") for name in names(harness.sandbox))
+    harness.run(FileWrite(), {"path": str(path), "content": "x"}, key=AGAIN)
+    assert not any(name.endswith(".pilotage-new") for name in names(harness.sandbox))
+
+
+def test_a_copy_of_another_content_is_refused(harness: Harness) -> None:
+    source = harness.sandbox / "from"
+    source.write_text("x")
+    params = {"source": str(source), "path": str(harness.sandbox / "to"), "sha256": "0" * 64}
+    for call in (harness.run, harness.preview):
+        with pytest.raises(TargetFailed, match="it was not copied"):
+            call(FileCopy(), params)
+    assert names(harness.sandbox) == ["from"]
+
+
+def test_a_source_that_changes_on_the_way_is_noticed(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = harness.sandbox / "from", harness.sandbox / "to"
+    source.write_text("x")
+    target.write_text("before")
+    answers = iter(["1" * 64, "2" * 64])
+    monkeypatch.setattr(file_copy, "sha256_of", lambda _: next(answers))
+    with pytest.raises(StepFailed, match="changed while it was copied"):
+        harness.run(FileCopy(), {"source": str(source), "path": str(target)})
+    assert (target.read_text(), names(harness.sandbox)) == ("before", ["from", "to"])
+
+
+def test_a_removal_that_is_retried_can_still_be_undone(harness: Harness) -> None:
+    path = harness.sandbox / "f"
+    path.write_text("before\n")
+    path.chmod(0o640)
+    harness.run(FileRemove(), {"path": str(path)}, key=KEY)
+    outputs = harness.run(FileRemove(), {"path": str(path)}, key=AGAIN)
+    assert base64.b64decode(outputs["previous"]["content"]) == b"before\n"
+    harness.undo(FileRemove(), {"path": str(path)}, outputs)
+    assert (path.read_text(), path.stat().st_mode & 0o777, names(harness.sandbox)) == ("before\n", 0o640, ["f"])
+
+
+def test_a_folder_goes_only_when_that_was_said_and_never_through_a_link(harness: Harness) -> None:
+    folder, other = harness.sandbox / "folder", harness.sandbox / "other"
+    for each in (folder, other):
+        (each / "sub").mkdir(parents=True)
+        (each / "sub" / "f").write_text("x")
+    (folder / "link").symlink_to(other)
+    params = {"path": str(folder)}
+    with pytest.raises(Refused, match="recursive: true"):
+        harness.run(FileRemove(), params)
+    with pytest.raises(Refused, match="keep_previous: false"):
+        harness.preview(FileRemove(), {**params, "recursive": True})
+    outputs = harness.run(FileRemove(), {**params, "recursive": True, "keep_previous": False})
+    assert not folder.exists()
+    assert (other / "sub" / "f").exists()
+    with pytest.raises(Refused, match="removed for good"):
+        harness.undo(FileRemove(), params, outputs)
+
+
+@pytest.mark.parametrize("path", ["/etc", "/usr/../etc", "/var/lib"])
+def test_folders_of_the_system_are_never_removed(harness: Harness, path: str) -> None:
+    for call in (harness.preview, harness.run):
+        with pytest.raises(Refused, match="never removed"):
+            call(FileRemove(), {"path": path, "recursive": True, "keep_previous": False})
+
+
+def test_a_folder_that_others_use_is_left_and_that_is_said(harness: Harness) -> None:
+    params = {"path": str(harness.sandbox / "a" / "b"), "parents": True}
+    outputs = harness.run(FileDirectory(), params)
+    (harness.sandbox / "a" / "b" / "theirs").write_text("x")
+    with pytest.raises(TargetFailed, match="Somebody has used it since"):
+        harness.undo(FileDirectory(), params, outputs)
+    assert (harness.sandbox / "a" / "b" / "theirs").exists()
+
+
+def test_a_folder_made_by_a_killed_attempt_is_still_ours_to_remove(harness: Harness) -> None:
+    params = {"path": str(harness.sandbox / "a" / "b"), "parents": True}
+    harness.run(FileDirectory(), params, key=KEY)
+    outputs = harness.run(FileDirectory(), params, key=AGAIN)
+    assert outputs["changed"]
+    harness.undo(FileDirectory(), params, outputs)
+    assert names(harness.sandbox) == []
+
+
+def test_a_folder_is_not_made_below_one_that_is_not_there(harness: Harness) -> None:
+    params = {"path": str(harness.sandbox / "a" / "b")}
+    for call in (harness.preview, harness.run):
+        with pytest.raises(TargetFailed, match="parents: true"):
+            call(FileDirectory(), params)
+    (harness.sandbox / "a").symlink_to("/tmp")
+    with pytest.raises(TargetFailed, match="is no folder"):
+        harness.run(FileDirectory(), {"path": str(harness.sandbox / "a")})
+    made = harness.preview(FileDirectory(), {"path": str(harness.sandbox / "x" / "y"), "parents": True})
+    assert [change.action for change in made.changes] == [Action.CREATE, Action.CREATE]
