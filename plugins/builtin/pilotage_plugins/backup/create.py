@@ -2,11 +2,8 @@
 
 import asyncio
 import os
-import stat
 import time
-from enum import StrEnum
-from itertools import pairwise
-from typing import Annotated
+from typing import Any
 
 from pilotage_plugin_api import (
     Action,
@@ -17,40 +14,23 @@ from pilotage_plugin_api import (
     StepContext,
     StepFailed,
     StepOutputs,
-    TargetFailed,
 )
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pilotage_plugins.backup.errors import EXIT_PARTIAL, failure
+from pilotage_plugins.backup.hooks import Hooks, around
 from pilotage_plugins.backup.manifests import all_manifests, store_manifest
+from pilotage_plugins.backup.parameters import Compression, PlainPath, Tag
+from pilotage_plugins.backup.partial import mark_partial
 from pilotage_plugins.backup.progress import BackupListener
+from pilotage_plugins.backup.protection import deletion_warning
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
-from pilotage_plugins.backup.snapshots import OURS, attempt_tag, check_tag, find, size_of
+from pilotage_plugins.backup.snapshots import OURS, attempt_tag, find, size_of
+from pilotage_plugins.backup.source import Source, fit_paths, read_exclude_file, unfit
+from pilotage_plugins.backup.space import check_room, free_bytes
 from pilotage_plugins.tree.exclusion import Exclusion, literal_pattern
-from pilotage_plugins.tree.manifest import SETTLE_SECONDS, ManifestTotals, survey, write_manifest
-from pilotage_plugins.tree.walk import Walk, path_key
-
-EXCLUDED_LIMIT = 5000
-
-
-class Compression(StrEnum):
-    """How hard restic compresses."""
-
-    AUTO = "auto"
-    OFF = "off"
-    MAX = "max"
-
-
-def check_path(path: str) -> str:
-    """Return an absolute path in its plain form; raises ValueError for any other."""
-    if not path.startswith("/") or "\0" in path or os.path.normpath(path) != path or path.startswith("//"):
-        raise ValueError(f"{path!r} is no plain absolute path (no `..`, no slash at the end)")
-    return path
-
-
-PlainPath = Annotated[str, AfterValidator(check_path)]
-Tag = Annotated[str, AfterValidator(check_tag)]
+from pilotage_plugins.tree.manifest import SETTLE_SECONDS, ManifestTotals, bytes_changed_since
 
 
 class BackupCreateParams(RepositoryParams):
@@ -62,9 +42,19 @@ class BackupCreateParams(RepositoryParams):
         max_length=2000,
         description="Left out: a name pattern (*.tmp), or with a slash a pattern of the whole path (/srv/**/cache)",
     )
+    exclude_files: tuple[PlainPath, ...] = Field(
+        (), max_length=20, description="Files on the host with more such patterns, one a line; # begins a comment"
+    )
     one_file_system: bool = Field(False, description="Do not cross into other mounted file systems")
     tags: tuple[Tag, ...] = Field((), max_length=50)
     compression: Compression = Compression.AUTO
+    hooks: Hooks = Field(Hooks(), description="Programs to run before and after the data is read")
+    space_check: bool = Field(
+        True, description="Refuse when what is new would not fit on the repository's disk (a folder of this host)"
+    )
+    protected: bool = Field(
+        False, description="You vouch that these credentials cannot delete backups: no warning about it"
+    )
     manifest: bool = Field(
         True, description="Read everything once more and store what was there, so that a drill can prove a restore"
     )
@@ -81,14 +71,16 @@ class BackupCreateOutputs(StepOutputs):
     files_vanished: int = 0
     files_volatile: int | None = None
     duration_s: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
     """Back up files and folders into a new snapshot of a restic repository.
 
     Files that vanish while they are read are counted; a file that cannot be read fails the step, which names it, and
-    the snapshot without it stays. With `manifest` everything is read a second time, and what was there is
-    stored beside the data for `restore.drill`. There is no undo: a rollback never destroys a backup.
+    the snapshot without it stays, marked as partial, never taken for the `latest`. With `manifest` everything is read
+    a second time, and what was there is stored beside the data for `restore.drill`. There is no undo: a rollback
+    never destroys a backup.
     """
 
     name = "backup.create"
@@ -97,26 +89,34 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
     Outputs = BackupCreateOutputs
 
     async def preview(self, ctx: StepContext, params: BackupCreateParams) -> Preview:
-        """Name the paths, and those that are not there."""
-        changes = [
-            Change(action=Action.CREATE, subject=path, note=_unfit(path) or f"snapshot in {masked(params.repository)}")
+        """Name the paths and those that are not there, the hooks, and the danger to the backups."""
+        changes = [Change(action=Action.RUN, subject=" ".join(hook.argv)[:4096]) for hook in params.hooks.before]
+        changes += [
+            Change(action=Action.CREATE, subject=path, note=unfit(path) or f"snapshot in {masked(params.repository)}")
             for path in params.paths
         ]
-        return Preview(changes=tuple(changes))
+        changes += [Change(action=Action.RUN, subject=" ".join(hook.argv)[:4096]) for hook in params.hooks.after]
+        warning = deletion_warning(params, params.protected)
+        return Preview(changes=tuple(changes), note=f"Warning: {warning}" if warning else "")
 
     async def run(self, ctx: StepContext, params: BackupCreateParams) -> BackupCreateOutputs:
-        """Survey, back up, describe, store the manifest."""
-        paths = _fit_paths(params.paths)
+        """Bring to rest, survey, back up, wake; then describe, and store the manifest."""
+        source = await asyncio.to_thread(_source, ctx, params)
         async with open_repository(ctx, params) as restic:
-            excluded = await self._survey(ctx, params, paths)
-            listener = await _back_up(ctx, restic, params, paths, excluded)
+            async with around(ctx, params.hooks) as hooks:
+                await _survey(ctx, restic, params, source)
+                listener = await _back_up(ctx, restic, params, source)
             snapshot = (await find(restic, tags=[OURS, attempt_tag(ctx.attempt_key)]))[-1]
             if listener.failed:
+                kept = await mark_partial(restic, snapshot)
                 raise StepFailed(
-                    f"snapshot {snapshot.id} lacks {listener.failed} files that could not be read: "
+                    f"snapshot {kept.id} lacks {listener.failed} files that could not be read: "
                     + "; ".join(listener.errors)
+                    + ". Let the agent read them, or exclude them; the rest is in the snapshot, which is marked partial"
                 )
-            totals = await self._describe(ctx, restic, params, paths, snapshot.id) if params.manifest else None
+            totals = await _describe(ctx, restic, source, snapshot.id) if params.manifest else None
+        hooks.check(f"snapshot {snapshot.id} was made")
+        warning = deletion_warning(params, params.protected)
         return BackupCreateOutputs(
             snapshot_id=snapshot.id,
             bytes_added=listener.count("data_added"),
@@ -126,6 +126,7 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
             files_vanished=listener.vanished,
             files_volatile=totals.volatile if totals else None,
             duration_s=round(float(listener.summary.get("total_duration", 0.0)), 3),
+            warnings=(warning,) if warning else (),
         )
 
     async def probe(self, ctx: StepContext, params: BackupCreateParams, key: str) -> ProbeAnswer[BackupCreateOutputs]:
@@ -137,93 +138,81 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
             return ProbeAnswer.not_done("no snapshot carries the attempt's tag; backing up again is harmless")
         snapshot = found[-1]
         size = size_of(snapshot, manifests)
+        if snapshot.is_partial:
+            return ProbeAnswer.not_done(f"snapshot {snapshot.id} is partial; another snapshot is harmless")
         if params.manifest and size.files is None:
             return ProbeAnswer.not_done(f"snapshot {snapshot.id} has no manifest; another snapshot is harmless")
+        if params.hooks.after and not params.manifest:
+            return ProbeAnswer.not_done(
+                f"snapshot {snapshot.id} is there, but the `after` hooks may not have run; another run will see to it"
+            )
+        warning = deletion_warning(params, params.protected)
         outputs = BackupCreateOutputs(
             snapshot_id=snapshot.id,
             bytes_added=None,
             bytes_processed=size.bytes,
             files_new=None,
             files_processed=size.files,
+            warnings=(warning,) if warning else (),
         )
         return ProbeAnswer.done(outputs, f"snapshot {snapshot.id} carries the attempt's tag")
 
-    async def _survey(self, ctx: StepContext, params: BackupCreateParams, paths: list[bytes]) -> list[bytes]:
-        """Note the identity of everything, and return the exact paths that the patterns leave out."""
-        if not params.manifest and not params.exclude:
-            return []
-        excluded: list[bytes] = []
-        ctx.progress(None, "looking at what is there")
-        number = await asyncio.to_thread(survey, _walks(ctx, params, paths, excluded), ctx.scratch / "survey")
-        ctx.log(f"{number} entries, {len(excluded)} left out")
-        if len(excluded) > EXCLUDED_LIMIT:
-            raise StepFailed(
-                f"the patterns leave out {len(excluded)} single paths, more than {EXCLUDED_LIMIT}: name their folders"
-            )
+
+def _source(ctx: StepContext, params: BackupCreateParams) -> Source:
+    """Check the paths and read the exclude files; blocking."""
+    patterns = [*params.exclude, *(line for path in params.exclude_files for line in read_exclude_file(path))]
+    return Source(
+        paths=fit_paths(params.paths),
+        exclusion=Exclusion(patterns),
+        one_file_system=params.one_file_system,
+        checkpoint=ctx.checkpoint,
+        surveyed=ctx.scratch / "survey",
+    )
+
+
+async def _survey(ctx: StepContext, restic: Restic, params: BackupCreateParams, source: Source) -> None:
+    """See what there is, and whether what is new will fit."""
+    ctx.progress(None, "looking at what is there")
+    await asyncio.to_thread(source.survey)
+    totals = source.totals
+    ctx.log(f"{totals.files} files, {totals.bytes} bytes, {len(source.excluded)} paths left out")
+    free = free_bytes(params) if params.space_check else None
+    if free is not None and totals.bytes > free:
+        paths = tuple(map(os.fsdecode, source.paths))
+        earlier = [one for one in await find(restic, tags=[OURS], host=ctx.host) if set(one.paths) == set(paths)]
+        since = int(earlier[-1].time.timestamp() * 1e9) if earlier else 0
+        check_room(params, await asyncio.to_thread(bytes_changed_since, source.surveyed, since), free)
+    if params.manifest:
         await ctx.sleep(SETTLE_SECONDS)
-        return excluded
-
-    async def _describe(
-        self, ctx: StepContext, restic: Restic, params: BackupCreateParams, paths: list[bytes], snapshot_id: str
-    ) -> ManifestTotals:
-        ctx.progress(None, "describing what was backed up")
-        manifest = ctx.scratch / "manifest"
-        header = {"snapshot": snapshot_id, "host": ctx.host, "roots": [os.fsdecode(path) for path in paths]}
-        walks = _walks(ctx, params, paths, [])
-        totals = await asyncio.to_thread(write_manifest, walks, ctx.scratch / "survey", header, manifest)
-        await store_manifest(ctx, restic, snapshot_id, manifest, totals)
-        return totals
 
 
-def _walks(ctx: StepContext, params: BackupCreateParams, paths: list[bytes], excluded: list[bytes]) -> list[Walk]:
-    exclusion = Exclusion(params.exclude)
-    return [
-        Walk(
-            path,
-            exclusion=exclusion,
-            one_file_system=params.one_file_system,
-            checkpoint=ctx.checkpoint,
-            excluded=excluded.append,
-        )
-        for path in paths
-    ]
+async def _describe(ctx: StepContext, restic: Restic, source: Source, snapshot_id: str) -> ManifestTotals:
+    ctx.progress(None, "describing what was backed up")
+    manifest = ctx.scratch / "manifest"
+    header: dict[str, Any] = {
+        "snapshot": snapshot_id,
+        "host": ctx.host,
+        "roots": [os.fsdecode(path) for path in source.paths],
+    }
+    totals = await asyncio.to_thread(source.describe, header, manifest)
+    await store_manifest(ctx, restic, snapshot_id, manifest, totals)
+    return totals
 
 
-async def _back_up(
-    ctx: StepContext, restic: Restic, params: BackupCreateParams, paths: list[bytes], excluded: list[bytes]
-) -> BackupListener:
-    listener = BackupListener(ctx, time.time())
+async def _back_up(ctx: StepContext, restic: Restic, params: BackupCreateParams, source: Source) -> BackupListener:
+    listener = BackupListener(ctx, time.time(), source.totals.files, source.totals.bytes)
     tags = [OURS, attempt_tag(ctx.attempt_key), *params.tags]
     arguments: list[str | bytes] = ["backup", "--json", "--host", ctx.host, "--tag", ",".join(tags)]
     arguments += ["--compression", params.compression.value]
     arguments += ["--one-file-system"] if params.one_file_system else []
-    for path in excluded:
+    for path in source.excluded:
         arguments += [b"--exclude=" + literal_pattern(path)]
     started = time.monotonic()
-    result = await restic.attempt(*arguments, b"--", *paths, on_line=listener.stdout, on_error_line=listener.stderr)
+    result = await restic.attempt(
+        *arguments, b"--", *source.paths, on_line=listener.stdout, on_error_line=listener.stderr
+    )
     explained = listener.failed or listener.vanished
     if result.exit_code and not (result.exit_code == EXIT_PARTIAL and explained):
         raise failure(result, "backing up", params.repository)
     ctx.log(f"restic took {time.monotonic() - started:.1f} s")
     return listener
-
-
-def _fit_paths(paths: tuple[str, ...]) -> list[bytes]:
-    """Return the paths in walk order; raises TargetFailed for one that is not there, or lies in another."""
-    for path in paths:
-        if reason := _unfit(path):
-            raise TargetFailed(f"cannot back up {path!r}: {reason}")
-    ordered = sorted({os.fsencode(path) for path in paths}, key=path_key)
-    for outer, inner in pairwise(ordered):
-        if inner.startswith(outer.rstrip(b"/") + b"/"):
-            raise TargetFailed(f"{os.fsdecode(inner)!r} lies in {os.fsdecode(outer)!r}: name only the outer one")
-    return ordered
-
-
-def _unfit(path: str) -> str:
-    """Say why a path cannot be backed up; empty when it can."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError as error:
-        return f"{error.strerror}"
-    return f"it is a symbolic link; name {os.path.realpath(path)!r} instead" if stat.S_ISLNK(mode) else ""

@@ -21,8 +21,8 @@ from pilotage_plugin_api import (
 )
 from pydantic import Field
 
-from pilotage_plugins.backup.create import Compression, PlainPath, Tag
 from pilotage_plugins.backup.manifests import all_manifests, file_chunks, store_manifest
+from pilotage_plugins.backup.parameters import Compression, PlainPath, Tag
 from pilotage_plugins.backup.progress import BackupListener
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository

@@ -12,13 +12,14 @@ from typing import Any
 from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs, TargetFailed
 from pydantic import Field
 
-from pilotage_plugins.backup.create import PlainPath
 from pilotage_plugins.backup.listing import newest_of_each_group
 from pilotage_plugins.backup.manifests import all_manifests, fetch_manifest
+from pilotage_plugins.backup.moment import format_time
+from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.restore import restore_snapshot
-from pilotage_plugins.backup.snapshots import OURS, SQLITE, Snapshot, check_snapshot_id, find, find_one, format_time
+from pilotage_plugins.backup.snapshots import OURS, SQLITE, Snapshot, check_snapshot_id, find, find_one
 from pilotage_plugins.backup.sqlite_copy import integrity_problems
 from pilotage_plugins.tree.comparison import Comparison, compare
 from pilotage_plugins.tree.entry import hash_file

@@ -8,9 +8,10 @@ from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs
 from pydantic import Field, field_validator
 
 from pilotage_plugins.backup.manifests import all_manifests
+from pilotage_plugins.backup.moment import format_time, parse_time
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import ResticStepType, open_repository
-from pilotage_plugins.backup.snapshots import OURS, Snapshot, find, format_time, parse_time, size_of
+from pilotage_plugins.backup.snapshots import OURS, Snapshot, find, size_of
 
 LISTED_JSON_LIMIT: Final = 56 * 1024
 

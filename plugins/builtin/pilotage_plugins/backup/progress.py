@@ -9,6 +9,8 @@ from typing import Any, Final
 from pilotage_plugin_api import StepContext, StepFailed, Stream
 
 ERRORS_KEPT: Final = 20
+MOST_BEFORE_THE_END: Final = 0.99
+"""When everything is read, restic still has the last packs, the index and the snapshot to store."""
 _VANISHED: Final = "no such file or directory"
 
 
@@ -23,6 +25,9 @@ class BackupListener:
     ctx: StepContext
     began: float
     """Unix time at which restic was started."""
+    expected_files: int = 0
+    expected_bytes: int = 0
+    """What there is to read, when somebody counted before; restic itself counts while it reads."""
     summary: dict[str, Any] = field(default_factory=dict)
     vanished: int = 0
     failed: int = 0
@@ -56,9 +61,13 @@ class BackupListener:
         return value
 
     def _progress(self, message: dict[str, Any]) -> None:
-        done = f"{message.get('files_done', 0)} of {message.get('total_files', 0)} files"
-        fraction = message.get("percent_done")
-        self.ctx.progress(float(fraction) if isinstance(fraction, int | float) else None, done)
+        """Report how far it is. restic says 100 % of what it has found so far, long before it has found everything:
+        so the fraction is of what was counted before, and unknown when nobody did."""
+        files = max(self.expected_files, _number(message, "total_files"))
+        size = max(self.expected_bytes, _number(message, "total_bytes"))
+        done, read = _number(message, "files_done"), _number(message, "bytes_done")
+        fraction = min(read / size, MOST_BEFORE_THE_END) if self.expected_bytes and size else None
+        self.ctx.progress(fraction, f"{done} of {files} files" if files else "restic is starting")
 
     def _error(self, message: dict[str, Any]) -> None:
         error = message.get("error")
@@ -85,6 +94,11 @@ class BackupListener:
             return True
         except OSError:
             return False
+
+
+def _number(message: dict[str, Any], name: str) -> int:
+    value = message.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _message(line: bytes) -> dict[str, Any]:

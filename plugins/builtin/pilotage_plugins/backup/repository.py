@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,20 +16,49 @@ _BACKEND_VARIABLE: Final = r"^(AWS|B2|AZURE|GOOGLE|OS|ST|RCLONE|RESTIC_REST|REST
 BackendVariable = Annotated[str, StringConstraints(pattern=_BACKEND_VARIABLE)]
 
 
+class Unlock(StrEnum):
+    """Which locks that are in the way may be removed.
+
+    `own`: those of this host whose process is gone. `expired`: also anybody's that was not renewed for half an hour
+    (a living restic renews its lock every five minutes). `never`: none.
+    """
+
+    OWN = "own"
+    EXPIRED = "expired"
+    NEVER = "never"
+
+
 class RepositoryParams(StepParams):
     """A restic repository and its password."""
 
     repository: str = Field(
         min_length=1,
         max_length=4096,
-        description="A folder, rest:https://host/, s3:..., or secret://name of a secret that holds the address",
+        description="A folder, sftp:user@host:/path, rest:https://host/, s3:..., or secret://name of a secret that"
+        " holds the address",
     )
     password: SecretRef = Field(description="The repository's password; it reaches restic through memory only")
     backend_secrets: dict[BackendVariable, SecretRef] = Field(
         default_factory=dict, description="Variables of restic's storage backends, such as AWS_SECRET_ACCESS_KEY"
     )
+    backend: dict[BackendVariable, str] = Field(
+        default_factory=dict, description="The same for what is no secret, such as AWS_DEFAULT_REGION"
+    )
     cache: Path | None = Field(None, description="Folder for restic's cache (a remote repository gets one by default)")
     lock_wait: Duration = Field(timedelta(minutes=2), description="How long to wait while somebody else holds its lock")
+    unlock: Unlock = Field(
+        Unlock.OWN,
+        description="Locks to remove: own (this host's whose process is gone), expired (also any not renewed for half"
+        " an hour), never",
+    )
+
+    @field_validator("backend")
+    @classmethod
+    def _no_secret_in_plain(cls, backend: dict[str, str]) -> dict[str, str]:
+        for variable in backend:
+            if re.search(r"SECRET|PASSWORD|TOKEN|_KEY$|_PASS$", variable):
+                raise ValueError(f"{variable} is a secret: store it, and name it in backend_secrets")
+        return backend
 
     @field_validator("repository")
     @classmethod

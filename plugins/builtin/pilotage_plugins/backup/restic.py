@@ -2,20 +2,26 @@
 
 import json
 import re
+import socket
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pilotage_plugin_api import Availability, ProgramResult, StepContext, StepFailed, StepType, TargetFailed
+from pilotage_plugin_api.program import CancelSignal
 from pydantic import BaseModel
 
 from pilotage_plugins.backup.errors import failure, is_locked
+from pilotage_plugins.backup.locks import Lock, process_lives, read_lock, removable, still_locked
 from pilotage_plugins.backup.repository import RepositoryParams, cache_arguments
 
 OLDEST_RESTIC: Final = (0, 14)
 LOCK_POLL_SECONDS: Final = 2.0
+LOCKS_READ: Final = 20
+_LOCK_ID: Final = re.compile(rb"^[0-9a-f]{64}$", re.MULTILINE)
 _VERSION: Final = re.compile(r"restic (\d+)\.(\d+)(?:\.(\d+))?")
 
 Argument = str | bytes
@@ -61,24 +67,53 @@ class Restic:
     ) -> ProgramResult:
         """Run a command and return how it ended, whatever its exit code.
 
-        When a lock is in the way, stale locks are removed once (`restic unlock` leaves living ones alone) and the
-        command is tried again until `lock_wait` has passed.
+        When a lock is in the way, it is removed if it may be (see `locks`), and the command is tried again until
+        `lock_wait` has passed; then InfrastructureFailed names the holder.
         """
-        give_up = self.ctx.clock() + self.params.lock_wait.total_seconds()
-        cleaned = False
+        started = self.ctx.clock()
         while True:
             result = await self._start(
                 *arguments, on_line=on_line, on_error_line=on_error_line, stdin=stdin, stdout_to=stdout_to
             )
-            if not is_locked(result) or (cleaned and self.ctx.clock() >= give_up):
+            if not is_locked(result):
                 return result
-            if cleaned:
-                self.ctx.log("the repository is locked by another restic; waiting")
-                await self.ctx.sleep(LOCK_POLL_SECONDS)
-            else:
-                self.ctx.log("the repository is locked; removing locks whose owner is gone")
-                await self._start("unlock")
-                cleaned = True
+            if await self.remove_dead_locks():
+                continue
+            waited = self.ctx.clock() - started
+            if waited >= self.params.lock_wait.total_seconds():
+                raise still_locked(self.params.repository, await self._locks(), self.params.unlock, waited)
+            self.ctx.log("the repository is locked; waiting")
+            await self.ctx.sleep(LOCK_POLL_SECONDS)
+
+    async def remove_dead_locks(self) -> bool:
+        """Remove the locks that may be removed; returns whether there were any."""
+        locks = await self._locks()
+        allowed, why = removable(locks, self.params.unlock, socket.gethostname(), process_lives, datetime.now(UTC))
+        self.ctx.log(f"locks in the repository: {len(locks)}; {why}")
+        if not allowed:
+            return False
+        result = await self._start("unlock")
+        return result.exit_code == 0 and len(await self._locks()) < len(locks)
+
+    async def _locks(self) -> list[Lock]:
+        """Return the locks there are; one that goes away meanwhile, or cannot be read, is left out."""
+        listed = await self._start("list", "locks", "--no-lock", on_line=lambda _line: None)
+        locks = []
+        for name in _LOCK_ID.findall(listed.stdout)[:LOCKS_READ]:
+            shown = await self._start("cat", "lock", name, "--no-lock", on_line=lambda _line: None)
+            try:
+                locks.append(read_lock(json.loads(shown.stdout)))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return locks
+
+    def limited(self, seconds: float) -> "Restic":
+        """Return the same repository, whose commands take at most so long (DeadlineExceeded)."""
+        return replace(self, ctx=self.ctx.within(seconds))
+
+    def stopped_by(self, cancel: CancelSignal) -> "Restic":
+        """Return the same repository whose commands end when this signal is set, too."""
+        return replace(self, ctx=replace(self.ctx, cancel=cancel))
 
     async def json_file(self, what: str, *arguments: Argument, name: str) -> Path:
         """Run a command with --json and return the file in the scratch folder that holds what it printed."""
@@ -129,7 +164,7 @@ async def open_repository(ctx: StepContext, params: RepositoryParams) -> AsyncIt
             options += ["--repository-file", address.path]
         else:
             options += ["--repo", params.repository]
-        env = {"RESTIC_PROGRESS_FPS": "2", "TMPDIR": str(ctx.scratch)}
+        env = {"RESTIC_PROGRESS_FPS": "2", "TMPDIR": str(ctx.scratch), **params.backend}
         for variable, ref in params.backend_secrets.items():
             env[variable] = (await ctx.secret(ref)).decode()
         yield Restic(ctx, params, options, env, fds)

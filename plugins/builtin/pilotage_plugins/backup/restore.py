@@ -14,7 +14,7 @@ from typing import Annotated
 from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepOutputs, TargetFailed
 from pydantic import AfterValidator, Field
 
-from pilotage_plugins.backup.create import PlainPath
+from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.snapshots import SQLITE, Snapshot, check_snapshot_id, find_one

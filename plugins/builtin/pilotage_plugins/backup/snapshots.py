@@ -4,11 +4,13 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from pilotage_plugin_api import StepFailed
 
+from pilotage_plugins.backup.moment import parse_time
+from pilotage_plugins.backup.repository import masked
 from pilotage_plugins.backup.restic import Restic
 
 OURS: Final = "pilotage"
@@ -17,11 +19,19 @@ OURS: Final = "pilotage"
 MANIFEST: Final = "pilotage-manifest"
 """The tag of the snapshots that hold manifests; they never carry `pilotage`, so that data is selected without them."""
 
-SQLITE: Final = "database:sqlite"
+PARTIAL: Final = "pilotage-partial"
+"""The tag of a snapshot of data that lacks files which could not be read."""
+
+DATABASE: Final = "database:"
+"""How the tag that names a database's engine begins."""
+
+ATTEMPT: Final = "attempt:"
+"""How the tag begins that names the attempt which made the snapshot."""
+
+SQLITE: Final = f"{DATABASE}sqlite"
 _MANIFEST_OF: Final = "manifest-of:"
 _BYTES: Final = "bytes:"
 _FILES: Final = "files:"
-_FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,16 @@ class Snapshot:
         """The id of the snapshot whose manifest this is; None for data."""
         return next((tag.removeprefix(_MANIFEST_OF) for tag in self.tags if tag.startswith(_MANIFEST_OF)), None)
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether files are missing in it that should have been backed up."""
+        return PARTIAL in self.tags
+
+    @property
+    def engine(self) -> str | None:
+        """The engine of the database whose dump this is; None for files."""
+        return next((tag.removeprefix(DATABASE) for tag in self.tags if tag.startswith(DATABASE)), None)
+
     def counted(self, prefix: str) -> int | None:
         """Return the number in the tag with this prefix."""
         found = next((tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix)), "")
@@ -60,7 +80,7 @@ class Size:
 
 def attempt_tag(key: str) -> str:
     """Return the tag that finds the snapshot of an attempt; keys may hold anything, tags no commas."""
-    return f"attempt:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+    return f"{ATTEMPT}{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def manifest_tags(data_id: str, files: int, size: int) -> list[str]:
@@ -72,7 +92,7 @@ def check_tag(tag: str) -> str:
     """Return a tag that an author wants; raises ValueError for one that restic would split or that is ours."""
     if not tag or "," in tag or tag != tag.strip() or len(tag) > 256 or not tag.isprintable():
         raise ValueError(f"{tag!r} is no tag: no commas, no line breaks, at most 256 characters")
-    if tag.startswith((OURS, _MANIFEST_OF, "attempt:", _BYTES, _FILES, "database:")):
+    if tag.startswith((OURS, _MANIFEST_OF, ATTEMPT, _BYTES, _FILES, DATABASE)):
         raise ValueError(f"{tag!r} begins like the tags that Pilotage sets itself")
     return tag
 
@@ -92,17 +112,41 @@ async def find(restic: Restic, *, tags: Iterable[str] = (), host: str | None = N
     return sorted(map(_snapshot, listed or []), key=lambda snapshot: snapshot.time)
 
 
+def is_whole(snapshot: Snapshot, manifests: Iterable[Snapshot]) -> bool:
+    """Whether a snapshot holds all that its backup should have stored.
+
+    The stream of a database ends in the same way when its dump is complete and when the process that fed it was
+    killed; only what was complete got a manifest. Files are read by restic itself, which stores no snapshot before
+    it has seen all of them.
+    """
+    if snapshot.is_partial:
+        return False
+    return snapshot.engine is None or any(found.manifest_of == snapshot.id for found in manifests)
+
+
+async def find_whole(restic: Restic, host: str | None) -> list[Snapshot]:
+    """Return the snapshots of data that are whole, of one host or of all, oldest first."""
+    found = await find(restic, tags=[OURS], host=host)
+    manifests: list[Snapshot] = []
+    if any(snapshot.engine for snapshot in found):
+        manifests = await find(restic, tags=[MANIFEST], host=host)
+    return [snapshot for snapshot in found if is_whole(snapshot, manifests)]
+
+
 async def find_one(restic: Restic, wanted: str, host: str) -> Snapshot:
-    """Return the snapshot with this id or unambiguous beginning of one, or the `latest` of the host's data."""
+    """Return the snapshot with this id or unambiguous beginning of one, or the `latest` whole one of the host."""
     if wanted == "latest":
-        ours = await find(restic, tags=[OURS], host=host)
-        if not ours:
-            raise StepFailed(f"there is no snapshot of {host} in {restic.params.repository}: run backup.create first")
-        return ours[-1]
+        whole = await find_whole(restic, host)
+        if not whole:
+            raise StepFailed(
+                f"there is no whole snapshot of {host} in {masked(restic.params.repository)}:"
+                " run backup.create first, or name a partial one by its id (backup.list shows them)"
+            )
+        return whole[-1]
     found = [snapshot for snapshot in await find(restic) if snapshot.id.startswith(wanted)]
     if len(found) != 1:
         how_many = f"{len(found)} snapshots begin" if found else "no snapshot begins"
-        raise StepFailed(f"{how_many} with {wanted} in {restic.params.repository}: see backup.list")
+        raise StepFailed(f"{how_many} with {wanted} in {masked(restic.params.repository)}: see backup.list")
     return found[0]
 
 
@@ -111,19 +155,6 @@ def check_snapshot_id(text: str) -> str:
     if text == "latest" or re.fullmatch(r"[0-9a-f]{8,64}", text):
         return text
     raise ValueError(f"{text!r} is no snapshot: write `latest`, or at least 8 digits of its id")
-
-
-def parse_time(text: str) -> datetime:
-    """Read an RFC 3339 time, nanoseconds cut to microseconds; raises ValueError."""
-    moment = datetime.fromisoformat(_FRACTION.sub(r".\1", text))
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no zone: write it as 2026-03-01T04:00:00Z")
-    return moment.astimezone(UTC)
-
-
-def format_time(moment: datetime) -> str:
-    """Write a time as RFC 3339 in UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _snapshot(listed: dict[str, Any]) -> Snapshot:

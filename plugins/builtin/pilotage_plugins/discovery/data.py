@@ -11,7 +11,7 @@ from pathlib import Path
 from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs, StepParams, StepType, TargetFailed
 from pydantic import Field
 
-from pilotage_plugins.backup.create import PlainPath
+from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.sqlite_copy import companions, is_sqlite
 from pilotage_plugins.tree.exclusion import Exclusion
 from pilotage_plugins.tree.walk import Found, Walk, path_key

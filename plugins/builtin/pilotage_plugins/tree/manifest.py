@@ -11,7 +11,9 @@ memory map may stamp late: such a file can show up as a difference, never as a f
 import gzip
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from pilotage_plugins.tree.walk import Found, Walk, path_key
 SETTLE_SECONDS: Final = 0.05
 MANIFEST_VERSION: Final = 1
 Identity = tuple[int, ...]
+_SIZE: Final = 5
 
 
 def identity(status: os.stat_result) -> Identity:
@@ -38,15 +41,49 @@ def identity(status: os.stat_result) -> Identity:
     )
 
 
-def survey(walks: Iterable[Walk], into: Path) -> int:
-    """Write the identity of every entry into a file, in walk order; returns the number of entries."""
-    number = 0
+@dataclass(slots=True)
+class SurveyTotals:
+    """What a survey adds up to. `files` and `bytes` are of regular files; a hard-linked one counts once."""
+
+    entries: int = 0
+    files: int = 0
+    bytes: int = 0
+    _linked: set[tuple[int, int]] = field(default_factory=set)
+
+    def add(self, status: os.stat_result) -> None:
+        """Count one entry."""
+        self.entries += 1
+        if not stat.S_ISREG(status.st_mode):
+            return
+        if status.st_nlink > 1:
+            inode = (status.st_dev, status.st_ino)
+            if inode in self._linked:
+                return
+            self._linked.add(inode)
+        self.files += 1
+        self.bytes += status.st_size
+
+
+def survey(walks: Iterable[Walk], into: Path) -> SurveyTotals:
+    """Write the identity of every entry into a file, in walk order; returns what they add up to."""
+    totals = SurveyTotals()
     with into.open("wb") as out:
         for walk in walks:
             for found in walk.entries():
                 out.write(_identity_line(found))
-                number += 1
-    return number
+                totals.add(found.stat)
+    return totals
+
+
+def bytes_changed_since(surveyed: Path, since_ns: int) -> int:
+    """Return the size of the regular files of a survey that changed at or after this time (nanoseconds, Unix)."""
+    changed = 0
+    with surveyed.open("rb") as lines:
+        for line in lines:
+            _path, kind, numbers = json.loads(line)
+            if kind == "file" and numbers[-1] >= since_ns:
+                changed += numbers[_SIZE]
+    return changed
 
 
 def write_manifest(walks: Iterable[Walk], surveyed: Path, header: dict[str, Any], into: Path) -> "ManifestTotals":
