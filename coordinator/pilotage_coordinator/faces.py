@@ -44,7 +44,7 @@ async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: 
     await library.add_shipped(shipped())
     plans = PlanMaker(
         store=store.plans,
-        shelf=executor.plans,
+        shelf=executor.history.plans,
         audit=store.audit,
         library=library,
         inventory=fleet.inventory,

@@ -26,7 +26,7 @@ from pilotage_coordinator.domain.fleet import Outcome as Ended
 from pilotage_coordinator.domain.plan import Effect
 from pilotage_coordinator.engine import decide, due, starting, verdict
 from pilotage_coordinator.fleet import admission, outbox, store_registry
-from pilotage_coordinator.runtime import executor, listener, live
+from pilotage_coordinator.runtime import executor, listener, live, sending
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.sqlite import group_commit, store
 
@@ -358,11 +358,11 @@ def _ended_before_reconciliation(patches: Patches) -> None:
 
 
 def _open_attempts_are_not_sent_again(patches: Patches) -> None:
-    patches.drop(executor, "due_on", due.Due())
+    patches.drop(sending, "due_on", due.Due())
 
 
 def _old_attempts_are_not_fenced(patches: Patches) -> None:
-    patches.skip(executor.Executor, "_fence")
+    patches.skip(sending.Sending, "fence")
 
 
 def _timers_are_lost_at_the_restart(patches: Patches) -> None:
@@ -385,7 +385,7 @@ def _waiting_executions_are_not_told_of_the_host(patches: Patches) -> None:
 
 
 def _credit_is_not_given_back(patches: Patches) -> None:
-    patches.skip(executor.Executor, "refill")
+    patches.skip(sending.Sending, "refill")
 
 
 def _slots_are_not_freed(patches: Patches) -> None:
@@ -396,7 +396,7 @@ def _cancels_are_sent_once_only(patches: Patches) -> None:
     def make(original: Any) -> Any:
         return lambda *known: replace(original(*known), cancel=())
 
-    patches.replace(executor, "due_on", make)
+    patches.replace(sending, "due_on", make)
 
 
 # --- the engine -------------------------------------------------------------------------------------------------------

@@ -1,45 +1,40 @@
 """Runs executions: starts them, feeds them what happens, sends what is due, and picks all of it up after a crash."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
 
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import inputs as i
-from pilotage_coordinator.domain.execution.codec import decode
 from pilotage_coordinator.domain.execution.events import AttemptFinished, AttemptPlanned, Event
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.fleet import AttemptReport, LogPiece, Outcome
-from pilotage_coordinator.domain.plan import FailureKind, Json, Place, Plan
-from pilotage_coordinator.domain.planning.answers import answers_of, with_answers
-from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, due_on, next_wakeup
-from pilotage_coordinator.engine.evolve import fold
+from pilotage_coordinator.domain.plan import Json, Plan
+from pilotage_coordinator.domain.planning.answers import answers_of
+from pilotage_coordinator.engine.due import Due, attempt_key, due, due_after, next_wakeup
 from pilotage_coordinator.engine.world import World
+from pilotage_coordinator.runtime.background import RETRY_PAUSE, Background
 from pilotage_coordinator.runtime.beside import beside
 from pilotage_coordinator.runtime.clock import Clock
-from pilotage_coordinator.runtime.dispatch import AnotherMachine, CannotDispatch, Dispatcher
+from pilotage_coordinator.runtime.dispatch import Dispatcher
 from pilotage_coordinator.runtime.failpoint import Failpoints
+from pilotage_coordinator.runtime.history import EVENTS_AT_ONCE, History
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
-from pilotage_coordinator.runtime.projection import ASSIGNED, CANCELLING, Position, count_runs
+from pilotage_coordinator.runtime.projection import Position
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
-from pilotage_coordinator.runtime.reconciliation import forgotten
 from pilotage_coordinator.runtime.restoration import RESTORED
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
-from pilotage_coordinator.runtime.sensitive import referring
+from pilotage_coordinator.runtime.sending import Sending, on_host
 from pilotage_coordinator.runtime.timers import Timers
 from pilotage_coordinator.store.errors import NotFound, StoreError, StoreUnavailable
 from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
     AnswerRecord,
-    AttemptUpdate,
     AuditEntry,
     EventRecord,
     ExecutionCreation,
@@ -51,10 +46,6 @@ from pilotage_coordinator.store.records import (
 from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("workflow_engine")
-
-EVENTS_AT_ONCE = 5000
-RETRY_PAUSE = 2.0
-"""Seconds after which an input that the store did not take is given again."""
 
 
 class Fenced(DomainError):
@@ -92,20 +83,22 @@ class Executor:
     """Whether the store was restored from a backup: what was under way then is held until somebody resumes it."""
     _live: dict[str, LiveExecution] = field(default_factory=dict)
     _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
-    _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
     _progress: dict[str, dict[RunKey, tuple[float | None, str]]] = field(default_factory=dict)
-    _held: set[str] = field(default_factory=set)
-    """Executions with attempts that were not sent because of the restore."""
     _doubtful: set[str] = field(default_factory=set)
     """Executions whose newest state is to be read from the store again in a moment."""
     _timers: Timers = field(init=False)
-    plans: PlanShelf = field(init=False)
+    sending: Sending = field(init=False)
+    background: Background = field(default_factory=Background)
+    history: History = field(init=False)
     recovered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once every execution that is not over is in memory."""
 
     def __post_init__(self) -> None:
-        self._timers = Timers(self.clock, self._ring)
-        self.plans = PlanShelf(self.store.plans)
+        self._timers = Timers(self.clock, lambda execution: self._give(execution, i.Tick()))
+        self.sending = Sending(
+            self.dispatcher, self.world, self.clock, self.epoch, self.failpoints, self.background, self._give
+        )
+        self.history = History(self.store.executions, PlanShelf(self.store.plans))
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -142,8 +135,7 @@ class Executor:
 
     async def close(self) -> None:
         """Finish the commits that are under way; steps that run on hosts are not disturbed."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.background.close()
 
     # --- what people ask --------------------------------------------------------------------------------------
 
@@ -167,7 +159,7 @@ class Executor:
             asyncio.get_running_loop().call_later(RETRY_PAUSE, self._begin_if_created, start.execution)
             raise
         self.failpoints.reach("coordinator.execution.created")
-        state = await self._unbegun(start.execution, start.plan)
+        state = await self.history.unbegun(start.execution, start.plan)
         live = self._live.get(start.execution) or self._add(state, Position())
         await live.submit(i.Begin(seed=start.execution, requested_by=start.requested_by))
 
@@ -182,7 +174,7 @@ class Executor:
 
     async def replay(self, execution: str, at: int) -> ExecutionState:
         """Return the state after the event with sequence `at`; raises store.NotFound."""
-        return (await self.load(execution, at))[0]
+        return (await self.history.load(execution, at))[0]
 
     async def watch(self, execution: str, after: int) -> AsyncIterator[EventRecord]:
         """Yield the events above sequence `after`, then those that come, until the execution is over."""
@@ -223,33 +215,9 @@ class Executor:
         that it has begun or ended, which need not be sent again.
         """
         for live in self.waiting_for(host):
-            self._give_up(live, absent)
-            await self._send_again(live, host, held)
+            self.sending.give_up(live, absent)
+            await self.sending.again(live, host, held)
             self.later(live, i.HostChanged(host))
-
-    async def _send_again(self, live: LiveExecution, host: str, held: Collection[AttemptKey]) -> None:
-        """Send what is open on a host, each under the present epoch; later, while the store refuses the new fence."""
-        try:
-            await self._fence(live, self._to_send_again(live, host, held))
-        except StoreError as error:
-            log.error("attempts.not_fenced", execution=live.id, host=host, error=str(error))
-            self.in_a_moment(lambda: self._send_again(live, host, held), f"send {live.id} again to {host}")
-            return
-        await self._send(live, self._to_send_again(live, host, held))
-
-    async def _release(self, live: LiveExecution) -> None:
-        """Send what was held by a restore to the hosts that are there; the others get it with their sessions."""
-        for host in sorted(live.state.by_host):
-            if self.world.online(host):
-                self._spawn(self._send_again(live, host, ()), f"release {live.id} to {host}")
-
-    def _to_send_again(self, live: LiveExecution, host: str, held: Collection[AttemptKey]) -> Due:
-        todo = due_on(live.state, host)
-        if live.state.pause_reason == RESTORED:
-            # Nor fenced: what the agent has of it may end meanwhile, and its result is good.
-            self._held.add(live.id)
-            return Due(cancel=todo.cancel)
-        return Due(tuple(each for each in todo.assign if attempt_key(live.state, each) not in held), todo.cancel)
 
     async def forsake(self, host: str) -> None:
         """End every attempt that is open on a host that will never answer again: nobody knows what became of them."""
@@ -329,12 +297,8 @@ class Executor:
                 self.dispatcher.ended(key_of_event(live.id, run, event))
                 self._progress.get(live.id, {}).pop(run, None)
             elif isinstance(event, AttemptPlanned):
-                self._note_open(live.state, RunKey(event.path, event.host, event.item))
-        if live.id in self._held and live.state.pause_reason != RESTORED:
-            self._held.discard(live.id)
-            await self._release(live)
-        await self._send(live, due_after(live.state, events))
-        await self.refill()
+                self.sending.note_open(live.state, RunKey(event.path, event.host, event.item))
+        await self.sending.after(live, due_after(live.state, events))
         self._timers.set(live.id, next_wakeup(live.state))
 
     def settled(self, live: LiveExecution) -> None:
@@ -355,7 +319,7 @@ class Executor:
         live.submit(None).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _begin_if_created(self, execution: str) -> None:
-        self._spawn(self._begin_created(execution), f"begin {execution} if it was created")
+        self.background.spawn(self._begin_created(execution), f"begin {execution} if it was created")
 
     async def _begin_created(self, execution: str) -> None:
         try:
@@ -373,34 +337,15 @@ class Executor:
                 self.dispatcher.ended(key)
         for key, epoch in (await self.store.executions.open_attempts(live.id)).items():
             self.dispatcher.opened(key, epoch)
-        await self._send(live, due(live.state))
+        await self.sending.send(live, due(live.state))
         wakeup = next_wakeup(live.state)
         # Not at once: while the disk is full, each Tick that fails would end in the next reload and Tick.
         soonest = self.clock.now() + round(RETRY_PAUSE * 1_000_000)
         self._timers.set(live.id, wakeup if wakeup is None else max(wakeup, soonest))
 
-    async def load(self, execution: str, until: int | None = None) -> tuple[ExecutionState, Position]:
-        """Fold an execution from its events, all of them or those up to a sequence; raises store.NotFound."""
-        record = await self.store.executions.get(execution)
-        plan = await self._as_started(execution, await self.plans.get(record.plan_digest))
-        state = await self._unbegun(execution, plan)
-        sequence = 0
-        while rows := await self.store.executions.events(execution, sequence, EVENTS_AT_ONCE):
-            wanted = [row for row in rows if until is None or row.sequence <= until]
-            state = fold(state, [(decode(row.type, row.data), row.at) for row in wanted])
-            sequence = wanted[-1].sequence if wanted else sequence
-            if len(wanted) < len(rows):
-                break
-            await asyncio.sleep(0)
-        return state, Position(record.version, sequence, count_runs(state))
-
-    async def _as_started(self, execution: str, plan: Plan) -> Plan:
-        """Return a stored plan as the execution was started with it: with the answers of that moment."""
-        answers = (await self.store.executions.inputs(execution)).answers
-        return plan if answers is None else await beside(plan, lambda: with_answers(plan, answers))
-
-    async def _unbegun(self, execution: str, plan: Plan) -> ExecutionState:
-        return await beside(plan, lambda: ExecutionState.new(execution, referring(plan, execution)))
+    async def load(self, execution: str) -> tuple[ExecutionState, Position]:
+        """Fold an execution from all of its events; raises store.NotFound."""
+        return await self.history.load(execution)
 
     def is_open(self, key: AttemptKey) -> bool:
         """Return whether an attempt waits for its result."""
@@ -442,7 +387,7 @@ class Executor:
         for key, epoch in (await self.store.executions.open_attempts(execution)).items():
             self.dispatcher.opened(key, epoch)
         self._timers.set(execution, next_wakeup(state))
-        await self._send(live, Due(assign=tuple(each for each in due(state).assign if not self._on_host(state, each))))
+        await self.sending.send(live, Due(assign=tuple(each for each in due(state).assign if not on_host(state, each))))
         return live
 
     def _add(self, state: ExecutionState, position: Position) -> LiveExecution:
@@ -460,105 +405,10 @@ class Executor:
         self._live[state.id] = live
         return live
 
-    async def _fence(self, live: LiveExecution, todo: Due) -> None:
-        """Give attempts that are sent again, and that an earlier process of ours assigned, the present epoch, durably.
-
-        Their agent adopts it with what is sent, so a result of the earlier assignment, which may still be on its way,
-        is told again under the new one. A fence without a sending would shut the only result out.
-        """
-        statuses = {attempt_key(live.state, attempt): ASSIGNED for attempt in todo.assign}
-        statuses.update({attempt_key(live.state, attempt): CANCELLING for attempt in todo.cancel})
-        stale = {
-            key: status for key, status in statuses.items() if self.dispatcher.epoch_of(key) not in (None, self.epoch)
-        }
-        if stale:
-            updates = tuple(AttemptUpdate(key, status, epoch=self.epoch) for key, status in stale.items())
-            await live.submit(None, updates=updates)
-            for key in stale:
-                if self.dispatcher.epoch_of(key) is not None:
-                    self.dispatcher.opened(key, self.epoch)
-
-    def _give_up(self, live: LiveExecution, absent: Collection[AttemptKey]) -> None:
-        """End the attempts that their agent began and has forgotten: they are not sent again under their number."""
-        for key in absent:
-            attempt = live.state.open.get(RunKey(key.path, key.host, key.item)) if key.execution == live.id else None
-            epoch = self.dispatcher.epoch_of(key)
-            if epoch is not None and attempt is not None and attempt.started:
-                # The agent may still hold it as accepted.
-                self.dispatcher.port.cancel(key, self.epoch, "made again under a new number")
-                self.later(live, i.AttemptEnded(forgotten(key, epoch, self.clock.now())))
-
-    async def _send(self, live: LiveExecution, todo: Due) -> None:
-        for attempt in todo.assign:
-            if self._on_host(live.state, attempt):
-                await self._assign(live.state, attempt)
-            else:
-                self._decline(live.state, attempt, "this step type cannot run on the coordinator")
-        for attempt in todo.cancel:
-            self.dispatcher.cancel(attempt, attempt_key(live.state, attempt))
-
-    async def _assign(self, state: ExecutionState, attempt: OpenAttempt) -> None:
-        """Send an attempt, and never fail: what cannot be sent is declined, or tried again later.
-
-        One that an earlier process assigned is sent once its host's session has opened and given it the present epoch:
-        an agent declines what is sent under an epoch below the one that it has seen.
-        """
-        if state.pause_reason == RESTORED:
-            self._held.add(state.id)
-            return
-        if self.dispatcher.epoch_of(attempt_key(state, attempt)) not in (None, self.epoch):
-            return
-        try:
-            await self.dispatcher.assign(state, attempt, attempt_key(state, attempt))
-        except CannotDispatch as error:
-            self._decline(state, attempt, str(error))
-        except AnotherMachine as error:
-            self._end(state, attempt, Outcome.INTERRUPTED, FailureKind.TARGET, str(error))
-        except StoreError as error:
-            log.error("attempt.not_sent", attempt=str(attempt_key(state, attempt)), error=str(error))
-            again = partial(self._spawn, self._assign(state, attempt), f"send again for {state.id}")
-            asyncio.get_running_loop().call_later(RETRY_PAUSE, again)
-        self.failpoints.reach("coordinator.assignment.queued")
-
-    async def refill(self) -> None:
-        """Send what waited for credit."""
-        while (waiting := self.dispatcher.next_waiting()) is not None:
-            await self._assign(*waiting)
-
-    def _note_open(self, state: ExecutionState, run: RunKey) -> None:
-        """Note an attempt that was planned, also one that is to be stopped before it was ever sent."""
-        attempt = state.open.get(run)
-        if attempt is not None:
-            self.dispatcher.opened(attempt_key(state, attempt), self.epoch)
-
-    def _decline(self, state: ExecutionState, attempt: OpenAttempt, reason: str) -> None:
-        """End an attempt that was never sent, and never will be."""
-        self._end(state, attempt, Outcome.DECLINED, FailureKind.POLICY, reason)
-
-    def _end(
-        self, state: ExecutionState, attempt: OpenAttempt, outcome: Outcome, kind: FailureKind, reason: str
-    ) -> None:
-        """End an attempt without its agent."""
-        report = AttemptReport(
-            key=attempt_key(state, attempt),
-            epoch=self.epoch,
-            outcome=outcome,
-            failure_kind=kind,
-            error=reason,
-            ended_at=self.clock.now(),
-        )
-        live = self._live.get(state.id)
-        if live is not None:
-            self.later(live, i.AttemptEnded(report))
-
-    @staticmethod
-    def _on_host(state: ExecutionState, attempt: OpenAttempt) -> bool:
-        return bool(attempt.run.host) and state.step(attempt.run.path).place is Place.HOST
-
-    def _ring(self, execution: str) -> None:
+    def _give(self, execution: str, input: i.Input) -> None:
         live = self._live.get(execution)
         if live is not None:
-            self.later(live, i.Tick())
+            self.later(live, input)
 
     def later(self, live: LiveExecution, input: i.Input) -> None:
         """Give an input that nobody waits for, again and again until the store takes it."""
@@ -573,19 +423,5 @@ class Executor:
         elif error is not None:
             log.warning("input.refused", execution=live.id, input=type(input).__name__, error=str(error))
 
-    def in_a_moment(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        """Do what the store has just refused, once more."""
-        asyncio.get_running_loop().call_later(RETRY_PAUSE, lambda: self._spawn(work(), name))
-
     def _spawn_drain(self, name: str, live: LiveExecution) -> None:
-        self._spawn(live.drain(), name)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task.failed", task=task.get_name(), error=repr(error), exc_info=error)
+        self.background.spawn(live.drain(), name)

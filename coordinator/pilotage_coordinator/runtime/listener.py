@@ -74,7 +74,7 @@ class AgentListener:
         """The host is offline from now on."""
         self.fleet.set_online(host, False)
         self.executor.dispatcher.host_left(host)
-        await self.executor.refill()
+        await self.executor.sending.refill()
         for live in self.executor.waiting_for(host):
             self.executor.later(live, HostChanged(host))
 
@@ -133,7 +133,7 @@ class AgentListener:
                 await self.hosts.record_inventory(known.id, newest, self.clock.now())
             except StoreError as error:
                 log.warning("inventory.not_stored", host=host, error=str(error))
-                self.executor.in_a_moment(lambda: self._record(host), f"inventory of {host}")
+                self.executor.background.in_a_moment(lambda: self._record(host), f"inventory of {host}")
                 return
             if self.unrecorded[host] is newest:
                 break

@@ -155,7 +155,7 @@ async def test_an_attempt_for_the_first_machine_is_not_sent_to_the_second(site: 
     await site.start(CHAIN)
     await site.replace_machine("hst_2")
     site.executor.dispatcher.credit = 10
-    await site.executor.refill()
+    await site.executor.sending.refill()
     await site.executor.close()
     assert site.sent == []
     run = (await site.executor.state("exe_1")).run(RunKey("a", "h1"))

@@ -167,7 +167,7 @@ async def test_credit_of_a_host_that_left_goes_to_others(desk: Desk) -> None:
     desk.executor.dispatcher.credit = 1
     await desk.start("exe_1", plan(leaf("a", "h1", "h2")))
     desk.executor.dispatcher.host_left("h1")
-    await desk.executor.refill()
+    await desk.executor.sending.refill()
     assert [each.key.host for each in desk.port.sent] == ["h1", "h2"]
 
 
