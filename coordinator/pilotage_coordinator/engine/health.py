@@ -30,12 +30,16 @@ def judge(decision: Decision, key: RunKey) -> None:
         return
     now = decision.now
     deadline = draft.timers.times[Timer(TimerKind.HEALTH_DEADLINE, key)]
-    good = frame_status(frame) is _S.SUCCEEDED
+    good = frame_status(frame) is _S.SUCCEEDED and not frame.stale
     since = (frame.healthy_since or now) if good else 0
     if good and now - since >= gate.for_:
         decision.emit(e.HealthSettled(*key, _S.SUCCEEDED, detail=f"healthy for {_span(now - since)}"))
         return
     detail = f"healthy for {_span(now - since)} of {_span(gate.for_)}" if good else _trouble(draft, key)
+    if frame.stale and now < deadline:
+        # Some of its answers are from before the pause or the restart.
+        decision.emit(e.HealthProbed(*key, 0, min(now + gate.every, deadline), "asked anew"))
+        return
     if now >= deadline:
         decision.emit(e.HealthSettled(*key, _S.FAILED, error=f"not healthy within {_span(gate.within)}: {detail}"))
         return

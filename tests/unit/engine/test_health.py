@@ -128,6 +128,24 @@ def test_a_pause_starts_the_time_anew() -> None:
     run.refold()
 
 
+def test_a_round_amid_which_the_time_began_anew_counts_for_nothing() -> None:
+    steps = [leaf("swap"), gate([check("up"), check("ready", after=["up"])], ["swap"], for_=0)]
+    run = Run(plan(group("g", ["h1"], steps, rollout=ONE_BY_ONE)))
+    run.end("g/swap@h1")
+    run.give(i.PauseRequested("anna"))
+    run.end("g/!health/up@h1")
+    run.wait(3600 * SECOND)
+    run.give(i.ResumeRequested("anna"))
+    run.end("g/!health/ready@h1")
+    assert run.run("g/!health@h1").status == "running"
+    run.wait(5 * SECOND)
+    assert run.open() == ["g/!health/up@h1"]
+    run.end("g/!health/up@h1")
+    run.end("g/!health/ready@h1")
+    assert run.status == "completed"
+    run.refold()
+
+
 def test_a_coordinator_that_was_away_does_not_take_a_host_for_ill() -> None:
     run = guarded("h1")
     run.end("g/swap@h1")

@@ -68,6 +68,8 @@ class Frame(NamedTuple):
     """Paths of the steps that have ended, and how."""
     healthy_since: int = 0
     """For a health gate: when the first of its latest rounds, all of them good, had ended; 0 = the last was not."""
+    stale: bool = False
+    """For a health gate: its time began anew amid a round, which is worth nothing any more."""
 
 
 class Fan(NamedTuple):

@@ -33,7 +33,8 @@ def _restarted(draft: Draft, event: e.HealthRestarted, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     gate = draft.index.steps[event.path].step.health
     draft.set_timer(TimerKind.HEALTH_DEADLINE, key, at + gate.within if gate is not None else 0)
-    draft.put_frame(key, draft.frames[key]._replace(healthy_since=0))
+    frame = draft.frames[key]
+    draft.put_frame(key, frame._replace(healthy_since=0, stale=frame.phase is Phase.BODY))
 
 
 def _settled(draft: Draft, event: e.HealthSettled, at: int) -> None:
