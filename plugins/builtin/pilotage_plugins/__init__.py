@@ -12,6 +12,7 @@ from pilotage_plugins.dummy import DUMMY_STEP_TYPES
 from pilotage_plugins.file import FILE_STEP_TYPES
 from pilotage_plugins.http.check import HttpCheck
 from pilotage_plugins.script.run import ScriptRun
+from pilotage_plugins.service import SERVICE_STEP_TYPES
 from pilotage_plugins.wait.until import WaitUntil
 
 PILOTAGE_API: Final = (1, 1)
@@ -25,6 +26,7 @@ def pilotage_register_step_types(register: Register) -> None:
         ScriptRun,
         *FILE_STEP_TYPES,
         HttpCheck,
+        *SERVICE_STEP_TYPES,
         WaitUntil,
         DiscoveryData,
         *BACKUP_STEP_TYPES,

@@ -1,0 +1,65 @@
+"""Where notes of step runs lie: written before anything is changed, found by a retry, a probe or an undo.
+
+A retried run sees its own work, so what it finds is not what was there before. The note of the first try is. Notes are
+small, durable when `keep` returns, and only the newest are kept; losing one costs a probe its answer (`unknown`) or an
+undo its memory after a crash, never more.
+"""
+
+import contextlib
+import hashlib
+import os
+import pwd
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pilotage_plugin_api import InfrastructureFailed
+from pydantic import BaseModel, ValidationError
+
+from pilotage_plugins.file.placement import place
+
+MOST_NOTES: Final = 512
+
+NoteT = TypeVar("NoteT", bound=BaseModel)
+
+
+def folder() -> Path:
+    """Return the folder of the notes: the system's for root, otherwise the user's own (XDG)."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/pilotage/notes")
+    home = os.environ.get("XDG_STATE_HOME") or f"{pwd.getpwuid(os.getuid()).pw_dir}/.local/state"
+    return Path(home, "pilotage", "notes")
+
+
+def keep(owner: str, note: BaseModel) -> None:
+    """Keep a note under the name of its owner (a step run), durably; it replaces an earlier one. Blocking."""
+    path = _path(owner)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _prune(path.parent)
+    except OSError as error:
+        raise InfrastructureFailed(f"cannot keep notes in {str(path.parent)!r}: {error.strerror}") from error
+    place(path, note.model_dump_json().encode(), 0o600, -1, -1, owner)
+
+
+def find(owner: str, kind: type[NoteT]) -> NoteT | None:
+    """Return the owner's note; None without one, or when it cannot be read. Blocking."""
+    with contextlib.suppress(OSError, ValidationError):
+        return kind.model_validate_json(_path(owner).read_bytes())
+    return None
+
+
+def forget(owner: str) -> None:
+    """Throw the owner's note away; it need not be there. Blocking."""
+    with contextlib.suppress(OSError):
+        _path(owner).unlink()
+
+
+def _path(owner: str) -> Path:
+    return folder() / f"{hashlib.sha256(owner.encode()).hexdigest()[:32]}.json"
+
+
+def _prune(where: Path) -> None:
+    """Keep room for one more among the newest."""
+    notes = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(where) if entry.name.endswith(".json")]
+    for _, path in sorted(notes, reverse=True)[MOST_NOTES - 1 :]:
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,179 @@
+"""Services under a real systemd: every verb conforms, and keeps its word when units misbehave."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pilotage_plugin_api import Action, StepFailed, TargetFailed
+from pilotage_plugin_api.registration import overrides
+from pilotage_plugin_api.testing import Conformance, Harness, Sample
+from pilotage_plugin_api.testing.conformance import World
+from pilotage_plugins.note import shelf
+from pilotage_plugins.service.enablement import ServiceDisable, ServiceEnable
+from pilotage_plugins.service.lifecycle import Begun, ServiceReload, ServiceRestart, ServiceStart, ServiceStop
+from pilotage_plugins.service.status import ServiceStatus
+from pilotage_plugins.service.unit import UnitState
+
+UNITS = Path("/etc/systemd/system")
+GOOD = "[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+KEY = "exe_1/svc/host1//run/1"
+AGAIN = "exe_1/svc/host1//run/2"
+
+
+def systemctl(*argv: str, check: bool = True) -> str:
+    done = subprocess.run(["systemctl", "--no-pager", *argv], capture_output=True, text=True, check=check, timeout=30)
+    return done.stdout.strip()
+
+
+def define(name: str, text: str) -> None:
+    (UNITS / f"{name}.service").write_text(text)
+    systemctl("daemon-reload")
+
+
+def picture(unit: str = "demo") -> str:
+    return systemctl("show", "-P", "ActiveState", "-P", "UnitFileState", unit)
+
+
+@pytest.fixture(autouse=True)
+def units() -> Iterator[None]:
+    define("demo", GOOD)
+    yield
+    for unit in UNITS.glob("demo*.service"):
+        systemctl("stop", unit.name, check=False)
+        systemctl("reset-failed", unit.name, check=False)
+        systemctl("disable", unit.name, check=False)
+        unit.unlink()
+    for note in shelf.folder().glob("*.json"):
+        note.unlink()
+
+
+class _OnUnit(Conformance):
+    """A unit that sleeps, started or enabled before as the verb needs it."""
+
+    first: tuple[str, ...] = ()
+    more: ClassVar[dict[str, Any]] = {}
+
+    def sample(self, sandbox: Path) -> Sample:
+        if self.first:
+            systemctl(*self.first, "demo")
+        return Sample({"unit": "demo", **self.more})
+
+    def test_the_unit_is_left_as_it_should_be(self, world: World) -> None:
+        """Preview and undo, once or twice, leave what was there."""
+        before = picture()
+        world.harness.preview(self.step_type, world.sample.params)
+        assert picture() == before
+        outputs = world.run()
+        if overrides(self.step_type, "undo"):
+            world.harness.undo(self.step_type, world.sample.params, outputs)
+            assert picture() == before
+            world.harness.undo(self.step_type, world.sample.params, outputs)
+            assert picture() == before
+
+
+class TestServiceStart(_OnUnit):
+    step_type = ServiceStart()
+    more: ClassVar[dict[str, Any]] = {"steady_for": "50ms"}
+
+
+class TestServiceStop(_OnUnit):
+    step_type = ServiceStop()
+    first = ("start",)
+
+
+class TestServiceRestart(_OnUnit):
+    step_type = ServiceRestart()
+    first = ("start",)
+    more: ClassVar[dict[str, Any]] = {"steady_for": "50ms"}
+
+
+class TestServiceReload(_OnUnit):
+    step_type = ServiceReload()
+    first = ("start",)
+
+
+class TestServiceEnable(_OnUnit):
+    step_type = ServiceEnable()
+
+
+class TestServiceDisable(_OnUnit):
+    step_type = ServiceDisable()
+    first = ("enable",)
+
+
+class TestServiceStatus(_OnUnit):
+    step_type = ServiceStatus()
+    first = ("start",)
+
+
+def test_a_unit_that_dies_at_once_is_not_started(harness: Harness) -> None:
+    define("demo-dies", "[Service]\nExecStart=/bin/sh -c 'echo out of luck; sleep 0.2; exit 3'\n")
+    with pytest.raises(StepFailed, match=r"failed \(failed\), result exit-code, exit status 3.*out of luck"):
+        harness.run(ServiceStart(), {"unit": "demo-dies"})
+
+
+def test_a_unit_that_systemd_starts_again_and_again_is_not_up(harness: Harness) -> None:
+    define("demo-loops", "[Service]\nExecStart=/bin/sleep 0.1\nRestart=always\nRestartSec=0\nStartLimitBurst=100\n")
+    with pytest.raises(StepFailed, match="demo-loops"):
+        harness.run(ServiceRestart(), {"unit": "demo-loops", "steady_for": "500ms"})
+
+
+def test_a_start_that_fails_quotes_the_journal(harness: Harness) -> None:
+    define("demo-bad", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo no such luck >&2; exit 7'\n")
+    with pytest.raises(StepFailed, match="no such luck"):
+        harness.run(ServiceStart(), {"unit": "demo-bad"})
+
+
+def test_a_oneshot_that_ends_well_is_done(harness: Harness) -> None:
+    define("demo-once", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+    outputs = harness.run(ServiceStart(), {"unit": "demo-once"})
+    assert (outputs["changed"], outputs["after"]["result"]) == (True, "success")
+
+
+def test_a_unit_that_is_not_there_or_masked_is_told_in_the_plan(harness: Harness) -> None:
+    with pytest.raises(TargetFailed, match=r"no unit nosuch\.service"):
+        harness.preview(ServiceStart(), {"unit": "nosuch"})
+    systemctl("mask", "--runtime", "nosuch.service")
+    try:
+        with pytest.raises(TargetFailed, match="masked"):
+            harness.run(ServiceStart(), {"unit": "nosuch"})
+    finally:
+        systemctl("unmask", "--runtime", "nosuch.service")
+    with pytest.raises(TargetFailed, match="neither enabled nor disabled"):
+        harness.run(ServiceEnable(), {"unit": "systemd-journald"})
+
+
+def test_a_retried_start_still_knows_that_the_unit_was_down(harness: Harness) -> None:
+    params = {"unit": "demo", "steady_for": "0s"}
+    harness.run(ServiceStart(), params, key=KEY)
+    outputs = harness.run(ServiceStart(), params, key=AGAIN)
+    assert outputs["changed"]
+    harness.undo(ServiceStart(), params, outputs)
+    assert picture().startswith("inactive")
+
+
+def test_the_probe_tells_a_restart_from_none(harness: Harness) -> None:
+    systemctl("start", "demo")
+    params = {"unit": "demo", "steady_for": "0s"}
+    assert harness.probe(ServiceRestart(), params, KEY)["answer"] == "not_done"
+    harness.run(ServiceRestart(), params, key=KEY)
+    assert harness.probe(ServiceRestart(), params, KEY)["answer"] == "done"
+    state = UnitState.model_validate(harness.run(ServiceStatus(), {"unit": "demo"})["state"])
+    note = shelf.find(KEY.rpartition("/")[0], Begun)
+    assert note is not None
+    shelf.keep(KEY.rpartition("/")[0], note.model_copy(update={"last": state}))
+    assert harness.probe(ServiceRestart(), params, KEY)["answer"] == "not_done"
+    systemctl("stop", "demo")
+    assert harness.probe(ServiceRestart(), params, KEY)["answer"] == "unknown"
+
+
+def test_status_is_a_check(harness: Harness) -> None:
+    with pytest.raises(StepFailed, match=r"inactive \(dead\)"):
+        harness.run(ServiceStatus(), {"unit": "demo", "expect": "running"})
+    systemctl("start", "demo")
+    outputs = harness.run(ServiceStatus(), {"unit": "demo", "expect": "running"})
+    assert outputs["running"]
+    assert any("Started" in line for line in outputs["journal"])
+    assert harness.preview(ServiceStart(), {"unit": "demo"}).changes[0].action is Action.NONE
