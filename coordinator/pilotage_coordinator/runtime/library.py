@@ -5,11 +5,9 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pilotage_coordinator.domain.blueprint.errors import BlueprintError
 from pilotage_coordinator.domain.blueprint.expand import content_digest, expand, to_json
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.blueprint.step_types import check_step_types
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.plan import BlueprintRef
 from pilotage_coordinator.domain.planning.errors import BlueprintUnreadable
@@ -171,8 +169,4 @@ class Library:
 
 def _read(source: str, file: str, known: Mapping[str, StepTypeInfo] | None) -> Sequence[Blueprint]:
     """Read YAML, and check it against the known step types if there are any; raises BlueprintError."""
-    blueprints = load_blueprints(source, file)
-    problems = [problem for each in blueprints for problem in check_step_types(each, known)] if known else []
-    if problems:
-        raise BlueprintError(problems)
-    return blueprints
+    return load_blueprints(source, file, step_types=known)

@@ -119,10 +119,10 @@ async def test_yaml_is_never_read_or_written_on_the_loop(site: Site, monkeypatch
     def elsewhere(name: str) -> Any:
         real = getattr(module, name)
 
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             assert threading.current_thread() is not here, name
             called.add(name)
-            return real(*arguments)
+            return real(*arguments, **named)
 
         return call
 

@@ -48,9 +48,13 @@ class Problems:
 
     def add(self, at: Position, path: Path, message: str, hint: str = "") -> None:
         """Note one problem. Raises BlueprintError when there are so many that reading on helps nobody."""
+        self.take(Problem(self.file, at.line, at.column, write_path(path), message, hint))
+
+    def take(self, problem: Problem) -> None:
+        """Note one that was made elsewhere; raises like `add`."""
         if len(self.found) >= MOST_PROBLEMS:
             self.refuse()
-        self.found.append(Problem(self.file, at.line, at.column, write_path(path), message, hint))
+        self.found.append(problem)
 
     def refuse(self) -> None:
         """Raise BlueprintError when any problem was found."""

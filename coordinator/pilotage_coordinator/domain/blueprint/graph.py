@@ -65,19 +65,28 @@ def _check_ids(blueprint: Blueprint, problems: Problems) -> None:
 def _check_dependencies(siblings: Sequence[Step], known: set[str], blueprint: Blueprint, problems: Problems) -> None:
     ids = {step.id for step in siblings}
     for step in siblings:
-        for index, name in enumerate(step.dependencies):
-            path: Path = (*step.path, "dependencies", index)
+        for index, message, hint in misplaced(step.id, step.dependencies, ids, known):
             at = _at(blueprint, step, "dependencies", index)
-            if name == step.id:
-                problems.add(at, path, f"`{name}` depends on itself")
-            elif name in step.dependencies[:index]:
-                problems.add(at, path, f"`{name}` stands here twice")
-            elif name not in ids and name in known:
-                hint = "depend on the sibling around it, or move the step"
-                message = f"`{name}` is no sibling of `{step.id}`: it stands in another list of steps"
-                problems.add(at, path, message, hint)
-            elif name not in ids:
-                problems.add(at, path, f"there is no step `{name}`", did_you_mean(name, ids - {step.id}))
+            problems.add(at, (*step.path, "dependencies", index), message, hint)
+
+
+def misplaced(
+    own: str, dependencies: Sequence[str], siblings: set[str], known: set[str]
+) -> Iterator[tuple[int, str, str]]:
+    """Yield what is wrong with the dependencies of the step `own`: index, message, hint.
+
+    `siblings` are the ids in its list, `known` those of the whole blueprint.
+    """
+    for index, name in enumerate(dependencies):
+        if name == own:
+            yield index, f"`{name}` depends on itself", ""
+        elif name in dependencies[:index]:
+            yield index, f"`{name}` stands here twice", ""
+        elif name not in siblings and name in known:
+            hint = "depend on the sibling around it, or move the step"
+            yield index, f"`{name}` is no sibling of `{own}`: it stands in another list of steps", hint
+        elif name not in siblings:
+            yield index, f"there is no step `{name}`", did_you_mean(name, siblings - {own})
 
 
 def find_cycle(siblings: Sequence[Step]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """From a file's text to blueprints, or to everything that is wrong with it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError, Problems
@@ -9,17 +10,23 @@ from pilotage_coordinator.domain.blueprint.form.shapes import INVALID, Reading
 from pilotage_coordinator.domain.blueprint.graph import check_graph
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.nodes import MapNode, Source
+from pilotage_coordinator.domain.blueprint.partial import check_partly
 from pilotage_coordinator.domain.blueprint.reader import read_tree
 from pilotage_coordinator.domain.blueprint.scope import check_scope
+from pilotage_coordinator.domain.blueprint.step_types import check_step_types
 from pilotage_coordinator.domain.expression.evaluation import Expressions
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 
-def load_blueprints(text: str, file: str, features: frozenset[str] = BUILT) -> tuple[Blueprint, ...]:
+def load_blueprints(
+    text: str, file: str, features: frozenset[str] = BUILT, step_types: Mapping[str, StepTypeInfo] | None = None
+) -> tuple[Blueprint, ...]:
     """Return the blueprints of a file, normalised, in the order written.
 
     The file is in the rich form (`pilotage: 1`) or in the classic one. `file` is its name in errors; `features` are
-    the features that are built. Raises BlueprintError with every problem that was found. Pure and bounded: at most
-    some seconds for the largest file that is accepted (1 MiB), so callers with other work run it in a thread.
+    the features that are built; `step_types` the known ones, None when nobody can say which there are. Raises
+    BlueprintError with every problem that was found. Pure and bounded: about a second for the largest file that is
+    accepted (`reader`), so callers with other work run it in a thread.
     """
     problems = Problems(file)
     root = read_tree(text, problems)
@@ -27,6 +34,7 @@ def load_blueprints(text: str, file: str, features: frozenset[str] = BUILT) -> t
     reading = Reading(problems, features, classic)
     blueprints = FILE.read(root, (), reading)
     if blueprints is INVALID:
+        check_partly(root, reading.read, step_types, problems)
         problems.refuse()
         raise AssertionError("a file was refused without a problem")
     source = Source(root)
@@ -35,10 +43,14 @@ def load_blueprints(text: str, file: str, features: frozenset[str] = BUILT) -> t
         problems.add(root.at, ("workflows",), "this file holds no blueprint")
     for blueprint in blueprints:
         check_graph(blueprint, problems)
-    problems.refuse()
+    sound = not problems.found
     expressions = Expressions()
     for blueprint in blueprints:
-        check_scope(blueprint, problems, expressions)
+        if step_types is not None:
+            for each in check_step_types(blueprint, step_types):
+                problems.take(each)
+        if sound:
+            check_scope(blueprint, problems, expressions)
     problems.refuse()
     return blueprints
 

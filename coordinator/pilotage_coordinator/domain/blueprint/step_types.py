@@ -1,14 +1,23 @@
 """What the known step types say of a blueprint that uses them."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from pilotage_coordinator.domain.blueprint.errors import Problem, Problems, did_you_mean
 from pilotage_coordinator.domain.blueprint.json_schema import violations
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Step
-from pilotage_coordinator.domain.blueprint.position import Path
+from pilotage_coordinator.domain.blueprint.position import Path, Position
 from pilotage_coordinator.domain.blueprint.retry import Defaults
 from pilotage_coordinator.domain.plan import Effect, Place, StepKind
 from pilotage_coordinator.domain.step_type import StepTypeInfo
+
+
+class Places(Protocol):
+    """Knows where each part of a file was written: a blueprint, or the tree that it was read from."""
+
+    def position(self, path: Path) -> Position:
+        """Return where the part at `path` was written, or its nearest ancestor."""
+        ...
 
 
 def check_step_types(blueprint: Blueprint, catalogue: Mapping[str, StepTypeInfo]) -> tuple[Problem, ...]:
@@ -22,16 +31,33 @@ def check_step_types(blueprint: Blueprint, catalogue: Mapping[str, StepTypeInfo]
         each.id for step in blueprint.all_steps() if step.rollout is not None for each in step.rollout.refresh
     }
     for step in blueprint.all_steps():
-        if step.kind is not StepKind.LEAF:
-            continue
-        info = catalogue.get(step.type)
-        if info is None:
-            _note(
-                problems, blueprint, step, ("type",), f"there is no step type `{step.type}`", _nearest(step, catalogue)
-            )
-            continue
-        _check_leaf(problems, blueprint, step, info, step.id in refreshing)
+        if step.kind is StepKind.LEAF:
+            check_leaf(problems, blueprint, step, catalogue, step.id in refreshing)
     return tuple(problems.found)
+
+
+def check_type(problems: Problems, at: Position, path: Path, name: str, catalogue: Mapping[str, StepTypeInfo]) -> None:
+    """Note a step type, written at `path`, that nobody offers."""
+    if name not in catalogue:
+        near = did_you_mean(name, catalogue)
+        hint = (
+            near
+            if near.startswith("did")
+            else "no connected host and no built-in offers it: is its plugin installed there?"
+        )
+        problems.add(at, path, f"there is no step type `{name}`", hint)
+
+
+def check_leaf(
+    problems: Problems, places: Places, step: Step, catalogue: Mapping[str, StepTypeInfo], refreshes: bool
+) -> None:
+    """Note what its type says against a leaf; `refreshes`: it stands in a rollout's `refresh`."""
+    info = catalogue.get(step.type)
+    if info is None:
+        path = (*step.path, "type")
+        check_type(problems, places.position(path), path, step.type, catalogue)
+    else:
+        _check_leaf(problems, places, step, info, refreshes)
 
 
 def parameters_with_defaults(step: Step, defaults: Defaults, info: StepTypeInfo) -> Mapping[str, object]:
@@ -52,36 +78,29 @@ def effect_of(step: Step, info: StepTypeInfo) -> Effect:
     return step.effect if step.effect is not None and step.effect in info.author_effects else info.effect
 
 
-def _check_leaf(problems: Problems, blueprint: Blueprint, step: Step, info: StepTypeInfo, refreshes: bool) -> None:
+def _check_leaf(problems: Problems, places: Places, step: Step, info: StepTypeInfo, refreshes: bool) -> None:
     for each in violations(info.params_schema, dict(step.parameters)):
-        _note(problems, blueprint, step, ("parameters", *each.path), each.message, each.hint)
+        _note(problems, places, step, ("parameters", *each.path), each.message, each.hint)
     if step.effect is not None and step.effect is not info.effect and step.effect not in info.author_effects:
         allowed = " or ".join(sorted(info.author_effects))
         hint = f"authors may declare {allowed}" if allowed else f"it is always {info.effect}; remove `effect`"
-        _note(problems, blueprint, step, ("effect",), f"`{step.type}` is never {step.effect}", hint)
+        _note(problems, places, step, ("effect",), f"`{step.type}` is never {step.effect}", hint)
     if step.place is Place.COORDINATOR and info.place is not Place.COORDINATOR:
         hint = "remove `place: coordinator`"
-        _note(problems, blueprint, step, ("place",), f"`{step.type}` runs on hosts, never on the coordinator", hint)
+        _note(problems, places, step, ("place",), f"`{step.type}` runs on hosts, never on the coordinator", hint)
     if step.place is Place.HOST and info.place is Place.COORDINATOR:
-        _note(problems, blueprint, step, ("place",), f"`{step.type}` runs on the coordinator", "remove `place`")
+        _note(problems, places, step, ("place",), f"`{step.type}` runs on the coordinator", "remove `place`")
     if (step.at_plan or refreshes) and effect_of(step, info) is not Effect.READ:
         word = "at_plan" if step.at_plan else "refresh"
         hint = "only read steps run before anyone has agreed to anything"
-        _note(problems, blueprint, step, ("id",), f"`{word}` needs effect read; `{step.type}` is {info.effect}", hint)
+        _note(problems, places, step, ("id",), f"`{word}` needs effect read; `{step.type}` is {info.effect}", hint)
     outputs = info.outputs_schema.get("properties")
     for index, name in enumerate(step.sensitive_outputs):
         if isinstance(outputs, Mapping) and name not in outputs:
             path = ("sensitive_outputs", index)
-            _note(problems, blueprint, step, path, f"`{step.type}` has no output `{name}`", did_you_mean(name, outputs))
+            _note(problems, places, step, path, f"`{step.type}` has no output `{name}`", did_you_mean(name, outputs))
 
 
-def _nearest(step: Step, catalogue: Mapping[str, StepTypeInfo]) -> str:
-    near = did_you_mean(step.type, catalogue)
-    if near.startswith("did"):
-        return near
-    return "no connected host and no built-in offers it: is its plugin installed there?"
-
-
-def _note(problems: Problems, blueprint: Blueprint, step: Step, inner: Path, message: str, hint: str = "") -> None:
+def _note(problems: Problems, places: Places, step: Step, inner: Path, message: str, hint: str = "") -> None:
     path = (*step.path, *inner)
-    problems.add(blueprint.position(path), path, message, hint)
+    problems.add(places.position(path), path, message, hint)

@@ -34,7 +34,9 @@ class Reading:
     classic: bool = False
     """True for the classic form, which has no `pilotage: 1`."""
     steps: int = 0
-    """Steps read so far."""
+    """Steps that were met so far."""
+    read: list[Any] = field(default_factory=list)
+    """Those of them that could be read, also where what is around them could not."""
 
     def refuse(self, node: Node, path: Path, message: str, hint: str = "") -> Invalid:
         """Note a problem and return INVALID."""

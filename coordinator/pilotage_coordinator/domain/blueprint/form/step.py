@@ -44,7 +44,7 @@ from pilotage_coordinator.domain.blueprint.rollout import Rollout
 from pilotage_coordinator.domain.plan import Effect, OnFailure, OnOffline, Place, StepKind
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 
-MOST_STEPS: Final = 5_000
+MOST_STEPS: Final = 2_000
 DEEPEST_GROUP: Final = 4
 
 STEPS: Final = ListOf(Later(lambda: STEP), most=MOST_NODES)
@@ -189,7 +189,7 @@ def _build(values: Mapping[str, Any], node: MapNode, path: Path, reading: Readin
     if misfit:
         return reading.refuse(node, path, misfit)
     called = given.pop("blueprint", None)
-    return Step(
+    step = Step(
         kind=kind,
         finally_=given.pop("finally", ()),
         call=_call(called) if called is not None else None,
@@ -197,6 +197,8 @@ def _build(values: Mapping[str, Any], node: MapNode, path: Path, reading: Readin
         path=path,
         **given,
     )
+    reading.read.append(step)
+    return step
 
 
 def _call(written: str) -> BlueprintCall:
