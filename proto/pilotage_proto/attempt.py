@@ -1,7 +1,7 @@
 """The identity of an attempt: the unit of at-most-once, the same in journal, wire, store and digest."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 
@@ -12,12 +12,12 @@ class AttemptKind(StrEnum):
     UNDO = "undo"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class AttemptKey:
+class AttemptKey(NamedTuple):
     """One try of one step run (SEMANTICS: identity of an attempt).
 
     `host` is empty for a step that runs on the coordinator outside a per-host group; `item` is empty without
     `for_each`; `attempt` counts from 1. Plan digest and epoch are fences beside the key, never part of it.
+    A tuple, because a step looks dozens of things up by it.
     """
 
     execution: str

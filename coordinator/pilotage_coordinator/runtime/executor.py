@@ -27,7 +27,7 @@ from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.projection import Position
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
-from pilotage_coordinator.runtime.restoration import RESTORED
+from pilotage_coordinator.runtime.restoration import held, holding
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
 from pilotage_coordinator.runtime.sending import Sending, on_host
 from pilotage_coordinator.runtime.timers import Timers
@@ -128,10 +128,28 @@ class Executor:
         if live.position.sequence == 0:
             # The process died between creating the execution and beginning it.
             self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
-        if self.restored:
-            self.later(live, i.PauseRequested("coordinator", RESTORED))
+        if self.restored and not held(live.state.pause_reason):
+            self._hold(live)
         if live.position.sequence:
             self.later(live, i.Recovered())
+
+    def _hold(self, live: LiveExecution) -> None:
+        """Hold an execution until somebody resumes it, also one that is paused already; before the store has it, too."""
+        self.sending.hold(live.id, True)
+        hold = i.PauseRequested("coordinator", holding(live.state.pause_reason), anew=True)
+        live.submit(hold).add_done_callback(lambda done: self._held(live, done))
+
+    def _held(self, live: LiveExecution, done: "asyncio.Future[None]") -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, StoreError):
+            asyncio.get_running_loop().call_later(RETRY_PAUSE, self._hold, live)
+            return
+        self.sending.hold(live.id, False)
+        if error is not None:
+            log.warning("execution.not_held", execution=live.id, error=str(error))
+            self.background.spawn(self.sending.release(live), f"release {live.id}")
 
     async def close(self) -> None:
         """Finish the commits that are under way; steps that run on hosts are not disturbed."""
@@ -251,11 +269,14 @@ class Executor:
         self.failpoints.reach("coordinator.result.kept")
 
     async def begun(self, key: AttemptKey, started_at: int) -> None:
-        """Take the news that an attempt runs."""
+        """Take the news that an attempt runs; a journal tells it again with each session."""
         if self.dispatcher.epoch_of(key) is None:
             return
         live = await self.find(key.execution)
-        if live is not None:
+        if live is None:
+            return
+        attempt = live.state.open.get(RunKey(key.path, key.host, key.item))
+        if attempt is None or not attempt.started or attempt_key(live.state, attempt) != key:
             self.later(live, i.AttemptStarted(key, started_at))
 
     async def redacted(self, piece: LogPiece) -> LogPiece:

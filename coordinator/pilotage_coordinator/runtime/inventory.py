@@ -21,7 +21,7 @@ from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("pilotage.coordinator")
 
-MOST_ANNOUNCEMENTS = 500
+MOST_ANNOUNCEMENTS = 100
 """Different lists of step types that are kept read."""
 ENVIRONMENT_LABEL = "environment"
 """The label that an expression also sees as `host.environment`."""
@@ -144,10 +144,20 @@ class StepTypeReader:
 
     def __init__(self) -> None:
         self._read: dict[bytes, Mapping[str, StepTypeInfo]] = {}
+        self._same: dict[int, tuple[tuple[Mapping[str, Json], ...], Mapping[str, StepTypeInfo]]] = {}
+        """Identity of a list, which is kept so that nothing else gets it, to what was read from it."""
 
     def read(self, announced: tuple[Mapping[str, Json], ...]) -> Mapping[str, StepTypeInfo]:
-        """Return the announced step types by name."""
-        # Not the canonical digest, which costs fifty times as much: every host that comes back announces all of it.
+        """Return the announced step types by name. `announced` must not change afterwards."""
+        known = self._same.get(id(announced))
+        if known is None:
+            if len(self._same) >= MOST_ANNOUNCEMENTS:
+                self._same.clear()
+            known = self._same[id(announced)] = (announced, self._equal(announced))
+        return known[1]
+
+    def _equal(self, announced: tuple[Mapping[str, Json], ...]) -> Mapping[str, StepTypeInfo]:
+        # Not the canonical digest, which costs fifty times as much.
         key = hashlib.sha256(marshal.dumps(cast("Any", announced), 2)).digest()
         if key not in self._read:
             if len(self._read) >= MOST_ANNOUNCEMENTS:

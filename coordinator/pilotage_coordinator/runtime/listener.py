@@ -54,10 +54,9 @@ class AgentListener:
             await self.restoration.told(host, journal)
         for stranger in found.strangers:
             log.warning("attempt.unexpected", host=host, attempt=str(stranger.key))
-        await asyncio.gather(
-            *(self.executor.report(report) for report in found.lost),
-            *(self.executor.begun(entry.key, entry.started_at) for entry in found.started),
-        )
+        for entry in found.started:
+            await self.executor.begun(entry.key, entry.started_at)
+        await asyncio.gather(*(self.executor.report(report) for report in found.lost))
         self.executor.failpoints.reach("coordinator.session.reconciled")
         self.found[host] = found
         if self.fleet.get(host) is None:

@@ -150,7 +150,7 @@ async def test_a_result_that_the_disk_refuses_is_not_taken_and_is_taken_later(de
 async def test_words_of_attempts_that_nobody_assigned_are_refused(desk: Desk) -> None:
     await desk.start("exe_1", plan(leaf("a", "h1")))
     assert (await desk.executor.redacted(LogPiece(desk.port.sent[0].key, 0, b"x\n"))).data == b"x\n"
-    for key in (AttemptKey("exe_9", "a", "h1", "", AttemptKind.RUN, 1), replace(desk.port.sent[0].key, attempt=7)):
+    for key in (AttemptKey("exe_9", "a", "h1", "", AttemptKind.RUN, 1), desk.port.sent[0].key._replace(attempt=7)):
         with pytest.raises(UnknownAttempt):
             await desk.executor.redacted(LogPiece(key, 0, b"x\n"))
 

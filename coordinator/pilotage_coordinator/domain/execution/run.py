@@ -1,7 +1,6 @@
 """One step run, and the attempt that it has open."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from pilotage_proto.attempt import AttemptKind
@@ -57,15 +56,14 @@ class StepRun(NamedTuple):
     """While it waits for one: the gate's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAttempt:
+class OpenAttempt(NamedTuple):
     """An attempt that is planned and not ended: what the runtime must see to."""
 
     run: RunKey
     kind: AttemptKind
     attempt: int
     parameters: Mapping[str, Json]
-    outputs: Mapping[str, Json] = field(default_factory=dict)
+    outputs: Mapping[str, Json] = NOTHING
     """For an undo: the outputs of the run that is undone."""
     planned_at: int = 0
     started: bool = False

@@ -1,7 +1,6 @@
 """What the events of runs and their attempts make of the state."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -94,7 +93,7 @@ def _gate_answered(draft: Draft, event: e.GateAnswered, at: int) -> None:
 
 def _attempt_begun(draft: Draft, event: e.AttemptBegun, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
-    draft.open_attempt(replace(draft.open[key], started=True))
+    draft.open_attempt(draft.open[key]._replace(started=True))
     run = draft.runs[key]
     if run.status is _S.ASSIGNED:
         draft.put(run._replace(status=_S.RUNNING, started_at=event.started_at))
@@ -102,7 +101,7 @@ def _attempt_begun(draft: Draft, event: e.AttemptBegun, at: int) -> None:
 
 def _cancel_sent(draft: Draft, event: e.CancelSent, at: int) -> None:
     for key in event.runs:
-        draft.open_attempt(replace(draft.open[key], cancel_reason=event.reason))
+        draft.open_attempt(draft.open[key]._replace(cancel_reason=event.reason))
         draft.cancels = draft.cancels.set(key, None)
         run = draft.runs[key]
         draft.set_timer(TimerKind.STEP_DEADLINE, key, 0)

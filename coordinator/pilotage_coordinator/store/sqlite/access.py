@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from pilotage_coordinator.store.database import Database
 from pilotage_coordinator.store.sqlite.group_commit import GroupCommit
 from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.step_type_sets import StepTypeSets
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -22,6 +23,7 @@ class Access:
     database: Database
     writes: GroupCommit
     queries: Queries
+    step_types: StepTypeSets = field(default_factory=StepTypeSets)
 
     async def rows(self, query: str, parameters: Parameters = ()) -> tuple[Row, ...]:
         """Read all rows of one named query."""

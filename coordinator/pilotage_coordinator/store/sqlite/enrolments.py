@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import replace
 
+from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.store.errors import NotFound, Refused
 from pilotage_coordinator.store.records import AuditEntry, CertificateRecord, EnrolmentRecord, HostRecord
 from pilotage_coordinator.store.sqlite.access import Access
@@ -16,6 +17,7 @@ from pilotage_coordinator.store.sqlite.host_rows import (
     read_hosts,
 )
 from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.step_type_sets import StepTypeSets
 
 
 class SqliteEnrolments:
@@ -59,7 +61,7 @@ class SqliteEnrolments:
         audit: tuple[AuditEntry, ...] = (),
     ) -> HostRecord:
         """Use a token up and add the host, or return the host of the same request made earlier."""
-        queries = self._access.queries
+        queries, sets = self._access.queries, self._access.step_types
 
         def work(connection: sqlite3.Connection) -> HostRecord:
             row = connection.execute(queries["enrolment_by_hash"], (token_hash,)).fetchone()
@@ -69,9 +71,9 @@ class SqliteEnrolments:
             if now >= token.expires_at:
                 raise Refused("the join token has expired: make a new one with `pilotage host token`")
             if token.used_at is not None:
-                joined = _joined_before(connection, queries, token, host)
+                joined = _joined_before(connection, queries, sets, token, host)
             else:
-                joined = _join(connection, queries, token, host, now)
+                joined = _join(connection, queries, sets, token, host, now)
             _note(connection, queries, replace(certificate, host=joined.id))
             append_audit(connection, queries, audit)
             return replace(joined, certificate_serial=certificate.serial)
@@ -114,7 +116,12 @@ class SqliteCertificates:
 
 
 def _join(
-    connection: sqlite3.Connection, queries: Queries, token: EnrolmentRecord, host: HostRecord, now: int
+    connection: sqlite3.Connection,
+    queries: Queries,
+    sets: StepTypeSets,
+    token: EnrolmentRecord,
+    host: HostRecord,
+    now: int,
 ) -> HostRecord:
     if token.host_name and token.host_name != host.name:
         raise Refused(f"the join token is for host `{token.host_name}`, not `{host.name}`")
@@ -123,16 +130,16 @@ def _join(
     joined = replace(host, labels={**host.labels, **token.labels})
     connection.execute(queries["host_insert"], host_row(joined))
     if host.facts or host.step_types or host.quarantined_plugins:
-        inventory = (write_json(host.facts), write_json(host.step_types), write_json(host.quarantined_plugins), now)
-        put_inventory(connection, queries, host.id, inventory)
+        inventory = HostInventory(host.facts, host.step_types, host.quarantined_plugins)
+        put_inventory(connection, queries, sets, host.id, inventory, now)
     connection.execute(queries["enrolment_use"], (now, host.id, token.token_hash))
     return joined
 
 
 def _joined_before(
-    connection: sqlite3.Connection, queries: Queries, token: EnrolmentRecord, host: HostRecord
+    connection: sqlite3.Connection, queries: Queries, sets: StepTypeSets, token: EnrolmentRecord, host: HostRecord
 ) -> HostRecord:
-    (first,) = read_hosts(connection, queries, "host_by_id", (token.used_by,))
+    (first,) = read_hosts(connection, queries, sets, "host_by_id", (token.used_by,))
     if first.key_digest != host.key_digest or first.name != host.name or first.revoked_at is not None:
         raise Refused("the join token was used already: each is good for one host; make another")
     return first

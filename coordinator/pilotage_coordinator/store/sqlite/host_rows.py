@@ -3,15 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 
-from pilotage_proto.canonical import digest_of_bytes
-
-from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord, SessionMarks
 from pilotage_coordinator.store.sqlite.access import Row
 from pilotage_coordinator.store.sqlite.codec import read_json, write_json
 from pilotage_coordinator.store.sqlite.queries import Queries
-
-StepTypes = tuple[Mapping[str, Json], ...]
+from pilotage_coordinator.store.sqlite.step_type_sets import StepTypes, StepTypeSets
 
 
 def host_row(host: HostRecord) -> Row:
@@ -61,29 +58,27 @@ def host_record(row: Row, step_types: Callable[[str], StepTypes]) -> HostRecord:
 
 
 def read_hosts(
-    connection: sqlite3.Connection, queries: Queries, query: str, parameters: tuple[object, ...] | Mapping[str, object]
+    connection: sqlite3.Connection,
+    queries: Queries,
+    sets: StepTypeSets,
+    query: str,
+    parameters: tuple[object, ...] | Mapping[str, object],
 ) -> tuple[HostRecord, ...]:
     """Read hosts by a named query; hosts with the same step types share one value."""
-    sets: dict[str, StepTypes] = {}
 
     def step_types(digest: str) -> StepTypes:
-        if digest not in sets:
-            sets[digest] = tuple(read_json(connection.execute(queries["step_type_set"], (digest,)).fetchone()[0]))
-        return sets[digest]
+        return sets.read(connection, queries, digest)
 
     return tuple(host_record(row, step_types) for row in connection.execute(queries[query], parameters).fetchall())
 
 
-def put_inventory(connection: sqlite3.Connection, queries: Queries, host: str, inventory: "InventoryRow") -> None:
-    """Keep an inventory within a transaction."""
-    facts, step_types, quarantined, at = inventory
-    digest = digest_of_bytes(step_types.encode())
-    connection.execute(queries["step_type_set_put"], (digest, step_types))
-    connection.execute(queries["inventory_put"], (host, facts, digest, quarantined, at))
-
-
-InventoryRow = tuple[str, str, str, int]
-"""Facts, step types and quarantined plugins as JSON, and when they were told."""
+def put_inventory(
+    connection: sqlite3.Connection, queries: Queries, sets: StepTypeSets, host: str, inventory: HostInventory, at: int
+) -> None:
+    """Keep an inventory that was told `at`, within a transaction."""
+    digest = sets.keep(connection, queries, inventory.step_types)
+    row = (host, write_json(inventory.facts), digest, write_json(inventory.quarantined), at)
+    connection.execute(queries["inventory_put"], row)
 
 
 def enrolment_record(row: Row) -> EnrolmentRecord:

@@ -89,17 +89,11 @@ class SqliteHosts:
 
     async def record_inventory(self, host: str, inventory: HostInventory, at: int) -> None:
         """Keep what the agent says of its host."""
-        queries = self._access.queries
-        row = (
-            write_json(inventory.facts),
-            write_json(inventory.step_types),
-            write_json(inventory.quarantined),
-            at,
-        )
+        queries, sets = self._access.queries, self._access.step_types
 
         def work(connection: sqlite3.Connection) -> None:
             _require(connection, queries, host)
-            put_inventory(connection, queries, host, row)
+            put_inventory(connection, queries, sets, host, inventory, at)
 
         await self._access.writes.submit(work)
 
@@ -159,8 +153,10 @@ class SqliteHosts:
         return await self._access.writes.submit(work)
 
     async def _read(self, query: str, parameters: tuple[object, ...] | Mapping[str, object]) -> tuple[HostRecord, ...]:
-        queries = self._access.queries
-        return await self._access.database.read(lambda connection: read_hosts(connection, queries, query, parameters))
+        queries, sets = self._access.queries, self._access.step_types
+        return await self._access.database.read(
+            lambda connection: read_hosts(connection, queries, sets, query, parameters)
+        )
 
     async def _update(
         self, host: str, query: str, parameters: tuple[object, ...], audit: tuple[AuditEntry, ...]

@@ -43,6 +43,9 @@ WHERE id = :id;
 -- name: step_type_set_put
 INSERT INTO step_type_sets (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
+-- name: step_type_set_has
+SELECT 1 FROM step_type_sets WHERE digest = ?;
+
 -- name: step_type_set
 SELECT content FROM step_type_sets WHERE digest = ?;
 
