@@ -123,8 +123,8 @@ def _recovered(decision: Decision, input: i.Recovered) -> None:
 
 
 def _pause(decision: Decision, input: i.PauseRequested) -> None:
-    if decision.draft.pause_reason is None:
-        decision.emit(e.PauseAsked(input.by, input.reason))
+    if decision.draft.pause_reason is None or input.anew:
+        decision.emit(e.PauseAsked(input.by, input.reason, decision.draft.pause_change))
 
 
 def _drift(decision: Decision, input: i.Drift) -> None:

@@ -128,14 +128,16 @@ class Executor:
         if live.position.sequence == 0:
             # The process died between creating the execution and beginning it.
             self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
-        if self.restored and not held(live.state.pause_reason):
+        if self.restored:
             self._hold(live)
         if live.position.sequence:
             self.later(live, i.Recovered())
 
     def _hold(self, live: LiveExecution) -> None:
-        """Hold an execution until somebody resumes it, also one that is paused already; before the store has it, too."""
-        self.sending.hold(live.id, True)
+        """Hold an execution until somebody resumes it, also one that is paused already, and before the store has it."""
+        self.sending.hold(live.id, not held(live.state.pause_reason))
+        if held(live.state.pause_reason):
+            return
         hold = i.PauseRequested("coordinator", holding(live.state.pause_reason), anew=True)
         live.submit(hold).add_done_callback(lambda done: self._held(live, done))
 

@@ -22,6 +22,16 @@ MOST_NAMED: Final = 50
 LONGEST_ERROR: Final = 200
 
 
+def held(pause_reason: str | None) -> bool:
+    """Return whether an execution that is paused for this reason is held by a restore."""
+    return pause_reason is not None and pause_reason.startswith(RESTORED)
+
+
+def holding(pause_reason: str | None) -> str:
+    """Return the reason to hold an execution for, which may be paused for another one already."""
+    return RESTORED if pause_reason is None else f"{RESTORED}; it was paused before: {pause_reason}"
+
+
 @dataclass(slots=True)
 class Restoration:
     """Hosts are awaited one by one; what they ran and this database does not know is reported, never repeated."""

@@ -20,7 +20,7 @@ from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.projection import ASSIGNED, CANCELLING
 from pilotage_coordinator.runtime.reconciliation import forgotten
-from pilotage_coordinator.runtime.restoration import RESTORED
+from pilotage_coordinator.runtime.restoration import held as held_by_restore
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.records import AttemptUpdate
 from pilotage_coordinator.structured import structlog
@@ -42,12 +42,12 @@ class Sending:
     """Gives an execution in memory an input that nobody waits for."""
     _held: set[str] = field(default_factory=set)
     """Executions with attempts that were not sent because of a restore."""
+    _holding: set[str] = field(default_factory=set)
+    """Executions that are to be held, though the store does not have it yet."""
 
     async def after(self, live: LiveExecution, todo: Due) -> None:
         """Send what has just become due, what a restore held until now, and what waited for credit."""
-        if live.id in self._held and live.state.pause_reason != RESTORED:
-            self._held.discard(live.id)
-            await self.release(live)
+        await self.release(live)
         await self.send(live, todo)
         await self.refill()
 
@@ -61,15 +61,30 @@ class Sending:
             return
         await self.send(live, self._to_send_again(live, host, held))
 
+    def hold(self, execution: str, yes: bool) -> None:
+        """Send nothing of an execution, whatever it is paused for; or what it is paused for decides again."""
+        if yes:
+            self._holding.add(execution)
+        else:
+            self._holding.discard(execution)
+
+    def holds(self, state: ExecutionState) -> bool:
+        """Return whether a restore keeps what is due from being sent."""
+        return state.id in self._holding or held_by_restore(state.pause_reason)
+
     async def release(self, live: LiveExecution) -> None:
-        """Send what was held by a restore to the hosts that are there; the others get it with their sessions."""
+        """Send what was held by a restore, and is no more, to the hosts that are there; the others get it with their
+        sessions."""
+        if live.id not in self._held or self.holds(live.state):
+            return
+        self._held.discard(live.id)
         for host in sorted(live.state.by_host):
             if self.world.online(host):
                 self.background.spawn(self.again(live, host, ()), f"release {live.id} to {host}")
 
     def _to_send_again(self, live: LiveExecution, host: str, held: Collection[AttemptKey]) -> Due:
         todo = due_on(live.state, host)
-        if live.state.pause_reason == RESTORED:
+        if self.holds(live.state):
             # Nor fenced: what the agent has of it may end meanwhile, and its result is good.
             self._held.add(live.id)
             return Due(cancel=todo.cancel)
@@ -119,7 +134,7 @@ class Sending:
         One that an earlier process assigned is sent once its host's session has opened and given it the present epoch:
         an agent declines what is sent under an epoch below the one that it has seen.
         """
-        if state.pause_reason == RESTORED:
+        if self.holds(state):
             self._held.add(state.id)
             return
         if self.dispatcher.epoch_of(attempt_key(state, attempt)) not in (None, self.epoch):

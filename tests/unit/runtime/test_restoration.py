@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pilotage_coordinator.domain.execution.inputs import ResumeRequested
+import pytest
+from pilotage_coordinator.domain.execution.inputs import PauseRequested, ResumeRequested
 from pilotage_coordinator.domain.fleet import AttemptReport, JournalEntry, JournalState, Outcome
 from pilotage_coordinator.runtime.restoration import RESTORED, Restoration
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
@@ -52,6 +53,48 @@ async def test_what_was_under_way_in_the_backup_is_held_until_somebody_resumes_i
         await desk.executor.report(AttemptReport(assignment.key, assignment.epoch, Outcome.SUCCEEDED))
     await desk.executor.close()
     assert (await desk.executor.state("exe_1")).status == "completed"
+    await _end(desk)
+
+
+@pytest.mark.parametrize("reason", ["", "drift: another plugin"])
+async def test_what_was_paused_already_is_held_too(reason: str) -> None:
+    disk = SimulatedDisk()
+    first = await _desk(disk)
+    await first.start("exe_1", plan(leaf("a", "h1"), leaf("b", "h1", after=["a"])))
+    await first.executor.submit("exe_1", PauseRequested("anna", reason))
+    await _end(first)
+    desk = await _desk(disk, epoch=1007)
+    desk.executor.restored = True
+    await desk.executor.recover()
+    # Not even before the store has the hold.
+    await desk.executor.resume_on("h1")
+    await desk.executor.close()
+    assert (desk.port.sent, await desk.store.executions.open_attempts("exe_1")) == ([], {A: 1})
+    told = (await desk.executor.state("exe_1")).pause_reason or ""
+    assert RESTORED in told
+    assert (reason or "asked by anna") in told
+    await desk.executor.submit("exe_1", ResumeRequested("anna"))
+    await desk.executor.close()
+    assert [(each.key, each.epoch) for each in desk.port.sent] == [(A, 1007)]
+    await _end(desk)
+
+
+async def test_nothing_is_sent_while_the_store_refuses_the_hold() -> None:
+    disk = SimulatedDisk()
+    first = await _desk(disk)
+    await first.start("exe_1", plan(leaf("a", "h1")))
+    await _end(first)
+    desk = await _desk(disk, epoch=1007)
+    desk.executor.restored = True
+    disk.full = True
+    await desk.executor.recover()
+    await desk.executor.close()
+    await desk.executor.resume_on("h1")
+    await desk.executor.close()
+    disk.full = False
+    await desk.executor.resume_on("h1")
+    await desk.executor.close()
+    assert desk.port.sent == []
     await _end(desk)
 
 

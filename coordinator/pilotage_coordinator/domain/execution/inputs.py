@@ -55,6 +55,8 @@ class PauseRequested:
 
     by: str
     reason: str = ""
+    anew: bool = False
+    """Also where it is paused already: this reason takes the place of the other."""
 
 
 @dataclass(frozen=True, slots=True)
