@@ -106,6 +106,21 @@ async def test_an_execution_that_is_over_leaves_the_memory_and_can_be_taken_up_a
     assert (await desk.executor.state("exe_1")).status == "completed"
 
 
+async def test_that_an_attempt_runs_is_news_once(desk: Desk) -> None:
+    await desk.start("exe_1", plan(leaf("a", "h1")))
+    key = desk.port.sent[0].key
+    for _ in range(2):
+        await desk.executor.begun(key, 1)
+        await desk.executor.close()
+    live = await desk.executor.find("exe_1")
+    assert live is not None
+    before = live.position
+    await desk.executor.begun(key, 1)
+    assert live.idle
+    assert live.position is before
+    assert (await desk.executor.state("exe_1")).open[RunKey("a", "h1")].started
+
+
 async def test_what_is_refused_leaves_nothing_in_memory_either(desk: Desk) -> None:
     await desk.start("exe_1", plan(leaf("a", "h1")))
     await desk.answer()
