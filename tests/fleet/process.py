@@ -108,7 +108,7 @@ def _works_for(process: Path, folder: Path) -> bool:
     mark = f"{folder}/"
     if f"PILOTAGE_STATE_DIR={mark}".encode() in (process / "environ").read_bytes():
         return True
-    if b"pilotage_agent.runner.zygote" not in (process / "cmdline").read_bytes().split(b"\0"):
+    if b"pilotage_agent.runner" not in (process / "cmdline").read_bytes().split(b"\0"):
         return False
     return any(str(handle.readlink()).startswith(mark) for handle in (process / "fd").iterdir()) or _works_for_parent(
         process, folder

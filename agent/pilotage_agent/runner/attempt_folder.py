@@ -39,15 +39,15 @@ class AttemptFolder:
 
     @property
     def scratch(self) -> Path:
-        return self.path.with_name(self.path.name + ".scratch")
+        return Path(f"{self.path}.scratch")
 
     @property
     def logs(self) -> Path:
-        return self.path.with_name(self.path.name + ".log")
+        return Path(f"{self.path}.log")
 
     @property
     def _acknowledged(self) -> Path:
-        return self.path.with_name(self.path.name + ".acked")
+        return Path(f"{self.path}.acked")
 
     def begin(self, entry_json: str) -> int:
         """Make the record, which says that the step begins now, and on a clock that nobody sets; returns its open
@@ -163,6 +163,22 @@ def folders_in(root: Path) -> Iterator[AttemptFolder]:
             yield folder
         else:
             folder.remove()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for its owner only; one that is there already will do. The parent must exist."""
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102 - every function that a worker runs costs it copies of pages
+    except FileExistsError:
+        return
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder with all that is in it, as far as that is possible."""
+    try:
+        os.rmdir(path)  # noqa: PTH106 - most are empty
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_all(handle: int, data: bytes) -> None:

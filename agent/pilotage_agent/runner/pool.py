@@ -224,8 +224,9 @@ class WorkerPool:
 
     def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "pilotage_agent.runner.zygote", str(theirs.fileno())],
-            env=self._environment,
+            [sys.executable, "-m", "pilotage_agent.runner", "zygote", str(theirs.fileno())],
+            # Symbols are looked up once in the zygote, not in every worker.
+            env={**self._environment, "LD_BIND_NOW": "1"},
             cwd="/",
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],

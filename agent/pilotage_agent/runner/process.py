@@ -64,9 +64,16 @@ def children_of(pid: int) -> list[int]:
     found: list[int] = []
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                found += [int(child) for child in (thread / "children").read_text().split()]
+            found += children_of_thread(pid, int(thread.name))
     return found
+
+
+def children_of_thread(pid: int, thread: int) -> list[int]:
+    """Return the pids of the children of one thread, zombies included; a process's first thread has its pid."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def descendants_of(pid: int) -> list[int]:

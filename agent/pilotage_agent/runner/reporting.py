@@ -97,23 +97,27 @@ class PrintedText(io.TextIOBase):
     `flush` shows nothing: only whole lines can be searched for secrets.
     """
 
-    def __init__(self, reporter: AttemptReporter, stream: str) -> None:
-        super().__init__()
-        kind = Stream(stream)
+    def __init__(self, reporter: AttemptReporter, stream: Stream) -> None:
+        self._reporter = reporter
+        self._stream = stream
         self._lock = threading.Lock()
-        self._lines = LineCutter(
-            lambda line: reporter.log(kind, line.decode("utf-8", "backslashreplace")), PRINTED_LIMIT
-        )
+        self._lines: LineCutter | None = None
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
         with self._lock:
+            if self._lines is None:
+                self._lines = LineCutter(self._show, PRINTED_LIMIT)
             self._lines.feed(text.encode("utf-8", "backslashreplace"))
         return len(text)
 
     def finish(self) -> None:
         """Show a last line that has no end."""
         with self._lock:
-            self._lines.finish()
+            if self._lines is not None:
+                self._lines.finish()
+
+    def _show(self, line: bytes) -> None:
+        self._reporter.log(self._stream, line.decode("utf-8", "backslashreplace"))

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
@@ -17,16 +16,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn, TextIO
+from types import FrameType
+from typing import Any, Final, NoReturn
 
+from pilotage_plugin_api import Stream
 from pilotage_proto.redaction import MASK, Redactor
 
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal_record import result_to_dict
-from pilotage_agent.runner.attempt_folder import AttemptFolder
+from pilotage_agent.runner.attempt_folder import AttemptFolder, make_folder, remove_folder
 from pilotage_agent.runner.call import Called, StepTypes, call_step
+from pilotage_agent.runner.fork_handlers import ForkHandlers
 from pilotage_agent.runner.frames import FrameBroken, pack, receive
+from pilotage_agent.runner.inherited_loop import InheritedLoop
 from pilotage_agent.runner.job import Job, Purpose
 from pilotage_agent.runner.process import become_subreaper, children_of, kill_descendants
 from pilotage_agent.runner.reporting import AttemptReporter, GrantedSecrets, PrintedText, microseconds
@@ -38,53 +42,68 @@ REUSE_LIMIT: Final = 1_000
 REHEARSED: Final = "dummy.read"
 """A built-in step type that does nothing unless it is asked to."""
 
-_OOM_SCORE: Final = "500"
+_OOM_SCORE: Final = b"500"
 _MOST_FILES: Final = 1 << 16
 
 
-def settle_in(channel: socket.socket) -> None:
-    """Become a worker, right after the fork: own session, no inherited files but the standard ones, which lead
-    nowhere, and first to go when memory runs out."""
-    os.setsid()
-    os.dup2(1, 2)
-    become_subreaper("pilotage-worker")
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - quicker
-        score.write(_OOM_SCORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.closerange(3, channel.fileno())
-    os.closerange(channel.fileno() + 1, _MOST_FILES)
-
-
 class StopSignal:
-    """SIGTERM, installed once and turned into the cancellation of whatever job is there."""
+    """SIGTERM, installed once and turned into the cancellation of whatever job is there; without a job it is the end.
+
+    For the loop's own way of handling signals every worker would run through the list of all signals there are.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._cancel: asyncio.Event | None = None
-        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGTERM, self._stop)
 
     def for_job(self, cancel: asyncio.Event | None) -> None:
         """Cancel this from now on."""
         self._cancel = cancel
 
-    def _stop(self) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._cancel is None:
             os._exit(0)
-        self._cancel.set()
+        self._loop.call_soon_threadsafe(self._cancel.set)
 
 
-def serve(channel: socket.socket, step_types: StepTypes, failpoints: Failpoints) -> NoReturn:
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the zygote has ready for every worker."""
+
+    loop: InheritedLoop
+    stop: StopSignal
+    step_types: StepTypes
+    fork_handlers: ForkHandlers
+    failpoints: Failpoints
+
+
+def settle_in(channel: socket.socket, stage: Stage) -> None:
+    """Become a worker, right after the fork: own session, no inherited files but the standard ones, which lead
+    nowhere, and first to go when memory runs out."""
+    os.setsid()
+    os.dup2(1, 2)
+    become_subreaper("pilotage-worker")
+    with contextlib.suppress(OSError):
+        os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), _OOM_SCORE)  # closed below, with all others
+    receives, sends = stage.loop.take_over()
+    signal.set_wakeup_fd(sends, warn_on_full_buffer=False)
+    first = 3
+    for kept in sorted((channel.fileno(), receives, sends)):
+        os.closerange(first, kept)
+        first = kept + 1
+    os.closerange(first, _MOST_FILES)
+    stage.fork_handlers.register()
+
+
+def serve(channel: socket.socket, stage: Stage) -> NoReturn:
     """Take jobs until there are no more, or until one of them leaves the process unfit for another."""
     try:
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        stop = StopSignal(loop)
         for _ in range(REUSE_LIMIT):
             message = receive(channel)
             if message is None:
                 break
-            job = Job.from_message(message)
-            if not _do(job, loop, channel, stop, step_types, failpoints):
+            if not _do(Job.from_message(message), channel, stage):
                 break
     except (FrameBroken, OSError):
         os._exit(3)
@@ -93,16 +112,11 @@ def serve(channel: socket.socket, step_types: StepTypes, failpoints: Failpoints)
     os._exit(0)
 
 
-def _do(
-    job: Job,
-    loop: asyncio.AbstractEventLoop,
-    channel: socket.socket,
-    stop: StopSignal,
-    step_types: StepTypes,
-    failpoints: Failpoints,
-) -> bool:
+def _do(job: Job, channel: socket.socket, stage: Stage) -> bool:
     """Do one job; says whether the process may take another."""
+    loop, stop, failpoints = stage.loop, stage.stop, stage.failpoints
     folder = AttemptFolder(Path(job.folder))
+    scratch = folder.scratch
     redactor = Redactor(job.secrets.values())
     log = StepLogWriter(folder.logs, microseconds, redactor.text)
     reporter = AttemptReporter(log, folder, redactor, loop)
@@ -110,11 +124,10 @@ def _do(
     cancel = asyncio.Event()
     stop.for_job(cancel)
     _limit_memory(job.memory_bytes)
-    folder.scratch.mkdir(mode=0o700, exist_ok=True)
+    make_folder(scratch)
     record = folder.begin(job.entry) if job.purpose.is_attempt else -1
     failpoints.reach("worker.begun")
-    with _printed_to(reporter):
-        called = _run(loop, job, folder, reporter, cancel, step_types)
+    called = _run(job, scratch, reporter, cancel, stage)
     left = _end_survivors(reporter)
     outcome = _finish(job, called, redactor)
     log.close()
@@ -133,27 +146,29 @@ def _do(
         and not asyncio.all_tasks(loop)
     )
     stop.for_job(None)
-    with contextlib.suppress(OSError):
-        channel.sendall(pack({"done": outcome, "fit": fit}))
-    if job.purpose.is_attempt:
-        # The agent journals the outcome, and syncs it, before it tells anybody: this is for when there is no agent now,
-        # and nobody waits for it.
-        with contextlib.suppress(OSError):
-            folder.close(record, durable=job.durable)
-    shutil.rmtree(folder.scratch, ignore_errors=True)
+    _clean_up(job, channel, pack({"done": outcome, "fit": fit}), folder, record)
     if fit:
         os.chdir("/")
     return fit
 
 
-def rehearse(step_types: StepTypes, times: int = 12) -> None:
+def _clean_up(job: Job, channel: socket.socket, answer: bytes, folder: AttemptFolder, record: int) -> None:
+    """Tell the agent, make the outcome durable for when there is no agent, and delete what was the step's own."""
+    with contextlib.suppress(OSError):
+        channel.sendall(answer)
+    if job.purpose.is_attempt:
+        # The agent journals the outcome, and syncs it, before it tells anybody: this is for when it is away, and
+        # nobody waits for it.
+        with contextlib.suppress(OSError):
+            folder.close(record, durable=job.durable)
+    remove_folder(folder.scratch)
+
+
+def rehearse(stage: Stage, times: int = 12) -> None:
     """Do a job for nothing, so that a process and all that are forked from it do the next one with warm caches.
 
     Only in the zygote, before it forks: every page that is written once here need not be copied in each worker.
     """
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    stop = StopSignal(loop)
     ours, theirs = socket.socketpair()
     with tempfile.TemporaryDirectory(prefix="pilotage-rehearsal-") as place, ours, theirs:
         for number in range(times):
@@ -169,27 +184,25 @@ def rehearse(step_types: StepTypes, times: int = 12) -> None:
             ours.sendall(pack(job.to_message()))
             message = receive(theirs)
             assert message is not None
-            _do(Job.from_message(message), loop, theirs, stop, step_types, Failpoints())
+            _do(Job.from_message(message), theirs, stage)
             receive(ours)
-    loop.remove_signal_handler(signal.SIGTERM)
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
-def _run(
-    loop: asyncio.AbstractEventLoop,
-    job: Job,
-    folder: AttemptFolder,
-    reporter: AttemptReporter,
-    cancel: asyncio.Event,
-    step_types: StepTypes,
-) -> Called:
+def _run(job: Job, scratch: Path, reporter: AttemptReporter, cancel: asyncio.Event, stage: Stage) -> Called:
+    """Call the step type; what it prints meanwhile goes to the attempt's log."""
     deadline = time.monotonic() + job.timeout_ms / 1000 if job.timeout_ms else None
-    secrets = GrantedSecrets(job.secrets)
+    work = call_step(job, scratch, reporter, GrantedSecrets(job.secrets), cancel, deadline, stage.step_types)
+    streams = sys.stdout, sys.stderr
+    printed = PrintedText(reporter, Stream.STDOUT), PrintedText(reporter, Stream.STDERR)
+    sys.stdout, sys.stderr = printed
     try:
-        return loop.run_until_complete(call_step(job, folder.scratch, reporter, secrets, cancel, deadline, step_types))
+        return stage.loop.run_until_complete(work)
     except BaseException as error:
         return Called.failed(f"{job.step_type} ended its process's work: {type(error).__name__}: {error}", clean=False)
+    finally:
+        for stream in printed:
+            stream.finish()
+        sys.stdout, sys.stderr = streams
 
 
 def _finish(job: Job, called: Called, redactor: Redactor) -> dict[str, Any]:
@@ -232,17 +245,3 @@ def _limit_memory(limit: int) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
-
-
-@contextlib.contextmanager
-def _printed_to(reporter: AttemptReporter) -> Any:
-    """Send what a plugin prints to the attempt's log."""
-    streams: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)
-    sys.stdout, sys.stderr = PrintedText(reporter, "stdout"), PrintedText(reporter, "stderr")
-    try:
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, PrintedText):
-                stream.finish()
-        sys.stdout, sys.stderr = streams

@@ -1,6 +1,6 @@
 """The zygote: a small single-threaded process that forks workers in a fraction of a millisecond.
 
-Started as a program (`python -m pilotage_agent.runner.zygote FD`), so it shares nothing with the agent's threads and
+Started as a program (`python -m pilotage_agent.runner zygote FD`), so it shares nothing with the agent's threads and
 never imports gRPC. The agent asks on a SOCK_SEQPACKET socket, `{"fork": N}`; each worker is answered by
 `{"worker": PID}` with the worker's own socket attached, or by `{"failed": TEXT}` when the machine has no room for it;
 its end by `{"exit": PID, "status": N}` (status as of waitpid). When the agent goes away the zygote stays until the
@@ -11,26 +11,28 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
-import sys
+from dataclasses import replace
 from typing import NoReturn
 
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.ledger import WorkerIdentity
 from pilotage_agent.runner.call import StepTypes, builtin_catalogue
-from pilotage_agent.runner.process import become_subreaper, boot_id, children_of, kill_tree, start_time
-from pilotage_agent.runner.worker import REHEARSED, rehearse, serve, settle_in
+from pilotage_agent.runner.fork_handlers import ForkHandlers
+from pilotage_agent.runner.inherited_loop import InheritedLoop
+from pilotage_agent.runner.process import become_subreaper, boot_id, children_of_thread, kill_tree, start_time
+from pilotage_agent.runner.worker import REHEARSED, Stage, StopSignal, rehearse, serve, settle_in
 
 
 class Zygote:
     """Forks and buries."""
 
-    def __init__(self, agent: socket.socket, step_types: StepTypes, failpoints: Failpoints) -> None:
+    def __init__(self, agent: socket.socket, stage: Stage) -> None:
         self._agent: socket.socket | None = agent
-        self._step_types = step_types
-        self._failpoints = failpoints
+        self._stage = stage
         self._workers: set[int] = set()
 
     def run(self, wakeup: int) -> None:
@@ -82,9 +84,8 @@ class Zygote:
 
     def _become_worker(self, channel: socket.socket) -> NoReturn:
         try:
-            signal.set_wakeup_fd(-1)
-            settle_in(channel)
-            serve(channel, self._step_types, self._failpoints)
+            settle_in(channel, self._stage)
+            serve(channel, self._stage)
         finally:
             os._exit(5)
 
@@ -105,9 +106,8 @@ class Zygote:
     def _end_strays(self) -> None:
         """End what dead workers left: every child that is no worker of ours came here by adoption."""
         me = os.getpid()
-        for pid in children_of(me):
-            began = start_time(pid)
-            if pid not in self._workers and began is not None:
+        for pid in children_of_thread(me, me):
+            if pid not in self._workers and (began := start_time(pid)) is not None:
                 kill_tree(WorkerIdentity(boot_id(), pid, began), boot_id())
 
     def _tell(self, message: dict[str, int | str]) -> None:
@@ -123,25 +123,31 @@ def _lead_output_nowhere() -> None:
     os.close(nothing)
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str], fork_handlers: ForkHandlers) -> None:
     """Be the zygote over the socket whose descriptor is the first argument."""
     agent = socket.socket(fileno=int(arguments[0]))
     agent.setblocking(True)
     agent.set_inheritable(False)
     become_subreaper("pilotage-zygote")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     failpoints = Failpoints.from_environment(os.environ)
     _lead_output_nowhere()
-    builtin = builtin_catalogue()
-    step_types = StepTypes(builtin)
-    if REHEARSED in builtin.step_types:
-        rehearse(step_types)
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    # The workers keep this handler: programs that they start do not, and to take it back would cost each of them more.
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    with fork_handlers.held_back():
+        stage = _set_stage(fork_handlers, failpoints)
     gc.collect()
     gc.freeze()
-    Zygote(agent, step_types, failpoints).run(wake_read)
+    Zygote(agent, stage).run(wake_read)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _set_stage(fork_handlers: ForkHandlers, failpoints: Failpoints) -> Stage:
+    """Make and try out what every worker needs."""
+    builtin = builtin_catalogue()
+    loop = InheritedLoop()
+    stage = Stage(loop, StopSignal(loop), StepTypes(builtin), fork_handlers, failpoints)
+    if REHEARSED in builtin.step_types:
+        rehearse(replace(stage, failpoints=Failpoints()))
+    return stage

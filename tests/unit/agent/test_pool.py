@@ -16,7 +16,10 @@ from pilotage_agent.errors import WorkerLost
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.runner import pool as pool_module
 from pilotage_agent.runner.call import StepTypes
+from pilotage_agent.runner.fork_handlers import ForkHandlers
+from pilotage_agent.runner.inherited_loop import InheritedLoop
 from pilotage_agent.runner.pool import WorkerPool
+from pilotage_agent.runner.worker import Stage, StopSignal
 from pilotage_agent.runner.zygote import Zygote
 from pilotage_plugin_api.catalogue import Catalogue
 
@@ -109,9 +112,14 @@ async def test_a_wait_without_end_says_why(pool: PlayedZygote, monkeypatch: pyte
     assert await pool.asked() == 1, "nobody waits any more: only the spare is wanted"
 
 
-def test_the_zygote_lives_on_when_it_cannot_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_zygote_lives_on_when_it_cannot_fork(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     agent, zygote_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    zygote = Zygote(zygote_side, StepTypes(Catalogue(step_types={})), Failpoints())
+    loop = InheritedLoop()
+    request.addfinalizer(loop.close)
+    stage = Stage(loop, StopSignal(loop), StepTypes(Catalogue(step_types={})), ForkHandlers(), Failpoints())
+    zygote = Zygote(zygote_side, stage)
 
     def no_room() -> Any:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")

@@ -9,6 +9,7 @@ import pytest
 from pilotage_agent.runner.attempt_folder import AttemptFolder
 from pilotage_agent.runner.reporting import PRINTED_LIMIT, AttemptReporter, PrintedText
 from pilotage_agent.runner.step_log import LINE_LIMIT, StepLogWriter
+from pilotage_plugin_api import Stream
 from pilotage_proto.redaction import MASK, Redactor
 
 SECRET = "correct horse battery"
@@ -27,7 +28,7 @@ def lines(tmp_path: Path) -> list[str]:
 
 
 async def test_print_without_an_end_of_line_is_bounded_and_says_so(reporter: AttemptReporter, tmp_path: Path) -> None:
-    printed = PrintedText(reporter, "stdout")
+    printed = PrintedText(reporter, Stream.STDOUT)
     piece = "x" * 50_000
     tracemalloc.start()
     for _ in range(400):
@@ -43,7 +44,7 @@ async def test_print_without_an_end_of_line_is_bounded_and_says_so(reporter: Att
 
 
 async def test_a_secret_is_found_across_writes_and_flushes(reporter: AttemptReporter, tmp_path: Path) -> None:
-    printed = PrintedText(reporter, "stderr")
+    printed = PrintedText(reporter, Stream.STDERR)
     for letter in f"it is {SECRET}!":
         print(letter, end="", flush=True, file=printed)
     printed.finish()
@@ -54,6 +55,6 @@ async def test_a_secret_is_found_across_writes_and_flushes(reporter: AttemptRepo
 async def test_a_secret_where_the_log_cuts_is_seen_whole(
     reporter: AttemptReporter, tmp_path: Path, before: int
 ) -> None:
-    printed = PrintedText(reporter, "stdout")
+    printed = PrintedText(reporter, Stream.STDOUT)
     printed.write("." * before + SECRET + "." * 100 + "\n")
     assert "corr" not in lines(tmp_path)[0]
