@@ -154,7 +154,7 @@ class Attempts:
         verdict = judge_assignment(entry, self._journal.fences(message.key), message, self._now())
         match verdict:
             case Answer(result) if entry is None:
-                self._outbox.result(result)
+                self._tell(result)
             case Answer(result):
                 assert entry is not None
                 if result.epoch > entry.epoch:
@@ -184,7 +184,7 @@ class Attempts:
                 self._failpoints.reach("agent.tombstone.noted")
                 self._spawn(self._report(message.key))
             case Answer(result) if entry is None:
-                self._outbox.result(result)
+                self._tell(result)
             case Answer():
                 self._spawn(self._report(message.key))
             case Withdraw(result):
@@ -331,20 +331,35 @@ class Attempts:
             ended = replace(result, epoch=known.epoch)
             self._journal.note(replace(known, state=EntryState.EXITED, assignment=None, result=ended))
 
+    def _tell(self, result: Result) -> None:
+        """Report what is said of a key that is not open here, once what it rests on is durable: else a crash could make
+        another answer true."""
+        if self._journal.is_all_durable:
+            self._outbox.result(result)
+        else:
+            self._spawn(self._tell_later(result))
+
+    async def _tell_later(self, result: Result) -> None:
+        await self._until(lambda: self._journal.is_all_durable, result.key)
+        self._outbox.result(result)
+
     async def _report(self, key: AttemptKey) -> None:
         """Report how an attempt ended, once that is durable, however long the disk refuses."""
+        await self._until(lambda: self._journal.is_durable(key), key)
+        self._failpoints.reach("agent.exited.after_journal")
+        entry = self._journal.find(key)
+        if entry is not None and entry.result is not None:
+            self._outbox.result(entry.result)
+
+    async def _until(self, durable: Callable[[], bool], key: AttemptKey) -> None:
         pause = RETRY_SECONDS
-        while not self._journal.is_durable(key):
+        while not durable():
             try:
                 await self._journal.flush()
             except JournalUnwritable as error:
                 _log.error("%s: its end cannot be journaled, so it is not reported yet: %s", key, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_RETRY)
-        self._failpoints.reach("agent.exited.after_journal")
-        entry = self._journal.find(key)
-        if entry is not None and entry.result is not None:
-            self._outbox.result(entry.result)
 
     async def _answer(self, message: Query) -> None:
         self._outbox.answer(fitting(await self._runner.query(message)))

@@ -71,6 +71,11 @@ class Journal:
         """Whether the entry, as it is now, survives a crash."""
         return key not in self._changed and key not in self._in_flight
 
+    @property
+    def is_all_durable(self) -> bool:
+        """Whether everything recorded so far survives a crash."""
+        return not self._is_dirty() and not self._in_flight
+
     def entries(self) -> Iterator[Entry]:
         """All open entries, oldest first."""
         return iter(tuple(self._entries.values()))

@@ -7,13 +7,16 @@ whatever is redelivered, cancelled or crashed in between.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from pilotage_agent.messages import Assignment, Cancel, Effect, EntryState, FailureKind, Outcome, Result
 from pilotage_agent.results import make_result
 from pilotage_agent.settled import SettledRuns
+
+_OVERTAKEN: Final = "an attempt of this step run with this number or a higher one came before it"
+"""The same words whether that attempt is still open or was acknowledged meanwhile: one key has one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,11 +275,10 @@ def _behind_a_fence(fences: Fences, message: Assignment | Cancel, now: int) -> R
     if settled is not None and settled.attempt >= message.key.attempt:
         if settled.attempt == message.key.attempt and not settled.began:
             return _declined(message, f"this attempt was settled before ({settled.outcome}) and never began", now)
-        cause = "an attempt of this step run with this number or a higher one ended here and was acknowledged"
-        known = {"cause": cause, "settled_attempt": settled.attempt, "settled_outcome": settled.outcome.value}
-        return _lost(message, known, now)
+        known = {"settled_attempt": settled.attempt, "settled_outcome": settled.outcome.value}
+        return _lost(message, {"cause": _OVERTAKEN, **known}, now)
     if fences.newest > message.key.attempt:
-        return _lost(message, {"cause": f"attempt {fences.newest} of this step run is already here"}, now)
+        return _lost(message, {"cause": _OVERTAKEN, "open_attempt": fences.newest}, now)
     if fences.settled.too_old(message.key):
         cause = "the execution is older than this agent's memory of what it has run; start a new execution"
         return _lost(message, {"cause": cause}, now)
