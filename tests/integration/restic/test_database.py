@@ -90,7 +90,7 @@ def test_other_engines_and_other_files_are_refused_by_name(host: Harness, vault:
     plain.write_text("no database")
     with pytest.raises(TargetFailed, match="no SQLite database"):
         host.run(BackupDatabase(), params(vault, plain))
-    other = {"engine": "postgresql", "name": "app", "path": str(plain)}
+    other = {"engine": "oracle", "name": "app", "path": str(plain)}
     with pytest.raises(Refused, match="postgresql"):
         host.run(BackupDatabase(), {**vault, "database": other})
 

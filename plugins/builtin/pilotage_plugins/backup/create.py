@@ -19,14 +19,13 @@ from pydantic import Field
 
 from pilotage_plugins.backup.errors import EXIT_PARTIAL, failure
 from pilotage_plugins.backup.hooks import Hooks, around
-from pilotage_plugins.backup.manifests import all_manifests, store_manifest
+from pilotage_plugins.backup.manifests import note_partial, store_manifest
 from pilotage_plugins.backup.parameters import Compression, PlainPath, Tag
-from pilotage_plugins.backup.partial import mark_partial
 from pilotage_plugins.backup.progress import BackupListener
 from pilotage_plugins.backup.protection import deletion_warning
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
-from pilotage_plugins.backup.snapshots import OURS, attempt_tag, find, size_of
+from pilotage_plugins.backup.snapshots import OURS, attempt_tag, find, find_data, is_partial, size_of
 from pilotage_plugins.backup.source import Source, fit_paths, read_exclude_file, unfit
 from pilotage_plugins.backup.space import check_room, free_bytes
 from pilotage_plugins.tree.exclusion import Exclusion, literal_pattern
@@ -108,9 +107,9 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
                 listener = await _back_up(ctx, restic, params, source)
             snapshot = (await find(restic, tags=[OURS, attempt_tag(ctx.attempt_key)]))[-1]
             if listener.failed:
-                kept = await mark_partial(restic, snapshot)
+                await note_partial(ctx, restic, snapshot.id, listener.errors)
                 raise StepFailed(
-                    f"snapshot {kept.id} lacks {listener.failed} files that could not be read: "
+                    f"snapshot {snapshot.id} lacks {listener.failed} files that could not be read: "
                     + "; ".join(listener.errors)
                     + ". Let the agent read them, or exclude them; the rest is in the snapshot, which is marked partial"
                 )
@@ -132,13 +131,13 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
     async def probe(self, ctx: StepContext, params: BackupCreateParams, key: str) -> ProbeAnswer[BackupCreateOutputs]:
         """Look for the attempt's snapshot; one without the manifest that was asked for is not finished work."""
         async with open_repository(ctx, params) as restic:
-            found = await find(restic, tags=[OURS, attempt_tag(key)])
-            manifests = await all_manifests(restic, ctx.host) if found else []
+            data, notes = await find_data(restic, ctx.host)
+        found = [snapshot for snapshot in data if attempt_tag(key) in snapshot.tags]
         if not found:
             return ProbeAnswer.not_done("no snapshot carries the attempt's tag; backing up again is harmless")
         snapshot = found[-1]
-        size = size_of(snapshot, manifests)
-        if snapshot.is_partial:
+        size = size_of(snapshot, notes)
+        if is_partial(snapshot, notes):
             return ProbeAnswer.not_done(f"snapshot {snapshot.id} is partial; another snapshot is harmless")
         if params.manifest and size.files is None:
             return ProbeAnswer.not_done(f"snapshot {snapshot.id} has no manifest; another snapshot is harmless")

@@ -13,13 +13,13 @@ from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs, Ta
 from pydantic import Field
 
 from pilotage_plugins.backup.listing import newest_of_each_group
-from pilotage_plugins.backup.manifests import all_manifests, fetch_manifest
+from pilotage_plugins.backup.manifests import fetch_manifest
 from pilotage_plugins.backup.moment import format_time
 from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.restore import restore_snapshot
-from pilotage_plugins.backup.snapshots import OURS, SQLITE, Snapshot, check_snapshot_id, find, find_one
+from pilotage_plugins.backup.snapshots import SQLITE, Snapshot, check_snapshot_id, find_data, find_one, is_whole
 from pilotage_plugins.backup.sqlite_copy import integrity_problems
 from pilotage_plugins.tree.comparison import Comparison, compare
 from pilotage_plugins.tree.entry import hash_file
@@ -101,8 +101,8 @@ class RestoreDrill(ResticStepType[RestoreDrillParams, RestoreDrillOutputs]):
         """Drill each snapshot in turn, so that the scratch folder holds one at a time."""
         began = datetime.now(UTC)
         async with open_repository(ctx, params) as restic:
-            chosen = await _choose(ctx, restic, params)
-            manifests = await all_manifests(restic, None)
+            data, manifests = await find_data(restic, None)
+            chosen = await _choose(ctx, params, restic, data, manifests)
             drilled = []
             for number, snapshot in enumerate(chosen):
                 ctx.progress(number / len(chosen), f"snapshot {snapshot.id[:8]} of {' '.join(snapshot.paths)[:200]}")
@@ -118,14 +118,16 @@ class RestoreDrill(ResticStepType[RestoreDrillParams, RestoreDrillOutputs]):
         )
 
 
-async def _choose(ctx: StepContext, restic: Restic, params: RestoreDrillParams) -> list[Snapshot]:
+async def _choose(
+    ctx: StepContext, params: RestoreDrillParams, restic: Restic, data: list[Snapshot], notes: list[Snapshot]
+) -> list[Snapshot]:
     host = params.host or ctx.host
     if params.snapshots == "latest":
-        chosen = newest_of_each_group(await find(restic, tags=[OURS], host=host))
+        chosen = newest_of_each_group([one for one in data if one.host == host and is_whole(one, notes)])
     else:
         chosen = [await find_one(restic, check_snapshot_id(wanted), host) for wanted in params.snapshots]
     if not chosen:
-        raise StepFailed(f"there is no snapshot of {host} to drill: run backup.create first")
+        raise StepFailed(f"there is no whole snapshot of {host} to drill: run backup.create first")
     if len(chosen) > MOST_SNAPSHOTS:
         raise StepFailed(f"{len(chosen)} sets of paths are too many for one drill: name at most {MOST_SNAPSHOTS} ids")
     return chosen

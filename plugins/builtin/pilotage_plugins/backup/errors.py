@@ -22,6 +22,10 @@ _NETWORK: Final = re.compile(
 _NO_SPACE: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _NO_REPOSITORY: Final = re.compile(r"Is there a repository at the following location|repository does not exist")
 _WRONG_PASSWORD: Final = re.compile(r"wrong password or no key found")
+_DAMAGED: Final = re.compile(
+    r"ciphertext verification failed|invalid data returned|does not match id|unable to load index|load <(config|index)"
+    r"|returned invalid data|unexpected file size|config or key .* is damaged|invalid character|Load\(<.*unexpected EOF"
+)
 _NOISE: Final = re.compile(r"^(\[\d+:\d\d\]|\s*$)|^\{.message_type.:.(status|summary|verbose_status)")
 
 
@@ -53,6 +57,11 @@ def failure(result: ProgramResult, what: str, repository: str) -> StepError:
         return InfrastructureFailed(f"{where}: a disk is full. restic said: {last_words(result)}")
     if no_repository(result):
         return TargetFailed(f"{where}: there is no repository there. Make it with backup.init, or correct the address")
+    if _DAMAGED.search(text):
+        return StepFailed(
+            f"{where}: the repository is damaged. Do not prune it; find out what with backup.verify read_data: full,"
+            f" and see docs/backups.md (Repair). restic said: {last_words(result)}"
+        )
     if _NETWORK.search(text):
         return InfrastructureFailed(f"{where}: the repository cannot be reached. restic said: {last_words(result)}")
     return StepFailed(f"{where}: restic ended with {result.ending}. It said: {last_words(result)}")

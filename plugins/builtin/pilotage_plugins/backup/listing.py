@@ -7,11 +7,10 @@ from typing import Final
 from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs
 from pydantic import Field, field_validator
 
-from pilotage_plugins.backup.manifests import all_manifests
 from pilotage_plugins.backup.moment import format_time, parse_time
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import ResticStepType, open_repository
-from pilotage_plugins.backup.snapshots import OURS, Snapshot, find, size_of
+from pilotage_plugins.backup.snapshots import Snapshot, find_data, is_whole, size_of
 
 LISTED_JSON_LIMIT: Final = 56 * 1024
 
@@ -33,7 +32,8 @@ class BackupListParams(RepositoryParams):
 
 
 class ListedSnapshot(StepOutputs):
-    """One snapshot. `files` and `bytes` are known of those with a manifest."""
+    """One snapshot. `files` and `bytes` are known of those with a manifest. `whole`: nothing is missing in it; a
+    database's that is not may be cut off anywhere."""
 
     id: str
     time: str
@@ -42,10 +42,11 @@ class ListedSnapshot(StepOutputs):
     tags: tuple[str, ...]
     files: int | None
     bytes: int | None
+    whole: bool = True
 
 
 class BackupListOutputs(StepOutputs):
-    """The snapshots, newest first. `age_s`: seconds since the newest; None when there is none."""
+    """The snapshots, newest first. `age_s`: seconds since the newest whole one; None when there is none."""
 
     snapshots: tuple[ListedSnapshot, ...]
     total: int
@@ -64,18 +65,18 @@ class BackupList(ResticStepType[BackupListParams, BackupListOutputs]):
         """Ask restic."""
         host = None if params.host == "*" else params.host or ctx.host
         async with open_repository(ctx, params) as restic:
-            snapshots = await find(restic, tags=[OURS], host=host)
-            manifests = await all_manifests(restic, host)
+            snapshots, notes = await find_data(restic, host)
         if params.as_of != "latest":
             moment = parse_time(params.as_of)
             snapshots = [snapshot for snapshot in snapshots if snapshot.time <= moment]
         chosen = newest_of_each_group(snapshots) if params.newest_only else snapshots
         newest_first = sorted(chosen, key=lambda snapshot: snapshot.time, reverse=True)
-        listed = tuple(_listed(snapshot, manifests) for snapshot in newest_first[: params.limit])
+        listed = tuple(_listed(snapshot, notes) for snapshot in newest_first[: params.limit])
         size = sum(len(json.dumps(item.model_dump(mode="json"))) for item in listed)
         if size > LISTED_JSON_LIMIT:
             raise StepFailed(f"{len(listed)} snapshots take {size} bytes, more than outputs may hold: lower `limit`")
-        age = (datetime.now(UTC) - newest_first[0].time).total_seconds() if newest_first else None
+        whole = next((snapshot for snapshot in newest_first if is_whole(snapshot, notes)), None)
+        age = (datetime.now(UTC) - whole.time).total_seconds() if whole else None
         return BackupListOutputs(snapshots=listed, total=len(newest_first), age_s=age)
 
 
@@ -84,8 +85,8 @@ def newest_of_each_group(snapshots: list[Snapshot]) -> list[Snapshot]:
     return list({snapshot.group: snapshot for snapshot in snapshots}.values())
 
 
-def _listed(snapshot: Snapshot, manifests: list[Snapshot]) -> ListedSnapshot:
-    size = size_of(snapshot, manifests)
+def _listed(snapshot: Snapshot, notes: list[Snapshot]) -> ListedSnapshot:
+    size = size_of(snapshot, notes)
     return ListedSnapshot(
         id=snapshot.id,
         time=format_time(snapshot.time),
@@ -94,4 +95,5 @@ def _listed(snapshot: Snapshot, manifests: list[Snapshot]) -> ListedSnapshot:
         tags=snapshot.tags,
         files=size.files,
         bytes=size.bytes,
+        whole=is_whole(snapshot, notes),
     )

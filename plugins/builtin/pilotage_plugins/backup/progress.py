@@ -28,6 +28,8 @@ class BackupListener:
     expected_files: int = 0
     expected_bytes: int = 0
     """What there is to read, when somebody counted before; restic itself counts while it reads."""
+    quiet: bool = False
+    """Whether somebody else reports the progress: of a stream, restic knows no size."""
     summary: dict[str, Any] = field(default_factory=dict)
     vanished: int = 0
     failed: int = 0
@@ -37,6 +39,8 @@ class BackupListener:
         """Take a line of standard output."""
         message = _message(line)
         match message.get("message_type"):
+            case "status" if self.quiet:
+                return
             case "status":
                 self._progress(message)
             case "summary":

@@ -1,18 +1,18 @@
 """`backup.prune`: forget old snapshots by rule and free their space."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepOutputs, StepParams
 from pydantic import Field, model_validator
 
+from pilotage_plugins.backup.deletion import delete, forget
 from pilotage_plugins.backup.init import exists
-from pilotage_plugins.backup.manifests import all_manifests
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
-from pilotage_plugins.backup.snapshots import OURS, find
-
-FORGET_AT_ONCE = 200
+from pilotage_plugins.backup.retention import Retention, group_of, weigh
+from pilotage_plugins.backup.snapshots import MANIFEST, OURS, find, find_data
 
 
 class Keep(StepParams):
@@ -45,18 +45,31 @@ class BackupPruneParams(RepositoryParams):
 
 
 class BackupPruneOutputs(StepOutputs):
-    """How many snapshots of data stayed and went."""
+    """How many snapshots of data stayed and went. `held`: sets of paths of which nothing went, because their newest
+    backup is not whole."""
 
     kept: int
     removed: int
     duration_s: float
+    held: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Doomed:
+    """What the rules let go, as restic describes it, and how many stay."""
+
+    snapshots: tuple[dict[str, Any], ...]
+    kept: int
+    held: tuple[str, ...]
 
 
 class BackupPrune(ResticStepType[BackupPruneParams, BackupPruneOutputs]):
     """Forget the snapshots that no rule keeps, and free their space.
 
     Only snapshots that Pilotage made are looked at, each host's and each set of paths by itself, so that every set
-    keeps its own. Destructive: what is forgotten cannot be had back.
+    keeps its own. A backup that is not whole displaces none that is. Give this step a credential of its own where the
+    hosts' may only add: an append-only repository refuses it, and that is said at once. Destructive: what is
+    forgotten cannot be had back.
     """
 
     name = "backup.prune"
@@ -70,49 +83,72 @@ class BackupPrune(ResticStepType[BackupPruneParams, BackupPruneOutputs]):
         async with open_repository(ctx, params) as restic:
             if not await exists(restic):
                 return Preview(note="there is no repository yet, so nothing would go")
-            groups = await _forget(ctx, restic, params, dry_run=True)
+            retention = await _weigh(ctx, restic, params)
+            doomed = await _by_rule(ctx, restic, params, retention)
         changes = [
             Change(
                 action=Action.DELETE,
                 subject=gone["short_id"],
                 before=f"{gone['time']} {' '.join(gone['paths'])}"[:4096],
+                note="not whole, and there is a newer one that is" if gone["id"] in retention.outdated else "",
             )
-            for group in groups
-            for gone in group.get("remove") or ()
+            for gone in doomed.snapshots
         ]
-        return Preview(changes=tuple(changes[:1000]), complete=len(changes) <= 1000)
+        note = f"nothing goes of {', '.join(doomed.held)}: its newest backup is not whole" if doomed.held else ""
+        return Preview(changes=tuple(changes[:1000]), complete=len(changes) <= 1000, note=note[:4096])
 
     async def run(self, ctx: StepContext, params: BackupPruneParams) -> BackupPruneOutputs:
         """Forget data by the rules, then the manifests of what is gone, then free the space."""
         started = time.monotonic()
         async with open_repository(ctx, params) as restic:
-            groups = await _forget(ctx, restic, params, dry_run=False)
+            retention = await _weigh(ctx, restic, params)
+            await forget(restic, retention.outdated)
+            doomed = await _by_rule(ctx, restic, params, retention)
+            await forget(restic, [gone["id"] for gone in doomed.snapshots])
             await _forget_orphans(ctx, restic)
             ctx.progress(None, "freeing space")
-            await restic.run("freeing space", "prune")
+            await delete(restic, "freeing space", "prune")
+        removed = {gone["id"] for gone in doomed.snapshots} | set(retention.outdated)
         return BackupPruneOutputs(
-            kept=sum(len(group.get("keep") or ()) for group in groups),
-            removed=sum(len(group.get("remove") or ()) for group in groups),
+            kept=doomed.kept,
+            removed=len(removed),
             duration_s=round(time.monotonic() - started, 3),
+            held=doomed.held,
         )
 
 
-async def _forget(
-    ctx: StepContext, restic: Restic, params: BackupPruneParams, *, dry_run: bool
-) -> list[dict[str, Any]]:
+async def _weigh(ctx: StepContext, restic: Restic, params: BackupPruneParams) -> Retention:
     host = params.host or ctx.host
-    arguments = ["forget", "--tag", OURS, "--group-by", "host,paths", *params.keep.arguments]
+    data, notes = await find_data(restic, None if host == "*" else host)
+    return weigh(data, notes)
+
+
+async def _by_rule(ctx: StepContext, restic: Restic, params: BackupPruneParams, retention: Retention) -> _Doomed:
+    """Ask restic what the rules let go; it only answers, so that what was shown is what is forgotten."""
+    host = params.host or ctx.host
+    arguments = ["forget", "--dry-run", "--tag", OURS, "--group-by", "host,paths", *params.keep.arguments]
     arguments += [] if host == "*" else ["--host", host]
-    arguments += ["--dry-run"] if dry_run else []
-    return await restic.json("forgetting old snapshots", *arguments) or []
+    groups = await restic.json("asking which snapshots may go", *arguments) or []
+    gone: list[dict[str, Any]] = []
+    kept, held = 0, []
+    for group in groups:
+        stay, go = group.get("keep") or (), group.get("remove") or ()
+        outdated = [one for one in (*stay, *go) if one["id"] in retention.outdated]
+        gone += outdated
+        if group_of(group) in retention.held:
+            held.append(" ".join(group["paths"]))
+            kept += len(stay) + len(go) - len(outdated)
+            continue
+        gone += [one for one in go if one["id"] not in retention.outdated]
+        kept += sum(one["id"] not in retention.outdated for one in stay)
+    return _Doomed(tuple(gone), kept, tuple(sorted(held)))
 
 
 async def _forget_orphans(ctx: StepContext, restic: Restic) -> None:
-    """Forget the manifests whose data is gone. The manifests are listed first: a backup that is being made now
-    stores its data before its manifest, so its manifest cannot look orphaned."""
-    manifests = await all_manifests(restic, None)
+    """Forget the notes whose data is gone. They are listed first: a backup that is being made now stores its data
+    before its manifest, so its manifest cannot look orphaned."""
+    notes = await find(restic, tags=[MANIFEST])
     data = {snapshot.id for snapshot in await find(restic)}
-    orphans = [manifest.id for manifest in manifests if manifest.manifest_of not in data]
-    for start in range(0, len(orphans), FORGET_AT_ONCE):
-        await restic.run("forgetting manifests", "forget", *orphans[start : start + FORGET_AT_ONCE])
+    orphans = [note.id for note in notes if (note.manifest_of or note.lacks_files_in) not in data]
+    await forget(restic, orphans)
     ctx.log(f"forgot {len(orphans)} manifests of snapshots that are gone")

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,10 +17,9 @@ OURS: Final = "pilotage"
 """The tag of every snapshot of data that Pilotage made."""
 
 MANIFEST: Final = "pilotage-manifest"
-"""The tag of the snapshots that hold manifests; they never carry `pilotage`, so that data is selected without them."""
-
-PARTIAL: Final = "pilotage-partial"
-"""The tag of a snapshot of data that lacks files which could not be read."""
+"""The tag of the small snapshots that say something of another one: its manifest, or that files are missing in it.
+Adding is all that an append-only repository allows, so nothing is ever marked by changing it. They never carry
+`pilotage`, so that data is selected without them."""
 
 DATABASE: Final = "database:"
 """How the tag that names a database's engine begins."""
@@ -30,6 +29,7 @@ ATTEMPT: Final = "attempt:"
 
 SQLITE: Final = f"{DATABASE}sqlite"
 _MANIFEST_OF: Final = "manifest-of:"
+_PARTIAL: Final = "partial:"
 _BYTES: Final = "bytes:"
 _FILES: Final = "files:"
 
@@ -55,9 +55,9 @@ class Snapshot:
         return next((tag.removeprefix(_MANIFEST_OF) for tag in self.tags if tag.startswith(_MANIFEST_OF)), None)
 
     @property
-    def is_partial(self) -> bool:
-        """Whether files are missing in it that should have been backed up."""
-        return PARTIAL in self.tags
+    def lacks_files_in(self) -> str | None:
+        """The id of the snapshot of which this one says that files are missing in it."""
+        return next((tag.removeprefix(_PARTIAL) for tag in self.tags if tag.startswith(_PARTIAL)), None)
 
     @property
     def engine(self) -> str | None:
@@ -88,11 +88,16 @@ def manifest_tags(data_id: str, files: int, size: int) -> list[str]:
     return [MANIFEST, f"{_MANIFEST_OF}{data_id}", f"{_FILES}{files}", f"{_BYTES}{size}"]
 
 
+def partial_tags(data_id: str) -> list[str]:
+    """Return the tags of the note that files are missing in a snapshot."""
+    return [MANIFEST, f"{_PARTIAL}{data_id}"]
+
+
 def check_tag(tag: str) -> str:
     """Return a tag that an author wants; raises ValueError for one that restic would split or that is ours."""
     if not tag or "," in tag or tag != tag.strip() or len(tag) > 256 or not tag.isprintable():
         raise ValueError(f"{tag!r} is no tag: no commas, no line breaks, at most 256 characters")
-    if tag.startswith((OURS, _MANIFEST_OF, ATTEMPT, _BYTES, _FILES, DATABASE)):
+    if tag.startswith((OURS, _MANIFEST_OF, _PARTIAL, ATTEMPT, _BYTES, _FILES, DATABASE)):
         raise ValueError(f"{tag!r} begins like the tags that Pilotage sets itself")
     return tag
 
@@ -112,31 +117,36 @@ async def find(restic: Restic, *, tags: Iterable[str] = (), host: str | None = N
     return sorted(map(_snapshot, listed or []), key=lambda snapshot: snapshot.time)
 
 
-def is_whole(snapshot: Snapshot, manifests: Iterable[Snapshot]) -> bool:
+def is_partial(snapshot: Snapshot, notes: Iterable[Snapshot]) -> bool:
+    """Whether files are missing in it that should have been backed up."""
+    return any(note.lacks_files_in == snapshot.id for note in notes)
+
+
+def is_whole(snapshot: Snapshot, notes: Sequence[Snapshot]) -> bool:
     """Whether a snapshot holds all that its backup should have stored.
 
     The stream of a database ends in the same way when its dump is complete and when the process that fed it was
     killed; only what was complete got a manifest. Files are read by restic itself, which stores no snapshot before
     it has seen all of them.
     """
-    if snapshot.is_partial:
-        return False
-    return snapshot.engine is None or any(found.manifest_of == snapshot.id for found in manifests)
+    if snapshot.engine is not None:
+        return any(note.manifest_of == snapshot.id for note in notes)
+    return not is_partial(snapshot, notes)
 
 
-async def find_whole(restic: Restic, host: str | None) -> list[Snapshot]:
-    """Return the snapshots of data that are whole, of one host or of all, oldest first."""
-    found = await find(restic, tags=[OURS], host=host)
-    manifests: list[Snapshot] = []
-    if any(snapshot.engine for snapshot in found):
-        manifests = await find(restic, tags=[MANIFEST], host=host)
-    return [snapshot for snapshot in found if is_whole(snapshot, manifests)]
+async def find_data(restic: Restic, host: str | None) -> tuple[list[Snapshot], list[Snapshot]]:
+    """Return the snapshots of data, of one host or of all, and the small ones that say something of them."""
+    arguments = ["--tag", OURS, "--tag", MANIFEST] + ([] if host is None else ["--host", host])
+    listed = await restic.json("listing snapshots", "snapshots", *arguments)
+    found = sorted(map(_snapshot, listed or []), key=lambda snapshot: snapshot.time)
+    return [one for one in found if OURS in one.tags], [one for one in found if MANIFEST in one.tags]
 
 
 async def find_one(restic: Restic, wanted: str, host: str) -> Snapshot:
     """Return the snapshot with this id or unambiguous beginning of one, or the `latest` whole one of the host."""
     if wanted == "latest":
-        whole = await find_whole(restic, host)
+        data, notes = await find_data(restic, host)
+        whole = [snapshot for snapshot in data if is_whole(snapshot, notes)]
         if not whole:
             raise StepFailed(
                 f"there is no whole snapshot of {host} in {masked(restic.params.repository)}:"

@@ -1,0 +1,67 @@
+"""PostgreSQL: how its programs are started, and what their errors mean."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from pilotage_plugin_api import InfrastructureFailed, SecretRef, StepContext, StepError, StepFailed, TargetFailed
+
+from pilotage_plugins.backup.server import Database, Login, password_memory, switch_user, system_user
+
+DUMP: Final = ("pg_dump", "--format=custom", "--compress=0", "--no-password")
+"""Not compressed: restic finds what did not change, and compresses the rest itself."""
+
+_UNREACHABLE: Final = re.compile(
+    r"connection refused|could not connect|is the server running|timeout expired|server closed the connection"
+    r"|starting up|shutting down|terminating connection|too many clients|could not translate host|no route to host",
+    re.IGNORECASE,
+)
+_LOGIN: Final = re.compile(
+    r"password authentication failed|no password supplied|peer authentication failed|pg_hba\.conf"
+)
+_MISSING: Final = re.compile(r'database ".*" does not exist')
+_RIGHTS: Final = re.compile(r"permission denied")
+
+
+def snapshot_path(database: Database) -> str:
+    """Return the path of the dump within its snapshot."""
+    return f"/postgresql/{database.place}/{quote(database.name, safe=' ')}.dump"
+
+
+@asynccontextmanager
+async def login(ctx: StepContext, database: Database, credentials: SecretRef | None) -> AsyncIterator[Login]:
+    """Prepare the environment of libpq. The name goes there, too: as an argument it could be a connection string."""
+    user = system_user(database)
+    env = {"PGDATABASE": database.name, "PGCONNECT_TIMEOUT": "20", "PGAPPNAME": "pilotage"}
+    if database.path:
+        env |= {"PGHOST": str(Path(database.path).parent), "PGPORT": database.place}
+    else:
+        env |= {"PGHOST": str(database.host), "PGPORT": database.place.rpartition(":")[2]}
+    if database.user:
+        env["PGUSER"] = database.user
+    async with password_memory(ctx, credentials, user, _password_line) as handle:
+        if handle is not None:
+            env["PGPASSFILE"] = f"/proc/self/fd/{handle}"
+        yield Login(switch_user(user), env, () if handle is None else (handle,))
+
+
+def explain(database: Database, said: str, ending: str) -> StepError:
+    """Return the error for a program of PostgreSQL that failed."""
+    what = f"the PostgreSQL database {database.name!r} could not be dumped"
+    if _LOGIN.search(said):
+        return StepFailed(f"{what}: the server refuses the login. Check user, run_as and credentials. It said: {said}")
+    if _MISSING.search(said):
+        return TargetFailed(f"{what}: {said}. Correct `name`, or let discovery.data find the databases")
+    if _RIGHTS.search(said):
+        return StepFailed(f"{what}: {said}. Dump as its owner, or grant the role pg_read_all_data")
+    if _UNREACHABLE.search(said):
+        return InfrastructureFailed(f"{what}: the server cannot be reached, or went away. It said: {said}")
+    return StepFailed(f"{what}: pg_dump ended with {ending}. It said: {said}")
+
+
+def _password_line(password: str) -> str:
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    return f"*:*:*:*:{escaped}\n"
