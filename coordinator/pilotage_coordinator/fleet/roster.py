@@ -226,6 +226,8 @@ class Roster:
         if verdict is Verdict.STALE:
             raise Refused(RefusalReason.STALE_SESSION, reason, retry=True)
         if verdict is Verdict.QUARANTINE:
+            if await self._has_ended(transport):
+                raise TransportLost(f"a late greeting, of an agent that is gone: {reason}")
             raise await self._quarantine(peer, old, reason)
         if old is not None:
             old.refuse(Refused(RefusalReason.SUPERSEDED, "a newer session of this host was opened", retry=True))
@@ -257,6 +259,22 @@ class Roster:
             party, hello, transport, self._listener, self._settings, self._token, remember if replaced else None
         )
         return session, protocol
+
+    async def _has_ended(self, transport: Transport) -> bool:
+        """Return whether nobody is at the other end any more.
+
+        An agent that was killed in its greeting has its greeting delivered all the same, perhaps after that of the
+        process that follows it. Then the end of its stream arrives with it; a copy of a host holds its stream open.
+        """
+        try:
+            async with asyncio.timeout(self._settings.farewell_seconds):
+                while await transport.receive() is not None:
+                    pass
+        except TransportLost:
+            return True
+        except TimeoutError:
+            return False
+        return True
 
     async def _quarantine(self, peer: Peer, old: Session | None, reason: str) -> Refused:
         refused = Refused(RefusalReason.QUARANTINED, reason, retry=False)
