@@ -65,9 +65,13 @@ def forgotten(key: AttemptKey, epoch: int, now: int) -> AttemptReport:
     """Return the end of an attempt that its agent began and does not know any more, though its journal is unbroken.
 
     That STARTED record was not on the disk when the host lost its power: it is that of a `read` or `idempotent` step,
-    for which no fsync is waited (SEMANTICS: Agent journal), so the attempt is made again under a new number.
+    for which no fsync is waited (SEMANTICS: Agent journal), so the attempt is made again under a new number. Or this
+    coordinator was restored from a backup and has forgotten the end, of whatever attempt.
     """
-    text = "the host lost its power while this attempt ran, and nothing of it was on the disk"
+    text = (
+        "its host began this attempt and knows nothing of it any more: the host lost its power, "
+        "or this coordinator was restored from a backup in which the attempt ran"
+    )
     return _interrupted(key, epoch, text, "without it", now)
 
 
