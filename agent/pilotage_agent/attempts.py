@@ -256,9 +256,11 @@ class Attempts:
                 return
             try:
                 run = await self._runner.prepare(entry, message)
-            except (WorkerLost, SealBroken) as error:
+            except (WorkerLost, SealBroken, OSError) as error:
+                # An OSError is a machine without room: descriptors, processes, memory. Nothing of the step has begun.
+                text = f"not started: {error}" if isinstance(error, OSError) else str(error)
                 if self._is_still_accepted(entry.key):
-                    await self._settle(entry, self._declined(entry, FailureKind.INFRASTRUCTURE, str(error)))
+                    await self._settle(entry, self._declined(entry, FailureKind.INFRASTRUCTURE, text))
                 return
             if not self._is_still_accepted(entry.key):
                 await run.discard()

@@ -85,6 +85,7 @@ def _disks() -> list[dict[str, Any]]:
     """Return the mounted file systems that hold data, each device once; those that answer in time.
 
     Asking a file system whose server is gone blocks for ever, so each is asked on a thread that nobody waits for long.
+    One that still hangs from an earlier time is not asked again: one thread for it is enough.
     """
     mounts: dict[str, tuple[str, str]] = {}
     with contextlib.suppress(OSError):
@@ -95,9 +96,11 @@ def _disks() -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     remote = {device: place for device, place in mounts.items() if place[1] in _REMOTE}
     local = {device: place for device, place in mounts.items() if device not in remote}
+    hanging = {thread.name for thread in threading.enumerate()}
     asking = [
-        threading.Thread(target=_ask_disks, args=(part, found), daemon=True, name="disks")
-        for part in (local, *({device: place} for device, place in remote.items()))
+        threading.Thread(target=_ask_disks, args=(part, found), daemon=True, name=name)
+        for name, part in (("disks", local), *((f"disk {device}", {device: remote[device]}) for device in remote))
+        if name not in hanging
     ]
     give_up = time.monotonic() + _DISK_SECONDS
     for thread in asking:

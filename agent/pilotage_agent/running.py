@@ -77,7 +77,8 @@ class Runner(Protocol):
     """Runs attempts and answers questions."""
 
     async def prepare(self, entry: Entry, assignment: Assignment) -> Run:
-        """Get a worker ready; nothing of the step has begun. Raises WorkerLost or SealBroken."""
+        """Get a worker ready; nothing of the step has begun. Raises WorkerLost, SealBroken,
+        or OSError when the machine has no room."""
 
     async def reattach(self, entry: Entry) -> Run | OutcomeFound | WorkerGone:
         """Find out, after a restart of the agent, what is there of a STARTED attempt."""

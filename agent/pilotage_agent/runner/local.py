@@ -83,8 +83,7 @@ class LocalRunner:
             durable=entry.effect.starts_once,
             reuse=reuse,
         )
-        log = LocalLog(entry.key, folder.logs)
-        self._logs[entry.key] = log
+        log = self._logs[entry.key] = LocalLog(entry.key, folder.logs)
         return LocalRun(entry, job, worker, folder, log, self._pool, self._limits, self._parts.now, self._failpoints)
 
     async def reattach(self, entry: Entry) -> AttachedRun | OutcomeFound | WorkerGone:
@@ -131,7 +130,7 @@ class LocalRunner:
             answer = await self._ask(
                 Purpose.PROBE, entry.assignment, secrets, PROBE_TIMEOUT_MS, entry.effect.value, key=str(entry.key)
             )
-        except AgentError as error:
+        except (AgentError, OSError) as error:
             return {"answer": "unknown", "evidence": f"the probe could not be run: {error}"}
         if not answer["ok"]:
             return {"answer": "unknown", "evidence": f"the probe failed: {answer['error']}"}
@@ -145,7 +144,7 @@ class LocalRunner:
             secrets = self._open_secrets(query.query_id, query.secrets)
             timeout = query.timeout_ms or QUERY_TIMEOUT_MS
             answer = await self._ask(purpose, query, secrets, timeout, "read", key=f"query/{query.query_id}")
-        except AgentError as error:
+        except (AgentError, OSError) as error:
             return QueryAnswer(query.query_id, False, b"", FailureKind.INFRASTRUCTURE, str(error))
         kind = FailureKind(answer["failure_kind"]) if answer["failure_kind"] else None
         return QueryAnswer(query.query_id, bool(answer["ok"]), answer["answer"].encode(), kind, answer["error"])

@@ -209,7 +209,10 @@ class WorkerPool:
         async with self._starting:
             if self._zygote is not None:
                 return
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            try:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            except OSError as error:
+                raise WorkerLost(f"the worker zygote cannot be started: {error}") from error
             try:
                 self._process = await asyncio.to_thread(self._spawn, theirs)
             except OSError as error:
@@ -272,7 +275,11 @@ class WorkerPool:
                 self._drop_zygote("it ended")
                 return
             message = json.loads(data)
-            if "worker" in message:
+            if "worker" in message and not handles:
+                # The worker ends by itself, as nobody holds the other end of its socket.
+                self._asked = max(0, self._asked - 1)
+                self._try_later("this process has no descriptor free for its socket")
+            elif "worker" in message:
                 self._arrived(int(message["worker"]), socket.socket(fileno=handles[0]))
             elif "failed" in message:
                 self._asked = max(0, self._asked - 1)

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -101,6 +102,31 @@ async def test_a_spare_that_could_not_be_made_is_asked_for_again(
     pool.return_unused(worker)
 
 
+async def test_a_worker_whose_socket_found_no_room_is_asked_for_again(
+    pool: PlayedZygote, process: "subprocess.Popen[bytes]"
+) -> None:
+    taking = asyncio.ensure_future(pool.take(reuse=False))
+    assert await pool.asked() == 2
+    pool.other_side.send(json.dumps({"worker": process.pid}).encode())
+    pool.deliver(process)
+    assert await pool.asked() == 1
+    pool.return_unused(await asyncio.wait_for(taking, 5.0))
+
+
+async def test_an_agent_without_descriptors_cannot_start_a_zygote_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_free(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socketpair", none_free)
+    pool = WorkerPool({})
+    with pytest.raises(WorkerLost, match="Too many open files"):
+        await pool.take(reuse=False)
+    monkeypatch.undo()
+    await pool.close()
+
+
 async def test_a_wait_without_end_says_why(pool: PlayedZygote, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "START_SECONDS", 0.05)
     taking = asyncio.ensure_future(pool.take(reuse=False))
@@ -118,6 +144,8 @@ def test_the_zygote_lives_on_when_it_cannot_fork(
     agent, zygote_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     loop = InheritedLoop()
     request.addfinalizer(loop.close)
+    before = signal.getsignal(signal.SIGTERM)
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, before))
     stage = Stage(loop, StopSignal(loop), StepTypes(Catalogue(step_types={})), ForkHandlers(), Failpoints())
     zygote = Zygote(zygote_side, stage)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pilotage_agent.attempts import AttemptParts, Attempts
-from pilotage_agent.errors import WorkerLost
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal import Journal
 from pilotage_agent.journal_store import InlineCommits, JournalContent, JournalHead, MemoryJournalStore
@@ -51,7 +50,7 @@ class World:
     starts: dict[AttemptKey, int] = field(default_factory=dict)
     processes: dict[AttemptKey, Process] = field(default_factory=dict)
     probe_answer: Mapping[str, Any] = field(default_factory=lambda: {"answer": "unknown", "evidence": ""})
-    no_workers: bool = False
+    no_workers: Exception | None = None
     seal_broken: bool = False
     store: MemoryJournalStore = field(default_factory=lambda: MemoryJournalStore(JournalContent(JournalHead("jrn_1"))))
 
@@ -113,7 +112,7 @@ class WorldRunner:
     async def prepare(self, entry: Entry, assignment: Assignment) -> Run:
         await asyncio.sleep(0)
         if self._world.no_workers:
-            raise WorkerLost("no process can be had")
+            raise self._world.no_workers
         return WorldRun(self._world, entry.key)
 
     async def reattach(self, entry: Entry) -> Run | OutcomeFound | WorkerGone:
