@@ -31,9 +31,8 @@ from pilotage_plugins.wait.until import WaitUntil
 
 from tests.contract import test_everyday_plugins  # noqa: F401 - the samples of everyday steps
 from tests.integration.docker import test_conformance  # noqa: F401 - the samples of the containers
-from tests.integration.host.inside import (
-    test_services as _services,  # noqa: F401 - the samples of what changes a host, collected there
-)
+from tests.integration.host.inside import test_packages as _packages  # noqa: F401 - the samples of packages
+from tests.integration.host.inside import test_services as _services  # noqa: F401 - and services, collected there
 
 PASSWORD = b"correct horse battery staple 7261"
 

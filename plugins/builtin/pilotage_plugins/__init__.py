@@ -10,7 +10,9 @@ from pilotage_plugins.container import CONTAINER_STEP_TYPES
 from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy import DUMMY_STEP_TYPES
 from pilotage_plugins.file import FILE_STEP_TYPES
-from pilotage_plugins.http.check import HttpCheck
+from pilotage_plugins.http import HTTP_STEP_TYPES
+from pilotage_plugins.network.tcp import TcpCheck
+from pilotage_plugins.package import PACKAGE_STEP_TYPES
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.service import SERVICE_STEP_TYPES
 from pilotage_plugins.wait.until import WaitUntil
@@ -25,8 +27,10 @@ def pilotage_register_step_types(register: Register) -> None:
         CommandRun,
         ScriptRun,
         *FILE_STEP_TYPES,
-        HttpCheck,
+        *HTTP_STEP_TYPES,
+        TcpCheck,
         *SERVICE_STEP_TYPES,
+        *PACKAGE_STEP_TYPES,
         WaitUntil,
         DiscoveryData,
         *BACKUP_STEP_TYPES,

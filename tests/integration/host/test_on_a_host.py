@@ -30,7 +30,7 @@ def host(docker: Engine) -> SystemdHost:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("what", ["test_services.py"])
+@pytest.mark.parametrize("what", ["test_services.py", "test_packages.py"])
 def test_everything_inside_passes(host: SystemdHost, what: str) -> None:
     done = run_inside(host, INSIDE / what)
     assert done.returncode == 0, done.stdout[-20_000:]

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
 from urllib.parse import urljoin, urlsplit
 
 from pilotage_plugin_api import (
@@ -13,18 +12,14 @@ from pilotage_plugin_api import (
     StepContext,
     StepFailed,
     StepOutputs,
-    StepParams,
     StepType,
 )
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 
+from pilotage_plugins.http.body import BODY_LIMIT, AskParams, Status, all_headers
 from pilotage_plugins.http.client import Answer, check_url, request, tls_context
 
-BODY_LIMIT = 1024 * 1024
 BODY_SHOWN = 1000
-
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,1000}$")]
 
 
 class Method(StrEnum):
@@ -35,18 +30,16 @@ class Method(StrEnum):
     OPTIONS = "OPTIONS"
 
 
-class HttpCheckParams(StepParams):
+class HttpCheckParams(AskParams):
     """Where to ask, and what the answer must be."""
 
-    url: Annotated[str, AfterValidator(check_url)] = Field(max_length=4096)
     method: Method = Method.GET
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, description="No secrets: these are shown")
-    expect: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field((200,), min_length=1, description="Good statuses")
+    expect: tuple[Status, ...] = Field((200,), min_length=1, description="Good statuses")
     contains: str | None = Field(None, description="Text that must be in the first MiB of the answer")
     timeout: Duration = Field(timedelta(seconds=10), description="For all of it, redirects included")
-    redirects: int = Field(0, ge=0, le=5, description="How many redirects to follow; never to another scheme")
-    verify_tls: bool = True
-    ca_file: str | None = Field(None, description="Certificates to trust instead of the host's")
+    redirects: int = Field(
+        0, ge=0, le=5, description="How many redirects to follow; never to another scheme, nor with secrets elsewhere"
+    )
 
 
 class HttpCheckOutputs(StepOutputs):
@@ -71,10 +64,11 @@ class HttpCheck(StepType[HttpCheckParams, HttpCheckOutputs]):
 
     async def run(self, ctx: StepContext, params: HttpCheckParams) -> HttpCheckOutputs:
         """Ask once."""
+        headers = await all_headers(ctx, params)
         started = ctx.clock()
         try:
             async with asyncio.timeout(params.timeout.total_seconds()):
-                url, answer = await _ask(params)
+                url, answer = await _ask(params, headers)
         except TimeoutError:
             raise InfrastructureFailed(f"{params.url}: no whole answer within {params.timeout}") from None
         if answer.status not in params.expect:
@@ -89,11 +83,11 @@ class HttpCheck(StepType[HttpCheckParams, HttpCheckOutputs]):
         )
 
 
-async def _ask(params: HttpCheckParams) -> tuple[str, Answer]:
+async def _ask(params: HttpCheckParams, headers: dict[str, str]) -> tuple[str, Answer]:
     url, scheme = params.url, urlsplit(params.url).scheme
     tls = await asyncio.to_thread(tls_context, params.ca_file, verify=params.verify_tls) if scheme == "https" else None
     for _ in range(params.redirects + 1):
-        answer = await request(params.method.value, url, params.headers, BODY_LIMIT, tls)
+        answer = await request(params.method.value, url, headers, BODY_LIMIT, tls)
         location = answer.headers.get("Location")
         if params.redirects == 0 or answer.status not in (301, 302, 303, 307, 308) or location is None:
             return url, answer
@@ -103,5 +97,7 @@ async def _ask(params: HttpCheckParams) -> tuple[str, Answer]:
             raise StepFailed(f"{url} redirects to where we do not go: {error}") from None
         if urlsplit(target).scheme != scheme:
             raise StepFailed(f"{url} redirects to another scheme, {target!r}; name that address itself if it is right")
+        if urlsplit(target).netloc != urlsplit(url).netloc:
+            headers = {name: value for name, value in headers.items() if name not in params.secret_headers}
         url = target
     raise StepFailed(f"{params.url} redirects more than {params.redirects} times")

@@ -51,9 +51,12 @@ def tls_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
 
 
 async def request(
-    method: str, url: str, headers: Mapping[str, str], body_limit: int, tls: ssl.SSLContext | None
+    method: str, url: str, headers: Mapping[str, str], body_limit: int, tls: ssl.SSLContext | None, content: bytes = b""
 ) -> Answer:
-    """Send one request and read its answer; raises InfrastructureFailed for whatever keeps it from being HTTP."""
+    """Send one request and read its answer; raises InfrastructureFailed for whatever keeps it from being HTTP.
+
+    A content is sent with its length; methods that usually carry one say so even when it is empty (RFC 9110, 8.6).
+    """
     parts = urlsplit(url)
     assert parts.hostname
     try:
@@ -65,7 +68,9 @@ async def request(
     except OSError as error:
         raise InfrastructureFailed(f"{url}: cannot connect: {error.strerror or error}") from error
     try:
-        writer.write(_request_text(method, parts, headers))
+        if content or method in ("POST", "PUT", "PATCH"):
+            headers = {**headers, "Content-Length": str(len(content))}
+        writer.write(_request_text(method, parts, headers) + content)
         await writer.drain()
         head = await reader.readuntil(b"\r\n\r\n")
         status, answered = _parse_head(head)

@@ -1,0 +1,1 @@
+"""The network between hosts: the step types `tcp.*`."""

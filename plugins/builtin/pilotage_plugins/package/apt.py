@@ -1,0 +1,156 @@
+"""Debian's package programs, called so that they never ask, never wait for ever, and fail in the right kind."""
+
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+from pilotage_plugin_api import (
+    Availability,
+    InfrastructureFailed,
+    ProgramResult,
+    StepContext,
+    StepError,
+    StepFailed,
+    TargetFailed,
+)
+from pydantic import Field
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "APT_LISTCHANGES_FRONTEND": "none",
+    "NEEDRESTART_MODE": "l",
+    "NEEDRESTART_SUSPEND": "1",
+}
+"""Nothing asks, shows pages, or restarts services behind our back."""
+
+PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?$", max_length=200)]
+PackageRequest = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?$", max_length=300)
+]
+
+_MAY_HEAL: Final = (
+    "Could not get lock",
+    "frontend lock was locked",
+    "status database area is locked",
+    "Failed to fetch",
+    "Temporary failure resolving",
+    "Could not resolve",
+    "Could not connect",
+    "Connection timed out",
+    "Unable to fetch some archives",
+    "Some index files failed to download",
+    "No space left on device",
+    "enough free space",
+)
+_NOT_THERE: Final = (
+    "Unable to locate package",
+    "was not found",
+    "has no installation candidate",
+    "are you root",
+    "not going to be installed",
+    "held packages were changed",
+    "you have held broken packages",
+)
+
+
+class Conffiles(StrEnum):
+    """What becomes of a configuration file that was changed here and in the new version."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Apt:
+    """The programs as one attempt calls them. `options` go to every call of apt (`-o` settings)."""
+
+    ctx: StepContext
+    options: tuple[str, ...] = ()
+
+    async def get(
+        self,
+        *argv: str,
+        pass_fds: Sequence[int] = (),
+        on_stdout: Callable[[bytes], None] | None = None,
+        tolerate: bool = False,
+    ) -> ProgramResult:
+        """Run `apt-get`; raises in the kind of what it says went wrong, unless that is tolerated."""
+        command = ("apt-get", "-q", *(part for option in self.options for part in ("-o", option)), *argv)
+        result = await self.ctx.program(command, env=ENVIRONMENT, pass_fds=pass_fds, on_stdout=on_stdout)
+        if result.exit_code != 0 and not tolerate:
+            raise failure("apt-get", result)
+        return result
+
+    async def quiet(self, *argv: str, tolerate: bool = False, whole: bool = False) -> str:
+        """Run a program that only tells something, and return what it told; with `whole`, however long it is."""
+        lines: list[bytes] = []
+        result = await self.ctx.program(argv, env=ENVIRONMENT, on_stdout=lines.append, on_stderr=_nowhere)
+        if result.exit_code != 0 and not tolerate:
+            raise failure(argv[0], result)
+        return b"\n".join(lines).decode("utf-8", "replace")
+
+    async def cache(self, *argv: str) -> str:
+        """Run `apt-cache` and return what it told; names that it does not know are left out."""
+        flags = [part for option in self.options for part in ("-o", option)]
+        return await self.quiet("apt-cache", *flags, *argv, tolerate=True)
+
+
+def failure(program: str, result: ProgramResult) -> StepError:
+    """Return the error for a package program that failed, with its last words and the cure where we know one."""
+    told = (result.stderr + b"\n" + result.stdout).decode("utf-8", "replace")
+    complaints = [line for line in told.splitlines() if re.match(r"(E|dpkg|Err)\b.*:", line)]
+    words = " | ".join(complaints[:12]) or told[-1500:].strip()
+    text = f"{program} ended with {result.ending}: {words[:2500]}"
+    if "dpkg was interrupted" in told:
+        return TargetFailed(f"{text}. An earlier run was cut off: package.repair finishes it")
+    if any(sign in told for sign in _MAY_HEAL):
+        return InfrastructureFailed(text)
+    if any(sign in told for sign in _NOT_THERE):
+        return TargetFailed(text)
+    if broken := re.findall(r"^dpkg: error processing (?:package|archive) (\S+)", told, re.MULTILINE):
+        text = f"{text}. The scripts of {', '.join(sorted(set(broken)))} failed; once cured, package.repair finishes it"
+    return StepFailed(text)
+
+
+async def availability() -> Availability:
+    """Say whether this host has Debian's package programs."""
+    missing = [name for name in ("apt-get", "apt-mark", "apt-cache", "dpkg", "dpkg-query") if not shutil.which(name)]
+    if missing:
+        other = next((name for name in ("dnf", "zypper", "apk", "pacman") if shutil.which(name)), None)
+        hint = f" (it has {other}, which is not supported)" if other else ""
+        return Availability(
+            available=False, reason=f"this host has no {missing[0]}: only apt and dpkg are supported{hint}"
+        )
+    return Availability(available=True)
+
+
+def at_work(lock_wait: float, conffiles: Conffiles = Conffiles.KEEP) -> tuple[str, ...]:
+    """Return the settings for a call that changes packages: how long it waits for the lock, and about conffiles."""
+    # dpkg's own default is to keep what was changed here, so confdef may stand only beside confold.
+    force = ("confnew",) if conffiles is Conffiles.REPLACE else ("confdef", "confold")
+    return (
+        f"DPkg::Lock::Timeout={max(0, round(lock_wait))}",
+        "Dpkg::Use-Pty=0",
+        *(f"Dpkg::Options::=--force-{answer}" for answer in force),
+    )
+
+
+def beside(scratch: Path) -> tuple[str, ...]:
+    """Return the settings under which lists are fetched into and read from a folder of ours, not the host's."""
+    for name in ("lists/partial", "cache/archives/partial"):
+        (scratch / name).mkdir(parents=True, exist_ok=True)
+    return (
+        f"Dir::State::lists={scratch}/lists",
+        f"Dir::Cache={scratch}/cache",
+        "APT::Sandbox::User=root",
+        "Debug::NoLocking=1",
+    )
+
+
+def _nowhere(line: bytes) -> None:
+    """Take a line that is not news."""

@@ -1,0 +1,230 @@
+"""Packages by a real apt and dpkg, from an archive of our own; never those of a machine that somebody uses."""
+
+import fcntl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pilotage_plugin_api import InfrastructureFailed, StepFailed, TargetFailed
+from pilotage_plugin_api.registration import overrides
+from pilotage_plugin_api.testing import Conformance, Harness, Sample
+from pilotage_plugin_api.testing.conformance import World
+from pilotage_plugins.note import shelf
+from pilotage_plugins.package.hold import PackageHold, PackageRepair
+from pilotage_plugins.package.install import PackageInstall
+from pilotage_plugins.package.upgrade import PackagePlan, PackageUpgrade
+
+from tests.integration.host.inside.repository import FAIL_MARK, make, serving
+
+SOURCES = Path("/etc/apt/sources.list")
+CONF = Path("/etc/plg-demo.conf")
+WANTED = {"plg-demo": "1.0", "plg-sec": "1.0", "plg-bad": "1.0"}
+KEY = "exe_1/pkg/host1//run/1"
+AGAIN = "exe_1/pkg/host1//run/2"
+
+
+def run(*argv: str, check: bool = True) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def installed() -> dict[str, str]:
+    lines = run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\n", "plg-*", check=False)
+    words = [line.split() for line in lines.splitlines()]
+    return {parts[0]: parts[2] for parts in words if len(parts) == 3 and parts[1] == "installed"}
+
+
+def marks() -> tuple[list[str], list[str]]:
+    return (
+        [name for name in run("apt-mark", "showauto").split() if name.startswith("plg-")],
+        [name for name in run("apt-mark", "showhold").split() if name.startswith("plg-")],
+    )
+
+
+def lists() -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in Path("/var/lib/apt/lists").iterdir()}
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("archive")
+    make(folder)
+    Path("/etc/dpkg/dpkg.cfg.d/quick").write_text("force-unsafe-io\n")
+    with serving(folder) as address:
+        SOURCES.write_text("".join(f"deb [trusted=yes] {address}/{part} ./\n" for part in ("main", "security")))
+        run("apt-get", "-q", "update")
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def packages(archive: Path) -> None:
+    """Bring the packages back to where every test begins; nothing is done where nothing was changed."""
+    FAIL_MARK.unlink(missing_ok=True)
+    for note in shelf.folder().glob("*.json"):
+        note.unlink()
+    if marks() != ([], []):
+        run("apt-mark", "unhold", *WANTED, check=False)
+        run("apt-mark", "manual", *WANTED, check=False)
+    conf = CONF.read_text() if CONF.exists() else ""
+    if installed() != WANTED or conf != "setting=1.0\n" or run("dpkg", "--audit"):
+        run("dpkg", "--configure", "-a", check=False)
+        run("dpkg", "--purge", "--force-all", "plg-demo", "plg-sec", "plg-bad", "plg-dep", "plg-extra", "plg-rival")
+        debs = [str(archive / "main" / f"{name}_{version}_all.deb") for name, version in WANTED.items()]
+        run("dpkg", "-i", *debs)
+
+
+class _OnPackages(Conformance):
+    params: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
+
+    def sample(self, sandbox: Path) -> Sample:
+        return Sample(self.params)
+
+    def test_the_packages_are_left_as_they_should_be(self, world: World) -> None:
+        """Preview changes nothing, lists included; undo, once or twice, brings versions, marks and holds back."""
+        before, fetched = (installed(), marks()), lists()
+        world.harness.preview(self.step_type, world.sample.params)
+        assert ((installed(), marks()), lists()) == (before, fetched)
+        outputs = world.run()
+        if overrides(self.step_type, "undo"):
+            assert (installed(), marks()) != before
+            world.harness.undo(self.step_type, world.sample.params, outputs)
+            assert (installed(), marks()) == before
+            world.harness.undo(self.step_type, world.sample.params, outputs)
+        assert (installed(), marks()) == before
+
+
+class TestPackagePlan(_OnPackages):
+    step_type = PackagePlan()
+    params = {"refresh": False}  # noqa: RUF012
+
+
+class TestPackageUpgrade(_OnPackages):
+    step_type = PackageUpgrade()
+    params = {"packages": ["plg-demo"], "refresh": False}  # noqa: RUF012
+
+
+class TestPackageInstall(_OnPackages):
+    step_type = PackageInstall()
+    params = {"packages": ["plg-dep"], "refresh": False}  # noqa: RUF012
+
+
+class TestPackageHold(_OnPackages):
+    step_type = PackageHold()
+    params = {"packages": ["plg-demo"]}  # noqa: RUF012
+
+
+class TestPackageRepair(_OnPackages):
+    step_type = PackageRepair()
+
+
+def test_a_plan_tells_versions_sizes_and_security_and_fetches_beside_the_hosts_lists(harness: Harness) -> None:
+    for path in Path("/var/lib/apt/lists").glob("*Packages"):
+        path.unlink()
+    before = lists()
+    outputs = harness.run(PackagePlan(), {})
+    ours = {change["package"]: change for change in outputs["changes"] if change["package"].startswith("plg-")}
+    assert {name: (c["before"], c["after"], c["security"]) for name, c in ours.items()} == {
+        "plg-demo": ("1.0", "2.0", False),
+        "plg-bad": ("1.0", "2.0", False),
+        "plg-sec": ("1.0", "1.1", True),
+    }
+    assert all(change["download_bytes"] > 300 and change["way_back"] for change in ours.values())
+    assert lists() == before
+    run("apt-get", "-q", "update")
+
+
+def test_an_upgrade_for_security_touches_nothing_else(harness: Harness) -> None:
+    outputs = harness.run(PackageUpgrade(), {"security_only": True})
+    assert outputs["changes"] == [{"package": "plg-sec", "before": "1.0", "after": "1.1"}]
+    assert installed() == {**WANTED, "plg-sec": "1.1"}
+    assert any(fraction and fraction > 0.5 for fraction, _ in harness.recorder.reports)
+
+
+def test_what_was_held_stays_and_what_came_by_dependency_stays_marked(harness: Harness) -> None:
+    run("apt-mark", "auto", "plg-bad")
+    harness.run(PackageHold(), {"packages": ["plg-demo"]})
+    outputs = harness.run(PackageUpgrade(), {})
+    assert sorted(change["package"] for change in outputs["changes"]) == ["plg-bad", "plg-sec"]
+    assert marks() == (["plg-bad"], ["plg-demo"])
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("keep", "setting=mine\n"), ("replace", "setting=2.0\n")])
+def test_the_policy_decides_about_a_changed_conffile(harness: Harness, policy: str, kept: str) -> None:
+    CONF.write_text("setting=mine\n")
+    harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "conffiles": policy, "refresh": False})
+    assert (installed()["plg-demo"], CONF.read_text()) == ("2.0", kept)
+
+
+def test_a_script_that_fails_is_named_and_a_retry_finishes_what_it_left(harness: Harness) -> None:
+    FAIL_MARK.touch()
+    params = {"packages": ["plg-bad", "plg-demo"], "refresh": False}
+    with pytest.raises(StepFailed, match=r"The scripts of plg-bad.* failed; once cured, package\.repair"):
+        harness.run(PackageUpgrade(), params, key=KEY)
+    assert harness.preview(PackageRepair(), {}).changes[0].subject == "plg-bad"
+    with pytest.raises((StepFailed, TargetFailed), match="plg-bad"):
+        harness.run(PackageRepair(), {})
+    FAIL_MARK.unlink()
+    outputs = harness.run(PackageUpgrade(), params, key=AGAIN)
+    assert outputs["repaired"]
+    assert [(c["package"], c["before"], c["after"]) for c in outputs["changes"]] == [
+        ("plg-bad", "1.0", "2.0"),
+        ("plg-demo", "1.0", "2.0"),
+    ]
+    harness.undo(PackageUpgrade(), params, outputs)
+    assert installed() == WANTED
+
+
+def test_repair_names_what_it_finished(harness: Harness) -> None:
+    FAIL_MARK.touch()
+    with pytest.raises(StepFailed):
+        harness.run(PackageUpgrade(), {"packages": ["plg-bad"], "refresh": False})
+    FAIL_MARK.unlink()
+    assert harness.run(PackageRepair(), {})["unfinished"] == ["plg-bad"]
+    assert not run("dpkg", "--audit")
+
+
+def test_a_version_that_nobody_offers_any_more_is_told_before_and_refused_at_the_undo(
+    harness: Harness, archive: Path
+) -> None:
+    run("dpkg", "-i", str(archive / "security" / "plg-sec_1.1_all.deb"))
+    outputs = harness.run(PackageInstall(), {"packages": ["plg-sec=1.0"], "allow_downgrade": True})
+    assert outputs["changes"] == [{"package": "plg-sec", "before": "1.1", "after": "1.0"}]
+    gone = {**outputs, "changes": [{"package": "plg-sec", "before": "0.9", "after": "1.0"}]}
+    with pytest.raises(TargetFailed, match=r"no repository offers plg-sec 0\.9 any more, so nothing was changed"):
+        harness.undo(PackageInstall(), {"packages": ["plg-sec"]}, gone)
+
+
+def test_nothing_is_removed_unless_that_was_said(harness: Harness) -> None:
+    params = {"packages": ["plg-rival"], "refresh": False}
+    for call in (harness.preview, harness.run):
+        with pytest.raises(TargetFailed, match="would remove plg-demo: set allow_remove: true"):
+            call(PackageInstall(), params)
+    outputs = harness.run(PackageInstall(), {**params, "allow_remove": True})
+    assert "plg-demo" not in installed()
+    harness.undo(PackageInstall(), {**params, "allow_remove": True}, outputs)
+    assert installed() == WANTED
+
+
+def test_a_package_that_is_not_there_is_the_hosts_fault_and_an_archive_that_is_away_may_heal(harness: Harness) -> None:
+    with pytest.raises(TargetFailed, match="plg-nosuch"):
+        harness.run(PackageInstall(), {"packages": ["plg-nosuch"], "refresh": False})
+    kept = SOURCES.read_text()
+    SOURCES.write_text("deb [trusted=yes] http://127.0.0.1:9/main ./\n")
+    try:
+        for call in (harness.preview, harness.run):
+            with pytest.raises(InfrastructureFailed, match=r"Could not connect|Failed to fetch"):
+                call(PackageUpgrade(), {})
+    finally:
+        SOURCES.write_text(kept)
+        run("apt-get", "-q", "update")
+
+
+def test_another_program_at_work_may_heal(harness: Harness) -> None:
+    with Path("/var/lib/dpkg/lock-frontend").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        with pytest.raises(InfrastructureFailed, match="lock"):
+            harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "refresh": False, "lock_wait": "0s"})
+    assert installed() == WANTED
