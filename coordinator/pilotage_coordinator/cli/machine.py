@@ -32,10 +32,12 @@ def _disk() -> Finding:
     free = shutil.disk_usage(place).free
     detail = f"{free / 2**30:.1f} GiB free at {place}"
     if free < 256 * 2**20:
-        return Finding(check="disk", verdict="failure", detail=detail, fix=f"free at least 256 MiB at {place}")
+        return Finding(check="local disk", verdict="failure", detail=detail, fix=f"free at least 256 MiB at {place}")
     if free < 2 * 2**30:
-        return Finding(check="disk", verdict="warning", detail=detail, fix=f"2 GiB at {place} leave room for logs")
-    return Finding(check="disk", verdict="ok", detail=detail, fix="")
+        return Finding(
+            check="local disk", verdict="warning", detail=detail, fix=f"2 GiB at {place} leave room for logs"
+        )
+    return Finding(check="local disk", verdict="ok", detail=detail, fix="")
 
 
 def _program(program: str, use: str) -> Finding:

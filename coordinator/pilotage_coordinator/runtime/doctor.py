@@ -46,7 +46,7 @@ class Doctor:
             ("database", self._database),
             ("sqlite", self._sqlite),
             ("audit log", self._audit),
-            ("disk", self._disk),
+            ("coordinator disk", self._disk),
             ("clock", self._clock),
             ("hosts", self._hosts),
             ("plugins", self._plugins),
@@ -91,8 +91,10 @@ class Doctor:
         free = shutil.disk_usage(self.state_dir).free
         detail = f"{free // (1024 * 1024)} MiB free in {self.state_dir}"
         if free < LEAST_FREE_BYTES:
-            return Finding("disk", "failure", detail, "make room: without it nothing can be recorded, so nothing runs")
-        return Finding("disk", "ok", detail)
+            return Finding(
+                "coordinator disk", "failure", detail, "make room: without it nothing can be recorded, so nothing runs"
+            )
+        return Finding("coordinator disk", "ok", detail)
 
     async def _clock(self) -> Finding:
         jumped = self.clock.wall_difference()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pilotage_coordinator.runtime.clock import SystemClock
+from pilotage_coordinator.cli import machine
 from pilotage_coordinator.runtime.doctor import Doctor, Finding
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration
@@ -66,3 +67,10 @@ async def test_a_copy_that_is_older_than_what_hosts_have_seen_is_said(store: Sql
     assert finding.verdict == "warning"
     assert "web1, web2" in finding.detail
     assert "3 on db1" in finding.detail
+
+
+async def test_the_disk_of_the_coordinator_is_told_apart_from_that_of_the_machine_that_asks(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    assert str(tmp_path) in (await said(store, tmp_path, "coordinator disk")).detail
+    assert "local disk" in {each["check"] for each in machine.findings()}
