@@ -175,6 +175,8 @@ class Draft:
 
     def unset_timers(self, key: RunKey, *, kind: AttemptKind = AttemptKind.RUN) -> None:
         """Unset every timer of a run's work, or of its undo."""
+        if not self.timers.times:
+            return
         kinds = _RUN_TIMERS if kind is AttemptKind.RUN else _UNDO_TIMERS
         for each in kinds:
             self.timers = self.timers.unset(Timer(each, key))
