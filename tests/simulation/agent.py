@@ -1,6 +1,7 @@
 """The real agent on a simulated machine, wired as `pilotage_agent.agent` wires it."""
 
 import asyncio
+import json
 
 from pilotage_agent.attempts import AttemptParts, Attempts
 from pilotage_agent.failpoint import Failpoints
@@ -15,11 +16,9 @@ from pilotage_agent.messages import Assignment, FailureKind, Inventory
 from pilotage_agent.outbox import Outbox
 
 from tests.simulation.loop import Process, spread
-from tests.simulation.machine import Machine
+from tests.simulation.machine import Machine, announced
 from tests.simulation.network import Network
 from tests.simulation.runner import SimulatedRunner
-
-INVENTORY = Inventory(b"{}", b'[{"name": "dummy.run"}]')
 
 
 class AllowAll:
@@ -94,6 +93,7 @@ class SimulatedAgent:
         outbox = Outbox(universe.loop.time)
         logs = LogFeed(runner.log_sent)
         failpoints = Failpoints()
+        inventory = Inventory(b"{}", json.dumps([announced(machine.plugin)]).encode())
         parts = AttemptParts(journal, runner, outbox, AllowAll(), logs, machine.now, failpoints)
         attempts = Attempts(parts, self._slots)
         attempts.on_fatal = self._fatal
@@ -103,7 +103,7 @@ class SimulatedAgent:
             attempts=attempts,
             outbox=outbox,
             logs=logs,
-            inventory=lambda: INVENTORY,
+            inventory=lambda: inventory,
             now=machine.now,
             failpoints=failpoints,
             agent_version="0",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import LogPiece
+from pilotage_coordinator.fleet.muster import Muster
 from pilotage_coordinator.fleet.peer import Peer
 from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.settings import SessionSettings
@@ -17,6 +18,7 @@ from pilotage_coordinator.runtime.dispatch import Dispatcher
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.listener import AgentListener
+from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.world import RuntimeWorld
@@ -36,6 +38,7 @@ T = TypeVar("T")
 HOSTS = ("h1", "h2", "h3")
 FAR = BEGINNING + 10**15
 SETTINGS = SessionSettings(version="simulated", heartbeat_seconds=5, silence_seconds=16.0)
+MUSTER_SECONDS = 60.0
 CIPHER = StoreCipher(b"k" * 32)
 
 
@@ -106,8 +109,11 @@ class SimulatedCoordinator:
         """Commits land, and some are reported as failed."""
         self.executor: Executor | None = None
         self.store: SqliteStore | None = None
+        self.after_restore = False
+        """The disk holds an older state: the next process hears the agents first, as `serve --after-restore` does."""
         self.credit = universe.random.choice([1, 2, 5, 1000])
         self._tokens = 0
+        self._serving: set[asyncio.Task[None]] = set()
         self._stop: asyncio.Event | None = None
 
     @property
@@ -129,6 +135,18 @@ class SimulatedCoordinator:
         """kill -9."""
         if self.process is not None:
             self.process.kill()
+
+    def backup(self) -> SimulatedDisk:
+        """Return a copy of what is on the disk."""
+        copy = SimulatedDisk()
+        self.disk.connection.backup(copy.connection)
+        return copy
+
+    def restore(self, copy: SimulatedDisk) -> None:
+        """Put a copy in the place of what is on the disk of a coordinator that does not run."""
+        self.universe.trace("coordinator: the disk is restored")
+        copy.connection.backup(self.disk.connection)
+        self.after_restore = True
 
     def stop(self) -> None:
         """Ask it to stop in good order."""
@@ -166,6 +184,7 @@ class SimulatedCoordinator:
     async def _stall(self, moment: str) -> None:
         await asyncio.sleep(spread(self.universe.random, 0.0001, 0.01))
         if moment == "after commit":
+            self.universe.on_commit()
             self.universe.moment("committed")
             if self.doubtful and self.universe.random.random() < 0.3:
                 self.universe.trace("coordinator: a commit is in doubt")
@@ -190,36 +209,29 @@ class SimulatedCoordinator:
         universe = self.universe
         clock = SimulatedClock(universe, self)
         store = await open_simulated_store(self.disk, now=clock.now(), new_id=lambda prefix: f"{prefix}_2")
+        restored = self.after_restore
         epoch = await store.begin_epoch()
+        if restored:
+            epoch = await self._muster(process, store, clock, epoch)
         universe.begin_epoch(epoch)
-        roster = Roster(StoreRegistry(store), SETTINGS, epoch, clock.now, self._token)
+        roster = Roster(StoreRegistry(store, restored=restored), SETTINGS, epoch, clock.now, self._token)
         inventory = LiveInventory(store.hosts, clock)
         await inventory.load()
         vault = SecretVault(store.secrets, CIPHER, clock)
         dispatcher = Dispatcher(roster, vault, inventory, epoch, credit=self.credit)
         world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
-        executor = Executor(store, dispatcher, world, clock, epoch, SecondRedaction(vault))
-        listener = AgentListener(executor, store.hosts, KeptLogs(), inventory, clock)  # type: ignore[arg-type]
+        executor = Executor(store, dispatcher, world, clock, epoch, SecondRedaction(vault), restored=restored)
+        restoration = Restoration(store.executions, store.audit, clock, set(HOSTS)) if restored else None
+        listener = AgentListener(executor, store.hosts, KeptLogs(), inventory, clock, restoration)  # type: ignore[arg-type]
         roster.listen(listener)
         self._stop = asyncio.Event()
-        serving: set[asyncio.Task[None]] = set()
-
-        async def hold(stream: Stream) -> None:
-            host = stream.host
-            await roster.serve(Peer(f"hst_{host}", host, f"serial-{host}", FAR), stream.coordinator)
-            stream.coordinator_closes()
-
-        def serve(stream: Stream) -> None:
-            task = process.start(hold(stream), f"stream {stream.number}")
-            serving.add(task)
-            task.add_done_callback(serving.discard)
-
-        self.network.serve = serve
+        self._listen(process, roster)
         background = [
             asyncio.create_task(executor.run(), name="executor"),
             asyncio.create_task(self._maintain(store, clock), name="maintenance"),
         ]
         self.executor, self.store = executor, store
+        self.after_restore = False
         universe.trace(f"coordinator serves, epoch {epoch}")
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([*background, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -237,6 +249,31 @@ class SimulatedCoordinator:
         process.dead = True
         self._gone()
         universe.loop.later(1.0, self.start)
+
+    async def _muster(self, process: Process, store: SqliteStore, clock: SimulatedClock, epoch: int) -> int:
+        """Hear the agents, as the coordinator's bootstrap does after a restore; return the epoch to begin with."""
+        hosts = [row.name for row in await store.hosts.all() if not row.quarantine]
+        registry = StoreRegistry(store, restored=True)
+        muster = Muster(registry, SETTINGS, epoch, clock.now, self._token, hosts)
+        self._listen(process, muster)
+        self.universe.trace(f"coordinator hears every host first, at epoch {epoch}")
+        highest = await muster.gather(MUSTER_SECONDS)
+        self.network.serve = None
+        await muster.shut_down(1000)
+        return await store.begin_epoch(max(epoch, highest) + EPOCH_MARGIN)
+
+    def _listen(self, process: Process, roster: Roster) -> None:
+        async def hold(stream: Stream) -> None:
+            host = stream.host
+            await roster.serve(Peer(f"hst_{host}", host, f"serial-{host}", FAR), stream.coordinator)
+            stream.coordinator_closes()
+
+        def serve(stream: Stream) -> None:
+            task = process.start(hold(stream), f"stream {stream.number}")
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+
+        self.network.serve = serve
 
     async def _maintain(self, store: SqliteStore, clock: SimulatedClock) -> None:
         while True:

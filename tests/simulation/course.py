@@ -9,6 +9,9 @@ from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Effect, Plan, PlannedStep, StepKind
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
+from tests.simulation.batches import Batches
+from tests.simulation.gates import Gates
+
 Unit = tuple[str, str, str]
 """Path, host, item: one step run."""
 
@@ -35,6 +38,8 @@ class Course:
     execution: str
     plan: Plan
     violate: Callable[[str], None]
+    calm: int = 0
+    """When all faults were over, UTC microseconds; 0: not yet."""
     planned: Counter[AttemptKey] = field(default_factory=Counter)
     ended: Counter[AttemptKey] = field(default_factory=Counter)
     begun: set[AttemptKey] = field(default_factory=set)
@@ -50,13 +55,19 @@ class Course:
     """Runs that were interrupted where only a person may say what comes next."""
     _rollouts: dict[str, Rollout] = field(default_factory=dict)
     _paused: bool = False
+    gates: Gates = field(init=False)
+    batches: Batches = field(init=False)
 
     def __post_init__(self) -> None:
+        self.gates = Gates(self.execution, self.plan, self.violate, self.calm)
+        self.batches = Batches(self.execution, self.plan, self.violate)
         self._steps = {step.path: step for step in _all_steps([*self.plan.steps, *self.plan.finally_])}
 
-    def follow(self, events: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """Read the events, as type and data."""
-        for type_, data in events:
+    def follow(self, events: Iterable[tuple[str, Mapping[str, Any], int]]) -> None:
+        """Read the events: type, data, and time in UTC microseconds."""
+        for type_, data, at in events:
+            self.gates.follow(type_, data, at)
+            self.batches.follow(type_, data, at)
             handle = getattr(self, f"_{type_}", None)
             if handle is not None:
                 handle(data)
@@ -185,4 +196,4 @@ def _unit(data: Mapping[str, Any]) -> Unit:
 def _all_steps(steps: Iterable[PlannedStep]) -> Iterator[PlannedStep]:
     for step in steps:
         yield step
-        yield from _all_steps([*step.steps, *step.finally_])
+        yield from _all_steps(step.inside)

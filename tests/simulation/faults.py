@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tests.simulation.agent import SimulatedAgent
 from tests.simulation.coordinator import SimulatedCoordinator
 from tests.simulation.loop import spread
+from tests.simulation.machine import FIRST_VERSION
 from tests.simulation.network import Network
 from tests.simulation.universe import Universe
 
@@ -56,9 +57,16 @@ class Chaos:
             "turn clock": self.turn_clock,
             "mix messages up": self.mix_up,
             "repeat": self.repeat,
+            "stall greeting": self.stall_greeting,
             "lie": self.lie,
+            "say outdated things": self.say_outdated_things,
+            "change plugin": self.change_plugin,
             "doubtful commits": self.doubt_commits,
         }
+
+    def leave_out(self, name: str) -> None:
+        """Let a fault never happen."""
+        del self._faults[name]
 
     async def rage(self, until: float) -> None:
         """Cause faults until a time: some by the clock, most at moments when it hurts."""
@@ -148,6 +156,14 @@ class Chaos:
         after = None if draw.random() < 0.4 else spread(draw, 0.001, 20)
         self.network.break_streams(name, spread(draw, 0.001, 20), after)
 
+    def stall_greeting(self, host: str) -> None:
+        """Let what an agent says on its next stream come late, perhaps when it has given that stream up."""
+        draw = self.universe.random
+        name = self._host(host)
+        self.universe.trace(f"the next stream of {name} is slow")
+        self.network.stalled[name] = spread(draw, 1, 60)
+        self.network.break_streams(name, spread(draw, 0.001, 1), spread(draw, 0.001, 1))
+
     def fill_agents_disk(self, host: str) -> None:
         """Let an agent's disk be full for a while."""
         machine = self.agents[self._host(host)].machine
@@ -193,6 +209,20 @@ class Chaos:
         name = self._host(host)
         self.universe.trace(f"{name} lies")
         self.network.say(name, self.network.mischief.lies(name, self.universe.epoch))
+
+    def say_outdated_things(self, host: str) -> None:
+        """Let a host hear again what a coordinator of an earlier epoch has told it."""
+        name = self._host(host)
+        self.universe.trace(f"{name} hears outdated things")
+        self.network.say_again(name, self.network.mischief.outdated(name))
+
+    def change_plugin(self, host: str) -> None:
+        """Let an agent come back with another version of its plugin, or with that of the beginning."""
+        agent = self.agents[self._host(host)]
+        agent.kill(power=False)
+        agent.machine.plugin = self.universe.random.choice([FIRST_VERSION, "2", "3"])
+        self.universe.trace(f"{agent.machine.name}: plugin {agent.machine.plugin}")
+        self.universe.loop.later(spread(self.universe.random, 0.05, 8), agent.start)
 
     def doubt_commits(self, host: str) -> None:
         """Let commits of the coordinator land and be reported as failed, for a while."""

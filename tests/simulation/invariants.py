@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,8 @@ from tests.simulation.universe import Universe, short
 
 ATTEMPT = "SELECT ended_at, outcome, digest FROM workflow_attempts WHERE "
 KEY = "execution = ? AND path = ? AND host = ? AND item = ? AND kind = ? AND attempt = ?"
+EVENTS = "SELECT type, data, at FROM workflow_events WHERE execution = ? ORDER BY sequence"
+SUCCEEDED = "SELECT host FROM workflow_step_runs WHERE execution = ? AND path = ? AND status = 'succeeded'"
 JOURNALED = frozenset({"succeeded", "failed", "cancelled"})
 """Ends of which a host says nothing before its journal has them."""
 AT_REST = frozenset(status for status in ExecutionStatus if status.terminal)
@@ -48,10 +49,32 @@ class Oracle:
     """Execution and the unique name of the person whose request was answered: some event must name them."""
     seen: dict[str, tuple[int, tuple[Any, ...]]] = field(default_factory=dict)
     """Execution to the newest event that somebody was shown."""
+    calm: int = 0
+    """When all faults were over, UTC microseconds; 0: not yet."""
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read the coordinator's disk as it would be found after a crash now."""
         return self.disk.connection.execute(sql, values).fetchall()
+
+    forgotten: set[AttemptKey] = field(default_factory=set)
+    """Attempts that were sent before a restore, and of which the restored database knows nothing."""
+    after_restore: bool = False
+    """The disk was restored: an end that an agent was told to forget may be asked for again, and is not known then."""
+
+    def restored(self) -> None:
+        """The coordinator's disk has become an older one: what was promised after that is not expected any more."""
+        self.acknowledged = {key: row for key, row in self.acknowledged.items() if self._attempt(key) == row}
+        self.answered = [(execution, by) for execution, by in self.answered if self._named(execution, by)]
+        self.seen = {
+            execution: (sequence, event)
+            for execution, (sequence, event) in self.seen.items()
+            if self._event(execution, sequence) == event
+        }
+        self.after_restore = True
+        known = self.statuses()
+        for execution in [execution for execution in self.plans if execution not in known]:
+            del self.plans[execution]
+        self.forgotten = {key for key in self.universe.sent if self._attempt(key) is None}
 
     # While it runs
 
@@ -80,9 +103,11 @@ class Oracle:
         effect = self._effect(key)
         if starts > 1 and effect is not None and effect.starts_once:
             self.universe.violate(f"1: {effect} attempt {short(key)} was started {starts} times")
+        if key in self.forgotten and self.journaled[key].exits and not self._forgetful(key.host):
+            self.universe.violate(f"1: {short(key)} ended before the restore, and is started again")
         if effect is not None and effect.starts_once and not self.journaled[key].started:
             self.universe.violate(f"1: {short(key)} begins, and no journal has its start")
-        if self._attempt(key) is None:
+        if self._attempt(key) is None and key not in self.forgotten:
             self.universe.violate(f"10: {short(key)} is started, and the coordinator has not stored that it is to be")
 
     def request_answered(self, execution: str, by: str) -> None:
@@ -135,11 +160,13 @@ class Oracle:
 
     def _courses(self) -> None:
         for execution, plan in self.plans.items():
-            rows = self.rows("SELECT type, data FROM workflow_events WHERE execution = ? ORDER BY sequence", execution)
-            course = self._course(execution, plan, ((type_, json.loads(text)) for type_, text in rows))
+            rows = self.rows(EVENTS, execution)
+            course = Course(execution, plan, self.universe.violate, self.calm)
+            course.follow((type_, json.loads(text), at) for type_, text, at in rows)
+            self._healthy(execution, course)
             for machine in self.machines:
                 for key in machine.starts:
-                    if key.execution == execution and key not in course.planned:
+                    if key.execution == execution and key not in course.planned and key not in self.forgotten:
                         self.universe.violate(f"10: {short(key)} was started and no event says that it was to be")
             for key in course.begun:
                 effect = self._effect(key)
@@ -152,10 +179,11 @@ class Oracle:
             for key, evidence in course.interrupted.items():
                 self._interrupted(key, evidence, course)
 
-    def _course(self, execution: str, plan: Plan, events: Iterable[tuple[str, Any]]) -> Course:
-        course = Course(execution, plan, self.universe.violate)
-        course.follow(events)
-        return course
+    def _healthy(self, execution: str, course: Course) -> None:
+        for path in course.gates.groups:
+            for (host,) in self.rows(SUCCEEDED, execution, path):
+                if (path, host) not in course.gates.healthy:
+                    self.universe.violate(f"health: {execution[-1]}:{path}@{host} succeeded, and its gate did not")
 
     def _interrupted(self, key: AttemptKey, evidence: str, course: Course) -> None:
         ends = [outcome for outcome, _ in self.journaled[key].exits if outcome is not Outcome.INTERRUPTED]
@@ -164,7 +192,10 @@ class Oracle:
             # The host, which has forgotten the start, is told to cancel and can but say that nothing began. The
             # coordinator was told of the start, and knows better.
             ends = [outcome for outcome in ends if outcome is not Outcome.CANCELLED]
-        if ends and not any(machine.forgetful for machine in self._at(key.host)):
+        if course.gates.may_give_up(key.path):
+            # It only reads, and its gate had to end.
+            return
+        if ends and not self._forgetful(key.host) and not self.after_restore:
             self.universe.violate(f"4: {short(key)} is interrupted, and the journal had its end: {ends[0]}")
         done = any(key in machine.effects for machine in self._at(key.host))
         effect = self._effect(key)
@@ -176,7 +207,7 @@ class Oracle:
         if key not in course.begun:
             self.universe.violate(f"2: {short(key)} is said to be begun and forgotten, and nobody has told of a start")
         effect = self._effect(key)
-        if effect is not None and effect.starts_once:
+        if effect is not None and effect.starts_once and not self.after_restore:
             self.universe.violate(f"1: {short(key)} was begun and forgotten, and it is {effect}")
 
     def _ends_are_true(self) -> None:
@@ -198,6 +229,9 @@ class Oracle:
             if machine.journal.head.highest_epoch > epoch:
                 self.universe.violate(f"7: {machine.name} has seen epoch {machine.journal.head.highest_epoch}")
 
+    def _forgetful(self, host: str) -> bool:
+        return any(machine.forgetful for machine in self._at(host))
+
     def _at(self, host: str) -> list[Machine]:
         return [machine for machine in self.machines if machine.name == host]
 
@@ -206,7 +240,7 @@ class Oracle:
         return next((each.kinds[key] for each in self._at(key.host) if key in each.kinds), None)
 
     def _attempt(self, key: AttemptKey) -> tuple[Any, ...] | None:
-        found = self.rows(ATTEMPT + KEY, *(getattr(key, name) for name in key.__slots__))
+        found = self.rows(ATTEMPT + KEY, key.execution, key.path, key.host, key.item, key.kind, key.attempt)
         return found[0] if found else None
 
     def _named(self, execution: str, by: str) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from pilotage_agent.errors import JournalUnwritable
 from pilotage_agent.journal_record import entry_from_json, entry_to_json
@@ -16,6 +17,14 @@ from pilotage_proto.attempt import AttemptKey
 
 from tests.simulation.loop import spread
 from tests.simulation.universe import Universe, short
+
+FIRST_VERSION = "1"
+"""Of the plugin that every host has in the beginning."""
+
+
+def announced(version: str) -> dict[str, Any]:
+    """Return the step type of the simulation as agents announce it."""
+    return {"name": "dummy.run", "distribution": "dummy", "version": version}
 
 
 class JournalFile:
@@ -153,12 +162,15 @@ class Worker:
             self._take_effect()
         entry = self.entry
         failed = outcome is Outcome.FAILED
+        outputs: dict[str, Any] = {"made": self.identity.pid} if outcome is Outcome.SUCCEEDED else {}
+        if outputs and entry.key.path.endswith("/judge"):
+            outputs["verdict"] = self.machine.universe.random.choice(["pass", "pass", "pass", "inconclusive", "fail"])
         self.end(
             make_result(
                 entry.key,
                 entry.epoch,
                 outcome,
-                outputs={"made": self.identity.pid} if outcome is Outcome.SUCCEEDED else {},
+                outputs=outputs,
                 failure_kind=FailureKind.STEP if failed else None,
                 error="it failed" if failed else "",
                 started_at=entry.started_at,
@@ -185,6 +197,8 @@ class Machine:
     kinds: dict[AttemptKey, Effect] = field(default_factory=dict)
     forgetful: bool = False
     """Its journal was lost at least once."""
+    plugin: str = FIRST_VERSION
+    """The version of the plugin that its agent announces when it starts."""
     _pids: int = 100
 
     def __post_init__(self) -> None:

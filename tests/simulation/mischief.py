@@ -33,9 +33,13 @@ class Mischief:
     unruly: set[str] = field(default_factory=set)
     """Hosts whose messages are doubled and mixed up just now."""
     _said: dict[str, deque[Accepted | Started | Result]] = field(default_factory=dict)
+    _heard: dict[str, deque[pb.CoordinatorItem]] = field(default_factory=dict)
+    """Assignments and cancels that hosts were sent."""
 
     def down(self, host: str, items: Sequence[pb.CoordinatorItem], push: Any) -> None:
         """Carry a message to an agent by `push`."""
+        heard = self._heard.setdefault(host, deque(maxlen=REMEMBERED))
+        heard.extend(item for item in items if item.WhichOneof("item") in ("assignment", "cancel"))
         if host not in self.unruly:
             push(write_message(items))
             return
@@ -68,6 +72,12 @@ class Mischief:
         draw = self.universe.random
         return draw.sample(list(said), min(len(said), draw.choice([1, 2, 5])))
 
+    def outdated(self, host: str) -> list[pb.CoordinatorItem]:
+        """Return some of what a coordinator of an earlier epoch has told a host."""
+        heard = [item for item in self._heard.get(host, ()) if _epoch(item) < self.universe.epoch]
+        draw = self.universe.random
+        return draw.sample(heard, min(len(heard), draw.choice([1, 3, 10])))
+
     def lies(self, host: str, epoch: int) -> list[AgentItem]:
         """Return results of attempts that the coordinator has not made, or that are not this host's."""
         self.universe.liars.add(host)
@@ -93,6 +103,10 @@ class Mischief:
 def ends_the_greeting(items: Sequence[AgentItem]) -> bool:
     """Return whether an agent has now told its whole journal."""
     return any(isinstance(item, JournalPage) and item.complete for item in items)
+
+
+def _epoch(item: pb.CoordinatorItem) -> int:
+    return item.assignment.epoch if item.HasField("assignment") else item.cancel.epoch
 
 
 def _claim(key: AttemptKey, epoch: int) -> Result:

@@ -21,10 +21,11 @@ from pilotage_agent.link import session as agent_session
 from pilotage_agent.messages import EntryState
 from pilotage_coordinator.domain.execution import inputs
 from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.fleet import AttemptReport
 from pilotage_coordinator.domain.fleet import Outcome as Ended
 from pilotage_coordinator.domain.plan import Effect
-from pilotage_coordinator.engine import decide, due, starting, verdict
+from pilotage_coordinator.engine import attempting, batching, decide, decision, draft, due, health, starting, verdict
 from pilotage_coordinator.fleet import admission, outbox, store_registry
 from pilotage_coordinator.runtime import executor, listener, live, sending
 from pilotage_coordinator.store.errors import StoreError
@@ -68,6 +69,8 @@ class Mutant:
     seed: int
     breaks: tuple[str, ...]
     apply: Callable[[Patches], None]
+    restored: bool = False
+    """It is looked for in histories in which the coordinator's disk is restored."""
 
     @contextlib.contextmanager
     def alive(self) -> Generator[None, None, None]:
@@ -234,6 +237,33 @@ def _results_are_told_once_only(patches: Patches) -> None:
     patches.replace(agent_session, "line_of", make)
 
 
+def _old_epochs_are_told_that_nothing_began(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        def judge(entry: Any, fences: Any, message: Any, now: int) -> Any:
+            if message.epoch < fences.highest_epoch:
+                return ledger.Answer(ledger._declined(message, "old", now), keep=False)
+            return original(entry, fences, message, now)
+
+        return judge
+
+    patches.replace(agent_attempts, "judge_assignment", make)
+
+    def assign(original: Any) -> Any:
+        def told(self: Any, message: Any) -> None:
+            if message.epoch < self._journal.highest_epoch:
+                self._outbox.result(ledger._declined(message, "old", self._now()))
+            else:
+                original(self, message)
+
+        return told
+
+    patches.replace(agent_attempts.Attempts, "assign", assign)
+
+
+def _sequence_is_told_before_it_is_durable(patches: Patches) -> None:
+    patches.replace(agent_journal.Journal, "sequence", lambda _: property(lambda self: self._head.sequence))
+
+
 # --- what the coordinator stores, and when ----------------------------------------------------------------------------
 
 
@@ -381,6 +411,46 @@ def _waiting_executions_are_not_told_of_the_host(patches: Patches) -> None:
     patches.replace(executor.Executor, "waiting_for", lambda _: lambda self, host: [])
 
 
+def _sessions_do_not_wait_for_recovery(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        async def recover(self: Any) -> None:
+            self.recovered.set()
+            await original(self)
+
+        return recover
+
+    patches.replace(executor.Executor, "recover", make)
+
+
+def _refused_input_is_dropped(patches: Patches) -> None:
+    patches.drop(executor.Executor, "_given")
+
+
+def _late_greeting_is_taken_for_a_copy(patches: Patches) -> None:
+    patches.drop(admission, "_late", False)
+
+
+def _begun_when_accepted(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        async def accepted(self: Any, host: str, key: Any, epoch: int) -> None:
+            await self.executor.begun(key, 1)
+
+        return accepted
+
+    patches.replace(listener.AgentListener, "accepted", make)
+
+
+def _restored_epochs_are_not_raised(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        async def begin(self: Any, at_least: int = 0) -> int:
+            begun: int = await original(self)
+            return begun
+
+        return begin
+
+    patches.replace(store.SqliteStore, "begin_epoch", make)
+
+
 # --- flow -------------------------------------------------------------------------------------------------------------
 
 
@@ -438,42 +508,111 @@ def _rollouts_ignore_their_window(patches: Patches) -> None:
     patches.replace(starting, "start_hosts", make)
 
 
+def _a_pause_stops_nothing(patches: Patches) -> None:
+    patches.replace(decision.Decision, "starting", lambda _: property(lambda self: True))
+
+
+def _drift_is_not_looked_at(patches: Patches) -> None:
+    patches.drop(attempting, "_has_drifted", False)
+
+
+def _batches_do_not_wait_for_their_analysis(patches: Patches) -> None:
+    patches.drop(starting, "awaits_analysis", False)
+
+
+def _a_doubtful_analysis_passes(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        def judge(*known: Any) -> Any:
+            found, reason = original(*known)
+            return ("pass" if found == "inconclusive" else found), reason
+
+        return judge
+
+    patches.replace(batching, "_verdict", make)
+
+
+def _a_failed_analysis_passes(patches: Patches) -> None:
+    patches.drop(batching, "_verdict", ("pass", ""))
+
+
+def _one_good_round_is_health(patches: Patches) -> None:
+    patches.replace(health, "_gate", lambda original: lambda *known: replace(original(*known), for_=0))
+
+
+def _failed_checks_are_health(patches: Patches) -> None:
+    patches.drop(health, "frame_status", health._S.SUCCEEDED)
+
+
+def _old_rounds_are_health(patches: Patches) -> None:
+    patches.drop(health, "restart")
+
+
+def _health_gates_have_no_end(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        def set_timer(self: Any, kind: Any, key: Any, at: int) -> None:
+            if kind is TimerKind.HEALTH_DEADLINE and at:
+                at += 10**12
+            if kind is not TimerKind.HEALTH:
+                original(self, kind, key, at)
+
+        return set_timer
+
+    patches.replace(draft.Draft, "set_timer", make)
+
+
 MUTANTS = (
     Mutant("a start is not synced", 0, ("1",), _start_is_not_synced),
-    Mutant("a start goes on although the disk is full", 1, ("1",), _start_goes_on_without_disk),
+    Mutant("a start goes on although the disk is full", 52, ("1",), _start_goes_on_without_disk),
     Mutant("an end is reported before it is durable", 0, ("2", "3"), _end_is_reported_before_it_is_durable),
-    Mutant("a tombstone is not journaled", 0, ("3",), _tombstone_is_not_journaled),
-    Mutant("a withdrawal is not journaled", 20, ("3",), _withdrawal_is_not_journaled),
-    Mutant("what runs is called cancelled before it began", 0, ("3",), _running_is_called_cancelled),
-    Mutant("a redelivered assignment starts again", 12, ("1",), _redelivery_starts_again),
-    Mutant("settled attempts are forgotten", 9, ("1",), _settled_attempts_are_forgotten),
-    Mutant("an interrupted attempt is called not begun", 1, ("3",), _interrupted_is_called_not_begun),
-    Mutant("an attempt's folder is believed after a reboot", 20, ("3",), _folder_is_believed_after_a_reboot),
-    Mutant("a probe that cannot tell means done", 1, ("2",), _probe_that_cannot_tell_means_done),
-    Mutant("an unknown end is retried without a probe", 7, ("1",), _resent_without_a_probe),
-    Mutant("an attempt is forgotten before its acknowledgement", 1, ("4", "12"), _forgotten_before_the_acknowledgement),
-    Mutant("running attempts are not taken up again", 1, ("12",), _running_attempts_are_not_taken_up_again),
-    Mutant("results are told once only", 1, ("12",), _results_are_told_once_only),
+    Mutant("a tombstone is not journaled", 19, ("3",), _tombstone_is_not_journaled),
+    Mutant("a withdrawal is not journaled", 41, ("3",), _withdrawal_is_not_journaled),
+    Mutant("what runs is called cancelled before it began", 10, ("3",), _running_is_called_cancelled),
+    Mutant("a redelivered assignment starts again", 96, ("1",), _redelivery_starts_again),
+    Mutant("settled attempts are forgotten", 71, ("1",), _settled_attempts_are_forgotten),
+    Mutant("an interrupted attempt is called not begun", 16, ("3",), _interrupted_is_called_not_begun),
+    Mutant("an attempt's folder is believed after a reboot", 16, ("3",), _folder_is_believed_after_a_reboot),
+    Mutant("a probe that cannot tell means done", 16, ("2",), _probe_that_cannot_tell_means_done),
+    Mutant("an unknown end is retried without a probe", 1, ("1",), _resent_without_a_probe),
+    Mutant("an attempt is forgotten before its acknowledgement", 0, ("4", "12"), _forgotten_before_the_acknowledgement),
+    Mutant("running attempts are not taken up again", 5, ("12",), _running_attempts_are_not_taken_up_again),
+    Mutant("results are told once only", 0, ("12",), _results_are_told_once_only),
     Mutant("a result is acknowledged before its commit", 0, ("4",), _result_is_acknowledged_before_the_commit),
     Mutant("a request is answered before its commit", 0, ("4",), _request_is_answered_before_the_commit),
-    Mutant("an assignment is sent before its commit", 2, ("10",), _sent_before_the_commit),
+    Mutant("an assignment is sent before its commit", 3, ("10",), _sent_before_the_commit),
     Mutant("a failed write is taken for stored", 2, ("4",), _failed_write_is_taken_for_stored),
-    Mutant("a write in doubt is taken for lost", 5, ("4", "6", "12"), _write_in_doubt_is_taken_for_lost),
-    Mutant("the numbers of attempts are not compared", 17, ("2", "3", "6"), _attempt_numbers_are_not_compared),
+    Mutant("a write in doubt is taken for lost", 13, ("4", "6", "12"), _write_in_doubt_is_taken_for_lost),
+    Mutant("the numbers of attempts are not compared", 90, ("2", "3", "6"), _attempt_numbers_are_not_compared),
     Mutant("a coordinator does not raise its epoch", 0, ("7",), _epoch_is_not_raised),
-    Mutant("a new journal is not noticed", 14, ("1",), _new_journal_is_not_noticed),
-    Mutant("a new journal is remembered too early", 14, ("1",), _new_journal_is_remembered_too_early),
-    Mutant("attempts end before journals are read", 1, ("1", "4"), _ended_before_reconciliation),
+    Mutant("a new journal is not noticed", 13, ("1",), _new_journal_is_not_noticed),
+    Mutant("a new journal is remembered too early", 13, ("1",), _new_journal_is_remembered_too_early),
+    Mutant("attempts end before journals are read", 0, ("1", "4"), _ended_before_reconciliation),
     Mutant("open attempts are not sent again", 3, ("12",), _open_attempts_are_not_sent_again),
     Mutant("old attempts are not fenced", 3, ("7", "12"), _old_attempts_are_not_fenced),
     Mutant("timers are lost at the restart", 52, ("12",), _timers_are_lost_at_the_restart),
-    Mutant("nobody hears of a host that comes back", 2, ("12",), _waiting_executions_are_not_told_of_the_host),
+    Mutant("nobody hears of a host that comes back", 7, ("12",), _waiting_executions_are_not_told_of_the_host),
     Mutant("credit is not given back", 19, ("12",), _credit_is_not_given_back),
     Mutant("slots are not freed", 0, ("12",), _slots_are_not_freed),
-    Mutant("a cancel is sent once only", 0, ("12",), _cancels_are_sent_once_only),
+    Mutant("a cancel is sent once only", 19, ("12",), _cancels_are_sent_once_only),
     Mutant("an interrupted `once` step is retried", 1, ("1",), _interrupted_once_is_retried),
-    Mutant("rollouts ignore max_failures", 3, ("rollout",), _rollouts_ignore_max_failures),
+    Mutant("rollouts ignore max_failures", 1, ("rollout",), _rollouts_ignore_max_failures),
     Mutant("rollouts ignore their window", 1, ("rollout",), _rollouts_ignore_their_window),
+    Mutant("an old epoch is told that nothing began", 0, ("1", "3"), _old_epochs_are_told_that_nothing_began),
+    Mutant("a sequence is told before it is durable", 44, ("refused",), _sequence_is_told_before_it_is_durable),
+    Mutant("sessions do not wait for recovery", 0, ("1", "3", "7", "12"), _sessions_do_not_wait_for_recovery),
+    Mutant("an input that could not be stored is dropped", 0, ("12",), _refused_input_is_dropped),
+    Mutant("a late greeting is taken for a copied host", 44, ("refused",), _late_greeting_is_taken_for_a_copy),
+    Mutant("what is accepted is taken for begun", 0, ("2", "12"), _begun_when_accepted),
+    Mutant("a restored coordinator begins no higher epoch", 15, ("7", "12"), _restored_epochs_are_not_raised, True),
+    Mutant("settled attempts are forgotten after a restore", 7, ("1",), _settled_attempts_are_forgotten, True),
+    Mutant("a pause stops nothing", 7, ("pause",), _a_pause_stops_nothing),
+    Mutant("drift is not looked at", 7, ("drift",), _drift_is_not_looked_at),
+    Mutant("batches do not wait for their analysis", 1, ("batch",), _batches_do_not_wait_for_their_analysis),
+    Mutant("a doubtful analysis passes", 11, ("batch",), _a_doubtful_analysis_passes),
+    Mutant("a failed analysis passes", 1, ("batch",), _a_failed_analysis_passes),
+    Mutant("one good round is health", 2, ("health",), _one_good_round_is_health),
+    Mutant("failed checks are health", 51, ("health",), _failed_checks_are_health),
+    Mutant("what was healthy before a restart still is", 90, ("health",), _old_rounds_are_health),
+    Mutant("health gates have no end", 2, ("12",), _health_gates_have_no_end),
 )
 
 
@@ -482,7 +621,7 @@ def search(mutant: Mutant, most: int = RANGE) -> int:
     seeds = [mutant.seed, *(seed for seed in range(most) if seed != mutant.seed)]
     for seed in seeds:
         with mutant.alive():
-            violations = simulate(seed).violations
+            violations = simulate(seed, restored=mutant.restored).violations
         if mutant.found(violations):
             return seed
     return -1

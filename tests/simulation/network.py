@@ -10,6 +10,7 @@ from pilotage_agent.errors import LinkLost
 from pilotage_agent.link.wire import from_response, to_request
 from pilotage_agent.messages import AgentItem, CoordinatorItem, Result
 from pilotage_coordinator.fleet.errors import TransportLost
+from pilotage_coordinator.fleet.wire import write_message
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from tests.simulation.loop import spread
@@ -128,6 +129,8 @@ class Stream:
         self.host = host
         self.greeted = False
         """The agent has told its journal: it may say anything now."""
+        self.welcomed = False
+        """The coordinator has opened the session: the agent knows its epoch."""
         self.number = number
         self.universe = universe
         self.up = Pipe(universe, f"{host}.{number} up", latency, universe.delivered)
@@ -229,8 +232,9 @@ class CoordinatorEnd:
         await self._stream.down.room()
         if self._stream.up.ended:
             raise TransportLost("the stream broke")
-        self._stream.universe.sending(self._stream.host, items)
+        self._stream.universe.sending(self._stream.host, self._stream.number, items)
         self._stream.mischief.down(self._stream.host, items, self._stream.down.push)
+        self._stream.welcomed = self._stream.welcomed or any(item.HasField("welcome") for item in items)
 
 
 @dataclass(slots=True)
@@ -244,6 +248,8 @@ class Network:
     streams: dict[str, list[Stream]] = field(default_factory=dict)
     cut_off: set[str] = field(default_factory=set)
     """Hosts that nobody reaches just now."""
+    stalled: dict[str, float] = field(default_factory=dict)
+    """Hosts whose next stream carries nothing upwards for so many seconds."""
     _number: int = 0
 
     async def dial(self, host: str) -> AgentEnd:
@@ -259,6 +265,9 @@ class Network:
         stream = Stream(self.universe, self.mischief, host, self._number, spread(draw, 0.0005, 0.02))
         self.streams.setdefault(host, []).append(stream)
         self.universe.trace(f"{host} dials stream {stream.number}")
+        if host in self.stalled:
+            stream.up.hold()
+            self.universe.loop.later(self.stalled.pop(host), stream.up.release)
         self.serve(stream)
         return stream.agent
 
@@ -298,6 +307,12 @@ class Network:
         for stream in self._open(host):
             if stream.greeted and items and not stream.up.ended:
                 stream.up.push(to_request(items))
+
+    def say_again(self, host: str, items: Sequence[pb.CoordinatorItem]) -> None:
+        """Let a host hear again what a former coordinator has said to it."""
+        for stream in self._open(host):
+            if stream.welcomed and items and not stream.down.ended:
+                stream.down.push(write_message(items))
 
     def _open(self, host: str) -> list[Stream]:
         streams = [each for each in self.streams.get(host, []) if not (each.up.ended and each.down.ended)]

@@ -63,6 +63,10 @@ class People:
                     return
                 await asyncio.sleep(1)
 
+    def forget(self) -> None:
+        """Speak no more of executions that the coordinator has forgotten."""
+        self.executions = [execution for execution in self.executions if self._exists(execution)]
+
     async def meddle(self, until: float) -> None:
         """Ask this and that, until a time."""
         draw = self.universe.random

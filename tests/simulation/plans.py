@@ -13,13 +13,22 @@ from pilotage_coordinator.domain.plan import (
     PlannedStep,
     Rollout,
     RolloutFailure,
+    StepTypeUse,
 )
 from pilotage_coordinator.domain.planning.codec import digest
 from pilotage_coordinator.domain.share import Share
+from pilotage_coordinator.runtime.inventory import StepTypeReader
 
-from tests.unit.engine.build import SECOND, group, here, leaf, plan, tries
+from tests.simulation.machine import FIRST_VERSION, announced
+from tests.unit.engine.build import SECOND, check, gate, group, here, leaf, plan, tries
 
 EFFECTS = [Effect.ONCE, Effect.ONCE, Effect.ONCE, Effect.PROBE, Effect.IDEMPOTENT, Effect.READ]
+
+
+JUDGE = "judge"
+"""Id of the steps that judge a batch: their workers draw a verdict."""
+ORDER = "${{ steps.role.outputs.made }}"
+"""By a number that a refresh step gave: another each time."""
 
 
 class PlanMaker:
@@ -28,16 +37,19 @@ class PlanMaker:
     def __init__(self, draw: random.Random, hosts: tuple[str, ...]) -> None:
         self.draw = draw
         self.hosts = hosts
+        self._type = StepTypeUse("dummy.run")
 
     def plan(self) -> Plan:
         """Draw a plan, with the digest of its content."""
         draw = self.draw
+        pinned = draw.random() < 0.7
+        self._type = pinned_type() if pinned else StepTypeUse("dummy.run")
         steps = self._siblings("s", draw.randint(1, 4), deep=True, on_host=False)
         finally_ = self._siblings("f", draw.choice([0, 0, 1]), deep=False, on_host=False)
         deadline = draw.choice([0, 0, 0, 0, 40 * SECOND])
         on_failure = draw.choice([OnFailure.STOP, OnFailure.STOP, OnFailure.CONTINUE, OnFailure.ROLLBACK])
         made = plan(*steps, finally_=finally_, deadline=deadline, on_failure=on_failure)
-        made = replace(made, digest="")
+        made = replace(made, digest="", host_ids={host: f"hst_{host}" for host in self.hosts} if pinned else {})
         return replace(made, digest=digest(made))
 
     def _siblings(self, letter: str, count: int, *, deep: bool, on_host: bool) -> list[PlannedStep]:
@@ -55,7 +67,9 @@ class PlanMaker:
         match kind:
             case "group":
                 inner = self._siblings("i", draw.randint(1, 2), deep=False, on_host=True)
-                return group(id, hosts, inner, after, rollout=self._rollout(), **common)
+                if draw.random() < 0.4:
+                    inner.append(self._gate(inner))
+                return group(id, hosts, inner, after, rollout=self._rollout(hosts), **common)
             case "here":
                 return here(id, after=after, parameters={"that": "true"}, **common)
             case "gate":
@@ -75,19 +89,47 @@ class PlanMaker:
             on_unknown=draw.choice(["hold", "hold", "fail"]),
             timeout=draw.choice([0, 0, 3 * SECOND]),
             deadline=draw.choice([0, 0, 0, 20 * SECOND]),
-            rollout=self._rollout(),
+            rollout=self._rollout(hosts),
+            type=self._type,
             parameters={"n": draw.randint(1, 9)},
             **common,
         )
-        if draw.random() < 0.15:
+        if draw.random() < 0.15 and not step.rollout.analysis and not step.rollout.order_by:
             return replace(step, for_each="${{ ['x', 'y', 'z'] }}")
         return step
 
-    def _rollout(self) -> Rollout:
+    def _gate(self, guarded: list[PlannedStep]) -> PlannedStep:
+        """Draw a health gate behind the steps of a group."""
         draw = self.draw
+        checks = [check("up", type=self._type, timeout=4 * SECOND)]
+        if draw.random() < 0.3:
+            checks.append(check("ready", after=["up"], type=self._type, timeout=4 * SECOND))
+        for_ = draw.choice([0, 3, 6])
+        return gate(checks, [step.path for step in guarded], for_=for_, within=30, every=draw.choice([1, 3]))
+
+    def _rollout(self, hosts: list[str]) -> Rollout:
+        draw = self.draw
+        analysis: tuple[PlannedStep, ...] = ()
+        refresh: tuple[PlannedStep, ...] = ()
+        if hosts and draw.random() < 0.25:
+            judge = leaf(JUDGE, draw.choice(self.hosts), effect=Effect.READ, run_once=True, type=self._type)
+            that = draw.choice(["true", "true", "true", "false"])
+            analysis = draw.choice([(judge,), (judge,), (here("sound", parameters={"that": that}),)])
+        if hosts and draw.random() < 0.2:
+            refresh = (check("role", type=self._type, timeout=4 * SECOND),)
+            refresh = tuple(replace(each, hosts=tuple(hosts)) for each in refresh)
         return Rollout(
+            order_by=ORDER if refresh else "",
+            refresh=refresh,
+            analysis=analysis,
             max_parallel=draw.choice([None, None, Share(1), Share(2)]),
             batches=draw.choice([(), (), (Batch(Share(1)),), (Batch(Share(1), wait=2 * SECOND), Batch(Share(2)))]),
             max_failures=draw.choice([None, None, Share(0), Share(1)]),
             on_failure=draw.choice([RolloutFailure.STOP, RolloutFailure.REVERT_HOST, RolloutFailure.REVERT_ALL]),
         )
+
+
+def pinned_type() -> StepTypeUse:
+    """Return the simulation's step type as a plan pins it."""
+    info = StepTypeReader().read((announced(FIRST_VERSION),))["dummy.run"]
+    return StepTypeUse(info.name, info.distribution, info.version, info.digest)

@@ -14,10 +14,12 @@ import structlog
 from pilotage_agent.link import session as agent_session
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.sqlite import store as sqlite_store
+from pilotage_coordinator.store.sqlite.executions import SqliteExecutions
 from pilotage_coordinator.store.sqlite.queries import Queries
 
 from tests.simulation.agent import SimulatedAgent
 from tests.simulation.coordinator import HOSTS, SimulatedCoordinator
+from tests.simulation.drift import Drift
 from tests.simulation.faults import Chaos
 from tests.simulation.invariants import AT_REST, Oracle
 from tests.simulation.loop import SimulatedLoop, Stuck, bury, simulated_loop, spread
@@ -69,15 +71,16 @@ class Crash:
     power: bool = False
 
 
-def simulate(seed: int, crash: Crash | None = None, *, copied: bool = False) -> Verdict:
-    """Run one history to its end: a stormy one; with `crash` a quiet one that has no other fault; or one in which a
-    host is `copied`."""
+def simulate(seed: int, crash: Crash | None = None, *, copied: bool = False, restored: bool = False) -> Verdict:
+    """Run one history to its end: a stormy one; with `crash` a quiet one that has no other fault; one in which a host
+    is `copied`; or a stormy one in which the coordinator's disk is `restored` from a copy."""
     with simulated_loop() as loop:
         universe = Universe(seed, loop)
         history = History(universe, loop, crash)
         with _surroundings(universe):
             try:
-                loop.run_until_complete(loop.start(history.copied() if copied else history.run(), "history"))
+                course = history.copied() if copied else history.restored() if restored else history.run()
+                loop.run_until_complete(loop.start(course, "history"))
             except Stuck as error:
                 universe.violate(f"12: {error}")
             except Exception as error:
@@ -109,6 +112,8 @@ class History:
         universe.on_journaled = self.oracle.journaled_entry
         universe.on_report = self.oracle.result_reported
         universe.on_step_begun = self.oracle.step_begun
+        drift = self.drift = Drift(universe, self.machines, self.oracle.plans, self.oracle.rows)
+        universe.on_hello, universe.on_welcome, universe.on_commit = drift.greeted, drift.welcomed, drift.committed
         universe.process_is_dead = lambda host: not self.agents[host].up
         self.people = People(universe, self.coordinator, self.oracle, PlanMaker(draw, HOSTS))
         self.chaos = Chaos(universe, self.network, self.coordinator, self.agents)
@@ -124,7 +129,11 @@ class History:
             await self.people.start()
             await self._calm()
             return
-        storm = spread(draw, 8, 60)
+        await self._storm(spread(draw, 8, 60))
+        await self._calm()
+
+    async def _storm(self, storm: float) -> None:
+        draw = self.universe.random
         work = [self.loop.start(self.chaos.rage(storm), "chaos"), self.loop.start(self.people.meddle(storm), "people")]
         for _ in range(draw.choice([1, 2, 3])):
             await self.people.start()
@@ -133,7 +142,6 @@ class History:
         for task in work:
             task.result()
         self.universe.trace("the storm is over")
-        await self._calm()
 
     @property
     def steps(self) -> Mapping[str, int]:
@@ -181,9 +189,36 @@ class History:
         if not quarantine:
             self.universe.violate(f"copies: two agents live as {name}, and it is not in quarantine")
 
+    async def restored(self) -> None:
+        """Copy the coordinator's disk at some moment of a storm, and put the copy in its place at a later one."""
+        self.coordinator.start()
+        for agent in self.agents.values():
+            agent.start()
+        # Who restores a coordinator of which a host has lost its journal meanwhile has nobody left to ask.
+        self.chaos.leave_out("lose journal")
+        storm = spread(self.universe.random, 20, 60)
+        await asyncio.gather(self._storm(storm), self._restore(storm))
+        await self._calm()
+
+    async def _restore(self, storm: float) -> None:
+        draw = self.universe.random
+        await asyncio.sleep(spread(draw, 0.5, storm / 2))
+        copy = self.coordinator.backup()
+        self.universe.trace("coordinator: the disk is copied")
+        await asyncio.sleep(spread(draw, 0.2, storm / 2))
+        self.coordinator.kill()
+        self.coordinator.restore(copy)
+        copy.close()
+        self.oracle.restored()
+        self.drift.restored()
+        self.people.forget()
+        await asyncio.sleep(spread(draw, 0.1, 5))
+        self.coordinator.start()
+
     async def _calm(self) -> None:
         """Nothing breaks any more, and people answer what they are asked: everything must come to an end."""
         self.chaos.calm()
+        self.oracle.calm = self.universe.wall()
         deadline = self.loop.time() + BOUND
         while self.loop.time() < deadline:
             await asyncio.sleep(5)
@@ -220,11 +255,23 @@ def _surroundings(universe: Universe) -> Generator[None, None, None]:
             universe.violate(f"the coordinator logs {event}")
         raise structlog.DropEvent
 
+    def slowly(original: Any) -> Any:
+        async def active(self: SqliteExecutions) -> Any:
+            """Take the time that reading a large database takes."""
+            await asyncio.sleep(spread(universe.random, 0.0001, 3))
+            return await original(self)
+
+        return active
+
     before, level = structlog.get_config(), logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     structlog.configure(processors=[collect], cache_logger_on_first_use=False)
     try:
-        with patch.object(agent_session, "LOOK_SECONDS", LOOK), patch.object(sqlite_store, "Queries", _queries):
+        with (
+            patch.object(agent_session, "LOOK_SECONDS", LOOK),
+            patch.object(sqlite_store, "Queries", _queries),
+            patch.object(SqliteExecutions, "active", slowly(SqliteExecutions.active)),
+        ):
             yield
     finally:
         structlog.configure(**before)

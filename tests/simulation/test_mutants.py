@@ -11,7 +11,7 @@ from pilotage_agent import ledger
 from tests.simulation.mutants import MUTANTS, Mutant, search
 from tests.simulation.simulation import simulate
 
-INVARIANTS = {"1", "2", "3", "4", "6", "7", "10", "12"}
+INVARIANTS = {"1", "2", "3", "4", "6", "7", "10", "12", "rollout", "batch", "health", "pause", "drift", "refused"}
 """Those of docs/testing.md that the simulation checks."""
 
 
@@ -19,7 +19,7 @@ def found(name: str) -> tuple[int, tuple[str, ...]]:
     """Return the seed that finds a mutant, -1 for none, and what that seed breaks without the mutant."""
     mutant = next(each for each in MUTANTS if each.name == name)
     seed = search(mutant)
-    return seed, simulate(seed).violations if seed >= 0 else ()
+    return seed, simulate(seed, restored=mutant.restored).violations if seed >= 0 else ()
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,16 @@ class Universe:
         """Called when an agent sends how an attempt ended."""
         self.on_step_begun: Callable[[AttemptKey], None] = lambda key: None
         """Called when a step begins on a host."""
+        self.on_hello: Callable[[str, int, pb.Hello], None] = lambda host, stream, hello: None
+        """Called when an agent's greeting arrives on a stream."""
+        self.on_welcome: Callable[[str, int], None] = lambda host, stream: None
+        """Called when the coordinator opens a session on a stream."""
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called when the coordinator has committed something."""
         self.liars: set[str] = set()
         """Hosts that have lied, and may be refused for it."""
+        self.sent: set[AttemptKey] = set()
+        """What was ever sent to a host."""
         self.epoch = 0
         """The epoch of the newest coordinator process."""
         self.process_is_dead: Callable[[str], bool] = lambda host: False
@@ -105,19 +113,25 @@ class Universe:
             kind = item.WhichOneof("item")
             if kind in _DULL:
                 continue
+            if kind == "hello":
+                self.on_hello(host, int(name.split(".")[1].split()[0]), item.hello)
             words.append(f"{kind}{_about(getattr(item, kind))}")
             self.moment(f"{kind} delivered", host)
         if words:
             self.trace(f"{name}: {', '.join(words)}")
 
-    def sending(self, host: str, items: Sequence[pb.CoordinatorItem]) -> None:
+    def sending(self, host: str, stream: int, items: Sequence[pb.CoordinatorItem]) -> None:
         """The coordinator sends a message."""
         for item in items:
             kind = item.WhichOneof("item")
             if kind == "result_ack":
                 self.on_ack(read_key(item.result_ack.key))
-            elif kind == "assignment" and item.assignment.epoch != self.epoch:
+            elif kind == "assignment":
+                self.sent.add(read_key(item.assignment.key))
+            if kind == "assignment" and item.assignment.epoch != self.epoch:
                 self.violate(f"7: {short(read_key(item.assignment.key))} is sent under epoch {item.assignment.epoch}")
+            elif kind == "welcome":
+                self.on_welcome(host, stream)
             elif kind == "refusal" and not item.refusal.retry and host not in self.liars:
                 self.violate(f"refused: {host}, for good: {item.refusal.message}")
 
