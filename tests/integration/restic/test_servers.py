@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from pilotage_plugin_api import InfrastructureFailed, Refused, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.backup import postgresql
 from pilotage_plugins.backup.database import BackupDatabase
+from pilotage_plugins.backup.drill import RestoreDrill
 from pilotage_plugins.backup.listing import BackupList
 from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
@@ -204,3 +206,27 @@ def test_a_worker_that_is_killed_leaves_no_snapshot_that_counts(
 def test_what_cannot_be_a_database_is_refused(host: Harness, vault: dict[str, Any], database: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="database"):
         host.run(BackupDatabase(), {**vault, "database": database})
+
+
+def test_a_drill_loads_a_dump_and_asks_it(host: Harness, vault: dict[str, Any], server: Postgres) -> None:
+    host.run(BackupDatabase(), {**vault, "database": of(server, "app")})
+    before = host.living_children()
+    drilled = host.run(RestoreDrill(), {**vault, "query": "SELECT count(*), max(id) FROM orders"})
+    [evidence] = drilled["snapshots"]
+    assert (evidence["kind"], evidence["integrity"], evidence["answer"]) == ("postgresql", "loaded", "5000|5000")
+    assert (evidence["tables"], evidence["rows"], drilled["files_identical"]) == (1, 5000, 1)
+    assert drilled["rto_s"] > 0
+    assert not host.left_behind(before)
+    assert not list(Path("/var/tmp").glob("pilotage-*"))
+    with pytest.raises(StepFailed, match='relation "nothing" does not exist'):
+        host.run(RestoreDrill(), {**vault, "query": "SELECT * FROM nothing"})
+
+
+def test_a_drill_finds_a_dump_that_does_not_load(
+    host: Harness, vault: dict[str, Any], server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dump without its rows is what was backed up, byte for byte, and of no use: only loading it tells."""
+    monkeypatch.setattr(postgresql, "DUMP", (*postgresql.DUMP, "--section=data"))
+    host.run(BackupDatabase(), {**vault, "database": of(server, "app")})
+    with pytest.raises(StepFailed, match="loading the dump"):
+        host.run(RestoreDrill(), vault)

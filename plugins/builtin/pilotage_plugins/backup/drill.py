@@ -19,8 +19,8 @@ from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.restore import restore_snapshot
-from pilotage_plugins.backup.snapshots import SQLITE, Snapshot, check_snapshot_id, find_data, find_one, is_whole
-from pilotage_plugins.backup.sqlite_copy import integrity_problems
+from pilotage_plugins.backup.snapshots import Snapshot, check_snapshot_id, find_data, find_one, is_whole
+from pilotage_plugins.backup.trial import Tried, put_to_the_test
 from pilotage_plugins.tree.comparison import Comparison, compare
 from pilotage_plugins.tree.entry import hash_file
 from pilotage_plugins.tree.manifest import read_manifest
@@ -50,12 +50,17 @@ class RestoreDrillParams(RepositoryParams):
     scratch: PlainPath | None = Field(
         None, description="A folder with room for the biggest snapshot (the attempt's own scratch folder)"
     )
+    query: str | None = Field(
+        None, min_length=1, max_length=4096, description="SQL that each restored database is asked; the answer is kept"
+    )
 
 
 class DrilledSnapshot(StepOutputs):
     """The evidence of one snapshot. Counts are of entries: files, folders, links.
 
     `volatile`: they changed while they were backed up, so restic's own hashes are the only proof of them.
+    `integrity`, `tables`, `rows` and `answer` are of a database: what its engine says of the restored copy. `restore_s`
+    includes loading a dump into a server.
     """
 
     id: str
@@ -67,6 +72,9 @@ class DrilledSnapshot(StepOutputs):
     entries_identical: int
     volatile: int
     integrity: str | None
+    tables: int | None = None
+    rows: int | None = None
+    answer: str | None = None
     restore_s: float
     compare_s: float
 
@@ -88,8 +96,9 @@ class RestoreDrill(ResticStepType[RestoreDrillParams, RestoreDrillOutputs]):
     """Restore a host's newest snapshots into a scratch folder and compare every byte with what was backed up.
 
     Compared are content, type, mode, owner, times, link targets, hard links and extended attributes, against the
-    manifest that `backup.create` stored; databases also pass their engine's own check. Any difference fails the step
-    and is named. What the drill restored is removed again.
+    manifest that `backup.create` stored; databases are also tried: SQLite checks its file, a dump of PostgreSQL is
+    loaded into a scratch server, and either answers `query`. Any difference fails the step and is named. What the
+    drill restored is removed again.
     """
 
     name = "restore.drill"
@@ -160,12 +169,12 @@ async def _drill(
                     " or drill with compare: restic"
                 )
             comparison = await asyncio.to_thread(_compare, ctx, snapshot, restored, manifest)
-        integrity = await _integrity(ctx, snapshot, restored)
         _judge(snapshot, comparison)
-        compare_s = time.monotonic() - started - restore_s
+        tried = await _try(ctx, params, snapshot, restored)
+        compare_s = time.monotonic() - started - restore_s - (tried.load_s if tried else 0.0)
     finally:
         await asyncio.to_thread(shutil.rmtree, area, ignore_errors=True)
-    return _evidence(snapshot, comparison, integrity, restore_s, compare_s)
+    return _evidence(snapshot, comparison, tried, restore_s, compare_s)
 
 
 async def _check_room(restic: Restic, snapshot: Snapshot, area: Path) -> None:
@@ -181,7 +190,7 @@ async def _check_room(restic: Restic, snapshot: Snapshot, area: Path) -> None:
 
 
 def _compare(ctx: StepContext, snapshot: Snapshot, restored: Path, manifest: Path) -> Comparison:
-    if SQLITE in snapshot.tags:
+    if snapshot.engine is not None:
         return _compare_database(ctx, restored, manifest)
     roots = sorted(map(os.fsencode, snapshot.paths), key=path_key)
     return compare(read_manifest(manifest), roots, bytes(restored), os.geteuid() == 0, ctx.checkpoint)
@@ -201,14 +210,12 @@ def _compare_database(ctx: StepContext, restored: Path, manifest: Path) -> Compa
     return result
 
 
-async def _integrity(ctx: StepContext, snapshot: Snapshot, restored: Path) -> str | None:
-    if SQLITE not in snapshot.tags:
+async def _try(ctx: StepContext, params: RestoreDrillParams, snapshot: Snapshot, restored: Path) -> Tried | None:
+    if snapshot.engine is None:
         return None
+    scratch = Path(params.scratch) if params.scratch else None
     copy = Path(f"{restored}{snapshot.paths[0]}")
-    problems = await asyncio.to_thread(integrity_problems, copy, quick=False, stop=ctx.cancel.is_set)
-    if problems:
-        raise StepFailed(f"the database restored from snapshot {snapshot.id} is damaged: {'; '.join(problems[:5])}")
-    return "ok"
+    return await put_to_the_test(ctx, snapshot.engine, copy, snapshot.id, scratch, params.query)
 
 
 def _judge(snapshot: Snapshot, comparison: Comparison) -> None:
@@ -220,18 +227,21 @@ def _judge(snapshot: Snapshot, comparison: Comparison) -> None:
 
 
 def _evidence(
-    snapshot: Snapshot, comparison: Comparison, integrity: str | None, restore_s: float, compare_s: float
+    snapshot: Snapshot, comparison: Comparison, tried: Tried | None, restore_s: float, compare_s: float
 ) -> DrilledSnapshot:
     return DrilledSnapshot(
         id=snapshot.id,
         time=format_time(snapshot.time),
         paths=snapshot.paths,
-        kind="sqlite" if SQLITE in snapshot.tags else "files",
+        kind=snapshot.engine or "files",
         files_identical=comparison.files_identical,
         bytes_identical=comparison.bytes_identical,
         entries_identical=comparison.identical,
         volatile=comparison.volatile,
-        integrity=integrity,
-        restore_s=round(restore_s, 3),
+        integrity=tried.integrity if tried else None,
+        tables=tried.tables if tried else None,
+        rows=tried.rows if tried else None,
+        answer=tried.answer if tried else None,
+        restore_s=round(restore_s + (tried.load_s if tried else 0.0), 3),
         compare_s=round(compare_s, 3),
     )

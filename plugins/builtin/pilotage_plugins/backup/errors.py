@@ -16,7 +16,8 @@ _LOCKED: Final = re.compile(r"repository is already locked|unable to create lock
 _NETWORK: Final = re.compile(
     r"connection refused|connection reset|no such host|i/o timeout|TLS handshake|network is unreachable"
     r"|no route to host|unexpected EOF|server response unexpected: 5\d\d|Service Unavailable|temporary failure"
-    r"|context deadline exceeded",
+    r"|context deadline exceeded|unable to start the sftp session|ssh: connect|host key verification failed"
+    r"|subprocess ssh: (Permission denied|Connection)",
     re.IGNORECASE,
 )
 _NO_SPACE: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
