@@ -173,7 +173,14 @@ async def _listen(
         joined=fleet.inventory.reload,
     )
     listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
-    server = FleetServer(fleet.roster, enrolment, base.authority, listening, base.clock.wall)
+    server = FleetServer(
+        fleet.roster,
+        enrolment,
+        base.authority,
+        listening,
+        base.clock.wall,
+        able=lambda: not base.store.figures().refusal,
+    )
     await server.start()
     stack.push_async_callback(server.stop)
     process.fleet_address = _advertised(config, config.fleet_listen, server.fleet_port)

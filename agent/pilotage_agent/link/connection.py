@@ -12,6 +12,9 @@ from pilotage_agent.link.transport import Transport
 
 _log = logging.getLogger("pilotage.agent.link")
 
+SAME_AGAIN_SECONDS = 600.0
+"""How long the log does not hear the same reason for having no session again."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
@@ -36,6 +39,8 @@ class Connection:
         self._backoff = backoff
         self._told = told
         self._redial = asyncio.Event()
+        self._said = ("", 0.0)
+        """What was logged last, and when."""
 
     def redial(self) -> None:
         """End the present session, if any, and dial at once: a new certificate is there, or somebody asks."""
@@ -88,9 +93,15 @@ class Connection:
 
     def _opened(self) -> None:
         self._backoff.succeeded()
+        self._said = ("", 0.0)
         _log.info("connected")
         self._told(LinkState(True, "connected"))
 
     def _tell(self, text: str) -> None:
-        _log.warning("not connected: %s", text)
+        """Tell why there is no session; the log hears the same again only once in a while."""
+        said, at = self._said
+        now = asyncio.get_running_loop().time()
+        if text != said or now - at >= SAME_AGAIN_SECONDS:
+            _log.warning("not connected: %s", text)
+            self._said = (text, now)
         self._told(LinkState(False, text))

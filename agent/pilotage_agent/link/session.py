@@ -135,6 +135,8 @@ class Session:
             raise LinkLost("the coordinator answered Hello with an empty message") from None
         if isinstance(first, Refusal):
             raise refused(first)
+        if isinstance(first, Goodbye):
+            raise LinkLost("the coordinator cannot open a session now; its log says why")
         if not isinstance(first, Welcome):
             raise LinkLost(f"the coordinator answered Hello with {type(first).__name__}")
         highest = self._parts.journal.highest_epoch

@@ -18,6 +18,7 @@ from pilotage_coordinator.fleet.session import INTERNAL_PAUSE_MS, Party, Session
 from pilotage_coordinator.fleet.settings import PROTOCOL_MAX, PROTOCOL_MIN, SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
 from pilotage_coordinator.runtime.fleet_port import FleetListener, HostUnreachable
+from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
@@ -130,6 +131,10 @@ class Roster:
         except Refused as refused:
             _log.warning("session.refused", host=peer.host, reason=str(refused.reason), message=refused.message)
             await self._say(transport, wire.write_refusal(refused))
+        except StoreError as error:
+            # A session whose marks are not kept would let a copied or replaced journal pass for the host's own.
+            _log.warning("session.not_stored", host=peer.host, error=str(error))
+            await self._say(transport, wire.write_goodbye(INTERNAL_PAUSE_MS))
         except TransportLost as error:
             _log.info("session.lost_in_handshake", host=peer.host, error=str(error))
         except Exception:

@@ -83,8 +83,9 @@ class FleetServer:
         authority: Authority,
         listening: Listening,
         clock: Callable[[], int],
+        able: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`clock` gives UTC microseconds."""
+        """`clock` gives UTC microseconds; `able` says whether anything can be stored now, for those who monitor."""
         self._roster = roster
         self._enrolment = enrolment
         self._authority = authority
@@ -92,7 +93,7 @@ class FleetServer:
         self._clock = clock
         self._identity: ServerIdentity | None = None
         self._servers: list[grpc.aio.Server] = []
-        self._health = HealthServicer()
+        self._health = HealthServicer(able)
         self._sweeper: asyncio.Task[None] | None = None
         self.fleet_port = 0
         self.enrolment_port = 0

@@ -134,16 +134,17 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # i
     Watch would let strangers hold streams open without end, so it is left unimplemented, as the protocol permits.
     """
 
-    def __init__(self) -> None:
-        """Begin as not serving."""
+    def __init__(self, able: Callable[[], bool]) -> None:
+        """Begin as not serving; later it serves while `able`: a coordinator that cannot store opens no session."""
         self.serving = False
+        self._able = able
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
         """Say whether the coordinator, or one of its services, serves."""
         if request.service not in ("", FLEET_SERVICE, ENROLMENT_SERVICE):
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         status = health_pb2.HealthCheckResponse
-        return status(status=status.SERVING if self.serving else status.NOT_SERVING)
+        return status(status=status.SERVING if self.serving and self._able() else status.NOT_SERVING)
 
 
 async def _identify(context: Context) -> Peer:

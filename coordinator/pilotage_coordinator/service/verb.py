@@ -20,7 +20,11 @@ from pilotage_coordinator.service.errors import Denied, ServiceError, translated
 from pilotage_coordinator.service.operations import OPERATIONS, Operation
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.wire import Request
+from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.records import AuditEntry
+from pilotage_coordinator.structured import structlog
+
+log = structlog.get_logger("pilotage.service")
 
 R = TypeVar("R", bound=Request)
 A = TypeVar("A", bound=BaseModel)
@@ -44,11 +48,8 @@ class Verb(Generic[R, A]):
                 return await self.function(services, caller, request)
         except ServiceError as error:
             if row.audited:
-                await services.store.audit.append(
-                    entry(
-                        services, caller, self.operation, request.subject(), "refused", {"error": error.detail[:1000]}
-                    )
-                )
+                detail: dict[str, Json] = {"error": error.detail[:1000]}
+                await _record(services, entry(services, caller, self.operation, request.subject(), "refused", detail))
             raise
 
 
@@ -105,15 +106,28 @@ async def admit(operation: str, services: Services, caller: Caller, request: Req
     if row is not None and caller.may(row.permission):
         return row
     need = row.permission if row is not None else ""
-    await services.store.audit.append(
-        entry(services, caller, operation, request.subject(), "denied", {"permission": need})
-    )
+    await _record(services, entry(services, caller, operation, request.subject(), "denied", {"permission": need}))
     if row is None:
         raise Denied(f"operation `{operation}` has no row in the authorization matrix, so nobody may do it")
     raise Denied(
         f"{caller.principal} may not do `{operation}`",
         fix=f"ask an owner of this coordinator for the permission `{need}`",
     )
+
+
+async def _record(services: Services, entry: AuditEntry) -> None:
+    """Record what was not done; where nothing can be stored, in the log: the caller hears the same."""
+    try:
+        await services.store.audit.append(entry)
+    except StoreError as error:
+        log.error(
+            "audit.not_stored",
+            principal=entry.principal,
+            operation=entry.operation,
+            subject=entry.subject,
+            outcome=entry.outcome,
+            error=str(error),
+        )
 
 
 def entry(

@@ -89,6 +89,8 @@ class Site:
     listener: RecordingListener = field(default_factory=RecordingListener)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     clock_offset: int = 0
+    able: bool = True
+    """Whether it could store something."""
     joined: list[str] = field(default_factory=list)
 
     async def __aenter__(self) -> "Site":
@@ -110,6 +112,7 @@ class Site:
             self.authority,
             Listening(fleet="127.0.0.1:0", enrolment="127.0.0.1:0", names=("127.0.0.1",)),
             self.now,
+            lambda: self.able,
         )
         await self.server.start()
         return self

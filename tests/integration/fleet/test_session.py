@@ -129,6 +129,9 @@ async def test_health_is_told_without_a_certificate(site: Site) -> None:
         stub = health_pb2_grpc.HealthStub(channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest(service="pilotage_proto.v1.FleetService"))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        site.able = False
+        answer = await stub.Check(health_pb2.HealthCheckRequest())
+        assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
         with pytest.raises(grpc.aio.AioRpcError, match="unknown service"):
             await stub.Check(health_pb2.HealthCheckRequest(service="etc"))
 

@@ -14,9 +14,11 @@ from pilotage_coordinator.fleet.registry import Certificate, Host
 from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime.fleet_port import HostUnreachable
+from pilotage_coordinator.store.errors import StoreUnavailable
 from pilotage_proto.canonical import digest
 from pilotage_proto.limits import LARGEST_ITEM
 from pilotage_proto.v1 import fleet_pb2 as pb
+from structlog.testing import capture_logs
 
 from tests.unit.fleet.agent_items import (
     accepted,
@@ -524,3 +526,27 @@ async def test_what_is_too_large_to_send_is_declined_and_the_session_goes_on(fle
     assert (answer.ok, answer.failure_kind) == (False, FailureKind.PARAMETER)
     fleet.roster.assign(assignment(key(2)))
     assert len(await transport.until("assignment")) == 1
+
+
+# A disk that is full
+
+
+async def test_while_nothing_can_be_stored_a_session_is_put_off_without_a_defect_and_opens_once_there_is_space(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember = fleet.registry.remember
+
+    async def full(*arguments: object) -> bool:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(fleet.registry, "remember", full)
+    with capture_logs() as logged:
+        transport = fleet.connect(hello(), journal())
+        await fleet.ended()
+    assert transport.sent[-1].WhichOneof("item") == "goodbye"
+    assert transport.sent[-1].goodbye.reconnect_ms > 0
+    assert [(each["event"], each["log_level"]) for each in logged] == [("session.not_stored", "warning")]
+    assert not fleet.roster.online("db1")
+    monkeypatch.setattr(fleet.registry, "remember", remember)
+    await fleet.ready()
+    assert fleet.roster.online("db1")

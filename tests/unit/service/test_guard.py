@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.service import control, executions, hosts, secrets
-from pilotage_coordinator.service.errors import Conflict, Denied, NotFound
+from pilotage_coordinator.service.errors import Conflict, Denied, NotFound, Unavailable
 from pilotage_coordinator.service.operations import OPERATIONS
 from pilotage_coordinator.service.verb import verb
 from pilotage_coordinator.service.verbs import ALL, VERBS
 from pilotage_coordinator.service.wire import Answer, Request
+from pilotage_coordinator.store.errors import StoreUnavailable
+from structlog.testing import capture_logs
 
 from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, OWNER, SOURCE, Desk
 
@@ -121,3 +123,19 @@ async def test_no_audit_entry_holds_a_secret_or_a_token(desk: Desk) -> None:
     assert "c2VjcmV0" not in text
     assert "plg1" not in text
     assert desk.secrets.values == {"a/b": b"secret"}
+
+
+async def test_what_is_refused_while_nothing_can_be_stored_is_answered_and_logged(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*entries: Any) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(desk.store.audit, "append", full)
+    with capture_logs() as logged:
+        with pytest.raises(Unavailable, match="full"):
+            await executions.start_run(desk.services, OWNER, _request(executions.start_run))
+        with pytest.raises(Denied):
+            await hosts.revoke_host(desk.services, GUEST, _request(hosts.revoke_host))
+    found = [(each["event"], each["operation"], each["outcome"]) for each in logged]
+    assert found == [("audit.not_stored", "run.start", "refused"), ("audit.not_stored", "host.revoke", "denied")]
