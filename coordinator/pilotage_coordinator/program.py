@@ -43,9 +43,9 @@ def settle_memory() -> None:
     """Put all that was imported and made so far out of the garbage collector's sight, and let it look less often.
 
     A coordinator holds large trees of plans and states that live long, and looking through them took a tenth of its
-    time. Before this nothing needs collecting, so whoever starts the program may have switched the collector off.
+    time. Starting makes no garbage that is worth a look: with ten thousand steps under way that alone would keep all
+    their agents waiting. So whoever starts the program may have switched the collector off.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTION)
     gc.enable()
