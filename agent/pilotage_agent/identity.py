@@ -2,17 +2,15 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import ssl
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from pilotage_agent.errors import EnrolmentFailed, NotEnrolled
 from pilotage_agent.sealing import SealingKey
+from pilotage_agent.validity import validity_of
 
 _FILES: Final = ("key.pem", "sealing.key", "certificate.pem", "agent.json")
 
@@ -31,22 +29,18 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The keys and certificates of an enrolled agent. `certificates`: DER, own first, the CA last."""
+    """The keys and certificates of an enrolled agent. `key_pem`: the private key, PKCS#8. `certificates`: DER, own
+    first, the CA last."""
 
-    key: ec.EllipticCurvePrivateKey
+    key_pem: bytes = field(repr=False)
     sealing_key: SealingKey
     certificates: tuple[bytes, ...]
     enrolment: Enrolment
 
     @property
-    def own(self) -> x509.Certificate:
-        """The agent's certificate."""
-        return x509.load_der_x509_certificate(self.certificates[0])
-
-    @property
     def expires(self) -> datetime:
         """When the agent's certificate runs out."""
-        return self.own.not_valid_after_utc
+        return validity_of(self.certificates[0])[1]
 
     def is_expired(self, now: datetime) -> bool:
         """Whether the coordinator would no longer take the certificate."""
@@ -54,12 +48,8 @@ class Identity:
 
     def renew_at(self) -> datetime:
         """Return the half of the certificate's life."""
-        begin = self.own.not_valid_before_utc
-        return begin + (self.expires - begin) / 2
-
-    def key_pem(self) -> bytes:
-        """Return the private key for gRPC."""
-        return private_pem(self.key)
+        begin, end = validity_of(self.certificates[0])
+        return begin + (end - begin) / 2
 
     def chain_pem(self) -> bytes:
         """Return the agent's certificate and what stands between it and the CA."""
@@ -75,14 +65,16 @@ def load_identity(folder: Path) -> Identity:
     if not (folder / "agent.json").exists():
         raise NotEnrolled(f"this machine has no identity in {folder}: run pilotage-agent join TOKEN (as the same user)")
     try:
-        key = serialization.load_pem_private_key((folder / "key.pem").read_bytes(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError("key.pem holds no elliptic curve key")
-        chain = x509.load_pem_x509_certificates((folder / "certificate.pem").read_bytes())
+        # OpenSSL reads both, and refuses a key that is not the certificate's.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
+            folder / "certificate.pem", folder / "key.pem", _no_pass
+        )
+        certificates = _certificates_in((folder / "certificate.pem").read_text("ascii"))
+        validity_of(certificates[0])
         return Identity(
-            key=key,
+            key_pem=(folder / "key.pem").read_bytes(),
             sealing_key=SealingKey.from_bytes((folder / "sealing.key").read_bytes()),
-            certificates=tuple(one.public_bytes(serialization.Encoding.DER) for one in chain),
+            certificates=certificates,
             enrolment=Enrolment(**json.loads((folder / "agent.json").read_text())),
         )
     except (OSError, ValueError, TypeError) as error:
@@ -92,27 +84,25 @@ def load_identity(folder: Path) -> Identity:
 def save_identity(folder: Path, identity: Identity) -> None:
     """Write the identity file by file; agent.json comes last and makes it count."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(folder / "key.pem", identity.key_pem())
+    write_private(folder / "key.pem", identity.key_pem)
     write_private(folder / "sealing.key", identity.sealing_key.to_bytes())
     write_private(folder / "certificate.pem", b"".join(pem_of(one) for one in identity.certificates))
     write_private(folder / "agent.json", json.dumps(asdict(identity.enrolment), indent=2).encode())
 
 
-def new_key() -> ec.EllipticCurvePrivateKey:
-    """Make a key of the only kind that the transport takes (SECURITY, Identity)."""
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a private key as PEM."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
 def pem_of(certificate: bytes) -> bytes:
     """Return a DER certificate as PEM."""
-    return x509.load_der_x509_certificate(certificate).public_bytes(serialization.Encoding.PEM)
+    return ssl.DER_cert_to_PEM_cert(certificate).encode()
+
+
+def _certificates_in(text: str) -> tuple[bytes, ...]:
+    end = "-----END CERTIFICATE-----"
+    return tuple(ssl.PEM_cert_to_DER_cert(part.strip() + "\n" + end) for part in text.split(end)[:-1])
+
+
+def _no_pass() -> str:
+    """Refuse a key with a passphrase: OpenSSL would ask for one on the terminal."""
+    raise ValueError("key.pem is encrypted")
 
 
 def utc_now() -> datetime:

@@ -40,7 +40,7 @@ def fleet_channel(address: str, identity: Identity) -> grpc.aio.Channel:
     prepare_environment(os.environ)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=identity.ca_pem(),
-        private_key=identity.key_pem(),
+        private_key=identity.key_pem,
         certificate_chain=identity.chain_pem(),
     )
     return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)

@@ -5,45 +5,29 @@ import base64
 import binascii
 import hashlib
 import json
-import logging
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import grpc
-import grpc.aio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pilotage_proto.v1 import fleet_pb2 as pb
-from pilotage_proto.v1.fleet_pb2_grpc import EnrolmentServiceStub
 
 from pilotage_agent.errors import EnrolmentFailed
 from pilotage_agent.identity import (
     Enrolment,
     Identity,
-    new_key,
     pem_of,
-    private_pem,
     save_identity,
     write_private,
 )
-from pilotage_agent.link.channel import enrol_channel
+from pilotage_agent.link.enrol_call import CALL_SECONDS, call_enrolment
+from pilotage_agent.link.signing import checked_chain, new_key, signing_request
 from pilotage_agent.sealing import SealingKey
-
-_log = logging.getLogger("pilotage.agent.link")
 
 PREFIX: Final = "plg1."
 HANDSHAKE_SECONDS: Final = 10.0
-CALL_SECONDS: Final = 15.0
-TRIES: Final = 4
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,54 +128,15 @@ def fetch_authority(address: str, pin: str) -> bytes:
     )
 
 
-def signing_request(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
-    """Return a PKCS#10 request, DER; the server takes only the key from it."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (name or "agent")[:64])])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.DER)
-
-
-def checked_chain(certificates: Any, key: ec.EllipticCurvePrivateKey, pin: str) -> tuple[bytes, ...]:
-    """Return what the server issued, when it is for our key and by the pinned CA; raises EnrolmentFailed."""
-    chain = tuple(certificates)
-    try:
-        own = x509.load_der_x509_certificate(chain[0])
-    except (IndexError, ValueError) as error:
-        raise EnrolmentFailed(f"the coordinator sent no certificate that can be read: {error}") from error
-    if own.public_key() != key.public_key():
-        raise EnrolmentFailed("the coordinator sent a certificate for another key")
-    if len(chain) < 2 or hashlib.sha256(chain[-1]).hexdigest() != pin:
-        raise EnrolmentFailed("the certificate that the coordinator sent is not from the authority that we trust")
-    return chain
-
-
-async def call_enrolment(address: str, ca_pem: bytes, call: Callable[[Any], Awaitable[T]]) -> T:
-    """Call the enrolment port, again after a lost answer; raises EnrolmentFailed."""
-    for left in reversed(range(TRIES)):
-        async with enrol_channel(address, ca_pem) as channel:
-            make_stub: Any = EnrolmentServiceStub
-            try:
-                return await call(make_stub(channel))
-            except grpc.aio.AioRpcError as error:
-                lost = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-                if not lost or not left:
-                    raise EnrolmentFailed(f"the coordinator refused ({error.code().name}): {error.details()}") from None
-                _log.warning("no answer from %s (%s), trying again", address, error.details())
-        await asyncio.sleep(1.0)
-    raise AssertionError("unreachable")
-
-
-def _keys_for(token: JoinToken, joining: Path) -> tuple[ec.EllipticCurvePrivateKey, SealingKey]:
+def _keys_for(token: JoinToken, joining: Path) -> tuple[bytes, SealingKey]:
     """Return the keys of an earlier try with this token, or new ones."""
     name = hashlib.sha256(token.secret.encode()).hexdigest()[:16]
     key_file, sealing_file = joining / f"{name}.pem", joining / f"{name}.sealing"
     joining.mkdir(parents=True, exist_ok=True, mode=0o700)
     if key_file.exists() and sealing_file.exists():
-        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-        if isinstance(key, ec.EllipticCurvePrivateKey):
-            return key, SealingKey.from_bytes(sealing_file.read_bytes())
+        return key_file.read_bytes(), SealingKey.from_bytes(sealing_file.read_bytes())
     fresh, sealing_key = new_key(), SealingKey.generate()
-    write_private(key_file, private_pem(fresh))
+    write_private(key_file, fresh)
     write_private(sealing_file, sealing_key.to_bytes())
     return fresh, sealing_key
 

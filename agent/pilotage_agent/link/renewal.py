@@ -1,24 +1,23 @@
 """Keeping the agent's certificate fresh: renewed at half of its life, and by proof of its key once it ran out."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import grpc.aio
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from pilotage_proto.v1 import fleet_pb2 as pb
 from pilotage_proto.v1.fleet_pb2_grpc import FleetServiceStub
 
 from pilotage_agent.errors import EnrolmentFailed
 from pilotage_agent.identity import Identity, save_identity, utc_now
 from pilotage_agent.link.channel import fleet_channel
-from pilotage_agent.link.enrol import CALL_SECONDS, call_enrolment, checked_chain, signing_request
+from pilotage_agent.link.enrol_call import CALL_SECONDS, call_enrolment
+from pilotage_agent.link.signer import check_chain, sign_request
 
 _log = logging.getLogger("pilotage.agent.link")
 
@@ -68,7 +67,7 @@ class Renewal:
             certificates = await renew_expired(identity, self.now())
         else:
             certificates = await renew_valid(identity)
-        renewed = Identity(identity.key, identity.sealing_key, certificates, identity.enrolment)
+        renewed = replace(identity, certificates=certificates)
         await asyncio.to_thread(save_identity, self._folder, renewed)
         self._renewed(renewed)
         _log.info("certificate renewed until %s", renewed.expires.isoformat())
@@ -78,26 +77,27 @@ class Renewal:
 async def renew_valid(identity: Identity) -> tuple[bytes, ...]:
     """Call FleetService.Renew with the certificate that is still good; raises EnrolmentFailed."""
     enrolment = identity.enrolment
-    request = pb.RenewRequest(signing_request=signing_request(identity.key, enrolment.host_name))
+    signed = await sign_request(identity.key_pem, enrolment.host_name)
+    request = pb.RenewRequest(signing_request=signed.request)
     async with fleet_channel(enrolment.fleet_address, identity) as channel:
         make_stub: Any = FleetServiceStub
         try:
             response = await make_stub(channel).Renew(request, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise EnrolmentFailed(f"the coordinator refused ({error.code().name}): {error.details()}") from None
-    return checked_chain(response.certificates, identity.key, enrolment.ca_pin)
+    return await check_chain(response.certificates, identity.key_pem, enrolment.ca_pin)
 
 
 async def renew_expired(identity: Identity, now: datetime) -> tuple[bytes, ...]:
     """Call EnrolmentService.RenewExpired with a proof of the old certificate's key; raises EnrolmentFailed."""
     enrolment = identity.enrolment
     at = int(now.timestamp() * 1_000_000)
-    request = signing_request(identity.key, enrolment.host_name)
+    signed = await sign_request(identity.key_pem, enrolment.host_name, at)
     message = pb.RenewExpiredRequest(
         expired_certificate=identity.certificates[0],
-        signing_request=request,
+        signing_request=signed.request,
         at=at,
-        proof=identity.key.sign(renewal_digest(at, request), ec.ECDSA(hashes.SHA256())),
+        proof=signed.proof,
     )
 
     async def call(stub: Any) -> pb.RenewExpiredResponse:
@@ -105,9 +105,4 @@ async def renew_expired(identity: Identity, now: datetime) -> tuple[bytes, ...]:
         return response
 
     response = await call_enrolment(enrolment.enrol_address, identity.ca_pem(), call)
-    return checked_chain(response.certificates, identity.key, enrolment.ca_pin)
-
-
-def renewal_digest(at: int, request: bytes) -> bytes:
-    """Return SHA-256("pilotage renew\\n" + at + "\\n" + request), `at` in decimal digits: what the proof signs."""
-    return hashlib.sha256(b"pilotage renew\n" + str(at).encode() + b"\n" + request).digest()
+    return await check_chain(response.certificates, identity.key_pem, enrolment.ca_pin)

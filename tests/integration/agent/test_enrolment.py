@@ -10,13 +10,16 @@ import stat
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from pilotage_agent.errors import EnrolmentFailed, LinkLost, NotEnrolled
 from pilotage_agent.identity import Identity, load_identity, save_identity, utc_now
 from pilotage_agent.link.channel import fleet_channel
 from pilotage_agent.link.enrol import JoinToken, fetch_authority, finish_joining, join
 from pilotage_agent.link.grpc_transport import GrpcTransport
 from pilotage_agent.link.renewal import Renewal
+from pilotage_agent.link.signer import check_chain
+from pilotage_agent.link.signing import new_key
 from pilotage_agent.state_dir import StateDir
 from pilotage_proto.v1 import fleet_pb2 as pb
 
@@ -49,7 +52,7 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
     identity = await join(token, "h1", tmp_path / "joining", "test")
     again = await join(token, "h1", tmp_path / "joining", "test")
     assert len({bytes(one.sealing_key) for one in coordinator.joins}) == 1
-    assert identity.key.public_key() == again.key.public_key()
+    assert identity.key_pem == again.key_pem
     finish_joining(again, tmp_path / "identity", tmp_path / "joining")
     assert load_identity(tmp_path / "identity").certificates == again.certificates
 
@@ -111,8 +114,8 @@ async def test_a_certificate_of_another_authority_does_not_connect(
 ) -> None:
     identity = load_identity(state.identity)
     stranger = SmallAuthority()
-    der = stranger.issue(identity.key.public_key(), "hst_1").public_bytes(Encoding.DER)
-    forged = Identity(identity.key, identity.sealing_key, (der, identity.certificates[-1]), identity.enrolment)
+    der = stranger.issue(public_key(identity), "hst_1").public_bytes(Encoding.DER)
+    forged = Identity(identity.key_pem, identity.sealing_key, (der, identity.certificates[-1]), identity.enrolment)
     address = identity.enrolment.fleet_address
     with pytest.raises(LinkLost):
         await _dial(address, forged)
@@ -137,8 +140,37 @@ def test_a_damaged_identity_is_an_error(tmp_path: Path) -> None:
         load_identity(tmp_path)
 
 
+def test_a_key_that_is_not_the_certificates_is_damage(state: StateDir) -> None:
+    (state.identity / "key.pem").write_bytes(new_key())
+    with pytest.raises(EnrolmentFailed, match=r"damaged.*(?i:mismatch)"):
+        load_identity(state.identity)
+
+
+async def test_what_is_renewed_must_be_for_our_key_and_by_the_pinned_authority(
+    coordinator: SmallCoordinator, state: StateDir
+) -> None:
+    identity = load_identity(state.identity)
+    own, authority, pin = identity.certificates[0], identity.certificates[-1], identity.enrolment.ca_pin
+    assert await check_chain((own, authority), identity.key_pem, pin) == (own, authority)
+    for chain, key, said in (
+        ((own, authority), new_key(), "another key"),
+        ((own, SmallAuthority().certificate.public_bytes(Encoding.DER)), identity.key_pem, "not from the authority"),
+        ((own,), identity.key_pem, "not from the authority"),
+        ((b"nonsense", authority), identity.key_pem, "no certificate that can be read"),
+        ((), identity.key_pem, "no certificate that can be read"),
+    ):
+        with pytest.raises(EnrolmentFailed, match=said):
+            await check_chain(chain, key, pin)
+
+
+def public_key(identity: Identity) -> ec.EllipticCurvePublicKey:
+    key = load_pem_private_key(identity.key_pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key.public_key()
+
+
 def _expire(coordinator: SmallCoordinator, identity: Identity) -> Identity:
-    own = coordinator.authority.issue(
-        identity.key.public_key(), "hst_1", life=datetime.timedelta(seconds=-1)
-    ).public_bytes(Encoding.DER)
-    return Identity(identity.key, identity.sealing_key, (own, identity.certificates[-1]), identity.enrolment)
+    own = coordinator.authority.issue(public_key(identity), "hst_1", life=datetime.timedelta(seconds=-1)).public_bytes(
+        Encoding.DER
+    )
+    return Identity(identity.key_pem, identity.sealing_key, (own, identity.certificates[-1]), identity.enrolment)
