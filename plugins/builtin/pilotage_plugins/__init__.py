@@ -10,6 +10,7 @@ from pilotage_plugins.container import CONTAINER_STEP_TYPES
 from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy import DUMMY_STEP_TYPES
 from pilotage_plugins.file import FILE_STEP_TYPES
+from pilotage_plugins.host import HOST_STEP_TYPES
 from pilotage_plugins.http import HTTP_STEP_TYPES
 from pilotage_plugins.network.tcp import TcpCheck
 from pilotage_plugins.package import PACKAGE_STEP_TYPES
@@ -31,6 +32,7 @@ def pilotage_register_step_types(register: Register) -> None:
         TcpCheck,
         *SERVICE_STEP_TYPES,
         *PACKAGE_STEP_TYPES,
+        *HOST_STEP_TYPES,
         WaitUntil,
         DiscoveryData,
         *BACKUP_STEP_TYPES,

@@ -1,5 +1,6 @@
 """Services under a real systemd: every verb conforms, and keeps its word when units misbehave."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from pilotage_plugin_api import Action, StepFailed, TargetFailed
 from pilotage_plugin_api.registration import overrides
 from pilotage_plugin_api.testing import Conformance, Harness, Sample
 from pilotage_plugin_api.testing.conformance import World
+from pilotage_plugins.host import reboot
+from pilotage_plugins.host.boot import boot_identity
+from pilotage_plugins.host.reboot import HostReboot, Ordered
 from pilotage_plugins.note import shelf
 from pilotage_plugins.service.enablement import ServiceDisable, ServiceEnable
 from pilotage_plugins.service.lifecycle import Begun, ServiceReload, ServiceRestart, ServiceStart, ServiceStop
@@ -106,6 +110,32 @@ class TestServiceDisable(_OnUnit):
 class TestServiceStatus(_OnUnit):
     step_type = ServiceStatus()
     first = ("start",)
+
+
+class TestHostReboot(Conformance):
+    """Where nothing asks for a reboot; a real one is seen from outside."""
+
+    step_type = HostReboot()
+
+    def sample(self, sandbox: Path) -> Sample:
+        return Sample({"only_if_required": True, "services": ["demo"]})
+
+
+def test_a_reboot_that_was_ordered_is_told_from_one_that_was_not(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = {"services": ["demo"], "kernel": os.uname().release}
+    note = Ordered(key=KEY, boot=boot_identity(), kernel="old", at=0.0)
+    assert harness.probe(HostReboot(), params, KEY)["answer"] == "not_done"
+    shelf.keep(KEY.rpartition("/")[0], note)
+    assert harness.probe(HostReboot(), params, KEY)["answer"] == "not_done"
+    monkeypatch.setattr(reboot, "boot_identity", lambda: "another")
+    down = harness.probe(HostReboot(), params, KEY)
+    assert (down["answer"], "demo.service is inactive" in down["evidence"]) == ("unknown", True)
+    systemctl("start", "demo")
+    assert harness.probe(HostReboot(), params, KEY)["outputs"]["kernel_before"] == "old"
+    wrong = harness.probe(HostReboot(), {**params, "kernel": "9.9"}, KEY)
+    assert (wrong["answer"], "not 9.9" in wrong["evidence"]) == ("unknown", True)
 
 
 def test_a_unit_that_dies_at_once_is_not_started(harness: Harness) -> None:
