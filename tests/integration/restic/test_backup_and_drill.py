@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pilotage_plugin_api import InfrastructureFailed, StepFailed, TargetFailed
+from pilotage_plugin_api import InfrastructureFailed, Refused, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness, tree_of
 from pilotage_plugins.backup import drill, restore
 from pilotage_plugins.backup.create import BackupCreate
@@ -233,3 +233,24 @@ def test_an_error_without_words_is_excused_only_for_a_file_that_changed_meanwhil
     listener = BackupListener(host.context("k", host.scratch_root), began)
     listener.stderr(f'{{"message_type":"error","error":{{}},"item":"{data}/swapped"}}'.encode())
     assert (listener.vanished, listener.failed) == (vanished, 1 - vanished)
+
+
+def test_an_undone_restore_takes_away_what_it_brought_and_nothing_else(
+    host: Harness, vault: dict[str, Any], data: Path, backup: dict[str, Any], tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    params = {**vault, "target": str(target)}
+    outputs = host.run(BackupRestore(), params)
+    restored = target / data.relative_to("/")
+    (restored / "text").write_text("changed since")
+    (restored / "deep" / "mine").write_text("added since")
+    elsewhere = tmp_path / "elsewhere"
+    (restored / "deep" / "er").rename(elsewhere)
+    (restored / "deep" / "er").symlink_to(elsewhere)
+    for _ in range(2):
+        host.undo(BackupRestore(), params, outputs)
+        left = {path.name for path in restored.rglob("*") if not path.is_dir() and not path.is_symlink()}
+        assert {name for name in left if "undecodable" not in name} == {"text", "mine"}
+    assert (elsewhere / "secret").read_text() == "private"
+    with pytest.raises(Refused, match="held other things"):
+        host.undo(BackupRestore(), params, {**outputs, "target_was": "occupied"})

@@ -1,5 +1,6 @@
 """Databases of servers: dumped while they are in use, and never half."""
 
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ from pilotage_plugins.backup.drill import RestoreDrill
 from pilotage_plugins.backup.listing import BackupList
 from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
+from pilotage_plugins.discovery.data import DiscoveryData
 
 from tests.integration.restic.conftest import PASSWORD
 from tests.integration.restic.postgres_site import Postgres, newest_programs, running_postgres
@@ -230,3 +232,21 @@ def test_a_drill_finds_a_dump_that_does_not_load(
     host.run(BackupDatabase(), {**vault, "database": of(server, "app")})
     with pytest.raises(StepFailed, match="loading the dump"):
         host.run(RestoreDrill(), vault)
+
+
+def test_discovery_asks_servers_and_what_it_finds_can_be_backed_up(
+    host: Harness, vault: dict[str, Any], server: Postgres
+) -> None:
+    params = {"roots": [str(host.sandbox)], "kinds": ["servers"], "sockets": [str(server.folder), "/nowhere"]}
+    found = host.run(DiscoveryData(), params)
+    assert found["unreadable"] == []
+    assert {"app", "big", "postgres"} <= {database["name"] for database in found["databases"]}
+    [app] = [database for database in found["databases"] if database["name"] == "app"]
+    assert app["path"] == server.socket
+    assert app["bytes"] > 5_000_000
+    host.run(BackupDatabase(), {**vault, "database": app})
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(host.sandbox / ".s.PGSQL.5999"))
+    silent = host.run(DiscoveryData(), {**params, "sockets": [str(host.sandbox)]})
+    assert silent["databases"] == []
+    assert "cannot be reached" in silent["unreadable"][0]

@@ -1,17 +1,12 @@
 """`backup.restore`: a snapshot, or a part of it, back onto disks."""
 
 import asyncio
-import contextlib
-import json
 import os
-import stat
 import time
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepOutputs, TargetFailed
+from pilotage_plugin_api import Action, Change, Effect, Preview, Refused, StepContext, StepOutputs, TargetFailed
 from pydantic import AfterValidator, Field
 
 from pilotage_plugins.backup.parameters import PlainPath
@@ -19,9 +14,15 @@ from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.snapshots import SQLITE, Snapshot, check_snapshot_id, find_one
 from pilotage_plugins.backup.sqlite_copy import companions
+from pilotage_plugins.backup.target import (
+    TargetWas,
+    clear_the_way,
+    look_at_target,
+    occupied,
+    remove_if_empty,
+    take_away,
+)
 from pilotage_plugins.tree.exclusion import literal_pattern
-
-OCCUPIED_NAMED = 5
 
 
 class BackupRestoreParams(RepositoryParams):
@@ -36,11 +37,13 @@ class BackupRestoreParams(RepositoryParams):
 
 
 class BackupRestoreOutputs(StepOutputs):
-    """Which snapshot came back, and how long it took."""
+    """Which snapshot came back, and how long it took. `target_was`: what was there before: nothing, an empty folder,
+    or more; an undo takes the restored files away again unless it was more."""
 
     snapshot_id: str
     paths: tuple[str, ...]
     duration_s: float
+    target_was: TargetWas = TargetWas.OCCUPIED
 
 
 class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
@@ -48,7 +51,8 @@ class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
 
     Files at the target that the snapshot does not hold stay. Effect once: without `overwrite` an interrupted restore
     leaves files that a second one would refuse to replace, and with it, a second one could replace what people
-    wrote in between. There is no undo: what was overwritten is gone; back up first.
+    wrote in between. Undo takes away what came into a folder that was empty or not there, and leaves what was changed
+    since; into a folder that held something, nothing is undone: what was overwritten is gone; back up first.
     """
 
     name = "backup.restore"
@@ -62,9 +66,9 @@ class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
         """Name the snapshot and the files in the way."""
         async with open_repository(ctx, params) as restic:
             snapshot = await find_one(restic, params.snapshot, params.host or ctx.host)
-            occupied = await _occupied(ctx, restic, snapshot, params)
-        action = Action.UPDATE if occupied else Action.CREATE
-        note = f"from snapshot {snapshot.id}" + (f"; already there: {', '.join(occupied)}" if occupied else "")
+            in_the_way = await occupied(ctx, restic, snapshot, params.target, params.include)
+        action = Action.UPDATE if in_the_way else Action.CREATE
+        note = f"from snapshot {snapshot.id}" + (f"; already there: {', '.join(in_the_way)}" if in_the_way else "")
         changes = [Change(action=action, subject=params.target + path, note=note[:4096]) for path in snapshot.paths]
         return Preview(changes=tuple(changes))
 
@@ -73,19 +77,39 @@ class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
         started = time.monotonic()
         async with open_repository(ctx, params) as restic:
             snapshot = await find_one(restic, params.snapshot, params.host or ctx.host)
-            if not params.overwrite and (occupied := await _occupied(ctx, restic, snapshot, params)):
+            if not params.overwrite and (
+                in_the_way := await occupied(ctx, restic, snapshot, params.target, params.include)
+            ):
                 raise TargetFailed(
-                    f"{params.target!r} already holds files of the snapshot: {', '.join(map(repr, occupied))}."
+                    f"{params.target!r} already holds files of the snapshot: {', '.join(map(repr, in_the_way))}."
                     " Restore elsewhere, or set overwrite: true"
                 )
+            target_was = await asyncio.to_thread(look_at_target, params.target)
             if SQLITE in snapshot.tags:
                 _refuse_leftovers(params.target, snapshot)
             if params.overwrite:
-                await _clear_the_way(ctx, restic, snapshot, params)
+                await clear_the_way(ctx, restic, snapshot, params.target, params.include)
             await restore_snapshot(restic, snapshot, params.target, params.include, verify=params.verify)
         return BackupRestoreOutputs(
-            snapshot_id=snapshot.id, paths=snapshot.paths, duration_s=round(time.monotonic() - started, 3)
+            snapshot_id=snapshot.id,
+            paths=snapshot.paths,
+            duration_s=round(time.monotonic() - started, 3),
+            target_was=target_was,
         )
+
+    async def undo(self, ctx: StepContext, params: BackupRestoreParams, outputs: BackupRestoreOutputs) -> None:
+        """Take away what was restored into a folder that held nothing; what people changed or added stays."""
+        if outputs.target_was is TargetWas.OCCUPIED:
+            raise Refused(
+                f"backup.restore cannot be undone: {params.target!r} held other things before. Restore it from a backup"
+                " that was made before, or remove what came from the snapshot by hand"
+            )
+        async with open_repository(ctx, params) as restic:
+            snapshot = await find_one(restic, outputs.snapshot_id, ctx.host)
+            left = await take_away(ctx, restic, snapshot, params.target, params.include)
+        if outputs.target_was is TargetWas.MISSING:
+            await asyncio.to_thread(remove_if_empty, params.target)
+        ctx.log(f"taken away again; {left} files that were changed since stay")
 
 
 async def restore_snapshot(
@@ -96,76 +120,6 @@ async def restore_snapshot(
     arguments += ["--verify"] if verify else []
     arguments += [b"--include=" + literal_pattern(os.fsencode(path)) for path in include]
     await restic.run("restoring", *arguments)
-
-
-async def _listing(ctx: StepContext, restic: Restic, snapshot: Snapshot, params: BackupRestoreParams) -> Path | None:
-    """Return a file with restic's list of the snapshot; None when nothing is at the target that could be in the way."""
-    target = Path(params.target)
-    if not await asyncio.to_thread(lambda: target.exists() and any(target.iterdir())):
-        return None
-    return await restic.json_file("listing the snapshot", "ls", snapshot.id, name="listing.ndjson")
-
-
-async def _occupied(ctx: StepContext, restic: Restic, snapshot: Snapshot, params: BackupRestoreParams) -> list[str]:
-    """Return the first few paths that are there already and would be replaced; folders may be there.
-
-    restic spells undecodable bytes as U+FFFD: such a name is looked up by its folder, any entry there counting.
-    """
-    listing = await _listing(ctx, restic, snapshot, params)
-    if listing is None:
-        return []
-
-    def look() -> list[str]:
-        found = (
-            path
-            for path, _type in _nodes(ctx, listing, params)
-            if os.path.lexists(path) or ("\ufffd" in path and _any_beside(path))
-        )
-        return list(islice(found, OCCUPIED_NAMED))
-
-    return await asyncio.to_thread(look)
-
-
-async def _clear_the_way(ctx: StepContext, restic: Restic, snapshot: Snapshot, params: BackupRestoreParams) -> None:
-    """Remove links, pipes and the like where the snapshot has something: restic stops at them, and would write a file
-    through a link, symbolic or hard, that stands in its place, into what others know under another name."""
-    listing = await _listing(ctx, restic, snapshot, params)
-    if listing is None:
-        return
-
-    def clear() -> None:
-        shared: set[tuple[int, int]] = set()  # the last name of a shared file looks like its only one
-        for path, kind in _nodes(ctx, listing, params):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                there = Path(path)
-                status = there.lstat()
-                if status.st_nlink > 1:
-                    shared.add((status.st_dev, status.st_ino))
-                own_file = stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in shared
-                if not stat.S_ISDIR(status.st_mode) and not (kind == "file" and own_file):
-                    there.unlink()
-
-    await asyncio.to_thread(clear)
-
-
-def _nodes(ctx: StepContext, listing: Path, params: BackupRestoreParams) -> Iterator[tuple[str, str]]:
-    """Yield where each wanted entry would come to, and its type; folders are left out."""
-    with listing.open("rb") as lines:
-        for number, line in enumerate(lines):
-            if number % 256 == 0:
-                ctx.checkpoint()
-            node = json.loads(line)
-            if node.get("struct_type") == "node" and node.get("type") != "dir" and _wanted(node["path"], params):
-                yield params.target.rstrip("/") + node["path"], node["type"]
-
-
-def _wanted(path: str, params: BackupRestoreParams) -> bool:
-    return not params.include or any(path == root or path.startswith(root + "/") for root in params.include)
-
-
-def _any_beside(path: str) -> bool:
-    folder = Path(path).parent
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def _refuse_leftovers(target: str, snapshot: Snapshot) -> None:

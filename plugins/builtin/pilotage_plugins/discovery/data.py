@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.sqlite_copy import companions, is_sqlite
+from pilotage_plugins.discovery.servers import find_server_databases
 from pilotage_plugins.tree.exclusion import Exclusion
 from pilotage_plugins.tree.walk import Found, Walk, path_key
 
@@ -24,13 +25,21 @@ class Kind(StrEnum):
 
     VOLUMES = "volumes"
     DATABASES = "databases"
+    SERVERS = "servers"
 
 
 class DiscoveryDataParams(StepParams):
     """Where to look."""
 
     roots: tuple[PlainPath, ...] = Field(min_length=1, max_length=100, description="Folders, each a volume")
-    kinds: tuple[Kind, ...] = Field((Kind.VOLUMES, Kind.DATABASES), min_length=1)
+    kinds: tuple[Kind, ...] = Field(
+        (Kind.VOLUMES, Kind.DATABASES),
+        min_length=1,
+        description="volumes: the roots; databases: SQLite files in them; servers: databases of the host's servers",
+    )
+    sockets: tuple[PlainPath, ...] = Field(
+        ("/run/postgresql", "/run/mysqld"), max_length=20, description="Folders where servers have their sockets"
+    )
     exclude: tuple[str, ...] = Field((), max_length=200, description="Patterns, as in backup.create")
     max_entries: int = Field(5_000_000, ge=1, description="More entries than this in all fail the step")
 
@@ -48,7 +57,8 @@ class Volume(StepOutputs):
 
 
 class Database(StepOutputs):
-    """A database. `name` is unique on the host."""
+    """A database, as `backup.database` takes it. `path`: its file, or the socket of its server. `name` is unique
+    among the files; two servers may hold databases of one name."""
 
     engine: str
     name: str
@@ -68,7 +78,8 @@ class DiscoveryDataOutputs(StepOutputs):
 class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
     """Find the data of a host: the folders that it names, and the SQLite databases in them, told by their header.
 
-    Reads the names and sizes of everything and the first bytes of every file. Containers are not looked at yet.
+    Reads the names and sizes of everything and the first bytes of every file. With the kind `servers`, PostgreSQL and
+    MySQL servers on their sockets are asked for their databases, too; one that does not answer stands in `unreadable`.
     """
 
     name = "discovery.data"
@@ -78,7 +89,17 @@ class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
 
     async def run(self, ctx: StepContext, params: DiscoveryDataParams) -> DiscoveryDataOutputs:
         """Walk every root."""
-        return await asyncio.to_thread(_Search(ctx, params).run)
+        found = await asyncio.to_thread(_Search(ctx, params).run)
+        if Kind.SERVERS not in params.kinds:
+            return found
+        servers, silent = await find_server_databases(ctx, params.sockets)
+        databases = [Database(engine=one.engine, name=one.name, path=one.socket, bytes=one.bytes) for one in servers]
+        return found.model_copy(
+            update={
+                "databases": (*found.databases, *databases),
+                "unreadable": (*found.unreadable, *silent)[:UNREADABLE_NAMED],
+            }
+        )
 
 
 class _Search:
