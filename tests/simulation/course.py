@@ -72,6 +72,10 @@ class Course:
             if handle is not None:
                 handle(data)
 
+    def starts_once(self, key: AttemptKey) -> bool:
+        """Return whether the plan says that an attempt may be started once only."""
+        return key.kind is AttemptKind.RUN and self._steps[key.path].effect not in RESTARTABLE
+
     # One method for each type of event that says something here
 
     def _attempt_planned(self, data: Mapping[str, Any]) -> None:

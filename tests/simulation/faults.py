@@ -211,10 +211,16 @@ class Chaos:
         self.network.say(name, self.network.mischief.lies(name, self.universe.epoch))
 
     def say_outdated_things(self, host: str) -> None:
-        """Let a host hear again what a coordinator of an earlier epoch has told it."""
-        name = self._host(host)
-        self.universe.trace(f"{name} hears outdated things")
-        self.network.say_again(name, self.network.mischief.outdated(name))
+        """Let the coordinator restart, and the hosts that come back hear what the one before has told them."""
+        self.coordinator.kill()
+        self.universe.loop.later(spread(self.universe.random, 0.01, 0.5), self.coordinator.start)
+
+        def say(name: str) -> None:
+            self.universe.trace(f"{name} hears outdated things")
+            self.network.say_again(name, self.network.mischief.outdated(name))
+
+        for number in (1, 2, 3):
+            self.universe.await_moment("welcome delivered", number, self._soon(say))
 
     def change_plugin(self, host: str) -> None:
         """Let an agent come back with another version of its plugin, or with that of the beginning."""

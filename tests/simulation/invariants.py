@@ -169,8 +169,7 @@ class Oracle:
                     if key.execution == execution and key not in course.planned and key not in self.forgotten:
                         self.universe.violate(f"10: {short(key)} was started and no event says that it was to be")
             for key in course.begun:
-                effect = self._effect(key)
-                if effect is not None and effect.starts_once and not self.journaled[key].started:
+                if course.starts_once(key) and not self.journaled[key].started:
                     self.universe.violate(f"2: {short(key)} is said to run, and no journal has its start")
             for key, outcome in course.unbegun.items():
                 effect = self._effect(key)

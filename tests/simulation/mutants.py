@@ -26,7 +26,7 @@ from pilotage_coordinator.domain.fleet import AttemptReport
 from pilotage_coordinator.domain.fleet import Outcome as Ended
 from pilotage_coordinator.domain.plan import Effect
 from pilotage_coordinator.engine import attempting, batching, decide, decision, draft, due, health, starting, verdict
-from pilotage_coordinator.fleet import admission, outbox, store_registry
+from pilotage_coordinator.fleet import admission, outbox, roster, store_registry
 from pilotage_coordinator.runtime import executor, listener, live, sending
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.sqlite import group_commit, store
@@ -427,7 +427,10 @@ def _refused_input_is_dropped(patches: Patches) -> None:
 
 
 def _late_greeting_is_taken_for_a_copy(patches: Patches) -> None:
-    patches.drop(admission, "_late", False)
+    async def has_ended(self: Any, transport: Any) -> bool:
+        return False
+
+    patches.replace(roster.Roster, "_has_ended", lambda _: has_ended)
 
 
 def _begun_when_accepted(patches: Patches) -> None:
