@@ -50,4 +50,4 @@ setup-demo: setup
 .PHONY: setup-test
 setup-test: setup
 	@tools/setup programs restic spin gcc
-	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2
+	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 postgresql mariadb-server-core mariadb-client

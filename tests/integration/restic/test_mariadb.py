@@ -1,0 +1,132 @@
+"""A database of MariaDB: dumped while it is in use, and never half."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pilotage_plugin_api import StepFailed, TargetFailed
+from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.backup import mysql
+from pilotage_plugins.backup.database import BackupDatabase
+from pilotage_plugins.backup.drill import RestoreDrill
+from pilotage_plugins.backup.listing import BackupList
+from pilotage_plugins.backup.restore import BackupRestore
+from pilotage_plugins.discovery.data import DiscoveryData
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(
+        any(shutil.which(name) is None for name in ("mariadbd", "mariadb-install-db", "mariadb-dump")),
+        reason="MariaDB is not installed: apt-get install mariadb-server-core mariadb-client",
+    ),
+]
+
+SECRET = 'a"b\\c#d e 7713'
+
+
+@dataclass(frozen=True)
+class MariaDB:
+    """A running server."""
+
+    socket: str
+
+    def sql(self, statement: str, database: str = "") -> str:
+        """Run statements as root and return the answer as text."""
+        told = subprocess.run(
+            ["mariadb", "--no-defaults", f"--socket={self.socket}", "-BN", database],
+            input=statement, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        return told.stdout.strip()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[MariaDB]:
+    data, place = folder / "data", str(folder / "mysqld.sock")
+    data.mkdir()
+    subprocess.run(
+        ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db"],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    server = subprocess.Popen(
+        ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={place}", "--skip-networking", "--user=root",
+         "--innodb-flush-log-at-trx-commit=0", f"--pid-file={folder / 'pid'}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        ping = ["mariadb-admin", "--no-defaults", f"--socket={place}", "ping"]
+        while subprocess.run(ping, check=False, capture_output=True).returncode:
+            assert server.poll() is None, "the server ended"
+        yield MariaDB(place)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    with running(tmp_path_factory.mktemp("maria")) as started:
+        started.sql("CREATE DATABASE app; USE app; CREATE TABLE orders (id int PRIMARY KEY, body blob) ENGINE=InnoDB;")
+        started.sql("INSERT INTO orders SELECT seq, UNHEX(MD5(seq)) FROM seq_1_to_5000", "app")
+        started.sql("CREATE USER reader@localhost IDENTIFIED BY '" + SECRET.replace("\\", "\\\\") + "'")
+        started.sql("GRANT SELECT, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT ON app.* TO reader@localhost")
+        yield started
+
+
+def of(server: MariaDB, **more: Any) -> dict[str, Any]:
+    return {"engine": "mariadb", "name": "app", "path": server.socket, **more}
+
+
+def test_a_dump_comes_back_and_its_drill_says_what_it_proves(
+    host: Harness, vault: dict[str, Any], server: MariaDB, tmp_path: Path
+) -> None:
+    host.secrets.contents["db/app"] = SECRET.encode()
+    params = {**vault, "database": of(server, user="reader"), "credentials": "secret://db/app"}
+    made = host.run(BackupDatabase(), params)
+    assert made["path"] == "/mysql/3306/app.sql"
+    assert SECRET not in host.seen(made)
+    host.run(BackupRestore(), {**vault, "target": str(tmp_path / "out")})
+    server.sql("CREATE DATABASE copy")
+    server.sql(Path(f"{tmp_path}/out{made['path']}").read_text(), "copy")
+    question = "SELECT COUNT(*), SUM(id), MD5(GROUP_CONCAT(HEX(body) ORDER BY id)) FROM orders"
+    assert server.sql(question, "copy") == server.sql(question, "app")
+    server.sql("DROP DATABASE copy")
+    assert host.run(RestoreDrill(), vault)["snapshots"][0]["integrity"] == "complete; not loaded"
+
+
+def test_a_dump_without_its_end_leaves_no_snapshot(
+    host: Harness, vault: dict[str, Any], server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dump program that ends well in the middle of its work: it says nothing, and its last line is missing."""
+    monkeypatch.setattr(mysql, "DUMP_OPTIONS", (*mysql.DUMP_OPTIONS, "--skip-comments"))
+    with pytest.raises(StepFailed, match="its dump has no end"):
+        host.run(BackupDatabase(), {**vault, "database": of(server)})
+    assert host.run(BackupList(), vault)["total"] == 0
+
+
+def test_what_a_server_refuses_is_said(host: Harness, vault: dict[str, Any], server: MariaDB) -> None:
+    host.secrets.contents["db/app"] = b"wrong"
+    with pytest.raises(StepFailed, match="refuses the login"):
+        host.run(
+            BackupDatabase(),
+            {**vault, "database": of(server, user="reader"), "credentials": "secret://db/app"},
+        )
+    with pytest.raises(TargetFailed, match="Unknown database"):
+        host.run(BackupDatabase(), {**vault, "database": of(server, name="--help")})
+
+
+def test_tables_that_no_transaction_protects_are_named(host: Harness, vault: dict[str, Any], server: MariaDB) -> None:
+    server.sql("CREATE DATABASE old; CREATE TABLE old.loose (id int) ENGINE=MyISAM")
+    made = host.run(BackupDatabase(), {**vault, "database": of(server, name="old")})
+    assert "loose" in made["warnings"][0]
+
+
+def test_discovery_lists_its_databases(host: Harness, server: MariaDB) -> None:
+    folder = str(Path(server.socket).parent)
+    found = host.run(DiscoveryData(), {"roots": [str(host.sandbox)], "kinds": ["servers"], "sockets": [folder]})
+    assert found["unreadable"] == []
+    assert "app" in [database["name"] for database in found["databases"]]
