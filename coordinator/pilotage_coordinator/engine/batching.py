@@ -43,8 +43,7 @@ def next_batch(decision: Decision, key: RunKey, fan: Fan) -> bool:
 
 def awaits_order(draft: Draft, key: RunKey, fan: Fan) -> bool:
     """Return whether the hosts that have not begun must be ordered before the batch starts."""
-    unordered = fan.cursor == fan.batch_start and fan.ordered < fan.batch
-    return unordered and bool(draft.index.steps[key.path].step.rollout.order_by)
+    return fan.ordered < fan.batch and bool(draft.index.steps[key.path].step.rollout.order_by)
 
 
 def order(decision: Decision, key: RunKey, fan: Fan) -> bool:
@@ -77,7 +76,7 @@ def refreshed(decision: Decision, key: RunKey) -> None:
     frame = draft.frames[RunKey(refresh_frame(key.path), "", key.item)]
     error = ""
     if not draft.fans[key].ended and frame_status(frame) is not _S.SUCCEEDED:
-        error = f"refresh: {_trouble(draft, refresh_frame(key.path))}"
+        error = f"refresh: {_trouble(draft, refresh_frame(key.path), key.item)}"
     decision.emit(e.RefreshEnded(key.path, key.item, error))
     if error:
         decision.emit(e.RolloutEnded(key.path, key.item, error))
@@ -101,12 +100,12 @@ def _verdict(draft: Draft, key: RunKey) -> tuple[Verdict, str]:
     path = analysis_frame(key.path)
     status = frame_status(draft.frames[RunKey(path, "", key.item)])
     if status is _S.FAILED:
-        return "fail", _trouble(draft, path)
+        return "fail", _trouble(draft, path, key.item)
     if status is not _S.SUCCEEDED:
-        return "inconclusive", _trouble(draft, path)
+        return "inconclusive", _trouble(draft, path, key.item)
     said: dict[str, str] = {}
     for step in draft.index.frames[path].body:
-        for run_key in sorted(draft.by_path.get(step, _NO_RUNS)):
+        for run_key in _runs(draft, step, key.item):
             verdict = draft.runs[run_key].outputs.get("verdict", "pass")
             said.setdefault(str(verdict), f"{run_key} says {verdict!r}")
     if "fail" in said:
@@ -115,12 +114,18 @@ def _verdict(draft: Draft, key: RunKey) -> tuple[Verdict, str]:
     return ("inconclusive", doubtful[0]) if doubtful else ("pass", "")
 
 
-def _trouble(draft: Draft, frame: str) -> str:
+def _runs(draft: Draft, path: str, item: str) -> list[RunKey]:
+    """Return the runs of a step in the rollout of an item, in order."""
+    carried = draft.index.steps[path].carries_item
+    return sorted(key for key in draft.by_path.get(path, _NO_RUNS) if not carried or key.item == item)
+
+
+def _trouble(draft: Draft, frame: str, item: str) -> str:
     """Return the first step of a frame that did not succeed, with its error, and how many others there are."""
     bad = [
         draft.runs[key]
         for path in draft.index.frames[frame].body
-        for key in sorted(draft.by_path.get(path, _NO_RUNS))
+        for key in _runs(draft, path, item)
         if not draft.runs[key].status.satisfies
     ]
     if not bad:

@@ -1,7 +1,7 @@
 """One input becomes events: the only way in which an execution changes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
@@ -11,6 +11,7 @@ from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.index import ROOT
 from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.nodes import Phase
 from pilotage_coordinator.domain.execution.state import ROOT_KEY, ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
 from pilotage_coordinator.domain.plan import FailureKind
@@ -18,6 +19,7 @@ from pilotage_coordinator.engine import cascade, health, reopening, reverting, s
 from pilotage_coordinator.engine.admission import admit
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.draft import Draft
+from pilotage_coordinator.engine.nesting import frame_key
 from pilotage_coordinator.engine.world import World
 
 _E = ExecutionStatus
@@ -83,6 +85,8 @@ def _attempt_ended(decision: Decision, input: i.AttemptEnded) -> None:
     attempt, run = draft.open[key], draft.runs[key]
     judge = verdict.of_run if attempt.kind is AttemptKind.RUN else verdict.of_undo
     found = judge(draft.id, draft.index.steps[key.path].step, run, attempt, report, decision.now)
+    if found.retry_at and attempt.kind is AttemptKind.RUN and (halted := _halted(draft, key)):
+        found = replace(found, becomes=_S.FAILED, error=f"{found.error}; not tried again: {halted}", retry_at=0)
     decision.emit(
         e.AttemptFinished(
             *key,
@@ -100,6 +104,12 @@ def _attempt_ended(decision: Decision, input: i.AttemptEnded) -> None:
             found.retry_at,
         )
     )
+
+
+def _halted(draft: Draft, key: RunKey) -> str:
+    """Return why nothing new starts where a run stands; empty while it does."""
+    frame = draft.frames[frame_key(draft.index, key)]
+    return frame.halt_reason or str(frame.halted) if frame.phase is Phase.BODY and frame.halted else ""
 
 
 def _host_changed(decision: Decision, input: i.HostChanged) -> None:
@@ -181,6 +191,11 @@ def _unknown_resolved(decision: Decision, input: i.UnknownResolved) -> None:
     if input.key not in draft.unknown:
         unknown = "; ".join(str(key) for key in sorted(draft.unknown)[:10]) or "none"
         raise Refused(f"{input.key} is not unknown in {draft.id}. Unknown runs: {unknown}.")
+    if input.as_ == "retry" and (halted := _halted(draft, input.key)):
+        raise Refused(
+            f"{input.key} cannot be tried again: nothing new starts there ({halted})."
+            " Resolve it as failed or succeeded, then use `run retry`."
+        )
     decision.emit(e.UnknownSettled(*input.key, input.as_, input.by, input.comment))
 
 

@@ -15,7 +15,7 @@ from pilotage_proto.attempt import AttemptKind
 
 from pilotage_coordinator.domain.execution.index import PlanIndex
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate
+from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate, Passed
 from pilotage_coordinator.domain.execution.run import OpenAttempt, StepRun
 from pilotage_coordinator.domain.execution.state import ExecutionState, Rollback
 from pilotage_coordinator.domain.execution.states import (
@@ -80,6 +80,7 @@ class Draft:
     loops: Map[RunKey, Loop]
     waits: Map[RunKey, int]
     kept: Map[RunKey, None]
+    passed: Map[RunKey, Passed]
     open: Map[RunKey, OpenAttempt]
     cancels: Map[RunKey, None]
     by_host: Map[str, Map[RunKey, None]]

@@ -40,6 +40,10 @@ def judge(decision: Decision, key: RunKey) -> None:
         # Some of its answers are from before the pause or the restart.
         decision.emit(e.HealthProbed(*key, 0, min(now + gate.every, deadline), "asked anew"))
         return
+    if not decision.starting:
+        # In a pause nobody looks: the gate has its time again at the resume.
+        decision.emit(e.HealthProbed(*key, since, now, detail))
+        return
     if now >= deadline:
         decision.emit(e.HealthSettled(*key, _S.FAILED, error=f"not healthy within {_span(gate.within)}: {detail}"))
         return
@@ -71,6 +75,7 @@ def too_late(decision: Decision, key: RunKey) -> None:
                     failure_kind=FailureKind.INFRASTRUCTURE,
                     error=_UNANSWERED,
                     ended_at=decision.now,
+                    given_up=True,
                 )
             )
         elif draft.runs[each].status is _S.PENDING:

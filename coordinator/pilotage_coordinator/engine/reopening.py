@@ -9,7 +9,7 @@ from immutables import Map
 
 from pilotage_coordinator.domain.execution.index import ROOT, PlanIndex, Role
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Frame
+from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Passed
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.state import ROOT_KEY
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
@@ -24,6 +24,7 @@ _KEPT = (_S.SUCCEEDED, _S.SKIPPED)
 def reopen(draft: Draft, step: str, at: int) -> None:
     """Begin the execution's body anew; with `step`, that step and all that depends on it run again too."""
     again = affected(draft.index, step) if step else frozenset[str]()
+    draft.passed = Map({key: _passed(fan) for key, fan in draft.fans.items() if key.path not in again})
     for name in ("frames", "fans", "loops", "waits", "kept", "gates", "kept_back"):
         setattr(draft, name, Map())
     draft.timers = Timers()
@@ -40,28 +41,54 @@ def reopen(draft: Draft, step: str, at: int) -> None:
     open_frame(draft, ROOT_KEY, Frame(), at)
 
 
+def _passed(fan: Fan) -> Passed:
+    """Return the batches of a rollout that are behind it: not the one that was condemned, denied or awaited."""
+    over = fan.status is not None and not fan.ended
+    if over:
+        return Passed(fan.batch + 1, Map((host, None) for host in fan.hosts))
+    return Passed(fan.batch, Map((host, None) for host in fan.hosts[: fan.batch_start]))
+
+
 def reset_frame(draft: Draft, key: RunKey) -> None:
     """Make a frame that ended before ready to be opened once more, on its host; what succeeded in it is kept."""
-    inside = frozenset(_inside(draft.index, key.path))
-    for path in sorted(inside):
-        for run_key in sorted(draft.by_path.get(path, _NO_RUNS)):
-            if _within(draft.index, key, run_key):
-                _sort_run(draft, draft.runs[run_key], again=False)
-    _forget(draft, key, inside)
+    for run_key in _runs_inside(draft, key):
+        _sort_run(draft, draft.runs[run_key], again=False)
+    _forget(draft, key)
 
 
-def _within(index: PlanIndex, frame: RunKey, key: RunKey) -> bool:
-    """Return whether a run or a part of a step inside a frame belongs to it there."""
-    here = key.host == frame.host and key.item in ("", frame.item)
-    return here or not index.frames[frame.path].on_host
+def _runs_inside(draft: Draft, frame: RunKey) -> list[RunKey]:
+    """Return the runs of a frame, in order. On a host: O(steps inside), however many hosts there are."""
+    found: list[RunKey] = []
+    for path in sorted(set(_inside(draft.index, frame.path))):
+        if not draft.index.frames[frame.path].on_host:
+            keys = draft.by_path.get(path, _NO_RUNS)
+            found += sorted(key for key in keys if _of_item(draft.index, frame, key))
+            continue
+        loop = draft.loops.get(RunKey(path, frame.host)) if draft.index.steps[path].loops else None
+        items = sorted(loop.values) if loop is not None else []
+        here = [RunKey(path, frame.host, item) for item in dict.fromkeys(("", frame.item, *items))]
+        found += [key for key in here if key in draft.runs]
+    return found
 
 
-def _forget(draft: Draft, key: RunKey, inside: frozenset[str]) -> None:
+def _of_item(index: PlanIndex, frame: RunKey, key: RunKey) -> bool:
+    """Return whether a run or a part of a step inside a frame that is not on a host belongs to the frame's item."""
+    return not frame.item or not index.steps[key.path].carries_item or key.item == frame.item
+
+
+def _forget(draft: Draft, frame: RunKey) -> None:
     """Forget how the parts of a frame went."""
+    inside = frozenset(_inside(draft.index, frame.path))
+    on_host = draft.index.frames[frame.path].on_host
     for name in ("fans", "loops", "waits", "frames"):
         known: Map[RunKey, object] = getattr(draft, name)
-        for other in [each for each in known if each.path in inside and _within(draft.index, key, each)]:
-            known = known.delete(other)
+        if on_host:
+            parts = {RunKey(path, frame.host, item) for path in inside for item in ("", frame.item)}
+        else:
+            parts = {key for key in known if key.path in inside and _of_item(draft.index, frame, key)}
+        for key in parts:
+            if key in known:
+                known = known.delete(key)
         setattr(draft, name, known)
 
 
@@ -70,10 +97,10 @@ def open_anew(draft: Draft, key: RunKey, frame: Frame, at: int, hosts: Container
 
     `hosts` are those that are asked again; what others said stays as it was.
     """
-    inside = frozenset(_inside(draft.index, key.path))
-    _forget(draft, key, inside)
-    for run_key in [each for path in sorted(inside) for each in sorted(draft.by_path.get(path, _NO_RUNS))]:
-        if _within(draft.index, key, run_key) and (hosts is None or run_key.host in hosts):
+    inside = _runs_inside(draft, key)
+    _forget(draft, key)
+    for run_key in inside:
+        if hosts is None or run_key.host in hosts:
             _sort_run(draft, draft.runs[run_key], again=True)
             if run_key in draft.kept:
                 draft.kept = draft.kept.delete(run_key)

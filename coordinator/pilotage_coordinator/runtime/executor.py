@@ -317,7 +317,10 @@ class Executor:
         for event in events:
             if isinstance(event, AttemptFinished):
                 run = RunKey(event.path, event.host, event.item)
-                self.dispatcher.ended(key_of_event(live.id, run, event))
+                key = key_of_event(live.id, run, event)
+                self.dispatcher.ended(key)
+                if event.given_up:
+                    self.dispatcher.port.cancel(key, self.epoch, event.error)
                 self._progress.get(live.id, {}).pop(run, None)
             elif isinstance(event, AttemptPlanned):
                 self.sending.note_open(live.state, RunKey(event.path, event.host, event.item))

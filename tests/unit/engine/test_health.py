@@ -1,13 +1,21 @@
 """Health gates: rounds of checks, until they were good for long enough or it is late."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeAlias
+
+from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution import inputs as i
-from pilotage_coordinator.domain.fleet import Outcome
+from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
 from pilotage_coordinator.domain.plan import Batch, Effect, OnFailure, OnOffline, Rollout, RolloutFailure
 from pilotage_coordinator.domain.share import Share
+from pilotage_coordinator.engine.decide import react
 from pilotage_coordinator.engine.due import next_wakeup
 
 from tests.unit.engine.build import SECOND, FakeWorld, Run, check, gate, group, leaf, plan
 
+TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
 ONE_BY_ONE = Rollout(batches=(Batch(Share(1)),), max_failures=Share(0), on_failure=RolloutFailure.REVERT_ALL)
 
 
@@ -240,3 +248,57 @@ def test_a_group_that_goes_on_after_failures_still_needs_its_gate() -> None:
     assert run.statuses("z") == {"h1": "not_run"}
     assert run.status == "completed"
     assert run.state.warnings
+
+
+def test_a_good_answer_in_a_pause_never_fails_the_host() -> None:
+    run = guarded("h1")
+    run.end("g/swap@h1")
+    run.give(i.PauseRequested("anna"))
+    run.now += 3600 * SECOND
+    run.end("g/!health/up@h1")
+    assert run.run("g/!health@h1").status == "running"
+    assert run.status == "paused"
+    run.give(i.ResumeRequested("anna"))
+    assert run.open() == ["g/!health/up@h1"]
+    for _ in range(3):
+        run.end("g/!health/up@h1")
+        run.wait(5 * SECOND)
+    assert run.status == "completed"
+    run.refold()
+
+
+def test_a_check_that_is_given_up_is_to_be_stopped_on_its_host() -> None:
+    run = guarded("h1")
+    run.end("g/swap@h1")
+    events = run.wait(60 * SECOND).events
+    (given_up,) = [event for event in events if isinstance(event, e.AttemptFinished)]
+    assert given_up.given_up
+    run.refold()
+
+
+def test_a_round_costs_the_same_however_many_hosts_there_are() -> None:
+    assert _lines_of_a_round(20) == _lines_of_a_round(400)
+
+
+def _lines_of_a_round(hosts: int) -> int:
+    """Return how many lines one host's answer and its next round run, each turn of a loop counted."""
+    run = guarded(*(f"h{number:03}" for number in range(hosts)), rollout=Rollout())
+    for name in run.open():
+        run.end(name)
+    run.end("g/!health/up@h007")
+    report = AttemptReport(run.key("g/!health/up@h008"), 1, Outcome.SUCCEEDED, started_at=1, ended_at=run.now)
+    count = 0
+
+    def counted(frame: FrameType, event: str, argument: object) -> TraceFunction:
+        nonlocal count
+        count += event == "line"
+        return counted
+
+    before = sys.gettrace()
+    sys.settrace(counted)
+    try:
+        react(run.state, i.AttemptEnded(report), run.now, run.world)
+        react(run.state, i.Tick(), run.now + 5 * SECOND, run.world)
+    finally:
+        sys.settrace(before)
+    return count

@@ -320,6 +320,8 @@ class AttemptFinished:
     ended_at: int = 0
     evidence: Mapping[str, Json] = field(default_factory=dict)
     retry_at: int = 0
+    given_up: bool = False
+    """Nobody waits for its answer any more: it only read, and its host is to stop it."""
 
 
 @dataclass(frozen=True, slots=True)

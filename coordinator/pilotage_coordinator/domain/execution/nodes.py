@@ -124,6 +124,15 @@ class Fan(NamedTuple):
     """How the step ended as a whole; None while it has not."""
 
 
+class Passed(NamedTuple):
+    """How far a rollout had come when it was taken up again: what was judged, asked and waited for is not undone."""
+
+    batch: int
+    """The batch that it goes on with."""
+    hosts: Map[str, None]
+    """Those of the batches before."""
+
+
 class Loop(NamedTuple):
     """A step going over the items of its `for_each` on one host."""
 

@@ -11,7 +11,7 @@ from immutables import Map
 
 from pilotage_coordinator.domain.execution.index import ROOT, PlanIndex, index_plan
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate
+from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate, Passed
 from pilotage_coordinator.domain.execution.run import OpenAttempt, StepRun
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, PendingReason, StepRunStatus
 from pilotage_coordinator.domain.execution.timers import Timers
@@ -73,6 +73,8 @@ class ExecutionState:
     """Steps in their frames, to how many dependencies have not ended (only where more than one)."""
     kept: Map[RunKey, None] = field(default_factory=Map)
     """Runs that ended before a retry and still count: adopted when their turn comes."""
+    passed: Map[RunKey, Passed] = field(default_factory=Map)
+    """How far rollouts had come before a retry."""
     open: Map[RunKey, OpenAttempt] = field(default_factory=Map)
     cancels: Map[RunKey, None] = field(default_factory=Map)
     """Open attempts that are to be stopped."""

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from immutables import Map
+
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate, Phase
+from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate, Passed, Phase
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.plan import Batch, RolloutFailure
@@ -30,15 +32,8 @@ def _step_opened(draft: Draft, event: e.StepOpened, at: int) -> None:
     info = draft.index.steps[event.path]
     rollout = info.step.rollout
     total = len(event.hosts)
-    hosts: list[str] = []
-    fan = Fan(hosts=(), dropped=event.dropped)
-    for host in event.hosts:
-        unit = RunKey(event.path, host, event.item)
-        if unit in draft.kept:
-            draft.kept = draft.kept.delete(unit)
-            fan = fan._replace(tally=fan.tally.plus(draft.runs[unit].status))
-        else:
-            hosts.append(host)
+    key = RunKey(event.path, "", event.item)
+    fan = _taken_up(draft, key, event.hosts)._replace(dropped=event.dropped)
     for host in event.dropped:
         run = fresh_run(draft, RunKey(event.path, host, event.item))
         draft.put(run._replace(status=_S.NOT_RUN, detail="a step it depends on did not succeed here", ended_at=at))
@@ -46,19 +41,43 @@ def _step_opened(draft: Draft, event: e.StepOpened, at: int) -> None:
     limit = rollout.max_failures
     if limit is None and rollout.on_failure is not RolloutFailure.STOP:
         limit = Share(0)  # a rollout that reverts has a failure to revert at
-    key = RunKey(event.path, "", event.item)
     draft.put_fan(
         key,
         fan._replace(
-            hosts=tuple(hosts),
             tally=fan.tally.plus(_S.NOT_RUN, len(event.dropped)),
             max_parallel=0 if info.loops or rollout.max_parallel is None else max(1, rollout.max_parallel.of(total)),
             max_failures=-1 if limit is None else limit.of(total),
             total=total,
-            batch_end=_batch_end(info.step.rollout.batches, 0, 0, total, len(hosts)),
+            batch_end=max(fan.cursor, _batch_end(rollout.batches, fan.batch, fan.batch_start, total, len(fan.hosts))),
         ),
     )
     fan_progressed(draft, key, at)
+
+
+def _taken_up(draft: Draft, key: RunKey, hosts: tuple[str, ...]) -> Fan:
+    """Return the fan of a step that goes over hosts; before a retry it may have come to some of its batches.
+
+    What was kept of the batches behind it stays there; what was kept of the one that it was in is still to be judged.
+    """
+    before = draft.passed.get(key, Passed(0, Map()))
+    behind: list[str] = []
+    begun: list[str] = []
+    fresh: list[str] = []
+    fan = Fan(hosts=())
+    for host in hosts:
+        unit = RunKey(key.path, host, key.item)
+        if unit not in draft.kept:
+            fresh.append(host)
+            continue
+        draft.kept = draft.kept.delete(unit)
+        fan = fan._replace(tally=fan.tally.plus(draft.runs[unit].status))
+        (behind if host in before.hosts else begun).append(host)
+    return fan._replace(
+        hosts=(*behind, *begun, *fresh),
+        cursor=len(behind) + len(begun),
+        batch=before.batch if behind else 0,
+        batch_start=len(behind),
+    )
 
 
 def _batch_end(batches: tuple[Batch, ...], number: int, start: int, total: int, last: int) -> int:

@@ -113,11 +113,14 @@ def _unknown_settled(draft: Draft, event: e.UnknownSettled, at: int) -> None:
     holding.release(draft, key)
     run = draft.runs[key]
     if event.as_ == "retry":
-        draft.put(run._replace(status=_S.PENDING, reason=PendingReason.RETRY, tries=0, interruptions=0, retry_at=at))
+        anew = run._replace(tries=0, interruptions=0, planned_at=0, expired=False)
+        draft.put(anew._replace(status=_S.PENDING, reason=PendingReason.RETRY, retry_at=at))
         draft.set_timer(TimerKind.RETRY, key, at)
         return
     status = _S.SUCCEEDED if event.as_ == "succeeded" else _S.FAILED
     note = f"resolved by {event.by}" + (f": {event.comment}" if event.comment else "")
+    if status is _S.SUCCEEDED:
+        run = run._replace(error="", failure_kind=None)
     draft.put(run._replace(status=status, detail=note, ended_at=at))
     run_ended(draft, key, at)
 
