@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.cli import machine
+from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.doctor import Doctor, Finding
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration

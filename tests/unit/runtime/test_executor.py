@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from pilotage_coordinator.domain.execution.inputs import CancelRequested, RetryFailed, UnknownResolved
+from pilotage_coordinator.domain.execution.inputs import CancelRequested, PauseRequested, ResumeRequested, RetryFailed
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import Assignment, AttemptReport, HostInventory, LogPiece, Outcome
 from pilotage_coordinator.domain.plan import Plan
@@ -198,11 +198,12 @@ async def test_hostile_facts_give_no_address_and_break_nothing(facts: dict[str, 
 
 async def test_an_attempt_that_is_planned_and_stopped_at_once_still_waits_for_its_result(desk: Desk) -> None:
     """Its result was once taken for old news: acknowledged, and not stored."""
-    await desk.start("exe_1", plan(leaf("a", "h1")))
-    await desk.answer(Outcome.INTERRUPTED)
-    await desk.executor.submit("exe_1", CancelRequested("anna"))
-    await desk.executor.submit("exe_1", UnknownResolved(RunKey("a", "h1"), "retry", "anna"))
-    second = AttemptKey("exe_1", "a", "h1", "", AttemptKind.RUN, 2)
+    await desk.start("exe_1", plan(leaf("a", "h1"), leaf("b", "h1", after=["a"])))
+    await desk.executor.submit("exe_1", PauseRequested("anna"))
+    await desk.answer(Outcome.SUCCEEDED)
+    requests = (ResumeRequested("anna"), CancelRequested("anna"))
+    await asyncio.gather(*(desk.executor.submit("exe_1", each) for each in requests))
+    second = AttemptKey("exe_1", "b", "h1", "", AttemptKind.RUN, 1)
     assert desk.executor.is_open(second)
     assert desk.executor.dispatcher.epoch_of(second) == 1
     await desk.executor.report(AttemptReport(second, 1, Outcome.CANCELLED))
