@@ -4,6 +4,7 @@ Write it anew with `python -m tests.unit.plugins.reference`.
 """
 
 from pathlib import Path
+from typing import Any
 
 from pilotage_coordinator.steps.catalogue import coordinator_types
 from pilotage_plugin_api.catalogue import Registered, load_catalogue
@@ -21,7 +22,8 @@ def table() -> str:
     builtin = {name: entry for name, entry in known.items() if entry.origin.distribution == "pilotage"}
     rows = {name: _row(entry) for name, entry in builtin.items()}
     for name, info in coordinator_types().items():
-        takes = ", ".join(f"`{parameter}`" for parameter in info.params_schema["properties"])
+        properties: Any = info.params_schema["properties"]
+        takes = ", ".join(f"`{parameter}`" for parameter in properties)
         rows[name] = f"| `{name}` | On the coordinator, not on a host; takes {takes}. | {info.effect} | – | – | – |"
     return "\n".join([BEGIN, HEAD, *(rows[name] for name in sorted(rows)), END])
 

@@ -37,7 +37,7 @@ def test_a_simulation_is_read() -> None:
         ("dlstatus:1:50.0000:Retrieving file 1 of 2", (0.15, "Retrieving file 1 of 2")),
         ("pmstatus:plg-demo:100.0000:Installed plg-demo (amd64)", (1.0, "Installed plg-demo (amd64)")),
         ("pmstatus:dpkg-exec:0.0000:Running dpkg: twice", (0.3, "Running dpkg: twice")),
-        ("pmerror:/x/y.deb:12.5:subprocess failed", (None, "/x/y.deb: 12.5:subprocess failed")),
+        ("pmerror:/x/y.deb:12.5:subprocess failed", (None, "/x/y.deb: subprocess failed")),
         ("pmstatus:broken", None),
         ("rubbish", None),
         ("", None),
