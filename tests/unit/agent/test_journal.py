@@ -90,6 +90,24 @@ async def test_a_note_rides_with_the_next_transaction_and_is_told_apart_until_th
     await journal.close()
 
 
+async def test_a_sequence_is_told_only_once_it_is_durable() -> None:
+    """A smaller one after a crash would pass for a copied journal, and the host would be quarantined."""
+    store = MemoryJournalStore(JournalContent(JournalHead("jrn_1")))
+    commits = CountingCommits(store)
+    journal = Journal(store.load(), commits)
+    journal.note(entry(1))
+    assert journal.sequence == 0
+    waiting = asyncio.create_task(journal.next_session())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    journal.note(entry(2))
+    assert journal.sequence == 0
+    commits.gate.set()
+    await waiting
+    assert journal.sequence == 1
+    await journal.close()
+
+
 async def test_what_was_appended_is_read_back_by_the_next_process(tmp_path: Path) -> None:
     journal = await _open(tmp_path)
     await journal.append(entry(1))

@@ -104,3 +104,20 @@ async def test_a_result_of_another_sending_is_not_acknowledged(ear: Ear) -> None
     for epoch in (0, 2, 2**40):
         assert not await ear.listener.result("h1", AttemptReport(key, epoch, Outcome.SUCCEEDED))
     assert await ear.listener.result("h1", AttemptReport(key, 1, Outcome.SUCCEEDED))
+
+
+async def test_a_host_that_comes_back_while_the_disk_is_full_gets_its_work_once_there_is_space(ear: Ear) -> None:
+    world: Any = ear.desk.executor.world
+    world.offline.add("h1")
+    await ear.desk.start("exe_1", plan(leaf("a", "h1")))
+    assert ear.desk.port.sent == []
+    world.offline.clear()
+    ear.desk.disk.full = True
+    await ear.desk.executor.resume_on("h1")
+    live = await ear.desk.executor.find("exe_1")
+    assert live is not None
+    async with asyncio.timeout(5):
+        while not live.doubtful:  # noqa: ASYNC110 - nothing tells when the store refuses
+            await asyncio.sleep(0)
+    ear.desk.disk.full = False
+    await ear.desk.port.until_sent(1)
