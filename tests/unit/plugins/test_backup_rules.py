@@ -1,0 +1,120 @@
+"""The decisions of the backup plugin that need no repository."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pilotage_plugin_api import SecretRef, TargetFailed
+from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.backup.damage import damaged_packs
+from pilotage_plugins.backup.progress import BackupListener
+from pilotage_plugins.backup.protection import deletion_warning
+from pilotage_plugins.backup.repository import RepositoryParams
+from pilotage_plugins.backup.retention import weigh
+from pilotage_plugins.backup.server import Database, Engine, socket_port
+from pilotage_plugins.backup.snapshots import Snapshot, is_whole, manifest_tags, partial_tags
+from pilotage_plugins.backup.source import read_exclude_file
+from pilotage_plugins.backup.space import check_room
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+PACK = hashlib.sha256(b"pack").hexdigest()
+
+
+def snapshot(number: int, *tags: str, paths: tuple[str, ...] = ("/srv",)) -> Snapshot:
+    return Snapshot(f"id{number}", START + timedelta(hours=number), "web1", paths, tags)
+
+
+def repository(address: str) -> RepositoryParams:
+    return RepositoryParams(repository=address, password=SecretRef("x"))
+
+
+def test_a_dump_counts_only_with_its_manifest_and_files_unless_noted_as_partial() -> None:
+    dump, files = snapshot(1, "pilotage", "database:postgresql"), snapshot(2, "pilotage")
+    notes = [snapshot(3, *manifest_tags("id1", 1, 9)), snapshot(4, *partial_tags("id2"))]
+    assert not is_whole(dump, [])
+    assert is_whole(dump, notes)
+    assert is_whole(files, [])
+    assert not is_whole(files, notes)
+    assert not is_whole(dump, [snapshot(3, *manifest_tags("id12", 1, 9))])
+
+
+def test_what_is_not_whole_goes_after_a_whole_one_and_displaces_none_before() -> None:
+    data = [snapshot(1), snapshot(2), snapshot(3), snapshot(4, paths=("/etc",)), snapshot(5, paths=("/etc",))]
+    notes = [snapshot(9, *partial_tags("id2")), snapshot(9, *partial_tags("id5"))]
+    found = weigh(data, notes)
+    assert found.outdated == ("id2",)
+    assert found.held == {("web1", "/etc")}
+    never = weigh(data[:1], [snapshot(9, *partial_tags("id1"))])
+    assert never.outdated == ()
+    assert never.held == {("web1", "/srv")}
+
+
+@pytest.mark.parametrize(
+    ("address", "protected", "warned"),
+    [
+        ("/mnt/vault", False, "is a folder of this host"),
+        ("/mnt/vault", True, "is a folder of this host"),
+        ("sftp:u@h:/x", True, "cannot forbid deleting"),
+        ("rest:https://h/", False, "--append-only"),
+        ("rest:https://h/", True, None),
+        ("s3:https://h/b", False, "credentials cannot delete"),
+        ("secret://backup/repository", True, None),
+    ],
+)
+def test_a_host_that_can_delete_its_backups_is_warned(address: str, protected: bool, warned: str | None) -> None:
+    warning = deletion_warning(repository(address), protected)
+    assert warning is None if warned is None else warned in (warning or "")
+
+
+@pytest.mark.parametrize(
+    ("line", "packs"),
+    [
+        (f"Pack ID does not match, want {PACK}, got {'0' * 64}", [PACK]),
+        (f"error for pack {PACK[:8]}:", [PACK[:8]]),
+        (f"pack {PACK}: does not exist", [PACK]),
+        ("check all packs", []),
+        (f"pack {PACK}: not referenced in any index", []),
+        ("[0:00] 100.00%  3 / 3 packs", []),
+    ],
+)
+def test_damaged_packs_are_read_from_what_any_version_says(line: str, packs: list[str]) -> None:
+    assert damaged_packs(line.encode()) == packs
+
+
+def test_there_must_be_room_for_what_is_new() -> None:
+    check_room(repository("/r"), 900, 1000)
+    with pytest.raises(TargetFailed, match=r"1000 bytes free, and 999 bytes are new"):
+        check_room(repository("/r"), 999, 1000)
+
+
+def test_progress_is_of_what_was_counted_and_never_full_before_the_end(harness: Harness) -> None:
+    listener = BackupListener(harness.context("k", harness.scratch_root), 0.0, expected_files=10, expected_bytes=1000)
+    for said in (
+        b'{"message_type":"status","percent_done":1}',
+        b'{"message_type":"status","percent_done":1,"total_files":1,"files_done":1,"total_bytes":5,"bytes_done":5}',
+        b'{"message_type":"status","percent_done":1,"total_files":10,"files_done":10,"total_bytes":1000,"bytes_done":1000}',
+    ):
+        listener.stdout(said)
+    assert harness.recorder.reports == [(0.0, "0 of 10 files"), (0.005, "1 of 10 files"), (0.99, "10 of 10 files")]
+    uncounted = BackupListener(harness.context("k", harness.scratch_root), 0.0)
+    uncounted.stdout(b'{"message_type":"status","percent_done":1}')
+    assert harness.recorder.reports[-1] == (None, "restic is starting")
+
+
+def test_an_exclude_file_is_lines_without_comments(tmp_path: Path) -> None:
+    path = tmp_path / "exclude"
+    path.write_bytes(b"#no\n\n *.tmp\n/a b\r\n$HOME\n\xff\n")
+    assert read_exclude_file(str(path)) == [" *.tmp", "/a b", "$HOME", "\udcff"]
+    path.write_bytes(b"x" * 1_100_000)
+    with pytest.raises(TargetFailed, match="bigger"):
+        read_exclude_file(str(path))
+
+
+def test_a_database_is_placed_by_its_port() -> None:
+    socket = "/run/postgresql/.s.PGSQL.5433"
+    assert socket_port(socket) == 5433
+    assert socket_port("/run/mysqld/mysqld.sock") is None
+    assert Database(engine=Engine.POSTGRESQL, name="a", path=socket).place == "5433"
+    assert Database(engine=Engine.MYSQL, name="a", path="/run/mysqld/mysqld.sock").place == "3306"
+    assert Database(engine=Engine.POSTGRESQL, name="a", host="../x").place == "..%2Fx:5432"
