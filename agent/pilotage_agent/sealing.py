@@ -1,79 +1,50 @@
-"""Opening secrets that were sealed to this agent for one attempt. The format, which the coordinator mirrors:
+"""The agent's private key for secrets, and the door to what is done with it.
 
-    blob = ephemeral_public (32 bytes) || nonce (12 bytes) || AES-256-GCM ciphertext with its tag (16 bytes at the end)
-    shared = X25519(ephemeral private key, recipient's public key)
-    salt = ephemeral_public || recipient_public
-    key = HKDF-SHA256(shared, salt, info = b"pilotage sealed secret v1", 32 bytes)
-    associated data = (str(attempt key) + "\\n" + secret name) as UTF-8
-
-For a Query, which has no attempt key, the first line of the associated data is the query id.
-`recipient_public` is the raw X25519 key of JoinRequest.sealing_key. A blob opens only for its recipient, its attempt
-and its name; anything else raises SealBroken.
+`sealed_box.py`, and the library below it, is imported when the first secret comes: an agent that gets none does not
+carry its seven mebibytes.
 """
 
-import os
-from typing import Final
+import importlib
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from pilotage_agent.errors import SealBroken
-
-INFO: Final = b"pilotage sealed secret v1"
-_PUBLIC: Final = 32
-_NONCE: Final = 12
+_LENGTH: Final = 32
+_BOX: Final = "pilotage_agent.sealed_box"
 
 
+@dataclass(frozen=True, slots=True)
 class SealingKey:
-    """The agent's private key for secrets."""
+    """An X25519 private key, raw."""
 
-    def __init__(self, private: X25519PrivateKey) -> None:
-        self._private = private
-        self.public = private.public_key().public_bytes_raw()
+    private: bytes = field(repr=False)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "SealingKey":
         """Read a raw private key; raises ValueError when it is not 32 bytes."""
-        return cls(X25519PrivateKey.from_private_bytes(raw))
+        if len(raw) != _LENGTH:
+            raise ValueError(f"a sealing key has {_LENGTH} bytes, not {len(raw)}")
+        return cls(raw)
 
     @classmethod
     def generate(cls) -> "SealingKey":
         """Make a new key."""
-        return cls(X25519PrivateKey.generate())
+        return cls(_box().new_private())
 
     def to_bytes(self) -> bytes:
         """Return the raw private key."""
-        return self._private.private_bytes_raw()
+        return self.private
+
+    @property
+    def public(self) -> bytes:
+        """The raw public key, for which a coordinator seals."""
+        public: bytes = _box().public_of(self.private)
+        return public
 
     def unseal(self, context: str, name: str, blob: bytes) -> bytes:
         """Open a secret sealed for `context` (an attempt key, or a query id); raises SealBroken."""
-        try:
-            ephemeral, nonce = blob[:_PUBLIC], blob[_PUBLIC : _PUBLIC + _NONCE]
-            shared = self._private.exchange(X25519PublicKey.from_public_bytes(ephemeral))
-            key = _derive(shared, ephemeral, self.public)
-            return AESGCM(key).decrypt(nonce, blob[_PUBLIC + _NONCE :], _associated(context, name))
-        except (InvalidTag, ValueError):
-            raise SealBroken(
-                f"the secret {name} cannot be opened here: it was not sealed for this agent's key and this attempt"
-            ) from None
+        opened: bytes = _box().unseal(self.private, context, name, blob)
+        return opened
 
 
-def seal(recipient_public: bytes, context: str, name: str, value: bytes) -> bytes:
-    """Seal a secret as the coordinator does; here for tests and for agents that check themselves."""
-    ephemeral = X25519PrivateKey.generate()
-    public = ephemeral.public_key().public_bytes_raw()
-    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient_public))
-    nonce = os.urandom(_NONCE)
-    sealed = AESGCM(_derive(shared, public, recipient_public)).encrypt(nonce, value, _associated(context, name))
-    return public + nonce + sealed
-
-
-def _derive(shared: bytes, ephemeral_public: bytes, recipient_public: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=ephemeral_public + recipient_public, info=INFO).derive(shared)
-
-
-def _associated(context: str, name: str) -> bytes:
-    return f"{context}\n{name}".encode()
+def _box() -> Any:
+    return importlib.import_module(_BOX)

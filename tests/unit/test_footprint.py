@@ -34,7 +34,10 @@ def imported_by(module: str) -> set[str]:
         ),
         ("pilotage_coordinator.executions", (*NO_SCREEN, *NO_FACES, *NO_PLANNER, "importlib.metadata", IN_PYTHON)),
         ("pilotage_coordinator.cli.app", (*NO_FACES, "grpc", "rich")),
-        ("pilotage_agent.__main__", (*NO_SCREEN, *NO_FACES, *NO_PLUGINS, IN_PYTHON, "importlib.metadata", "structlog")),
+        (
+            "pilotage_agent.__main__",
+            (*NO_SCREEN, *NO_FACES, *NO_PLUGINS, IN_PYTHON, "importlib.metadata", "structlog", "cryptography"),
+        ),
         ("pilotage_agent.runner.zygote", (*NO_SCREEN, *NO_STRANGERS, "grpc", "google.protobuf", "cryptography")),
     ],
 )

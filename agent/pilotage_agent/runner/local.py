@@ -61,7 +61,7 @@ class LocalRunner:
 
     async def prepare(self, entry: Entry, assignment: Assignment) -> LocalRun:
         """Take a worker and make the attempt's folder; raises WorkerLost or SealBroken."""
-        secrets = self._open_secrets(str(entry.key), assignment.secrets)
+        secrets = await self._open_secrets(str(entry.key), assignment.secrets)
         reuse = not entry.effect.starts_once and not secrets and self._parts.is_builtin(entry.step_type)
         worker = await self._pool.take(reuse=reuse)
         folder = self.folder(entry.key)
@@ -126,7 +126,7 @@ class LocalRunner:
         """Run the step type's probe in a fresh worker; an answer that cannot be had is `unknown`."""
         assert entry.assignment is not None
         try:
-            secrets = self._open_secrets(str(entry.key), entry.assignment.secrets)
+            secrets = await self._open_secrets(str(entry.key), entry.assignment.secrets)
             answer = await self._ask(
                 Purpose.PROBE, entry.assignment, secrets, PROBE_TIMEOUT_MS, entry.effect.value, key=str(entry.key)
             )
@@ -141,7 +141,7 @@ class LocalRunner:
         """Answer in a worker; nothing is journaled."""
         purpose = Purpose.PREVIEW if query.purpose is QueryPurpose.PREVIEW else Purpose.READ
         try:
-            secrets = self._open_secrets(query.query_id, query.secrets)
+            secrets = await self._open_secrets(query.query_id, query.secrets)
             timeout = query.timeout_ms or QUERY_TIMEOUT_MS
             answer = await self._ask(purpose, query, secrets, timeout, "read", key=f"query/{query.query_id}")
         except (AgentError, OSError) as error:
@@ -194,8 +194,13 @@ class LocalRunner:
         """Return the folder of an attempt."""
         return AttemptFolder(self._root / folder_name(key))
 
-    def _open_secrets(self, context: str, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
-        return {name: self._parts.unseal(context, name, blob) for name, blob in sealed.items()}
+    async def _open_secrets(self, context: str, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Open sealed secrets, on a thread: the first one makes the agent load a library. Raises SealBroken."""
+        if not sealed:
+            return {}
+        names = tuple(sealed)
+        opened = await asyncio.to_thread(lambda: [self._parts.unseal(context, name, sealed[name]) for name in names])
+        return dict(zip(names, opened, strict=True))
 
     async def _ask(
         self,
