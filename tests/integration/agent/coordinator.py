@@ -123,6 +123,7 @@ class SmallCoordinator(services.FleetServiceServicer, services.EnrolmentServiceS
         self.fail_joins = 0
         self.certificate_life = datetime.timedelta(hours=24)
         self.auto_ack = False
+        self.ack_logs = True
         self.fleet_port = 0
         self.enrol_port = 0
         self._server: grpc.aio.Server | None = None
@@ -220,7 +221,7 @@ class SmallCoordinator(services.FleetServiceServicer, services.EnrolmentServiceS
     def _answer(self, session: SmallSession, item: pb.AgentItem) -> None:
         if self.auto_ack and item.WhichOneof("item") == "result":
             session.send(result_ack=pb.ResultAck(key=item.result.key))
-        if item.WhichOneof("item") == "log":
+        if item.WhichOneof("item") == "log" and self.ack_logs:
             end = item.log.offset + len(item.log.data)
             session.send(log_ack=pb.LogAck(key=item.log.key, offset=end))
 
