@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 FAIL_MARK = Path("/var/plg-fail")
-_FAILING = f"#!/bin/sh\nif test -e {FAIL_MARK}; then echo no luck today >&2; exit 1; fi\n"
+_FAILING = f"""\
+#!/bin/sh
+if test -s {FAIL_MARK}; then sleep 60; fi
+if test -e {FAIL_MARK}; then echo no luck today >&2; exit 1; fi
+"""
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -20,7 +24,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def make(folder: Path) -> None:
-    """Build the packages: plg-demo with a conffile, plg-sec with a fix, plg-bad whose script may fail, plg-dep."""
+    """Build the packages: plg-demo with a conffile, plg-sec with a fix, plg-bad whose script fails or hangs."""
     main, security = folder / "main", folder / "security"
     for part in (main, security):
         part.mkdir(parents=True)

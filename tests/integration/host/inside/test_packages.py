@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pilotage_plugin_api import InfrastructureFailed, StepFailed, TargetFailed
+from pilotage_plugin_api import DeadlineExceeded, InfrastructureFailed, StepFailed, TargetFailed
 from pilotage_plugin_api.registration import overrides
 from pilotage_plugin_api.testing import Conformance, Harness, Sample
 from pilotage_plugin_api.testing.conformance import World
@@ -175,6 +175,21 @@ def test_a_script_that_fails_is_named_and_a_retry_finishes_what_it_left(harness:
     ]
     harness.undo(PackageUpgrade(), params, outputs)
     assert installed() == WANTED
+
+
+def test_an_upgrade_cut_off_in_a_script_is_finished_by_the_next_attempt(harness: Harness) -> None:
+    FAIL_MARK.write_text("hang")
+    params = {"packages": ["plg-bad"], "refresh": False}
+    before = harness.living_children()
+    with pytest.raises(DeadlineExceeded):
+        harness.run(PackageUpgrade(), params, key=KEY, timeout=4)
+    assert not harness.left_behind(before)
+    assert "plg-bad" not in installed()
+    assert "plg-bad" in harness.preview(PackageUpgrade(), params).note
+    FAIL_MARK.unlink()
+    outputs = harness.run(PackageUpgrade(), params, key=AGAIN)
+    assert outputs["repaired"]
+    assert outputs["changes"] == [{"package": "plg-bad", "before": "1.0", "after": "2.0"}]
 
 
 def test_repair_names_what_it_finished(harness: Harness) -> None:
