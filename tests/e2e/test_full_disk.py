@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pilotage_coordinator.security.authority import SERVER_NAME
 
 from tests.e2e.conftest import MakeFleet
 from tests.e2e.test_faults import await_state, shown, start, starts
@@ -13,6 +16,7 @@ from tests.fleet.small_disk import small_disk
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 MEBIBYTES = 48
+TARGET = (("grpc.ssl_target_name_override", SERVER_NAME),)
 
 
 def _joined(fleet: Fleet) -> Fleet:
@@ -20,6 +24,15 @@ def _joined(fleet: Fleet) -> Fleet:
     fleet.join("one")
     fleet.await_online()
     return fleet
+
+
+def health(fleet: Fleet) -> str:
+    """Return what the coordinator tells monitors."""
+    authority = (fleet.state / "authority.pem").read_bytes()
+    credentials = grpc.ssl_channel_credentials(authority[authority.index(b"-----BEGIN CERTIFICATE") :])
+    with grpc.secure_channel(fleet.environment["PILOTAGE_ENROL_LISTEN"], credentials, options=TARGET) as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
 def test_of_the_coordinator(make_fleet: MakeFleet, tmp_path: Path) -> None:
@@ -37,7 +50,17 @@ def test_of_the_coordinator(make_fleet: MakeFleet, tmp_path: Path) -> None:
         assert refused.returncode not in (0, 2)
         assert "Traceback" not in refused.stderr
         assert fleet.coordinator.alive
+        # No new session either: its marks cannot be kept. Monitors see it, and the agent's log is not flooded.
+        assert health(fleet) == "NOT_SERVING"
+        fleet.agents["one"].kill()
+        fleet.agents["one"].start()
+        fleet.until("the session was put off", lambda: fleet.coordinator.output().count("session.not_stored") >= 3)
+        assert "Traceback" not in fleet.coordinator.output()
+        assert fleet.agents["one"].output().count("cannot open a session now") == 1
+        assert {each["state"] for each in fleet.list_hosts()} == {"offline"}
         disk.free()
+        fleet.await_online()
+        assert health(fleet) == "SERVING"
         assert await_state(fleet, execution, *ENDED)["state"] == "completed"
         assert starts(work) == 1
         assert fleet.run("exec", "-l", "name=one", "--yes", "--", "true").returncode == 0

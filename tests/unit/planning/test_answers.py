@@ -29,7 +29,8 @@ def everywhere(value: int) -> Plan:
 
 def test_answers_are_found_and_put_back_wherever_a_step_stands() -> None:
     old, new = everywhere(1), everywhere(2)
-    assert digest(old) == digest(new) and old != new
+    assert digest(old) == digest(new)
+    assert old != new
     assert len(answers_of(new)) == 7
     assert with_answers(old, json.loads(json.dumps(answers_of(new)))) == new
 
