@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey
-from pilotage_proto.canonical import CanonicalError, canonical, digest
+from pilotage_proto.canonical import CanonicalError, canonical, digest_of_bytes
 from pilotage_proto.limits import LARGEST_JSON
 
 from pilotage_agent.messages import FailureKind, Outcome, QueryAnswer, Result
@@ -40,12 +40,11 @@ def make_result(
     evidence: Mapping[str, Any] | None = None,
 ) -> Result:
     """Build a result whose digest fits. Outputs that have no canonical form turn a success into a failure."""
-    values = dict(outputs or {})
     error = bounded(error)
     try:
-        body = canonical(values)
+        body = canonical(dict(outputs or {}))
     except CanonicalError as problem:
-        values, body = {}, b"{}"
+        body = b"{}"
         outcome, failure_kind = Outcome.FAILED, FailureKind.STEP
         error = f"the outputs cannot be recorded: {problem}"
     return Result(
@@ -53,13 +52,18 @@ def make_result(
         epoch=epoch,
         outcome=outcome,
         outputs=body,
-        digest=digest({"outcome": outcome.value, "outputs": values, "error": error}),
+        digest=digest_of_bytes(_covered(outcome, error, body)),
         failure_kind=failure_kind,
         error=error,
         started_at=started_at,
         ended_at=ended_at,
         evidence=_evidence(evidence or {}),
     )
+
+
+def _covered(outcome: Outcome, error: str, outputs: bytes) -> bytes:
+    """Return the canonical form of `{"error", "outcome", "outputs"}`, given that of the outputs, which may be large."""
+    return b'{"error":%b,"outcome":%b,"outputs":%b}' % (canonical(error), canonical(outcome.value), outputs)
 
 
 def fitting(answer: QueryAnswer) -> QueryAnswer:
