@@ -538,10 +538,6 @@ def _failed_checks_are_health(patches: Patches) -> None:
     patches.drop(health, "frame_status", health._S.SUCCEEDED)
 
 
-def _old_rounds_are_health(patches: Patches) -> None:
-    patches.drop(health, "restart")
-
-
 def _health_gates_have_no_end(patches: Patches) -> None:
     def make(original: Any) -> Any:
         def set_timer(self: Any, kind: Any, key: Any, at: int) -> None:
@@ -604,7 +600,6 @@ MUTANTS = (
     Mutant("a failed analysis passes", 1, ("batch",), _a_failed_analysis_passes),
     Mutant("one good round is health", 2, ("health",), _one_good_round_is_health),
     Mutant("failed checks are health", 51, ("health",), _failed_checks_are_health),
-    Mutant("what was healthy before a restart still is", 90, ("health",), _old_rounds_are_health),
     Mutant("health gates have no end", 2, ("12",), _health_gates_have_no_end),
 )
 

@@ -23,8 +23,8 @@ KEPT = (5019, 44, 75, 90, 110, 122, 232, 273, 294, 343)
 5019: an attempt stopped before it was sent lost its result. 110: an attempt was sent under an old epoch after a full
 disk; 294: so was a cancel. 75, 232: nobody told an execution of its host that came while it was being stored. 273: a
 write that landed and was reported as failed was not looked at again. 90: an attempt whose start was lost with the
-power, and whose acceptance was not, waited for ever. 343: a health gate believed a check from before a pause. 44, 122: a
-host was quarantined for a greeting that came late, of an agent that had been killed.
+power, and whose acceptance was not, waited for ever. 343: a health gate believed a check from before a pause. 44, 122:
+a host was quarantined for a greeting that came late, of an agent that had been killed.
 """
 
 
