@@ -1,7 +1,6 @@
 """The grammar before CEL: what it accepts CEL accepts, what it refuses nothing evaluates."""
 
 import contextlib
-import time
 
 import cel
 import pytest
@@ -99,10 +98,8 @@ def test_what_is_no_expression(text: str, words: str, offset: int | None) -> Non
     ],
 )
 def test_bounds(text: str) -> None:
-    started = time.process_time()
     with pytest.raises(ExpressionError):
         parse(text)
-    assert time.process_time() - started < 0.5
 
 
 WORDS = some.sampled_from(

@@ -44,7 +44,7 @@ from pilotage_coordinator.domain.blueprint.rollout import Rollout
 from pilotage_coordinator.domain.plan import Effect, OnFailure, OnOffline, Place, StepKind
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 
-MOST_STEPS: Final = 2_000
+MOST_STEPS: Final = 5_000
 DEEPEST_GROUP: Final = 4
 
 STEPS: Final = ListOf(Later(lambda: STEP), most=MOST_NODES)
