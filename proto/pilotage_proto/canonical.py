@@ -89,7 +89,7 @@ def _write(value: object, place: str, parts: list[str]) -> None:
         case str():
             parts.append(json.dumps(value, ensure_ascii=False))
         case int():
-            if abs(value) > LARGEST_EXACT_INTEGER:
+            if abs(value) > LARGEST_EXACT_INTEGER and not _is_written_double(value, place):
                 raise CanonicalError(f"{place}: {value} is beyond ±(2^53 - 1), which JSON readers do not keep exactly")
             parts.append(str(int(value)))
         case float():
@@ -100,6 +100,11 @@ def _write(value: object, place: str, parts: list[str]) -> None:
             _write_list(value, place, parts)
         case _:
             raise CanonicalError(f"{place}: {type(value).__name__} has no canonical form; {_ALLOWED}")
+
+
+def _is_written_double(value: int, place: str) -> bool:
+    """Return whether these are the digits in which a double is written: then it is one that was read back."""
+    return abs(value) < 10**21 and _number(float(value), place) == str(value)
 
 
 def _write_object(value: Mapping[object, object], place: str, parts: list[str]) -> None:

@@ -75,7 +75,7 @@ def _as_a_reader_of_doubles(text: str) -> float:
     return int(text) if abs(int(text)) <= LARGEST_EXACT_INTEGER else float(text)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 2**53, {1: "a"}, b"raw", {"a": object()}, "\ud800"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 2**53 + 1, 10**21, {1: "a"}, b"raw", {"a": object()}, "\ud800"])
 def test_values_without_a_canonical_form_are_refused(value: object) -> None:
     with pytest.raises(CanonicalError):
         canonical(value)
@@ -84,3 +84,9 @@ def test_values_without_a_canonical_form_are_refused(value: object) -> None:
 def test_a_digest_names_its_algorithm_and_ignores_key_order() -> None:
     assert digest({"a": 1, "b": [True, None]}) == digest({"b": (True, None), "a": 1})
     assert digest({}).startswith("sha256:")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_that_was_read_back_is_written_as_before(value: float) -> None:
+    written = canonical(value)
+    assert canonical(json.loads(written)) == written
