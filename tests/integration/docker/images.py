@@ -77,7 +77,7 @@ def _of_another_machine(tag: str) -> bytes:
 def _tree(version: str, *, sick: bool) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for folder in ("bin", "www", "tmp", "etc", "data"):
+        for folder in ("bin", "www", "www/cgi-bin", "tmp", "etc", "data"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(entry)
@@ -87,13 +87,16 @@ def _tree(version: str, *, sick: bool) -> bytes:
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
         _add(tar, "www/index.html", f"version {version}\n")
+        # Takes its time, so that there are always requests in flight.
+        slow = f"#!/bin/sh\nsleep 0.1\necho -e 'Content-Type: text/plain\\r\\n\\r'\necho version {version}\n"
+        _add(tar, "www/cgi-bin/slow", slow, mode=0o755)
         _add(tar, "etc/passwd", "root:x:0:0:root:/:/bin/sh\n")
         if sick:
             _add(tar, "sick", "yes\n")
     return packed.getvalue()
 
 
-def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
+def _add(tar: tarfile.TarFile, name: str, text: str, *, mode: int = 0o644) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(text), 0o644
+    entry.size, entry.mode = len(text), mode
     tar.addfile(entry, io.BytesIO(text.encode()))

@@ -34,8 +34,16 @@ RICH = (
 
 
 def body(port: int = 8080) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-        return str(answer.read().decode().strip())
+    """Ask the server, again and again for as long as a program may need between its start and its first answer."""
+    give_up = time.monotonic() + 5
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                return str(answer.read().decode().strip())
+        except OSError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.05)
 
 
 def params(engine: EngineSite, image: str, **more: Any) -> dict[str, Any]:
@@ -169,7 +177,7 @@ def test_an_upgrade_that_is_too_slow_is_taken_back(host: Harness, engine: Engine
     assert engine.inspect("web")["Id"] == before["Id"]
 
 
-CHANGES = ("create", "set_restart_policy", "rename", "stop", "start", "remove")
+CHANGES = ("create", "connect", "disconnect", "set_restart_policy", "rename", "stop", "start", "remove")
 """The requests by which an upgrade changes anything; it makes seven of them."""
 
 

@@ -62,7 +62,7 @@ def configuration_of(found: Json, image: Json | None) -> Configuration:
     return Configuration(
         settings=_settings(found, config, defaults),
         host=_host(found, host),
-        endpoints=_endpoints(found, host["NetworkMode"]),
+        endpoints=endpoints_of(found),
         first=_first(found, host["NetworkMode"]),
     )
 
@@ -81,6 +81,11 @@ def differences(before: Configuration, after: Configuration) -> list[str]:
             if same(one.get(name)) != same(other.get(name)):
                 found.append(f"{place}{name}: {_short(one.get(name))} became {_short(other.get(name))}")
     return found
+
+
+def same_endpoint(one: Json, other: Json) -> bool:
+    """Whether two connections to a network mean the same."""
+    return all(_meaning(one.get(name)) == _meaning(other.get(name)) for name in {*one, *other})
 
 
 def _settings(found: Json, config: Json, defaults: Json) -> Json:
@@ -135,7 +140,9 @@ def _link(link: str) -> str:
     return f"{target.lstrip('/')}:{alias.rpartition('/')[2]}"
 
 
-def _endpoints(found: Json, mode: str) -> dict[str, Json]:
+def endpoints_of(found: Json) -> dict[str, Json]:
+    """Read the operator's settings of a container's networks out of an inspection."""
+    mode = found["HostConfig"]["NetworkMode"]
     if mode in _NO_ENDPOINTS or mode.startswith("container:"):
         return {}
     short = found["Id"][:12]

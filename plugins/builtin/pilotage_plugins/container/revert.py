@@ -14,9 +14,11 @@ from pilotage_plugin_api import (
 from pydantic import Field
 
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
+from pilotage_plugins.container.health import HealthCheck
 from pilotage_plugins.container.naming import ContainerName
 from pilotage_plugins.container.seconds import whole_seconds
-from pilotage_plugins.container.swap import restore_interrupted, swaps_of, take_back
+from pilotage_plugins.container.swap import swaps_of
+from pilotage_plugins.container.way_back import restore_interrupted, take_back, until_ready
 
 
 class RevertParams(EngineParams):
@@ -61,12 +63,13 @@ class ContainerRevert(StepType[RevertParams, RevertOutputs]):
         """Go back one step; what was cut off in the middle comes before what is settled."""
         async with open_engine(ctx, params) as engine:
             seconds = whole_seconds(params.stop_timeout)
-            taken_back = await restore_interrupted(engine, params.container, seconds)
+            ready = until_ready(ctx, engine, HealthCheck())
+            taken_back = await restore_interrupted(engine, params.container, seconds, ready)
             if not taken_back:
                 settled = [swap for swap, _ in await swaps_of(engine, params.container)]
                 taken_back = [swap for swap in settled if await engine.find(swap.old)][-1:]
                 for swap in taken_back:
-                    await take_back(engine, swap, seconds)
+                    await take_back(engine, swap, seconds, ready)
             for swap in taken_back:
                 ctx.log(f"{swap.name} is {swap.old[:12]} again")
         return RevertOutputs(container=params.container, changed=bool(taken_back))

@@ -1,8 +1,10 @@
 """`container.upgrade`: the same container from another image, proven healthy, or the old one back."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pilotage_plugin_api import (
     Action,
@@ -21,14 +23,17 @@ from pilotage_plugin_api import (
     StepType,
     TargetFailed,
 )
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from pilotage_plugins.container.blue_green import must_be_switchable, retire, switch
 from pilotage_plugins.container.configuration import Configuration, configuration_of, differences
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.health import HealthCheck, Verdict, kind_of, wait_until_healthy
 from pilotage_plugins.container.image import ImageOutputs, ImageReference, PullPolicy, RegistryLogin, ensure_image
+from pilotage_plugins.container.names import also_called, connect_as, must_be_nameable, nameless
 from pilotage_plugins.container.naming import ContainerName, name_in_list
 from pilotage_plugins.container.reference import pinned
+from pilotage_plugins.container.rolling import settle, take_over
 from pilotage_plugins.container.seconds import whole_seconds
 from pilotage_plugins.container.swap import (
     ATTEMPT,
@@ -37,13 +42,9 @@ from pilotage_plugins.container.swap import (
     read_swap,
     record,
     remove_if_made_by,
-    restore_interrupted,
-    settle,
     swaps_of,
-    take_back,
-    take_over,
-    whatever_comes,
 )
+from pilotage_plugins.container.way_back import restore_interrupted, take_back, until_ready, whatever_comes
 
 if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
@@ -51,11 +52,16 @@ if TYPE_CHECKING:
 CANCELLED_STOP_SECONDS = 2
 """A stopped attempt has ten seconds to clean up, so the new container gets less than it may ask for."""
 
+BACK_DRAIN_SECONDS = 3.0
+"""So long a new container that gives the traffic back answers what it was asked: within those ten seconds. What was
+lost while it left its names is sent again after 1 and 3 seconds (RFC 6298)."""
+
 
 class Method(StrEnum):
     """How the new one takes over."""
 
     ROLLING = "rolling"
+    BLUE_GREEN = "blue_green"
 
 
 def _method(value: object) -> object:
@@ -68,8 +74,21 @@ class UpgradeParams(EngineParams):
     container: ContainerName = Field(description="Name of the container")
     image: ImageReference = Field(description="name:tag or, better, name@sha256:… (container.resolve_image gives it)")
     method: Annotated[Method, BeforeValidator(_method)] = Field(
-        Method.ROLLING, description="rolling: stop the old one, start the new one in its place (also: recreate)"
+        Method.ROLLING,
+        description="rolling: stop the old one, start the new one in its place (also: recreate). blue_green: run the"
+        " new one beside it, and switch the names in its networks",
     )
+    drain: Duration | None = Field(
+        None,
+        description="rolling, for one of several replicas behind an alias: leave the alias so long before the stop,"
+        " and come back to it only when healthy",
+    )
+    scale_down_delay: Duration | None = Field(
+        None,
+        description="blue_green: so long the old one runs on after the switch, to answer what it was asked and to take"
+        " over again if the new one does not stay healthy (10s)",
+    )
+    share_mounts: bool = Field(False, description="blue_green: both may write to the same volumes and folders")
     health: HealthCheck = Field(default_factory=HealthCheck, description="The gate; Docker's own health check if empty")
     pull: PullPolicy = Field(PullPolicy.MISSING, description="When to ask the registry")
     auth: RegistryLogin | None = None
@@ -77,6 +96,26 @@ class UpgradeParams(EngineParams):
     keep_previous: bool = Field(
         True, description="Keep the old container, stopped, as NAME.pilotage-previous: undo needs it"
     )
+
+    @model_validator(mode="after")
+    def _of_the_method(self) -> Self:
+        beside = self.method is Method.BLUE_GREEN
+        others = ("drain",) if beside else ("scale_down_delay", "share_mounts")
+        if wrong := [name for name in others if getattr(self, name) not in (None, False)]:
+            raise ValueError(f"{', '.join(wrong)} does not go with method {self.method}")
+        return self
+
+    @property
+    def runs_on(self) -> timedelta:
+        """How long the old one runs on after the switch."""
+        return timedelta(seconds=10) if self.scale_down_delay is None else self.scale_down_delay
+
+    @property
+    def names_leave(self) -> float | None:
+        """How long the one that leaves its names runs on, in seconds, when a swap is taken back; None: they stay."""
+        if self.method is Method.BLUE_GREEN:
+            return BACK_DRAIN_SECONDS
+        return None if self.drain is None else self.drain.total_seconds()
 
 
 class Generation(StepOutputs):
@@ -89,7 +128,8 @@ class Generation(StepOutputs):
 
 
 class UpgradeOutputs(StepOutputs):
-    """What serves now and what served before. `health` is null when nothing had to be done."""
+    """What serves now and what served before. `health` is null when nothing had to be done. `downtime_s`: how long
+    neither served, 0 with blue_green, where `cut` names networks in which requests under way may have been cut."""
 
     container: str
     changed: bool
@@ -98,6 +138,7 @@ class UpgradeOutputs(StepOutputs):
     previous_kept: bool
     health: Verdict | None
     downtime_s: float | None
+    cut: tuple[str, ...] = ()
 
 
 class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
@@ -119,23 +160,26 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
         """Say which image gives way to which."""
         async with open_engine(ctx, params) as engine:
             old = await engine.inspect(params.container)
-            await _must_be_replaceable(engine, old)
+            await self._must_fit(engine, old, params)
             wanted = await engine.image(params.image)
         before = f"{old['Config']['Image']} ({old['Image']})"
         if wanted is not None and wanted["Id"] == old["Image"]:
             return Preview(changes=(Change(action=Action.NONE, subject=params.container, before=before),))
         after = f"{params.image} ({wanted['Id'] if wanted else 'to be pulled'})"
         note = "stops for as long as the new one takes to start"
+        if params.method is Method.BLUE_GREEN:
+            note = f"both run until {params.runs_on} after the switch; names are switched, not addresses"
         change = Change(action=Action.UPDATE, subject=params.container, before=before, after=after, note=note)
         return Preview(changes=(change,), complete=wanted is not None)
 
     async def run(self, ctx: StepContext, params: UpgradeParams) -> UpgradeOutputs:
         """Do it, or leave what was there."""
         async with open_engine(ctx, params) as engine:
-            for swap in await restore_interrupted(engine, params.container, whole_seconds(params.stop_timeout)):
+            ready = until_ready(ctx, engine, params.health)
+            for swap in await restore_interrupted(engine, params.container, whole_seconds(params.stop_timeout), ready):
                 ctx.log(f"put back {swap.name} as it was before the interrupted attempt {swap.attempt}")
             old = await engine.inspect(params.container)
-            await _must_be_replaceable(engine, old)
+            await self._must_fit(engine, old, params)
             image = await ensure_image(ctx, engine, params.image, params.pull, params.auth)
             before = await _generation(engine, old)
             if old["Image"] == image.id:
@@ -153,7 +197,8 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
         async with open_engine(ctx, params) as engine:
             new = await engine.find(outputs.after.id)
             if new is not None and (swap := read_swap(new)):
-                await take_back(engine, swap, whole_seconds(params.stop_timeout))
+                ready = until_ready(ctx, engine, params.health)
+                await take_back(engine, swap, whole_seconds(params.stop_timeout), ready)
                 ctx.log(f"{outputs.container} is {outputs.before.ref} again")
                 return
             now = await engine.find(outputs.container)
@@ -180,6 +225,13 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
         """Whether the engine answers."""
         return await engine_available(ctx)
 
+    async def _must_fit(self, engine: "Engine", old: dict[str, Any], params: UpgradeParams) -> None:
+        await _must_be_replaceable(engine, old)
+        if params.method is Method.BLUE_GREEN:
+            must_be_switchable(old, share_mounts=params.share_mounts)
+        if params.names_leave is not None:
+            must_be_nameable(old)
+
 
 class _Upgrade:
     """One replacement, from the candidate to the settled swap."""
@@ -192,14 +244,16 @@ class _Upgrade:
     async def replace(self, old: dict[str, Any], before: Generation, image: ImageOutputs) -> UpgradeOutputs:
         wanted = configuration_of(old, await self._engine.image(old["Image"]))
         swap = await self._candidate(old, wanted, image)
+        cut: list[str] = []
+        downtime = 0.0
         try:
-            started = self._ctx.clock()
-            await take_over(self._engine, swap, whole_seconds(self._params.stop_timeout))
-            downtime = self._ctx.clock() - started
-            verdict = await wait_until_healthy(self._ctx, self._engine, swap.new, self._params.health)
+            if swap.beside:
+                verdict, cut = await self._blue_green(swap)
+            else:
+                verdict, downtime = await self._rolling(swap)
             await settle(self._engine, swap, keep=self._params.keep_previous)
         except (asyncio.CancelledError, StepCancelled):
-            await whatever_comes(take_back(self._engine, swap, CANCELLED_STOP_SECONDS))
+            await whatever_comes(self._take_back(swap, CANCELLED_STOP_SECONDS))
             self._ctx.log(f"{swap.name} was put back as it was")
             raise
         except StepError as error:
@@ -207,14 +261,52 @@ class _Upgrade:
         after = await _generation(self._engine, await self._engine.inspect(swap.new))
         return UpgradeOutputs(
             container=swap.name, changed=True, before=before, after=after,
-            previous_kept=self._params.keep_previous, health=verdict, downtime_s=round(downtime, 3),
+            previous_kept=self._params.keep_previous, health=verdict, downtime_s=round(downtime, 3), cut=tuple(cut),
         )  # fmt: skip
+
+    async def _rolling(self, swap: Swap) -> tuple[Verdict, float]:
+        """Stop, start, gate. One that left its names comes back to them only now."""
+        started = self._ctx.clock()
+        await take_over(self._engine, swap, whole_seconds(self._params.stop_timeout))
+        downtime = self._ctx.clock() - started
+        verdict = await wait_until_healthy(self._ctx, self._engine, swap.new, self._params.health)
+        if swap.drain is not None:
+            await connect_as(self._engine, swap.new, swap.networks)
+            await self._must_stay_healthy(swap, timedelta(0))
+        return verdict, downtime
+
+    async def _blue_green(self, swap: Swap) -> tuple[Verdict, list[str]]:
+        """Start beside, gate, give it the names, look again, take them from the old one, watch, stop the old one."""
+        await self._engine.start(swap.new)
+        verdict = await wait_until_healthy(self._ctx, self._engine, swap.new, self._params.health)
+        await connect_as(self._engine, swap.new, also_called(swap.networks, swap.name))
+        # Its own connections into these networks were cut by that.
+        await self._must_stay_healthy(swap, timedelta(0))
+        cut = await switch(self._engine, swap)
+        if cut:
+            self._ctx.log(f"the old one lost its address in {', '.join(cut)}: requests under way may have been cut")
+        self._ctx.log(f"{swap.name} is the new one; the old one runs on for {self._params.runs_on}")
+        await self._must_stay_healthy(swap, self._params.runs_on)
+        await retire(self._engine, swap, whole_seconds(self._params.stop_timeout))
+        return verdict, cut
+
+    async def _must_stay_healthy(self, swap: Swap, time: timedelta) -> None:
+        limit = time + self._params.health.healthy_deadline
+        again = self._params.health.model_copy(update={"min_healthy_time": time, "healthy_deadline": limit})
+        await wait_until_healthy(self._ctx, self._engine, swap.new, again)
+
+    async def _take_back(self, swap: Swap, stop_seconds: int | None) -> None:
+        ready = until_ready(self._ctx, self._engine, self._params.health)
+        await take_back(self._engine, swap, stop_seconds, ready)
 
     async def _candidate(self, old: dict[str, Any], wanted: Configuration, image: ImageOutputs) -> Swap:
         """Make the new container, stopped, and check that it is what the old one is; the old one runs on."""
         name = candidate_name(self._params.container)
         reference = self._params.image if image.ref.startswith("sha256:") else image.ref
-        body = wanted.body(reference, record(self._ctx.attempt_key, old))
+        beside, leave = self._params.method is Method.BLUE_GREEN, self._params.names_leave
+        if leave is not None:
+            wanted = replace(wanted, endpoints=nameless(wanted.endpoints))
+        body = wanted.body(reference, record(self._ctx.attempt_key, old, beside=beside, drain=leave))
         try:
             new = await self._engine.create(name, body)
             for network, endpoint in wanted.others.items():
@@ -240,7 +332,7 @@ class _Upgrade:
         late = isinstance(error, DeadlineExceeded)
         seconds = CANCELLED_STOP_SECONDS if late else whole_seconds(self._params.stop_timeout)
         try:
-            await whatever_comes(take_back(self._engine, swap, seconds))
+            await whatever_comes(self._take_back(swap, seconds))
         except StepError as worse:
             return StepFailed(
                 f"{swap.name} was not upgraded to {image.ref} ({error}), AND its old container {swap.old[:12]} could"
