@@ -1,0 +1,131 @@
+"""The shipped safe_container_upgrade on a real fleet and a real engine, under continuous load.
+
+Six hosts share one engine, each with one replica of a web app behind one alias; agents and engine live in one network
+namespace, as on a host.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fleet.books import violations
+from tests.fleet.fleet import Fleet
+from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
+from tests.integration.docker.images import APP, digest_of, make_images
+from tests.integration.docker.load import Load, load
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+HOSTS = tuple(f"web{number}" for number in range(1, 7))
+SLOW = "/cgi-bin/slow"
+QUICK = {"min_healthy_time": "200ms", "healthy_deadline": "30s", "at_once": 2}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[EngineSite]:
+    if reason := why_not():
+        pytest.skip(f"no Docker Engine for tests here: {reason}")
+    with engine_site() as site:
+        make_images(site)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def fleet(running: EngineSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A coordinator and six hosts, all of whose processes live beside the engine."""
+    with running.inside():
+        fleet = Fleet(tmp_path_factory.mktemp("upgrade"), HOSTS)
+        fleet.environment["DOCKER_HOST"] = running.address
+        try:
+            fleet.start_coordinator()
+            for host in HOSTS:
+                fleet.enrol(host)
+                fleet.agents[host].start()
+            fleet.await_online()
+            for host in HOSTS:
+                fleet.run("host", "set", host, "--var", f"upgrade_container={host}", "--var", f"upgrade_image={APP}:2")
+            yield fleet
+            fleet.stop()
+            assert violations(fleet) == []
+        finally:
+            fleet.stop()
+
+
+@pytest.fixture
+def shop(running: EngineSite, fleet: Fleet) -> Iterator[EngineSite]:
+    """Six replicas of version 1 behind the alias `shop`, and a container to ask them from."""
+    running.docker("network", "create", "--subnet", "172.31.7.0/24", "front")
+    running.docker("run", "-d", "--name", "client", "--network", "front", "bb:base", "/bin/sleep", "1000")
+    for host in HOSTS:
+        running.docker(
+            "run", "-d", "--name", host, "--network", "front", "--network-alias", "shop", "--stop-signal", "SIGKILL",
+            f"{APP}:1",
+        )  # fmt: skip
+    yield running
+    running.remove_everything()
+
+
+def upgrade(fleet: Fleet, exit_code: int, **parameters: Any) -> Any:
+    """Run the blueprint to its end and return the execution."""
+    arguments = ["run", "start", "safe_container_upgrade", "--yes"]
+    for name, value in {**QUICK, **parameters}.items():
+        arguments += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    done = fleet.run("--json", *arguments, check=False)
+    assert done.returncode == exit_code, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    started = json.loads(done.stdout)
+    return fleet.call(lambda client: client.show_run(started["id"]))
+
+
+def serving(site: EngineSite) -> dict[str, tuple[str, bool]]:
+    """Return the digest that each host's container was made of, and whether it runs."""
+    found = {host: site.inspect(host) for host in HOSTS}
+    return {host: (one["Config"]["Image"].partition("@")[2], one["State"]["Running"]) for host, one in found.items()}
+
+
+def check_nothing_lost(clients: Load) -> None:
+    assert clients.lost == [], f"{len(clients.lost)} of {clients.total} requests were lost"
+    assert clients.total > 100
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"upgrade_type": "rolling", "drain": "3s", "at_once": 3},
+        {"upgrade_type": "blue_green", "scale_down_delay": "3s", "at_once": 3},
+    ],
+    ids=lambda how: str(how["upgrade_type"]),
+)
+def test_no_request_is_lost(fleet: Fleet, shop: EngineSite, how: dict[str, Any]) -> None:
+    with load(shop, "client", "shop", path=SLOW) as clients:
+        execution = upgrade(fleet, 0, **how)
+    check_nothing_lost(clients)
+    assert execution["outputs"]["upgraded_hosts"] == list(HOSTS)
+    assert serving(shop) == dict.fromkeys(HOSTS, (digest_of(shop, f"{APP}:2"), True))
+
+
+def test_a_broken_version_on_the_canary_comes_back_by_itself(fleet: Fleet, shop: EngineSite) -> None:
+    shop.docker("push", "-q", f"{APP}:sick")
+    before = {host: shop.inspect(host)["Id"] for host in HOSTS}
+    with load(shop, "client", "shop", path=SLOW) as clients:
+        execution = upgrade(fleet, 1, upgrade_type="canary", drain="3s", image=f"{APP}:sick")
+    assert len(clients.lost) < 0.01 * clients.total, clients.lost
+    assert set(clients.answers) == {"version 1"}
+    states = {(run["step"], run["host"]): run["state"] for run in execution["runs"]}
+    assert states["upgrade/swap", "web1"] == "failed"
+    assert {host for step, host in states if step == "upgrade/swap"} == {"web1"}
+    assert {host: shop.inspect(host)["Id"] for host in HOSTS} == before
+    assert all(runs for _, runs in serving(shop).values())
+
+
+def test_a_version_that_fails_its_test_is_reverted_everywhere(fleet: Fleet, shop: EngineSite) -> None:
+    before = {host: shop.inspect(host)["Id"] for host in HOSTS}
+    with load(shop, "client", "shop", path=SLOW) as clients:
+        execution = upgrade(
+            fleet, 1, upgrade_type="blue_green", scale_down_delay="3s", at_once=1, test_command=["/bin/false"]
+        )
+    check_nothing_lost(clients)
+    states = {(run["step"], run["host"]): run["state"] for run in execution["runs"]}
+    assert states["upgrade/swap", "web1"] == "compensated"
+    assert {host: shop.inspect(host)["Id"] for host in HOSTS} == before
