@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ def data(host: Harness) -> Path:
         os.chown(folder / "empty", 1234, 5678)
     os.setxattr(folder / "text", "user.note", b"\0binary\xff")
     return folder
+
+
+def restic_version() -> tuple[int, ...]:
+    """The version of this machine's restic; (0,) without one."""
+    if shutil.which("restic") is None:
+        return (0,)
+    said = subprocess.run(["restic", "version"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in said.split()[1].split("."))
 
 
 def make_database(path: Path, rows: int, *, wal: bool = True) -> None:

@@ -87,7 +87,7 @@ def test_a_dump_comes_back_and_its_drill_says_what_it_proves(
     host.secrets.contents["db/app"] = SECRET.encode()
     params = {**vault, "database": of(server, user="reader"), "credentials": "secret://db/app"}
     made = host.run(BackupDatabase(), params)
-    assert made["path"] == "/mysql/3306/app.sql"
+    assert made["path"] == "/mysql-3306-app.sql"
     assert SECRET not in host.seen(made)
     host.run(BackupRestore(), {**vault, "target": str(tmp_path / "out")})
     server.sql("CREATE DATABASE copy")

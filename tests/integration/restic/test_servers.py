@@ -60,7 +60,7 @@ def test_a_dump_restores_by_the_servers_own_program(
     host: Harness, vault: dict[str, Any], server: Postgres, tmp_path: Path
 ) -> None:
     made = host.run(BackupDatabase(), {**vault, "database": of(server, "app")}, key="exe_1/db/host1//run/1")
-    assert made["path"] == f"/postgresql/{server.port}/app.dump"
+    assert made["path"] == f"/postgresql-{server.port}-app.dump"
     host.run(BackupRestore(), {**vault, "target": str(tmp_path / "out")})
     dump = Path(f"{tmp_path}/out{made['path']}")
     assert dump.stat().st_size == made["bytes_processed"]
@@ -98,7 +98,7 @@ def test_a_password_is_seen_by_nobody(host: Harness, vault: dict[str, Any], serv
     finally:
         stop.set()
         watcher.join()
-    assert made["path"] == f"/postgresql/127.0.0.1:{server.port}/app.dump"
+    assert made["path"] == f"/postgresql-127.0.0.1:{server.port}-app.dump"
     assert seen, "pg_dump was not seen at work"
     assert not any(SECRET.encode() in one for one in seen)
     assert SECRET not in host.seen(made)
@@ -189,7 +189,7 @@ def test_a_worker_that_is_killed_leaves_no_snapshot_that_counts(
     with pytest.raises(StepFailed, match="no whole snapshot"):
         host.run(BackupRestore(), {**vault, "target": str(tmp_path / "out")})
     held = host.run(BackupPrune(), {**vault, "keep": {"last": 1}})
-    assert (held["removed"], held["held"]) == (0, [f"/postgresql/{server.port}/big.dump"])
+    assert (held["removed"], held["held"]) == (0, [f"/postgresql-{server.port}-big.dump"])
     host.run(BackupDatabase(), params)
     assert host.run(BackupPrune(), {**vault, "keep": {"last": 5}})["removed"] == 1
     assert [one["whole"] for one in listed(host, vault)] == [True]

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pilotage_plugin_api import SecretRef, TargetFailed
+from pilotage_plugin_api import ProgramResult, SecretRef, TargetFailed
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.backup.damage import damaged_packs
+from pilotage_plugins.backup.errors import failure
 from pilotage_plugins.backup.progress import BackupListener
 from pilotage_plugins.backup.protection import deletion_warning
 from pilotage_plugins.backup.repository import RepositoryParams
@@ -118,3 +119,10 @@ def test_a_database_is_placed_by_its_port() -> None:
     assert Database(engine=Engine.POSTGRESQL, name="a", path=socket).place == "5433"
     assert Database(engine=Engine.MYSQL, name="a", path="/run/mysqld/mysqld.sock").place == "3306"
     assert Database(engine=Engine.POSTGRESQL, name="a", host="../x").place == "..%2Fx:5432"
+
+
+def test_the_fault_of_restic_0_18_0_is_named() -> None:
+    said = b'{"code":1,"message":"Fatal: unable to save snapshot: open /srv: no such file or directory"}'
+    error = failure(ProgramResult(1, b"", said, 0, len(said), 0.1), "backing up the database", "/vault")
+    assert isinstance(error, TargetFailed)
+    assert "0.18.1" in str(error)

@@ -99,16 +99,17 @@ class BackupDatabase(ResticStepType[BackupDatabaseParams, BackupDatabaseOutputs]
         async with _dump_program(ctx, params) as program, open_repository(ctx, params) as restic:
             unsafe = await _unsafe_tables(ctx, params, program)
             dump = Dump(ctx, program)
+            signal = EitherSignal(ctx.cancel, dump.failed)
             try:
-                signal = EitherSignal(ctx.cancel, dump.failed)
                 listener = await _stream(restic.stopped_by(signal), ctx, params, dump.stream)
             except StepCancelled:
                 if dump.failure is None or ctx.cancel.is_set():
                     raise
-                await forget_attempt(restic, ctx.attempt_key)
-                raise dump.failure from None
             finally:
                 await dump.stop()
+            if dump.failure is not None:
+                await forget_attempt(restic, ctx.attempt_key)
+                raise dump.failure
             warnings = [f"tables that a transaction does not protect: {unsafe}"] if unsafe else []
             return await _finish(ctx, restic, params, listener, (dump.bytes, dump.sha256), warnings)
 

@@ -23,6 +23,9 @@ _NETWORK: Final = re.compile(
 _NO_SPACE: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _NO_REPOSITORY: Final = re.compile(r"Is there a repository at the following location|repository does not exist")
 _WRONG_PASSWORD: Final = re.compile(r"wrong password or no key found")
+_STREAM_NEEDS_FOLDER: Final = re.compile(r"unable to save snapshot: open /[^:]*: no such file or directory")
+"""restic 0.18.0 alone cannot store a stream under a path with folders (restic/restic#5324)."""
+
 _DAMAGED: Final = re.compile(
     r"ciphertext verification failed|invalid data returned|does not match id|unable to load index|load <(config|index)"
     r"|returned invalid data|unexpected file size|config or key .* is damaged|invalid character|Load\(<.*unexpected EOF"
@@ -58,6 +61,11 @@ def failure(result: ProgramResult, what: str, repository: str) -> StepError:
         return InfrastructureFailed(f"{where}: a disk is full. restic said: {last_words(result)}")
     if no_repository(result):
         return TargetFailed(f"{where}: there is no repository there. Make it with backup.init, or correct the address")
+    if _STREAM_NEEDS_FOLDER.search(text):
+        return TargetFailed(
+            f"{where}: this restic cannot store a stream under a path with folders, a fault of version 0.18.0 that"
+            f" 0.18.1 does not have: install another version. restic said: {last_words(result)}"
+        )
     if _DAMAGED.search(text):
         return StepFailed(
             f"{where}: the repository is damaged. Do not prune it; find out what with backup.verify read_data: full,"

@@ -48,8 +48,8 @@ def client_program(environment: Mapping[str, str]) -> str:
 
 
 def snapshot_path(database: Database) -> str:
-    """Return the path of the dump within its snapshot."""
-    return f"/mysql/{database.place}/{quote(database.name, safe=' ')}.sql"
+    """Return the path of the dump within its snapshot; without folders, as restic 0.18.0 takes a stream only so."""
+    return f"/mysql-{database.place}-{quote(database.name, safe=' ')}.sql"
 
 
 @asynccontextmanager

@@ -27,8 +27,8 @@ _RIGHTS: Final = re.compile(r"permission denied")
 
 
 def snapshot_path(database: Database) -> str:
-    """Return the path of the dump within its snapshot."""
-    return f"/postgresql/{database.place}/{quote(database.name, safe=' ')}.dump"
+    """Return the path of the dump within its snapshot; without folders, as restic 0.18.0 takes a stream only so."""
+    return f"/postgresql-{database.place}-{quote(database.name, safe=' ')}.dump"
 
 
 @asynccontextmanager
