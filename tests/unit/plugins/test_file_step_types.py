@@ -10,6 +10,7 @@ from pilotage_plugins.file import copy as file_copy
 from pilotage_plugins.file import remove as file_remove
 from pilotage_plugins.file.copy import FileCopy
 from pilotage_plugins.file.directory import FileDirectory
+from pilotage_plugins.file.placement import draft
 from pilotage_plugins.file.remove import FileRemove
 from pilotage_plugins.file.write import FileWrite
 
@@ -51,16 +52,13 @@ def test_a_preview_never_runs_the_validator(harness: Harness) -> None:
     assert not trace.exists()
 
 
-def test_the_draft_of_a_killed_attempt_does_not_stay(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_draft_of_a_killed_attempt_does_not_stay(harness: Harness) -> None:
     path = harness.sandbox / "f"
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(SystemExit))
-        patch.setattr(Path, "unlink", lambda *_, **__: None)
-        with pytest.raises(SystemExit):
-            harness.run(FileWrite(), {"path": str(path), "content": "x"}, key=KEY)
-    assert any(name.endswith(".pilotage-new") for name in names(harness.sandbox))
+    left = draft(path, (b"half",), 0o644, -1, -1, KEY.rpartition("/")[0])
+    assert left.name.endswith(".pilotage-new")
     harness.run(FileWrite(), {"path": str(path), "content": "x"}, key=AGAIN)
-    assert not any(name.endswith(".pilotage-new") for name in names(harness.sandbox))
+    assert not left.exists()
+    assert path.read_text() == "x"
 
 
 def test_a_copy_of_another_content_is_refused(harness: Harness) -> None:
