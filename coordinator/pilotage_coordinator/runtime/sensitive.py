@@ -21,8 +21,9 @@ def referring(plan: Plan, execution: str) -> Plan:
     return replace(
         plan,
         parameters=_refer(plan.parameters, execution, ""),
-        steps=tuple(_in_step(step, execution) for step in plan.steps),
-        finally_=tuple(_in_step(step, execution) for step in plan.finally_),
+        steps=_in_steps(plan.steps, execution),
+        finally_=_in_steps(plan.finally_, execution),
+        rollback=plan.rollback and replace(plan.rollback, actions=_in_steps(plan.rollback.actions, execution)),
     )
 
 
@@ -33,14 +34,25 @@ def masked(parameters: Mapping[str, Json]) -> Iterator[str]:
             yield name
 
 
+def _in_steps(steps: tuple[PlannedStep, ...], execution: str) -> tuple[PlannedStep, ...]:
+    return tuple(_in_step(step, execution) for step in steps)
+
+
 def _in_step(step: PlannedStep, execution: str) -> PlannedStep:
-    if not (step.steps or step.finally_ or step.arguments):
+    if not (step.inside or step.arguments):
         return step
+    rollout = replace(
+        step.rollout,
+        refresh=_in_steps(step.rollout.refresh, execution),
+        analysis=_in_steps(step.rollout.analysis, execution),
+    )
     return replace(
         step,
         arguments=_refer(step.arguments, execution, step.path),
-        steps=tuple(_in_step(inner, execution) for inner in step.steps),
-        finally_=tuple(_in_step(inner, execution) for inner in step.finally_),
+        steps=_in_steps(step.steps, execution),
+        finally_=_in_steps(step.finally_, execution),
+        undo_steps=_in_steps(step.undo_steps, execution),
+        rollout=rollout,
     )
 
 

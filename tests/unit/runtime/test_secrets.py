@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from pilotage_coordinator.domain.plan import Json, StepKind
+from pilotage_coordinator.domain.plan import Json, PlannedStep, RollbackPlan, Rollout, StepKind
+from pilotage_coordinator.domain.planning.every_step import all_steps
 from pilotage_coordinator.runtime.secrets import LARGEST_SECRET, SecretRefused, SecretVault, check_name, secret_names
 from pilotage_coordinator.runtime.sensitive import masked, referring, secret_name
 from pilotage_coordinator.security.errors import SecurityError
@@ -95,3 +96,16 @@ def test_masked_parameters_become_references_at_every_call() -> None:
     assert sub.arguments["token"] == "secret://" + secret_name("exe_1", "sub", "token")
     assert sub.steps[0].arguments["token"] == "secret://execution/exe_1/sub/deep/token"
     assert list(masked(hidden)) == ["token"]
+
+
+def test_masked_parameters_become_references_wherever_a_step_stands() -> None:
+    def hidden_call(name: str) -> PlannedStep:
+        return call(name, [leaf("a", "h1")], arguments={"token": {"sensitive": "hmac-sha256:1"}})
+
+    rollout = Rollout(refresh=(hidden_call("refresh"),), analysis=(hidden_call("analysis"),))
+    step = replace(leaf("outer", "h1"), rollout=rollout, undo_steps=(hidden_call("undo"),))
+    back = RollbackPlan((), (hidden_call("back"),))
+    referred = referring(replace(plan(step), rollback=back), "exe_1")
+    calls = [each for each in all_steps(referred) if each.kind is StepKind.CALL]
+    assert len(calls) == 4
+    assert all(each.arguments["token"] == f"secret://execution/exe_1/{each.path}/token" for each in calls)
