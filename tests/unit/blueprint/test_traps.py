@@ -1,6 +1,5 @@
 """Each trap of BLUEPRINTS.md, and each abuse of the issue, is refused with a line that helps."""
 
-
 import pytest
 from pilotage_coordinator.domain.blueprint.reader import DEEPEST, LARGEST_FILE, MOST_NODES
 
