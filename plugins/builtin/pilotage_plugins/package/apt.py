@@ -33,6 +33,13 @@ PackageRequest = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?$", max_length=300)
 ]
 
+_FRESH: Final = ("Dir::Cache::pkgcache=",)
+"""apt takes its cache of what is installed for good when dpkg's status has the same size and the same second as before,
+so it misses what was changed twice within a second. Without that cache it reads the status each time."""
+
+LOOKING: Final = ("Debug::NoLocking=1", "Dir::Cache::srcpkgcache=")
+"""The settings for a call that reads the host's lists and writes nothing, not even a cache."""
+
 _MAY_HEAL: Final = (
     "Could not get lock",
     "frontend lock was locked",
@@ -80,14 +87,14 @@ class Apt:
         tolerate: bool = False,
     ) -> ProgramResult:
         """Run `apt-get`; raises in the kind of what it says went wrong, unless that is tolerated."""
-        command = ("apt-get", "-q", *(part for option in self.options for part in ("-o", option)), *argv)
+        command = ("apt-get", "-q", *self._flags(), *argv)
         result = await self.ctx.program(command, env=ENVIRONMENT, pass_fds=pass_fds, on_stdout=on_stdout)
         if result.exit_code != 0 and not tolerate:
             raise failure("apt-get", result)
         return result
 
-    async def quiet(self, *argv: str, tolerate: bool = False, whole: bool = False) -> str:
-        """Run a program that only tells something, and return what it told; with `whole`, however long it is."""
+    async def quiet(self, *argv: str, tolerate: bool = False) -> str:
+        """Run a program that only tells something, and return what it told, however long it is."""
         lines: list[bytes] = []
         result = await self.ctx.program(argv, env=ENVIRONMENT, on_stdout=lines.append, on_stderr=_nowhere)
         if result.exit_code != 0 and not tolerate:
@@ -96,8 +103,10 @@ class Apt:
 
     async def cache(self, *argv: str) -> str:
         """Run `apt-cache` and return what it told; names that it does not know are left out."""
-        flags = [part for option in self.options for part in ("-o", option)]
-        return await self.quiet("apt-cache", *flags, *argv, tolerate=True)
+        return await self.quiet("apt-cache", *self._flags(), *argv, tolerate=True)
+
+    def _flags(self) -> list[str]:
+        return [part for option in (*_FRESH, *self.options) for part in ("-o", option)]
 
 
 def failure(program: str, result: ProgramResult) -> StepError:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pilotage_plugin_api import Action, Change, Preview, StepContext, StepOutputs, TargetFailed
+from pilotage_plugin_api import Action, Change, Preview, StepContext, StepFailed, StepOutputs, TargetFailed
 
 from pilotage_plugins.note import shelf
 from pilotage_plugins.package.apt import Apt
@@ -91,6 +91,8 @@ async def carry_out(
         await asyncio.to_thread(shelf.keep, ctx.step_run, VersionsBefore(versions=before, repaired=repaired))
         await install(apt, changes, *(["--allow-downgrades"] if downgrade else []))
     now = await installed_versions(apt)
+    if missed := [c.package for c in changes if now.get(c.package, "") != c.after]:
+        raise StepFailed(f"apt said that it was done, but {', '.join(missed[:20])} is not at the planned version")
     made = [PackageChange(package=name, before=old, after=now.get(name, "")) for name, old in sorted(before.items())]
     return PackagesOutputs(
         changes=[change for change in made if change.before != change.after],

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pilotage_plugin_api import Availability, Duration, Effect, Preview, StepContext, StepParams, StepType
 from pydantic import Field
 
-from pilotage_plugins.package.apt import Apt, Conffiles, PackageRequest, at_work, availability, beside
+from pilotage_plugins.package.apt import LOOKING, Apt, Conffiles, PackageRequest, at_work, availability, beside
 from pilotage_plugins.package.change import (
     PackagesOutputs,
     carry_out,
@@ -53,7 +53,7 @@ class PackageInstall(StepType[InstallParams, PackagesOutputs]):
 
     async def preview(self, ctx: StepContext, params: InstallParams) -> Preview:
         """Show apt's simulation."""
-        apt = Apt(ctx, ("Debug::NoLocking=1",))
+        apt = Apt(ctx, LOOKING)
         missing = await _missing(apt, params)
         if missing and params.refresh:
             apt = Apt(ctx, await asyncio.to_thread(beside, ctx.scratch))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pilotage_plugin_api import Availability, Duration, Effect, Preview, StepContext, StepOutputs, StepParams, StepType
 from pydantic import Field
 
-from pilotage_plugins.package.apt import Apt, Conffiles, PackageName, at_work, availability, beside
+from pilotage_plugins.package.apt import LOOKING, Apt, Conffiles, PackageName, at_work, availability, beside
 from pilotage_plugins.package.change import (
     PackagesOutputs,
     carry_out,
@@ -113,7 +113,7 @@ class PackageUpgrade(_OnApt, StepType[UpgradeParams, PackagesOutputs]):
 
 async def _planned(ctx: StepContext, params: PlanParams) -> list[PlannedChange]:
     """Plan without touching the host, its lists of packages included."""
-    apt = Apt(ctx, ("Debug::NoLocking=1",))
+    apt = Apt(ctx, LOOKING)
     if params.refresh:
         apt = Apt(ctx, await asyncio.to_thread(beside, ctx.scratch))
         await apt.get("-o", "APT::Update::Error-Mode=any", "update", on_stdout=_nowhere)
