@@ -10,9 +10,10 @@ from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.fleet import Assignment
 from pilotage_coordinator.domain.planning.drift import host_drift
+from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolved_names
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
-from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
+from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.sealing import attempt_context, seal
 from pilotage_coordinator.structured import structlog
@@ -25,6 +26,10 @@ MOST_SENT = 20_000
 
 class CannotDispatch(Exception):
     """The attempt cannot be sent, and trying again later is useless without a person: the text says why."""
+
+
+class MisplacedSecret(CannotDispatch):
+    """A parameter came to a reference to a secret where the step type would take it as text."""
 
 
 class AnotherMachine(Exception):
@@ -102,7 +107,7 @@ class Dispatcher:
         drift = host_drift(state.plan, step, machine) if machine is not None else None
         if drift is not None and drift.other_machine and drift.change not in state.accepted:
             raise AnotherMachine(drift.text)
-        names = secret_names(attempt.parameters)
+        names = self._secrets_for(key, step.type.name if step.type else "", attempt)
         try:
             secrets = await self._seal(key, names) if names else {}
         except HostUnreachable:
@@ -136,6 +141,15 @@ class Dispatcher:
         """Queue a cancel for an open attempt's host. One of an earlier epoch waits for the fence, as in `assign`."""
         if self.epoch_of(key) in (None, self.epoch):
             self.port.cancel(key, self.epoch, attempt.cancel_reason or "cancelled")
+
+    def _secrets_for(self, key: AttemptKey, step_type: str, attempt: OpenAttempt) -> frozenset[str]:
+        """Return the secrets whose values the step asks for; raises MisplacedSecret when it would get one's name."""
+        host = self.inventory.get(key.host)
+        info = host.step_types.get(step_type) if host else None
+        schema = info.params_schema if info else {}
+        if places := misplaced(attempt.parameters, schema):
+            raise MisplacedSecret(f"{places[0]}: {'; '.join(refusal(step_type, schema))}")
+        return resolved_names(attempt.parameters, schema)
 
     async def _seal(self, key: AttemptKey, names: frozenset[str]) -> dict[str, bytes]:
         recipient = self.port.sealing_key(key.host)

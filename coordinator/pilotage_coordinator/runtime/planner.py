@@ -34,6 +34,7 @@ from pilotage_coordinator.domain.planning.request import (
     World,
 )
 from pilotage_coordinator.domain.planning.secrets import missing_secrets, secret_places
+from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolved_names
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.beside import few_at_a_time
 from pilotage_coordinator.runtime.clock import Clock
@@ -41,7 +42,7 @@ from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
-from pilotage_coordinator.runtime.secrets import SecretVault, secret_names
+from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.protocol import AuditStore, PlanStore
 from pilotage_coordinator.store.records import AuditEntry, PlanRecord
@@ -209,8 +210,13 @@ class PlanMaker:
 
     async def _query(self, purpose: QueryPurpose, question: Question | PreviewQuestion) -> QueryAnswer:
         try:
-            secrets = {name: await self.vault.reveal(name) for name in secret_names(question.parameters)}
             host = self.inventory.get(question.host)
+            info = host.step_types.get(question.step_type) if host else None
+            schema = info.params_schema if info else {}
+            if places := misplaced(question.parameters, schema):
+                raise DomainError(f"{places[0]}: {'; '.join(refusal(question.step_type, schema))}")
+            names = resolved_names(question.parameters, schema)
+            secrets = {name: await self.vault.reveal(name) for name in sorted(names)}
             query = Query(
                 purpose,
                 question.step_type,

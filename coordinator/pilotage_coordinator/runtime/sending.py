@@ -15,7 +15,7 @@ from pilotage_coordinator.engine.due import Due, attempt_key, due_on
 from pilotage_coordinator.engine.world import World
 from pilotage_coordinator.runtime.background import Background
 from pilotage_coordinator.runtime.clock import Clock
-from pilotage_coordinator.runtime.dispatch import AnotherMachine, CannotDispatch, Dispatcher
+from pilotage_coordinator.runtime.dispatch import AnotherMachine, CannotDispatch, Dispatcher, MisplacedSecret
 from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.live import LiveExecution
 from pilotage_coordinator.runtime.projection import ASSIGNED, CANCELLING
@@ -141,6 +141,8 @@ class Sending:
             return
         try:
             await self.dispatcher.assign(state, attempt, attempt_key(state, attempt))
+        except MisplacedSecret as error:
+            self._end(state, attempt, Outcome.DECLINED, FailureKind.PARAMETER, str(error))
         except CannotDispatch as error:
             self._decline(state, attempt, str(error))
         except AnotherMachine as error:

@@ -92,3 +92,16 @@ def test_an_interpreter_that_is_missing_is_the_hosts_fault(harness: Harness) -> 
         harness.run(ScriptRun(), {"script": "x", "interpreter": ["no-such-lisp"]})
     with pytest.raises(Refused, match="script"):
         harness.run(ScriptRun(), {"script": "x" * 200_000})
+
+
+def test_a_variable_may_hold_a_secret_and_the_program_sees_its_value(harness: Harness) -> None:
+    harness.secrets.contents["s/x"] = b"hunter2-of-the-test"
+    params = {"argv": ['test "$S" = hunter2-of-the-test && test "$P" = plain'], "shell": True}
+    outputs = harness.run(CommandRun(), {**params, "env": {"S": "secret://s/x", "P": "plain"}})
+    assert outputs["exit_code"] == 0
+
+
+def test_a_secret_that_no_variable_can_hold_is_refused(harness: Harness) -> None:
+    harness.secrets.contents["s/x"] = b"a\0b"
+    with pytest.raises(StepFailed, match="secret_files"):
+        harness.run(CommandRun(), {"argv": ["true"], "env": {"S": "secret://s/x"}})

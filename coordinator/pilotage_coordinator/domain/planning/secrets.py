@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from pilotage_coordinator.domain.plan import FailureKind, Json, Plan, PlannedStep
+from pilotage_coordinator.domain.plan import FailureKind, Json, Plan, PlannedStep, Resolved
 from pilotage_coordinator.domain.planning.errors import MOST_PROBLEMS, PlanProblem
 from pilotage_coordinator.domain.planning.every_step import all_steps
+from pilotage_coordinator.domain.secret_places import misplaced, refusal
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 SCHEME: Final = "secret://"
 
@@ -32,6 +34,22 @@ def missing_secrets(missing: Mapping[str, list[tuple[str, str]]]) -> list[PlanPr
         for path, place in dict.fromkeys(places)
     ]
     return problems[:MOST_PROBLEMS]
+
+
+def misplaced_secrets(
+    info: StepTypeInfo, parameters: Mapping[str, Json], resolved: Mapping[str, Resolved], path: str
+) -> list[PlanProblem]:
+    """Return what to say about secrets, and values made from sensitive parameters, that the step type takes as text.
+
+    Values known only at run time are checked before they are sent (`runtime.dispatch`).
+    """
+    active = [each for each in resolved.values() if each.when is not False]
+    if resolved and not active:
+        return []
+    trees = [parameters, *(tree for each in active for tree in (each.parameters, *each.item_parameters))]
+    places = dict.fromkeys(place for tree in trees for place in misplaced(tree, info.params_schema))
+    message, fix = refusal(info.name, info.params_schema)
+    return [PlanProblem(FailureKind.PARAMETER, f"{place}: {message}", fix, path) for place in places]
 
 
 def _in_step(plan: Plan, step: PlannedStep) -> Iterator[tuple[str, str]]:

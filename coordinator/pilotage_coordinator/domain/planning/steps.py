@@ -23,6 +23,7 @@ from pilotage_coordinator.domain.planning.leaf_values import LeafValues, Looked
 from pilotage_coordinator.domain.planning.reads import Reads
 from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
 from pilotage_coordinator.domain.planning.rollout_steps import RolloutSteps
+from pilotage_coordinator.domain.planning.secrets import misplaced_secrets
 from pilotage_coordinator.domain.planning.settings import limits_of, on_failure_of, rollout_of
 from pilotage_coordinator.domain.planning.unbuilt import unbuilt_in_step
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -160,6 +161,9 @@ class StepPlanner:
             pinned = Pinned(own_type, use_of(own_type))
         else:
             pinned = self._pin(step, parameters, active, path)
+        if pinned.info is not None:
+            for problem in misplaced_secrets(pinned.info, parameters, looked.resolved, path):
+                self._bench.add(replace(problem, at=step.at))
         frame.hosts_of[step.id] = ground.looked_at
         planned = PlannedStep(
             path=path,

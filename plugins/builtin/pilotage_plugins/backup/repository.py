@@ -36,6 +36,7 @@ class RepositoryParams(StepParams):
         max_length=4096,
         description="A folder, sftp:user@host:/path, rest:https://host/, s3:..., or secret://name of a secret that"
         " holds the address",
+        json_schema_extra={"anyOf": [{"format": "pilotage-secret"}, {"type": "string"}]},
     )
     password: SecretRef = Field(description="The repository's password; it reaches restic through memory only")
     backend_secrets: dict[BackendVariable, SecretRef] = Field(

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +31,11 @@ class ProgramParams(StepParams):
 
     user: str | None = Field(None, min_length=1, description="Run as this user of the host (the agent's own user)")
     cwd: Path | None = Field(None, description="Folder to run in (a scratch folder; for another user, his home)")
-    env: dict[str, str] = Field(default_factory=dict, description="Added to a plain environment; PATH is set")
+    env: dict[str, Annotated[SecretRef | str, Field(union_mode="left_to_right")]] = Field(
+        default_factory=dict,
+        description="Added to a plain environment; PATH is set. The value secret://NAME stands for that secret, which"
+        " root and the program's user can then read while it runs: secret_files keeps it closer",
+    )
     secret_files: dict[str, SecretRef] = Field(
         default_factory=dict, description="Variables that get the path of a file holding the secret, in memory only"
     )
@@ -100,10 +104,11 @@ async def run_guarded(
         for file in files.values():
             if identity.other:
                 os.fchown(file.fd, identity.uid, identity.gid)
+        environment = await _environment(ctx, params.env)
         result = await ctx.program(
             [*identity.prefix, *argv],
             cwd=params.cwd or _folder_for(identity),
-            env={**identity.env, **params.env, **{key: file.path for key, file in files.items()}},
+            env={**identity.env, **environment, **{key: file.path for key, file in files.items()}},
             stdin=None if params.stdin is None else params.stdin.encode(),
             pass_fds=[*pass_fds, *(file.fd for file in files.values())],
         )
@@ -124,6 +129,20 @@ async def run_guarded(
         parsed=parsed,
         seconds=round(result.seconds, 3),
     )
+
+
+async def _environment(ctx: StepContext, env: Mapping[str, SecretRef | str]) -> dict[str, str]:
+    """Return variables with the contents of secrets; raises StepFailed for a content that no variable can hold."""
+    found: dict[str, str] = {}
+    for name, value in env.items():
+        if isinstance(value, str):
+            found[name] = value
+            continue
+        content = await ctx.secret(value)
+        if b"\0" in content:
+            raise StepFailed(f"env.{name}: {value} holds a zero byte, which no variable can; give it in secret_files")
+        found[name] = os.fsdecode(content)
+    return found
 
 
 def _guard_is_unmet(params: ProgramParams) -> bool:
