@@ -1,7 +1,8 @@
 """Where a step's parameters may hold references to secrets: only where its type's schema says that it resolves them.
 
 A plugin marks such a place with the format `pilotage-secret` (plugins/api: SecretRef). Anywhere else a reference would
-reach the program or the file as the text `secret://NAME`, and the step would succeed with it.
+reach the program or the file as the text `secret://NAME`, and the step would succeed with it. On an object the mark
+means that the step hands it to another step type, which judges what it is given.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +78,7 @@ def _walk(value: Json, schemas: Sequence[Schema] | None, root: Schema, place: st
             yield SecretUse(place, "", takes)
             return
         for key, inner in value.items():
-            below = None if known is None else [found for each in known for found in _of_key(each, key)]
+            below = None if known is None or takes else [found for each in known for found in _of_key(each, key)]
             yield from _walk(inner, below, root, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):

@@ -8,6 +8,7 @@ from pilotage_coordinator.domain.secret_places import misplaced, resolved_names
 from pilotage_plugins.backup.create import BackupCreate
 from pilotage_plugins.command.run import CommandRun
 from pilotage_plugins.file.write import FileWrite
+from pilotage_plugins.wait.until import WaitUntil
 
 from tests.unit.planning.fleet import STEP_TYPES, host, problems
 
@@ -26,6 +27,14 @@ def test_places_that_the_schema_marks_resolve_secrets() -> None:
     assert resolved_names(given, COMMAND) == {"one", "two"}
     create = BackupCreate.Params.model_json_schema()
     assert resolved_names({"repository": "secret://r", "password": "secret://p"}, create) == {"r", "p"}
+
+
+def test_a_step_that_hands_parameters_to_another_lets_secrets_through() -> None:
+    check: Json = {"type": "http.check", "parameters": {"secret_headers": {"X": "secret://one"}}}
+    given: dict[str, Json] = {"check": check}
+    until = WaitUntil.Params.model_json_schema()
+    assert misplaced(given, until) == ()
+    assert resolved_names(given, until) == {"one"}
 
 
 @pytest.mark.parametrize("text", ["secret://one", "--password=secret://one"])

@@ -25,7 +25,7 @@ class Check(StepParams):
     """The step type that is asked; its effect must be read."""
 
     type: str = Field(description="A step type of effect read, such as http.check")
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: dict[str, JsonValue] = Field(default_factory=dict, json_schema_extra={"format": "pilotage-secret"})
 
 
 class WaitUntilParams(StepParams):
