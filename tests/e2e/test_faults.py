@@ -236,7 +236,7 @@ def test_a_cloned_agent_puts_both_in_quarantine(make_fleet: MakeFleet) -> None:
     host = fleet.call(lambda client: client.show_host("one"))
     assert host["state_reason"]
     doctor = {item["check"]: item for item in fleet.call(lambda client: client.examine())["items"]}
-    assert doctor["hosts"]["verdict"] == "warning"
+    assert doctor["hosts"]["verdict"] == "failure"
     assert "one" in doctor["hosts"]["detail"]
     assert fleet.call(lambda client: client.status())["hosts_online"] == 0
 
