@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pilotage_plugins
 import pytest
 from pilotage_blueprints import editor_schema as shipped_schema
 from pilotage_blueprints import shipped
@@ -16,8 +17,6 @@ from pilotage_coordinator.domain.blueprint.step_types import check_step_types
 from pilotage_coordinator.domain.plan import Effect, Place
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_plugin_api import StepType
-from pilotage_plugins.backup import BACKUP_STEP_TYPES
-from pilotage_plugins.discovery.data import DiscoveryData
 from ruamel.yaml import YAML
 
 from tests.unit.blueprint.writing import SKETCHES
@@ -26,12 +25,14 @@ FILES = dict(shipped())
 
 
 def catalogue() -> dict[str, StepTypeInfo]:
-    types: list[type[StepType[Any, Any]]] = [*BACKUP_STEP_TYPES, DiscoveryData]
+    types: list[StepType[Any, Any]] = []
+    pilotage_plugins.pilotage_register_step_types(types.append)
     infos = {
         each.name: StepTypeInfo(
             each.name,
             Effect(each.effect.value),
             each.destructive,
+            author_effects=tuple(Effect(effect.value) for effect in each.author_effects),
             params_schema=each.Params.model_json_schema(),
             outputs_schema=each.Outputs.model_json_schema(),
         )
@@ -50,7 +51,11 @@ def blueprint(name: str) -> Blueprint:
 
 
 def test_what_is_shipped() -> None:
-    assert {blueprint(name).id for name in FILES} == {"fleet_backup_orchestration", "quick_backup"}
+    assert {blueprint(name).id for name in FILES} == {
+        "fleet_backup_orchestration",
+        "quick_backup",
+        "safe_container_upgrade",
+    }
     assert all(name == f"{blueprint(name).id}.yaml" for name in FILES)
 
 
