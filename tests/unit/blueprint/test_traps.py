@@ -217,3 +217,9 @@ def test_aliases_stand_for_what_they_name() -> None:
 def test_a_hundred_problems_are_enough() -> None:
     steps = "\n".join(f"      - {{id: s{i}, typ: a.b}}" for i in range(500))
     assert len(problems(rich("", steps))) == 100
+
+
+def test_unquoted_braces_inside_a_flow_mapping_are_told() -> None:
+    problem = only_problem(rich("", "      - {id: a, type: a.b, parameters: {x: ${{ parameters.y }}}}"))
+    assert problem.message.startswith("this is no YAML")
+    assert "quote" in problem.hint

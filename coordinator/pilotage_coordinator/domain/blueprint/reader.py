@@ -72,7 +72,7 @@ def read_tree(text: str, problems: Problems) -> Node:
     except _Refused:
         raise BlueprintError(problems.found) from None
     except MarkedYAMLError as error:
-        raise BlueprintError([*problems.found, _syntax(file, error)]) from None
+        raise BlueprintError([*problems.found, _syntax(file, error, text)]) from None
     except (YAMLError, ValueError) as error:
         first = str(error).strip().splitlines()
         raise at_nowhere(file, f"this is no YAML: {first[0] if first else 'it cannot be read'}") from None
@@ -255,7 +255,7 @@ def _at(reading: _Reading, event: Any) -> Position:
     return Position(reading.file, mark.line + 1, mark.column + 1)
 
 
-def _syntax(file: str, error: MarkedYAMLError) -> Problem:
+def _syntax(file: str, error: MarkedYAMLError, text: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     said = " ".join(str(error.problem or error.context or "it cannot be read").split())
     hint = ""
@@ -264,4 +264,6 @@ def _syntax(file: str, error: MarkedYAMLError) -> Problem:
     elif "expected ',' or" in said or "mapping values are not allowed" in said:
         hint = "a text with `: `, `{`, `}`, `[`, `]` or `,` in it needs quotes, and so does ${{ … }} inside { } or [ ]"
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    if not hint and "{{" in "".join(text.splitlines()[line - 1 : line]):
+        hint = _BRACES
     return Problem(file, line, column, "", f"this is no YAML: {said[:200]}", hint)
