@@ -223,3 +223,9 @@ def test_unquoted_braces_inside_a_flow_mapping_are_told() -> None:
     problem = only_problem(rich("", "      - {id: a, type: a.b, parameters: {x: ${{ parameters.y }}}}"))
     assert problem.message.startswith("this is no YAML")
     assert "quote" in problem.hint
+
+
+def test_a_condition_that_begins_with_a_bang_inside_a_flow_mapping_is_told() -> None:
+    problem = only_problem(rich("", "      - {id: a, type: a.b, when: !x}"))
+    assert problem.message == "this is no YAML: a word that begins with ! is a YAML tag"
+    assert problem.hint == "quote the condition"

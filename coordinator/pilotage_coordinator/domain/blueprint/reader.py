@@ -263,6 +263,8 @@ def _syntax(file: str, error: MarkedYAMLError, text: str) -> Problem:
         said, hint = "a tab is used as indentation", "YAML indents with spaces"
     elif "expected ',' or" in said or "mapping values are not allowed" in said:
         hint = "a text with `: `, `{`, `}`, `[`, `]` or `,` in it needs quotes, and so does ${{ … }} inside { } or [ ]"
+    elif "expected ' ', but found" in said:
+        said, hint = "a word that begins with ! is a YAML tag", "quote the condition"
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
     if not hint and "{{" in "".join(text.splitlines()[line - 1 : line]):
         hint = _BRACES
