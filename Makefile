@@ -51,3 +51,4 @@ setup-demo: setup
 setup-test: setup
 	@tools/setup programs restic spin gcc
 	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 postgresql mariadb-server-core mariadb-client
+	@tools/setup newer restic-rest-server

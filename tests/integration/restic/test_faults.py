@@ -1,7 +1,6 @@
 """What goes wrong around a repository is told apart and said with its cure, and the next run works."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.backup.verify import BackupVerify
 
 from tests.integration.restic.conftest import restic_version
+from tests.integration.restic.rest_server import running_rest_server
 
 pytestmark = pytest.mark.integration
 
@@ -154,35 +154,17 @@ def test_progress_never_claims_more_than_is_read(host: Harness, vault: dict[str,
     assert not [text for _, text in host.recorder.reports if text.endswith("of 0 files")]
 
 
-APPEND_ONLY = Path(os.environ.get("PILOTAGE_TEST_REST_SERVER", "/usr/bin/restic-rest-server"))
 
 
 @pytest.fixture
 def append_only(host: Harness, tmp_path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A rest-server that only lets hosts add, and the same repository for somebody who may delete."""
-    if not APPEND_ONLY.exists():
-        pytest.skip("restic-rest-server is not installed (Debian 13 has it); PILOTAGE_TEST_REST_SERVER may name one")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    server = subprocess.Popen(
-        [APPEND_ONLY, "--path", tmp_path / "vaults", "--listen", address, "--no-auth", "--append-only"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        while True:
-            assert server.poll() is None
-            with socket.socket() as trial:
-                if trial.connect_ex((address.partition(":")[0], int(address.partition(":")[2]))) == 0:
-                    break
+    with running_rest_server(tmp_path / "vaults", "--append-only") as port:
         params = {"password": "secret://restic", "lock_wait": "0s", "cache": str(tmp_path / "cache")}
-        host.secrets.contents["address"] = f"rest:http://{address}/host1".encode()
-        hosts = {**params, "repository": f"rest:http://{address}/host1"}
-        host.run(BackupInit(), hosts)
-        yield hosts, {**params, "repository": str(tmp_path / "vaults" / "host1")}
-    finally:
-        server.terminate()
-        server.wait(10)
+        address = f"rest:http://127.0.0.1:{port}/host1"
+        host.secrets.contents["address"] = address.encode()
+        host.run(BackupInit(), {**params, "repository": address})
+        yield {**params, "repository": address}, {**params, "repository": str(tmp_path / "vaults" / "host1")}
 
 
 def test_an_append_only_repository_takes_backups_and_refuses_to_forget_at_once(
