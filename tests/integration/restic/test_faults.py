@@ -154,8 +154,6 @@ def test_progress_never_claims_more_than_is_read(host: Harness, vault: dict[str,
     assert not [text for _, text in host.recorder.reports if text.endswith("of 0 files")]
 
 
-
-
 @pytest.fixture
 def append_only(host: Harness, tmp_path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A rest-server that only lets hosts add, and the same repository for somebody who may delete."""
