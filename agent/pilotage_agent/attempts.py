@@ -62,6 +62,11 @@ RETRY_SECONDS: Final = 1.0
 
 _LONGEST_RETRY: Final = 60.0
 
+QUERIES_AT_ONCE: Final = 8
+"""Queries that are worked on at the same time: each takes a worker, beside those of the steps."""
+MOST_QUERIES: Final = 256
+"""Queries that are held, those that wait for their turn included; more are refused."""
+
 
 class Policy(Protocol):
     """What this host allows, whatever a coordinator says."""
@@ -99,6 +104,7 @@ class Attempts:
         self._stops: dict[AttemptKey, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._queries: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(QUERIES_AT_ONCE)
         self.on_fatal: Callable[[BaseException], None] = _log_fatal
 
     @property
@@ -212,6 +218,10 @@ class Attempts:
         """Handle a Query."""
         if problem := unreadable(message):
             self._outbox.answer(QueryAnswer(message.query_id, False, b"", FailureKind.PARAMETER, problem))
+            return
+        if len(self._queries) >= MOST_QUERIES:
+            busy = f"the agent holds {len(self._queries)} queries; ask again later"
+            self._outbox.answer(QueryAnswer(message.query_id, False, b"", FailureKind.INFRASTRUCTURE, busy))
             return
         task = asyncio.get_running_loop().create_task(self._answer(message))
         self._queries.add(task)
@@ -364,7 +374,9 @@ class Attempts:
                 pause = min(pause * 2, _LONGEST_RETRY)
 
     async def _answer(self, message: Query) -> None:
-        self._outbox.answer(fitting(await self._runner.query(message)))
+        async with self._turns:
+            answer = await self._runner.query(message)
+        self._outbox.answer(fitting(answer))
 
     def _send_log(self, key: AttemptKey) -> None:
         if log := self._runner.log_of(key):

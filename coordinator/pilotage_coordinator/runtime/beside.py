@@ -1,7 +1,8 @@
 """Work that must not keep the event loop from everything else: done in a thread, or by few at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TypeVar
 
 from pilotage_coordinator.domain.plan import Plan
@@ -38,15 +39,41 @@ def weight(plan: Plan, enough: int) -> int:
     return count
 
 
-async def few_at_a_time(items: Sequence[T], work: Callable[[T], Awaitable[None]], most: int) -> None:
-    """Await `work` for each item, at most `most` at the same time, in no more tasks; the first error ends all."""
-    waiting = iter(items)
+async def few_at_a_time(
+    items: Sequence[T],
+    work: Callable[[T], Awaitable[None]],
+    most: int,
+    *,
+    whose: Callable[[T], Hashable],
+    most_each: int,
+) -> None:
+    """Await `work` for each item: at most `most` at the same time, and `most_each` of those that `whose` says belong
+    together, each owner in turn; in no more tasks. The first error ends all.
+    """
+    waiting: dict[Hashable, deque[T]] = {}
+    for item in items:
+        waiting.setdefault(whose(item), deque()).append(item)
+    busy: Counter[Hashable] = Counter()
+    ready = dict.fromkeys(waiting)
+    """Owners with something that may begin. Another owner with something waiting has work under way, and comes back."""
+
+    def update(owner: Hashable) -> None:
+        ready.pop(owner, None)
+        if waiting[owner] and busy[owner] < most_each:
+            ready[owner] = None
 
     async def take_turns() -> None:
-        for item in waiting:
+        while ready:
+            owner = next(iter(ready))
+            item = waiting[owner].popleft()
+            busy[owner] += 1
+            update(owner)
             await work(item)
+            busy[owner] -= 1
+            update(owner)
 
-    tasks = [asyncio.create_task(take_turns()) for _ in range(min(most, len(items)))]
+    wanted = sum(min(most_each, len(each)) for each in waiting.values())
+    tasks = [asyncio.create_task(take_turns()) for _ in range(min(most, wanted))]
     try:
         await asyncio.gather(*tasks)
     finally:

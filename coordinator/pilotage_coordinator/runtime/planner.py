@@ -3,10 +3,10 @@
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from pilotage_coordinator.domain.blueprint.expand import content_digest, expand
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
@@ -50,6 +50,9 @@ from pilotage_coordinator.store.records import AuditEntry, PlanRecord
 MOST_ROUNDS = 20
 """Rounds of questions that one plan may take; each step that depends on another's answer takes one more."""
 MOST_QUESTIONS_AT_ONCE = 200
+MOST_QUESTIONS_OF_A_HOST = 8
+"""At the same time, by all plans together. Each takes a worker there; an agent answers no more at once, and a question
+that waited for its turn there would run out of time."""
 MOST_PREVIEWS = 2_000
 """Step runs of one plan that are previewed: people read no more, and hosts have other work."""
 
@@ -95,6 +98,8 @@ class PlanMaker:
     cipher: StoreCipher
     clock: Clock
     sensitive_key: bytes
+    _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    """Host to the turns in which it is asked."""
 
     async def make(
         self,
@@ -175,7 +180,7 @@ class PlanMaker:
             answer = await self._query(QueryPurpose.READ, question)
             answers[question.key] = ReadAnswer(answer.answer, answer.error, answer.failure_kind)
 
-        await few_at_a_time(questions.questions, ask, MOST_QUESTIONS_AT_ONCE)
+        await _ask_all(questions.questions, ask)
         return answers
 
     async def _require_secrets(self, plan: Plan) -> None:
@@ -198,7 +203,7 @@ class PlanMaker:
             shown: Mapping[str, Json] = answer.answer if answer.ok else {"complete": False, "note": answer.error}
             found.setdefault(path, []).append({**shown, "host": host, "item": item})
 
-        await few_at_a_time(questions[:MOST_PREVIEWS], ask, MOST_QUESTIONS_AT_ONCE)
+        await _ask_all(questions[:MOST_PREVIEWS], ask)
         previews = {path: sorted(each, key=lambda row: (row["host"], row["item"])) for path, each in found.items()}
         if len(questions) <= MOST_PREVIEWS:
             return replace(made, previews=previews)
@@ -225,7 +230,9 @@ class PlanMaker:
                 secrets,
                 host.vars if host else {},
             )
-            return await self.port.query(question.host, query)
+            turns = self._turns.setdefault(question.host, asyncio.Semaphore(MOST_QUESTIONS_OF_A_HOST))
+            async with turns:
+                return await self.port.query(question.host, query)
         except HostUnreachable as error:
             return QueryAnswer(ok=False, failure_kind=FailureKind.TARGET, error=str(error))
         except DomainError as error:
@@ -269,6 +276,20 @@ class PlanMaker:
             unanswered=frozenset((path, host) for path, host in kept["unanswered"]),
         )
         return PlanRequest(StoredBlueprint(ref, blueprint), kept["parameters"], kept["limit_to"], kept["seed"], pins)
+
+
+_Asked = TypeVar("_Asked", Question, PreviewQuestion)
+
+
+async def _ask_all(questions: Sequence[_Asked], ask: Callable[[_Asked], Awaitable[None]]) -> None:
+    """Ask the hosts side by side, each as much as it answers at once."""
+    await few_at_a_time(
+        questions,
+        ask,
+        MOST_QUESTIONS_AT_ONCE,
+        whose=lambda question: question.host,
+        most_each=MOST_QUESTIONS_OF_A_HOST,
+    )
 
 
 def _first_questions(plan: Plan) -> list[PreviewQuestion]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pilotage_agent.attempts import MOST_QUERIES, QUERIES_AT_ONCE
 from pilotage_agent.errors import JournalUnwritable, WorkerLost
 from pilotage_agent.journal_store import Transaction
 from pilotage_agent.ledger import Entry
@@ -450,6 +451,32 @@ async def test_what_cannot_be_read_is_declined_by_name_and_nothing_starts(odd: d
         [answer] = [item for item in host.outbox.take() if isinstance(item, QueryAnswer)]
         assert (answer.ok, answer.failure_kind) == (False, FailureKind.PARAMETER)
         assert text in answer.error
+
+
+async def test_a_flood_of_queries_takes_few_workers_and_each_is_answered() -> None:
+    host = await Host(World()).recover()
+    host.world.query_gate = asyncio.Event()
+    for number in range(MOST_QUERIES + 10):
+        host.attempts.ask(Query(query_id=str(number), purpose=QueryPurpose.READ, step_type="test.read"))
+    await host.settle()
+    assert host.world.queries == QUERIES_AT_ONCE
+    assert [(each.ok, each.failure_kind) for each in host.answers] == [(False, FailureKind.INFRASTRUCTURE)] * 10
+    host.world.query_gate.set()
+    await host.settle(turns=10 * MOST_QUERIES)
+    assert sum(each.ok for each in host.answers) == MOST_QUERIES
+
+
+async def test_queries_that_wait_for_their_turn_are_lost_with_their_stream() -> None:
+    host = await Host(World()).recover()
+    host.world.query_gate = asyncio.Event()
+    for number in range(QUERIES_AT_ONCE + 1):
+        host.attempts.ask(Query(query_id=str(number), purpose=QueryPurpose.READ, step_type="test.read"))
+    await host.settle()
+    host.attempts.drop_queries()
+    host.world.query_gate.set()
+    host.attempts.ask(Query(query_id="new", purpose=QueryPurpose.READ, step_type="test.read"))
+    await host.settle()
+    assert [each.query_id for each in host.answers] == ["new"]
 
 
 def test_assignments_do_not_show_their_secrets() -> None:

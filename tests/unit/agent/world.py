@@ -50,6 +50,10 @@ class World:
     starts: dict[AttemptKey, int] = field(default_factory=dict)
     processes: dict[AttemptKey, Process] = field(default_factory=dict)
     probe_answer: Mapping[str, Any] = field(default_factory=lambda: {"answer": "unknown", "evidence": ""})
+    query_gate: asyncio.Event | None = None
+    """Where set, queries wait for it before they are answered."""
+    queries: int = 0
+    """Queries that are being worked on."""
     no_workers: Exception | None = None
     seal_broken: bool = False
     store: MemoryJournalStore = field(default_factory=lambda: MemoryJournalStore(JournalContent(JournalHead("jrn_1"))))
@@ -133,6 +137,12 @@ class WorldRunner:
         return self._world.probe_answer
 
     async def query(self, query: Query) -> QueryAnswer:
+        self._world.queries += 1
+        try:
+            if self._world.query_gate is not None:
+                await self._world.query_gate.wait()
+        finally:
+            self._world.queries -= 1
         return QueryAnswer(query.query_id, True, b"{}")
 
     def log_of(self, key: AttemptKey) -> LogSource | None:
@@ -192,6 +202,7 @@ class Host:
         self.attempts = Attempts(parts, slots)
         self.attempts.on_fatal = self.fatal.append
         self.results: dict[AttemptKey, list[Result]] = {}
+        self.answers: list[QueryAnswer] = []
 
     async def recover(self) -> "Host":
         await self.attempts.recover()
@@ -205,6 +216,8 @@ class Host:
             for item in items:
                 if isinstance(item, Result):
                     self.results.setdefault(item.key, []).append(item)
+                elif isinstance(item, QueryAnswer):
+                    self.answers.append(item)
         assert not self.fatal, self.fatal
 
     def last(self, of: AttemptKey) -> Result:

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+from collections import Counter
 from dataclasses import replace
+from operator import itemgetter
 
 import pytest
 from pilotage_coordinator.domain.plan import Resolved
@@ -25,10 +27,35 @@ async def test_few_at_a_time_in_as_few_tasks() -> None:
         running -= 1
         done.append(item)
 
-    await few_at_a_time(range(1000), work, 7)
+    await few_at_a_time(range(1000), work, 7, whose=str, most_each=1)
     assert sorted(done) == list(range(1000))
     assert most_running == most_tasks == 7
-    await few_at_a_time((), work, 7)
+    await few_at_a_time((), work, 7, whose=str, most_each=1)
+
+
+async def test_few_of_each_and_none_waits_for_another() -> None:
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    done: list[tuple[str, int]] = []
+    never = asyncio.Event()
+
+    async def work(item: tuple[str, int]) -> None:
+        who = item[0]
+        running[who] += 1
+        most[who] = max(most[who], running[who])
+        if who == "slow":
+            await never.wait()
+        await asyncio.sleep(0)
+        running[who] -= 1
+        done.append(item)
+        if len(done) == 60:
+            never.set()
+
+    items = [(who, number) for who in ("slow", "a", "b") for number in range(30)]
+    await few_at_a_time(items, work, 10, whose=itemgetter(0), most_each=4)
+    assert sorted(done) == sorted(items)
+    assert most == {"slow": 4, "a": 4, "b": 4}
+    assert {who for who, _ in done[:60]} == {"a", "b"}
 
 
 async def test_the_first_error_ends_all() -> None:
@@ -41,7 +68,7 @@ async def test_the_first_error_ends_all() -> None:
             raise LookupError("three")
 
     with pytest.raises(LookupError, match="three"):
-        await few_at_a_time(range(1000), work, 2)
+        await few_at_a_time(range(1000), work, 2, whose=str, most_each=1)
     assert len(begun) < 10
     assert len(asyncio.all_tasks()) == 1
 

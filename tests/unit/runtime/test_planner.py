@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,14 @@ import pytest
 from pilotage_coordinator.domain.fleet import HostInventory, Query, QueryAnswer
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime import planner as module
+from pilotage_coordinator.runtime.fleet_port import HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
-from pilotage_coordinator.runtime.planner import MOST_PREVIEWS, MOST_QUESTIONS_AT_ONCE, PlanDrifted, PlanMaker
+from pilotage_coordinator.runtime.planner import MOST_PREVIEWS, MOST_QUESTIONS_OF_A_HOST, PlanDrifted, PlanMaker
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord
@@ -39,19 +42,23 @@ class StoppedClock:
 
 @dataclass
 class Hosts:
-    """A FleetPort that answers every question, and counts how many are asked at once."""
+    """A FleetPort that answers as sessions do: every question, but no more at once of one host than a session takes."""
 
     asked: list[Query] = field(default_factory=list)
-    at_once: int = 0
+    at_once: Counter[str] = field(default_factory=Counter)
     most_at_once: int = 0
+    most_of_a_host: int = 0
 
     async def query(self, host: str, query: Query) -> QueryAnswer:
+        if self.at_once[host] >= SessionSettings().most_queries:
+            raise HostUnreachable(f"{host} has {self.at_once[host]} unanswered queries; ask again later")
         self.asked.append(query)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.at_once[host] += 1
+        self.most_at_once = max(self.most_at_once, self.at_once.total())
+        self.most_of_a_host = max(self.most_of_a_host, self.at_once[host])
         for _ in range(3):
             await asyncio.sleep(0)
-        self.at_once -= 1
+        self.at_once[host] -= 1
         return QueryAnswer(ok=True, answer={"changes": [], "complete": True})
 
 
@@ -180,9 +187,28 @@ async def test_previews_are_asked_few_at_a_time_and_of_large_plans_only_the_firs
     )
     assert len(site.port.asked) == MOST_PREVIEWS
     assert len(made.previews["a"]) == MOST_PREVIEWS
-    assert site.port.most_at_once == MOST_QUESTIONS_AT_ONCE
+    assert site.port.most_at_once == 10 * MOST_QUESTIONS_OF_A_HOST
+    assert all("unanswered" not in str(row.get("note")) for row in made.previews["a"])
     assert any("previews were asked for the first" in note.message for note in made.notes)
     assert (await site.plans.stored(made.plan.digest)).notes == made.notes
+
+
+@pytest.mark.parametrize("plans", [1, 12])
+async def test_a_host_is_asked_no_more_at_once_than_it_answers(site: Site, plans: int) -> None:
+    items = ", ".join(f"i{number}" for number in range(100))
+    steps = f"""
+    parameters: {{items: {{type: list, default: [{items}]}}}}
+    steps:
+      - {{id: seen, type: host.look, at_plan: true}}
+      - id: a
+        type: command.run
+        for_each: "${{{{ parameters.items }}}}"
+        parameters: {{argv: ["${{{{ item }}}}"]}}
+"""
+    for made in await asyncio.gather(*(site.make(steps, previews=True) for _ in range(plans))):
+        assert [row for row in made.previews["a"] if not row["complete"]] == []
+        assert len(made.previews["a"]) == 100
+    assert site.port.most_of_a_host <= MOST_QUESTIONS_OF_A_HOST
 
 
 async def test_few_previews_are_all_asked(site: Site) -> None:
