@@ -25,7 +25,7 @@ class Host:
     vars: Mapping[str, Json] = field(default_factory=dict)
     facts: Mapping[str, Json] = field(default_factory=dict)
     step_types: Mapping[str, StepTypeInfo] = field(default_factory=dict)
-    """What the host can run now, by name: the plugin is loaded and its probe passed."""
+    """What its plugins bring, by name; some of it may not be available there now."""
     quarantined: Mapping[str, str] = field(default_factory=dict)
     """Plugins that its agent could not load: distribution to reason."""
     environment: str = ""
@@ -37,8 +37,13 @@ class Host:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """Return the names of the step types that it can run, sorted."""
-        return tuple(sorted(self.step_types))
+        """Return the names of the step types that it can run, sorted: the plugin is loaded and its probe passed."""
+        return tuple(sorted(name for name, info in self.step_types.items() if info.available))
+
+    def why_not(self, step_type: str) -> str:
+        """Return why the host cannot run a step type that its plugins bring; empty where it can, or none brings it."""
+        info = self.step_types.get(step_type)
+        return "" if info is None or info.available else info.reason or "its agent does not say why"
 
 
 def host_scope(host: Host) -> dict[str, Any]:

@@ -27,3 +27,7 @@ class StepTypeInfo:
     """On the coordinator: it asks once for the whole execution, also where the blueprint has targets."""
     has_undo: bool = True
     """Whether a rollback can compensate it by itself."""
+    available: bool = True
+    """On a host: whether it could run it when its agent last looked. It changes by itself, so no digest covers it."""
+    reason: str = ""
+    """Why it could not, and how to get what is missing."""

@@ -21,7 +21,7 @@ AGENT: Final = "agent"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _EFFECTS: Final = frozenset(str(effect) for effect in Effect)
 _TEXTS: Final = ("distribution", "version")
-_FLAGS: Final = ("destructive", "has_undo")
+_FLAGS: Final = ("destructive", "has_undo", "available")
 _SCHEMAS: Final = ("params_schema", "outputs_schema")
 
 
@@ -66,6 +66,8 @@ def _fault_of_step_type(announced: Mapping[str, Any], kept: Mapping[str, object]
         return "its distribution or version is no short text"
     if any(not isinstance(announced.get(each, False), bool) for each in _FLAGS):
         return f"{' or '.join(_FLAGS)} is neither true nor false"
+    if not isinstance(announced.get("reason", ""), str):
+        return "its reason is no text"
     if any(not isinstance(announced.get(each, {}), dict) for each in _SCHEMAS):
         return "a schema is no object"
     if (depth := _depth(announced)) > DEEPEST:

@@ -23,6 +23,8 @@ log = structlog.get_logger("pilotage.coordinator")
 
 MOST_ANNOUNCEMENTS = 100
 """Different lists of step types that are kept read."""
+LONGEST_REASON = 500
+"""Characters that are kept of why a host cannot run a step type."""
 ENVIRONMENT_LABEL = "environment"
 """The label that an expression also sees as `host.environment`."""
 
@@ -194,6 +196,8 @@ def _read_step_type(announced: Mapping[str, Any]) -> StepTypeInfo:
         version=str(announced.get("version", "")),
         digest=digest(schemas),
         has_undo=bool(announced.get("has_undo", True)),
+        available=bool(announced.get("available", True)),
+        reason=str(announced.get("reason", ""))[:LONGEST_REASON],
     )
 
 

@@ -13,6 +13,7 @@ from pilotage_coordinator.cli import completion
 from pilotage_coordinator.cli.app import app
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.runtime.planner import PlanDrifted
 from pilotage_coordinator.store.records import EventRecord
 
@@ -65,6 +66,23 @@ def test_hosts_are_listed_with_state_and_labels(terminal: Terminal) -> None:
     assert [each["state"] for each in terminal.run("--json", "host", "list", prepare=one_host).json] == [
         "online",
         "offline",
+    ]
+
+
+def test_a_host_says_what_it_cannot_run_now_and_why(terminal: Terminal) -> None:
+    async def prepare(desk: Desk) -> None:
+        gone: dict[str, Json] = {"available": False, "reason": "restic is not installed:\n apt-get install restic"}
+        backups = tuple({"name": f"backup.{verb}", **gone} for verb in ("verify", "create"))
+        await desk.add_host("db1", (*backups, {"name": "command.run"}, {"name": "file.write", "available": True}))
+
+    lines = terminal.run("host", "show", "db1", prepare=prepare).out.splitlines()
+    assert lines[lines.index("Can run") :] == [
+        "Can run",
+        "  command.run",
+        "  file.write",
+        "",
+        "Cannot run now",
+        "  backup.create, backup.verify: restic is not installed: apt-get install restic",
     ]
 
 

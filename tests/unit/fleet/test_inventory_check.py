@@ -56,6 +56,8 @@ def test_what_is_well_comes_through_unmarked() -> None:
     ("wrong", "text"),
     [
         ({"name": None}, "area.verb"),
+        ({"available": "no"}, "neither true nor false"),
+        ({"reason": ["x"]}, "its reason is no text"),
         ({"name": "../../etc"}, "area.verb"),
         ({"name": "a." + "b" * 200}, "area.verb"),
         ({"effect": "always"}, "effects are not among"),

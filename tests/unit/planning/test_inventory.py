@@ -1,5 +1,7 @@
 """The inventory, and marks for sensitive values."""
 
+from dataclasses import replace
+
 import pytest
 from pilotage_coordinator.domain.inventory import Inventory, host_scope
 from pilotage_coordinator.domain.planning.masking import mask
@@ -34,6 +36,16 @@ def test_expressions_see_a_host_as_the_language_says() -> None:
         "online": False,
     }
     assert Inventory([host("a")]).scopes["a"]["name"] == "a"
+
+
+def test_what_is_not_available_is_no_capability() -> None:
+    broken = replace(STEP_TYPES["backup.create"], available=False, reason="restic is not installed")
+    mute = replace(STEP_TYPES["http.check"], available=False)
+    one = host("a", step_types={**STEP_TYPES, "backup.create": broken, "http.check": mute})
+    assert set(STEP_TYPES) - set(one.capabilities) == {"backup.create", "http.check"}
+    assert one.why_not("backup.create") == "restic is not installed"
+    assert one.why_not("http.check") == "its agent does not say why"
+    assert (one.why_not("file.write"), one.why_not("none.such")) == ("", "")
 
 
 def test_a_mark_depends_on_key_place_and_value() -> None:

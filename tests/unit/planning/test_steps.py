@@ -1,5 +1,7 @@
 """What a planned step says: inheritance, rollout, step types on hosts, what is refused by name."""
 
+from dataclasses import replace
+
 import pytest
 from pilotage_coordinator.domain.plan import Effect, FailureKind, OnFailure, OnOffline, Place
 from pilotage_coordinator.domain.share import Share
@@ -186,6 +188,29 @@ def test_every_problem_is_told_at_once() -> None:
     assert {each.path for each in found} == {"a", "b", "c"}
     assert len([each for each in found if each.path == "b"]) == 3
     assert all(each.at.line for each in found)
+
+
+def test_a_required_capability_that_is_not_available_now_refuses_the_plan() -> None:
+    broken = replace(STEP_TYPES["backup.create"], available=False, reason="restic is not installed: apt-get install it")
+    without = host("db9", step_types={**STEP_TYPES, "backup.create": broken})
+    steps = "steps: [{id: a, type: command.run, parameters: {argv: [x]}}]"
+    text = f"targets: {{select: 'true'}}\nrequires: {{capabilities: [backup.create]}}\n{steps}"
+    (problem,) = problems(text, host("db1"), without)
+    assert (problem.host, problem.kind) == ("db9", FailureKind.TARGET)
+    assert "cannot run backup.create: restic is not installed" in problem.message
+    assert "systemctl reload pilotage-agent" in problem.fix
+    assert step(plan(text, host("db1")), "a").hosts == ("db1",)
+
+
+def test_a_step_type_that_is_not_available_now_is_noted_and_voids_no_approval() -> None:
+    broken = replace(STEP_TYPES["backup.create"], available=False, reason="restic is not installed")
+    text = "targets: {select: 'true'}\nsteps: [{id: a, type: backup.create}]"
+    whole = plan(text, host("db1"), host("db2"))
+    found = plan(text, host("db1"), host("db2", step_types={**STEP_TYPES, "backup.create": broken}))
+    assert [(each.path, each.host, each.message) for each in found.notes] == [
+        ("a", "db2", "it cannot run backup.create now: restic is not installed")
+    ]
+    assert (found.plan.digest, whole.notes) == (whole.plan.digest, ())
 
 
 def test_requirements_are_checked() -> None:

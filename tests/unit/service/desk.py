@@ -10,7 +10,7 @@ from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
-from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Plan, PlannedStep, StepKind, StepTypeUse
+from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Json, Plan, PlannedStep, StepKind, StepTypeUse
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.request import Note
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -297,12 +297,12 @@ class Desk:
             (each.entry.operation, each.entry.outcome, each.entry.subject) for each in await self.store.audit.read()
         ]
 
-    async def add_host(self, name: str = "db1") -> None:
+    async def add_host(self, name: str = "db1", step_types: tuple[dict[str, Json], ...] = ()) -> None:
         """Let a host join."""
         await self.store.enrolments.create(EnrolmentRecord(name, NOW, "ann", NOW + 1_000_000))
         await self.store.enrolments.consume(
             name,
-            HostRecord(f"hst_{name}", name, NOW, "sha256:key", labels={"role": "db"}),
+            HostRecord(f"hst_{name}", name, NOW, "sha256:key", labels={"role": "db"}, step_types=step_types),
             CertificateRecord(f"01{name.encode().hex()}", f"hst_{name}", NOW, NOW + 1_000_000),
             NOW,
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from pilotage_client import ClientError, PilotageClient
-from pilotage_client.answers import HostSummary
+from pilotage_client.answers import HostDetail, HostSummary
 
 from pilotage_coordinator.cli.completion import hosts
 from pilotage_coordinator.cli.confirm import confirmed
@@ -96,8 +96,12 @@ def show(context: typer.Context, name: Name) -> None:
         for key, value in sorted(host["facts"].items()):
             screen.line(f"  {key}: {json.dumps(value, ensure_ascii=False)}")
         screen.line("\nCan run", "bold")
-        for each in sorted(str(each.get("name", "?")) for each in host["step_types"]):
+        for each in sorted(str(each.get("name", "?")) for each in host["step_types"] if each.get("available", True)):
             screen.line(f"  {each}")
+        if missing := _unavailable(host):
+            screen.line("\nCannot run now", "bold")
+            for why, names in missing.items():
+                screen.line(f"  {', '.join(names)}: {why}", "yellow")
         for plugin in host["quarantined_plugins"]:
             screen.line(f"  quarantined: {json.dumps(plugin, ensure_ascii=False)}", "yellow")
 
@@ -179,6 +183,16 @@ def revoke(
             screen.line(f"{host['name']} is revoked; what it still runs it cannot report any more")
 
     perform(context, work)
+
+
+def _unavailable(host: HostDetail) -> dict[str, list[str]]:
+    """Return why the host cannot run step types that its plugins bring: reason to names."""
+    found: dict[str, list[str]] = {}
+    for each in sorted(host["step_types"], key=lambda each: str(each.get("name", "?"))):
+        if not each.get("available", True):
+            why = " ".join(str(each.get("reason") or "its agent does not say why").split())
+            found.setdefault(why, []).append(str(each.get("name", "?")))
+    return found
 
 
 def _labels(host: HostSummary) -> str:

@@ -11,6 +11,8 @@ from pilotage_coordinator.domain.planning.bench import Frame, reason
 from pilotage_coordinator.domain.planning.errors import PlanProblem
 from pilotage_coordinator.domain.planning.resolution import Resolution, View
 
+LOOKED_AT: Final = "mend that; the agent looks again every 15 minutes, at once after `systemctl reload pilotage-agent`"
+"""What to do about a step type that is not available."""
 NAMED: Final = 5
 """How many hosts are named when the same thing is wrong with many."""
 
@@ -30,9 +32,10 @@ def unfulfilled(
         for name in _few(name for name in hosts if not inventory[name].online):
             yield PlanProblem(FailureKind.TARGET, "requires: the host is offline", "start its agent", path, name, at)
     for capability in requires.capabilities:
-        for name in _few(name for name in hosts if capability not in inventory[name].step_types):
-            message = f"requires: it cannot run {capability}"
-            fix = f"install the plugin that brings it, or what it needs (`pilotage host show {name}`)"
+        for name in _few(name for name in hosts if capability not in inventory[name].capabilities):
+            why = inventory[name].why_not(capability)
+            message = f"requires: it cannot run {capability}" + (f": {why}" if why else "")
+            fix = LOOKED_AT if why else f"install the plugin that brings it there (`pilotage host show {name}`)"
             yield PlanProblem(FailureKind.TARGET, message, fix, path, name, at)
     for condition in requires.that:
         try:

@@ -279,6 +279,9 @@ class StepPlanner:
     def _pin(self, step: Step, parameters: Mapping[str, Any], hosts: tuple[str, ...], path: str) -> Pinned:
         inventory = self._bench.world.inventory
         pinned = pin_step_type(step.type, parameters, [inventory[name] for name in hosts if name])
+        for name in hosts:
+            if name and (why := inventory[name].why_not(step.type)):
+                self._bench.note(f"it cannot run {step.type} now: {why}", path, name)
         for misfit in pinned.misfits:
             self._bench.refuse(FailureKind.TARGET, misfit.message, misfit.fix, path=path, host=misfit.host, at=step.at)
         return pinned
