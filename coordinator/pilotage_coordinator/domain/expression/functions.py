@@ -16,6 +16,9 @@ from pilotage_coordinator.domain.expression.versions import sortable_version
 LONGEST_TEXT: Final = 1024 * 1024
 """Characters of any text that a function makes."""
 
+LONGEST_RANGE: Final = 10_000
+"""Numbers that range() makes at most; a `for_each` takes fewer."""
+
 _MISSING: Final = object()
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "==": lambda one, other: _equal(one, other),
@@ -182,6 +185,17 @@ def count(items: object) -> int:
     raise FunctionRefused(f"count(): expected a list or a map, not {_kind(items)}; size() counts letters")
 
 
+def whole_numbers(lowest: object, highest: object) -> list[object]:
+    """range(from, to): the whole numbers from one to the other, both included; an empty list when `to` is less."""
+    for each in (lowest, highest):
+        if isinstance(each, bool) or not isinstance(each, int):
+            raise FunctionRefused(f"range(): expected whole numbers, not {_kind(each)}")
+    assert isinstance(lowest, int) and isinstance(highest, int)
+    if highest - lowest >= LONGEST_RANGE:
+        raise FunctionRefused(f"range(): more than {LONGEST_RANGE} numbers")
+    return list(range(lowest, highest + 1))
+
+
 def join(items: object, separator: object) -> str:
     """join(list, separator): one text; numbers and booleans are written out."""
     parts = []
@@ -263,6 +277,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., object]]] = {
     "avg": average,
     "quantile": quantile,
     "count": count,
+    "range": whole_numbers,
     "join": join,
     "split": split,
     "lower": lower,
