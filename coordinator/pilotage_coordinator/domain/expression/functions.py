@@ -187,13 +187,10 @@ def count(items: object) -> int:
 
 def whole_numbers(lowest: object, highest: object) -> list[object]:
     """range(from, to): the whole numbers from one to the other, both included; an empty list when `to` is less."""
-    for each in (lowest, highest):
-        if isinstance(each, bool) or not isinstance(each, int):
-            raise FunctionRefused(f"range(): expected whole numbers, not {_kind(each)}")
-    assert isinstance(lowest, int) and isinstance(highest, int)
-    if highest - lowest >= LONGEST_RANGE:
+    start, end = _whole("range", lowest), _whole("range", highest)
+    if end - start >= LONGEST_RANGE:
         raise FunctionRefused(f"range(): more than {LONGEST_RANGE} numbers")
-    return list(range(lowest, highest + 1))
+    return list(range(start, end + 1))
 
 
 def join(items: object, separator: object) -> str:
@@ -318,6 +315,12 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
     raise FunctionRefused(f"{name}(): expected a text, not {_kind(value)}")
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise FunctionRefused(f"{name}(): expected whole numbers, not {_kind(value)}")
 
 
 def _numbers(name: str, value: object, empty: bool = False) -> list[int | float]:
