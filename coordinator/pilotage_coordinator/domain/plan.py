@@ -164,6 +164,8 @@ class PlannedStep:
     type_on: Mapping[str, StepTypeUse] = field(default_factory=dict)
     """Hosts whose plugin differs from `type`."""
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that are names of files of the blueprint: name to the key of its text in `Plan.files`."""
     dependencies: tuple[str, ...] = ()
     when: str = ""
     hosts: tuple[str, ...] = ()
@@ -270,6 +272,8 @@ class Plan:
     resolved: Mapping[str, Mapping[str, Resolved]] = field(default_factory=dict)
     """Step path to host name ("" on the coordinator) to what its expressions come to there. For people, for the
     digest, and for the check at each dispatch (`domain.planning.drift`)."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The texts of the blueprints' files that steps use, by the digest of each; taken as they are, never rendered."""
     host_ids: Mapping[str, str] = field(default_factory=dict)
     """Name to id of every host that a step names: a name can pass to another machine, an id never does."""
     digest: str = ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pilotage_proto.attempt import AttemptKey
 
+from pilotage_coordinator.domain.blueprint_files import with_files
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
@@ -124,7 +125,7 @@ class Dispatcher:
                 plan_digest=state.plan.digest,
                 step_type=step.type.name if step.type else "",
                 effect=step.effect,
-                parameters=attempt.parameters,
+                parameters=with_files(attempt.parameters, step.files, state.plan.files),
                 outputs=attempt.outputs,
                 secrets=secrets,
                 timeout=step.timeout,

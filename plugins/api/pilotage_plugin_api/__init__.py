@@ -19,13 +19,14 @@ from pilotage_plugin_api.preview import Action, Change, Preview
 from pilotage_plugin_api.probe import ProbeAnswer, ProbeState
 from pilotage_plugin_api.program import ProgramResult
 from pilotage_plugin_api.step_type import Availability, StepOutputs, StepParams, StepType
-from pilotage_plugin_api.values import Duration, FileMode, SecretRef, Size
+from pilotage_plugin_api.values import BlueprintFile, Duration, FileMode, SecretRef, Size
 from pilotage_plugin_api.version import API_VERSION
 
 __all__ = [
     "API_VERSION",
     "Action",
     "Availability",
+    "BlueprintFile",
     "Change",
     "DeadlineExceeded",
     "Duration",

@@ -11,6 +11,7 @@ from pilotage_plugin_api.errors import RegistrationRefused
 from pilotage_plugin_api.step_type import StepType
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}\.[a-z][a-z0-9_]{0,30}")
+_FILE_FORMAT: Final = "pilotage-file"
 _AUTHOR_EFFECTS: Final = frozenset({Effect.READ, Effect.IDEMPOTENT, Effect.ONCE})
 
 
@@ -70,3 +71,28 @@ def _check_schemas(step_type: StepType[Any, Any]) -> None:
         raise RegistrationRefused(
             f'{step_type.name}: {step_type.Params.__name__} must be a model with ConfigDict(extra="forbid")'
         )
+    _check_files(step_type.name, params)
+
+
+def _check_files(name: str, params: dict[str, Any]) -> None:
+    """Refuse a file of the blueprint where the coordinator would not look it up."""
+    own = params.get("properties", {}).items()
+    inside = {key: inner for key, inner in own if not _takes_file(inner)}
+    rest = {**{key: value for key, value in params.items() if key != "properties"}, "properties": inside}
+    if _holds_file(rest):
+        raise RegistrationRefused(f"{name}: a BlueprintFile must stand directly among the parameters, inside no other")
+
+
+def _takes_file(schema: dict[str, Any]) -> bool:
+    """Whether a parameter is a file, or a file or nothing."""
+    others = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    return len(others) == 1 and others[0].get("format") == _FILE_FORMAT
+
+
+def _holds_file(value: object) -> bool:
+    match value:
+        case dict():
+            return value.get("format") == _FILE_FORMAT or any(map(_holds_file, value.values()))
+        case list():
+            return any(map(_holds_file, value))
+    return False

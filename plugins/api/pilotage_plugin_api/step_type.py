@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from pilotage_plugin_api.context import StepContext
 from pilotage_plugin_api.effect import Effect
@@ -18,6 +20,26 @@ class StepParams(BaseModel):
     """The base for parameters: unknown names are refused, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Names of optional parameters of which exactly one must be given; it goes into the schema, so plans check it."""
+
+    @model_validator(mode="after")
+    def _has_one_of(self) -> Self:
+        given = [name for name in self.one_of if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give only one of {', '.join(given)}")
+        if self.one_of and not given:
+            raise ValueError(f"one of {', '.join(self.one_of)} is needed")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the parameters, and the choice among them."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        if cls.one_of:
+            schema["oneOf"] = [{"required": [name]} for name in cls.one_of]
+        return schema
 
 
 class StepOutputs(BaseModel):

@@ -1,11 +1,12 @@
-"""Types for parameters: durations, sizes, file modes and references to secrets.
+"""Types for parameters: durations, sizes, file modes, references to secrets, and files of the blueprint.
 
 Use them as field types of a `StepParams` model; they parse what blueprints write and put their form into the JSON
 Schema, so that the coordinator refuses a wrong one before anything runs.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -29,6 +30,8 @@ _MODE: Final = re.compile(_MODE_PATTERN[:-1] + r"\Z")
 _SECRET_PATTERN: Final = r"^secret://[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9._@+-]+)*$"  # noqa: S105 - the form of a name
 _SECRET: Final = re.compile(_SECRET_PATTERN[:-1] + r"\Z")
 _LONGEST_SECRET_NAME: Final = 255
+_FILE_NAME_PATTERN: Final = r"^[A-Za-z0-9._-]{1,255}$"
+_LARGEST_FILE: Final = 256 * 1024
 
 
 def parse_duration(value: object) -> timedelta:
@@ -146,3 +149,51 @@ class SecretRef:
     ) -> JsonSchemaValue:
         """Name the form, so that the coordinator sees which parameters are references."""
         return {"type": "string", "format": "pilotage-secret", "pattern": _SECRET_PATTERN}
+
+
+@dataclass(frozen=True, slots=True)
+class BlueprintFile:
+    """A text that stands under `files:` of the blueprint. The blueprint's author writes its name; a step gets both.
+
+    A parameter of this type must stand among the step type's own parameters, never inside another one: there the
+    coordinator puts the text in the name's place when it plans. The text is part of the plan's digest and is taken as
+    it is: no expression in it is evaluated. At most 256 KiB.
+    """
+
+    name: str
+    text: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, value: object) -> "BlueprintFile":
+        """Read `{"name": …, "text": …}`, which is what the coordinator sends; raises ValueError otherwise."""
+        if isinstance(value, BlueprintFile):
+            return value
+        match value:
+            case {"name": str(name), "text": str(text), **more} if not more:
+                if len(text.encode()) > _LARGEST_FILE:
+                    raise ValueError(f"the file {name!r} is larger than {_LARGEST_FILE} bytes")
+                return cls(name, text)
+            case str():
+                raise ValueError(
+                    "is the name of a file without its text: a name is looked up only where it stands directly among"
+                    " the parameters of a blueprint's step"
+                )
+        raise ValueError("is no file of the blueprint: write its text under `files:`, and its name here")
+
+    def dump(self) -> Mapping[str, str]:
+        """Return the form that `parse` reads."""
+        return {"name": self.name, "text": self.text}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Validate from what the coordinator sends, serialise to the same."""
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(cls.dump, return_schema=None)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe what an author writes, a name; the format tells the coordinator to look it up."""
+        return {"type": "string", "format": "pilotage-file", "pattern": _FILE_NAME_PATTERN}

@@ -101,6 +101,24 @@ def test_a_problem_knows_its_place() -> None:
     assert (problem.file, problem.line, problem.column) == ("test.yaml", 8, 17)
 
 
+def test_a_file_is_looked_up_in_the_blueprint() -> None:
+    schema = {"properties": {"file": {"anyOf": [{"type": "string", "format": "pilotage-file"}, {"type": "null"}]}}}
+    catalogue = {"script.run": StepTypeInfo("script.run", params_schema=schema)}
+    written = "      - id: a\n        type: script.run\n        parameters:\n          file: NAME"
+    (problem,) = check_step_types(load(rich("    files: {a.sh: x}", written.replace("NAME", "b.sh"))), catalogue)
+    assert (problem.line, problem.message, problem.hint) == (
+        9, "there is no file `b.sh` under `files`", "did you mean `a.sh`?",
+    )  # fmt: skip
+    assert check_step_types(load(rich("    files: {a.sh: x}", written.replace("NAME", "a.sh"))), catalogue) == ()
+
+
+def test_exactly_one_of_several_parameters_is_asked_for() -> None:
+    schema = {"type": "object", "oneOf": [{"required": ["script"]}, {"required": ["file"]}]}
+    said = [each.message for value in ({}, {"script": 1, "file": 2}) for each in violations(schema, value)]
+    assert said == ["one of `script`, `file` is needed", "give only one of `script`, `file`"]
+    assert violations(schema, {"script": "${{ x }}", "file": None}) == ()
+
+
 def test_user_and_env_go_where_the_type_has_them() -> None:
     blueprint = load(
         rich(

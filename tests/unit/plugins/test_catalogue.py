@@ -133,3 +133,22 @@ def test_the_template_passes_its_own_tests(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "sound"),
+    [
+        ("file: BlueprintFile", True),
+        ("file: BlueprintFile | None = None", True),
+        ("files: list[BlueprintFile] = []", False),
+        ("inner: Inner", False),
+        ("either: BlueprintFile | int", False),
+    ],
+)
+def test_a_file_of_the_blueprint_stands_directly_among_the_parameters(shop: Shop, fields: str, sound: bool) -> None:
+    code = good("shop.greet").replace("    x: int = 1\n", f"    {fields}\n")
+    inner = "class Inner(StepParams):\n    file: BlueprintFile\n"
+    code = code.replace("class Params", f"from pilotage_plugin_api import BlueprintFile\n{inner}class Params")
+    shop.install("shop", code)
+    quarantined = shop.load().quarantined
+    assert not quarantined if sound else "directly among the parameters" in quarantined[0].reason

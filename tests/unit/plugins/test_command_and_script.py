@@ -105,3 +105,19 @@ def test_a_secret_that_no_variable_can_hold_is_refused(harness: Harness) -> None
     harness.secrets.contents["s/x"] = b"a\0b"
     with pytest.raises(StepFailed, match="secret_files"):
         harness.run(CommandRun(), {"argv": ["true"], "env": {"S": "secret://s/x"}})
+
+
+def test_a_script_may_stand_in_a_file_of_the_blueprint(harness: Harness) -> None:
+    params = {"file": {"name": "greet.sh", "text": 'echo "hello $1"\n'}, "args": ["you"]}
+    outputs = harness.run(ScriptRun(), params)
+    assert outputs["stdout"] == "hello you\n"
+    assert outputs["sha256"] == harness.run(ScriptRun(), {"script": 'echo "hello $1"\n', "args": ["you"]})["sha256"]
+    assert "script greet.sh of 1 lines" in harness.preview(ScriptRun(), params).changes[0].subject
+    with pytest.raises(StepFailed, match=r"the script greet\.sh ended with exit code 3"):
+        harness.run(ScriptRun(), {"file": {"name": "greet.sh", "text": "exit 3"}})
+
+
+@pytest.mark.parametrize("params", [{}, {"script": "a", "file": {"name": "b", "text": "b"}}])
+def test_a_script_comes_from_one_place(harness: Harness, params: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="script, file"):
+        harness.run(ScriptRun(), params)

@@ -149,3 +149,14 @@ def test_a_folder_is_not_made_below_one_that_is_not_there(harness: Harness) -> N
         harness.run(FileDirectory(), {"path": str(harness.sandbox / "a")})
     made = harness.preview(FileDirectory(), {"path": str(harness.sandbox / "x" / "y"), "parents": True})
     assert [change.action for change in made.changes] == [Action.CREATE, Action.CREATE]
+
+
+def test_a_text_may_stand_in_a_file_of_the_blueprint(harness: Harness) -> None:
+    path = harness.sandbox / "motd"
+    params = {"path": str(path), "file": {"name": "motd", "text": "welcome ü\n"}}
+    change = harness.preview(FileWrite(), params).changes[0]
+    assert (change.action, change.after) == (Action.CREATE, "welcome ü\n")
+    outputs = harness.run(FileWrite(), params)
+    assert path.read_text() == "welcome ü\n"
+    harness.undo(FileWrite(), params, outputs)
+    assert not path.exists()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pilotage_plugin_api import Duration, FileMode, SecretRef, Size, StepParams
+from pilotage_plugin_api import BlueprintFile, Duration, FileMode, SecretRef, Size, StepParams
 from pilotage_plugin_api.values import format_duration, parse_duration, parse_mode, parse_size
 from pydantic import ValidationError
 
@@ -113,3 +113,45 @@ def test_the_schema_marks_references() -> None:
 def test_unknown_fields_are_refused() -> None:
     with pytest.raises(ValidationError, match="extra_forbidden"):
         _Params.model_validate({"paws": "1s"})
+
+
+class _WithFile(StepParams):
+    one_of = ("text", "file")
+
+    text: str | None = None
+    file: BlueprintFile | None = None
+
+
+def test_a_file_of_the_blueprint_comes_with_its_text() -> None:
+    params = _WithFile.model_validate({"file": {"name": "a.sh", "text": "echo ü"}})
+    assert params.file == BlueprintFile("a.sh", "echo ü")
+    assert _WithFile.model_validate(json.loads(json.dumps(params.model_dump(mode="json")))) == params
+    assert "echo" not in repr(params)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("a.sh", "without its text"),
+        ({"name": "a.sh"}, "no file of the blueprint"),
+        ({"name": "a.sh", "text": "x", "more": 1}, "no file of the blueprint"),
+        ({"name": "a.sh", "text": "ü" * 131_073}, "larger than 262144 bytes"),
+        (5, "no file of the blueprint"),
+    ],
+)
+def test_anything_else_is_refused(value: object, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        _WithFile.model_validate({"file": value})
+
+
+def test_exactly_one_of_several_is_given_and_the_schema_says_so() -> None:
+    for wrong, problem in (({}, "one of text, file is needed"), ({"text": "a", "file": None}, "")):
+        if problem:
+            with pytest.raises(ValidationError, match=problem):
+                _WithFile.model_validate(wrong)
+        else:
+            _WithFile.model_validate(wrong)
+    with pytest.raises(ValidationError, match="give only one of text, file"):
+        _WithFile.model_validate({"text": "a", "file": {"name": "a", "text": ""}})
+    assert _WithFile.model_json_schema()["oneOf"] == [{"required": ["text"]}, {"required": ["file"]}]
+    assert "oneOf" not in _Params.model_json_schema()

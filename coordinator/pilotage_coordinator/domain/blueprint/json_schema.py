@@ -68,7 +68,7 @@ def _check(schema: object, value: object, path: Path, check: _Check, depth: int)
     for each in _list(schema.get("allOf")):
         yield from _check(each, value, path, check, depth + 1)
     alternatives = _list(schema.get("anyOf")) or _list(schema.get("oneOf"))
-    if alternatives:
+    if alternatives and not _choice(schema):
         yield from _alternatives(alternatives, value, path, check, depth)
     misfit = _misfit(schema, value)
     if misfit is not None:
@@ -83,6 +83,31 @@ def _check(schema: object, value: object, path: Path, check: _Check, depth: int)
             yield from _array(schema, value, path, check, depth)
         case dict():
             yield from _object(schema, value, path, check, depth)
+
+
+def broken_choice(schema: Mapping[str, object], value: Mapping[str, object]) -> str:
+    """Say which of several keys, of which exactly one must be given, are missing or too many; "" when it is one.
+
+    A schema says so by a `oneOf` whose alternatives each require one key and say nothing else.
+    """
+    keys = _choice(schema)
+    given = [key for key in keys if value.get(key) is not None]
+    if not keys or len(given) == 1:
+        return ""
+    listed = ", ".join(f"`{key}`" for key in given or keys)
+    return f"give only one of {listed}" if given else f"one of {listed} is needed"
+
+
+def _choice(schema: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the keys of which exactly one must be given; nothing when the schema asks for no such choice."""
+    found = []
+    for each in _list(schema.get("oneOf")):
+        match each:
+            case {"required": [str(key)], **more} if not more:
+                found.append(key)
+            case _:
+                return ()
+    return tuple(found)
 
 
 def _unknown_yet(value: object) -> bool:
@@ -190,6 +215,8 @@ def _object(
             yield Violation((*path, name), f"there is no `{name[:60]}` here", did_you_mean(name, properties))
         else:
             yield from _check(others, each, (*path, name), check, depth + 1)
+    if broken := broken_choice(schema, value):
+        yield Violation(path, broken)
     for needed in _list(schema.get("required")):
         if isinstance(needed, str) and needed not in value:
             described = properties.get(needed)

@@ -8,6 +8,7 @@ from pilotage_coordinator.domain.blueprint.json_schema import violations
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Step
 from pilotage_coordinator.domain.blueprint.position import Path, Position
 from pilotage_coordinator.domain.blueprint.retry import Defaults
+from pilotage_coordinator.domain.blueprint_files import file_parameters, wrong_use
 from pilotage_coordinator.domain.plan import Effect, Place, StepKind
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 
@@ -33,6 +34,7 @@ def check_step_types(blueprint: Blueprint, catalogue: Mapping[str, StepTypeInfo]
     for step in blueprint.all_steps():
         if step.kind is StepKind.LEAF:
             check_leaf(problems, blueprint, step, catalogue, step.id in refreshing)
+            _check_files(problems, blueprint, step, catalogue)
     return tuple(problems.found)
 
 
@@ -99,6 +101,15 @@ def _check_leaf(problems: Problems, places: Places, step: Step, info: StepTypeIn
         if isinstance(outputs, Mapping) and name not in outputs:
             path = ("sensitive_outputs", index)
             _note(problems, places, step, path, f"`{step.type}` has no output `{name}`", did_you_mean(name, outputs))
+
+
+def _check_files(problems: Problems, blueprint: Blueprint, step: Step, catalogue: Mapping[str, StepTypeInfo]) -> None:
+    """Note names of files that the blueprint does not have."""
+    info = catalogue.get(step.type)
+    for name in file_parameters(info.params_schema) if info is not None else ():
+        value = step.parameters.get(name)
+        if isinstance(value, str) and (wrong := wrong_use(value, blueprint.files)):
+            _note(problems, blueprint, step, ("parameters", name), *wrong)
 
 
 def _note(problems: Problems, places: Places, step: Step, inner: Path, message: str, hint: str = "") -> None:

@@ -60,6 +60,8 @@ class Bench:
     """Something could not be looked at, because an answer is missing."""
     resolved: dict[str, dict[str, Resolved]] = field(default_factory=dict)
     sensitive: dict[str, dict[str, Json]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    """Texts of the files that steps use, by their keys."""
     step_runs: int = 0
     steps: int = 0
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pilotage_coordinator.domain.blueprint.errors import did_you_mean
+from pilotage_coordinator.domain.blueprint.json_schema import broken_choice
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import StepTypeUse
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -84,6 +85,8 @@ def _unfit(info: StepTypeInfo, rule: StepTypeInfo, parameters: Mapping[str, Any]
             for name in parameters
             if name not in known
         ]
+    if broken := broken_choice(info.params_schema, parameters):
+        found.append((f"{origin}: {broken}", ""))
     required = info.params_schema.get("required", ())
     if isinstance(required, Sequence):
         found += [(f"{origin} needs the parameter `{name}`", "") for name in required if name not in parameters]

@@ -88,6 +88,7 @@ class _Planner:
             outputs=dict(blueprint.outputs),
             rollback=rollback,
             resolved={path: dict(sorted(hosts.items())) for path, hosts in sorted(bench.resolved.items())},
+            files=dict(sorted(bench.files.items())),
         )
         plan = replace(plan, host_ids=self._ids(plan))
         if hidden := values.hidden():
@@ -144,6 +145,7 @@ class _Planner:
         last = Around(frame, frame.path, lenient=lenient, on_failure=_in_finally(blueprint.on_failure))
         finally_ = self._steps.siblings(blueprint.finally_, last)
         self._stack.pop()
+        self._tell_unused_files(frame)
         self._require(frame)
         return steps, finally_
 
@@ -155,6 +157,14 @@ class _Planner:
         hosts = frame.targets or tuple(sorted({name for each in frame.hosts_of.values() for name in each if name}))
         for problem in unfulfilled(requires, hosts, frame, self._world.inventory, self._resolution):
             self._bench.add(problem)
+
+    def _tell_unused_files(self, frame: Frame) -> None:
+        blueprint = frame.stored.blueprint
+        named = {
+            value for step in blueprint.all_steps() for value in step.parameters.values() if isinstance(value, str)
+        }
+        for name in sorted(blueprint.files.keys() - named):
+            self._bench.note(f"no step of {blueprint.id} uses the file `{name}`", frame.path)
 
     def _rollback(self, frame: Frame) -> RollbackPlan | None:
         plan = frame.stored.blueprint.rollback_plan

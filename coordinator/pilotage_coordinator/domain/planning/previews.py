@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pilotage_coordinator.domain.blueprint_files import with_files
 from pilotage_coordinator.domain.plan import Effect, Json, Place, Plan, StepKind
 from pilotage_coordinator.domain.planning.view import HostRow, PreviewKey, StepRow, has_mark, view_plan
 from pilotage_coordinator.domain.values import SECOND
@@ -40,10 +41,10 @@ def preview_questions(plan: Plan) -> Iterator[PreviewQuestion]:
         if row.section == "steps" and step.hosts_from is None:
             for batch in row.batches:
                 for host in batch.hosts:
-                    yield from _of_host(row, host)
+                    yield from _of_host(plan, row, host)
 
 
-def _of_host(row: StepRow, host: HostRow) -> Iterator[PreviewQuestion]:
+def _of_host(plan: Plan, row: StepRow, host: HostRow) -> Iterator[PreviewQuestion]:
     step = row.step
     if host.skipped or step.type is None or (step.for_each is not None and host.items is None):
         return
@@ -52,4 +53,4 @@ def _of_host(row: StepRow, host: HostRow) -> Iterator[PreviewQuestion]:
         if has_mark(found, "run_time") or has_mark(found, "sensitive"):
             continue
         key = (step.path, host.host, item.key if item is not None else "")
-        yield PreviewQuestion(key, step.type.name, {**step.parameters, **found})
+        yield PreviewQuestion(key, step.type.name, with_files({**step.parameters, **found}, step.files, plan.files))

@@ -1,12 +1,12 @@
 """Steps with `at_plan`: what to ask which host, and what the answers mean."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pilotage_coordinator.domain.blueprint.model import Step
+from pilotage_coordinator.domain.blueprint_files import with_files
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.references import References
-from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline
+from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, PlannedStep
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.request import Question
@@ -20,14 +20,15 @@ READ_TIMEOUT: Final = 2 * MINUTE
 class Reads:
     """The reads of one `at_plan` step."""
 
-    def __init__(self, bench: Bench, resolution: Resolution, frame: Frame, step: Step, path: str) -> None:
+    def __init__(self, bench: Bench, resolution: Resolution, frame: Frame, step: Step, planned: PlannedStep) -> None:
         self._bench = bench
         self._resolution = resolution
         self._frame = frame
         self._step = step
-        self._path = path
+        self._planned = planned
+        self._path = planned.path
 
-    def gather(self, hosts: tuple[str, ...], parameters: Mapping[str, Any], references: References) -> dict[str, Json]:
+    def gather(self, hosts: tuple[str, ...], references: References) -> dict[str, Json]:
         """Return host to outputs as far as they are answered; asks for the others, and tells the frame.
 
         The coordinator (host "") is not asked: a step with at_plan that runs there is refused elsewhere.
@@ -39,14 +40,14 @@ class Reads:
         answered: dict[str, Json] = {}
         for host in filter(None, hosts):
             try:
-                self._one(host, parameters, references, answered)
+                self._one(host, references, answered)
             except DomainError as error:
                 self._refuse(FailureKind.PARAMETER, host, reason(error))
         once = next(iter(answered.values()), None) if self._step.run_once else None
         self._frame.answered[self._step.id] = {"": once} if once is not None else dict(answered)
         return answered
 
-    def _one(self, host: str, parameters: Mapping[str, Any], references: References, answered: dict[str, Json]) -> None:
+    def _one(self, host: str, references: References, answered: dict[str, Json]) -> None:
         view = View(self._frame, host, live=True)
         if self._resolution.depends(references, view) is Depends.RUN_TIME:
             raise DomainError("an at_plan step uses what is known only at run time")
@@ -64,9 +65,10 @@ class Reads:
         elif not self._bench.world.inventory[host].online:
             self._offline(host)
         else:
-            rendered = self._resolution.render(dict(parameters), view)
+            rendered = self._resolution.render(dict(self._planned.parameters), view)
+            given = with_files(rendered, self._planned.files, self._bench.files)
             timeout = self._step.settled(self._frame.defaults).timeout or READ_TIMEOUT
-            self._bench.questions.append(Question(self._path, host, self._step.type, rendered, timeout))
+            self._bench.questions.append(Question(self._path, host, self._step.type, given, timeout))
             self._frame.waiting.add(self._step.id)
 
     def _offline(self, host: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from pilotage_coordinator.domain.blueprint.model import OnFailure, Place, Step, StepKind, Undo
+from pilotage_coordinator.domain.blueprint_files import file_parameters, key_of, wrong_use
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.plan import (
     Effect,
@@ -15,7 +16,7 @@ from pilotage_coordinator.domain.plan import (
     StepTypeUse,
 )
 from pilotage_coordinator.domain.planning.around import Around, in_order
-from pilotage_coordinator.domain.planning.bench import Bench, reason
+from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
 from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.ground import Ground, Grounds
@@ -165,6 +166,7 @@ class StepPlanner:
             for problem in misplaced_secrets(pinned.info, parameters, looked.resolved, path):
                 self._bench.add(replace(problem, at=step.at))
         frame.hosts_of[step.id] = ground.looked_at
+        files = self._files(step, pinned.info, around.frame, parameters, path)
         planned = PlannedStep(
             path=path,
             kind=StepKind.LEAF,
@@ -174,6 +176,7 @@ class StepPlanner:
             place=place,
             type_on=pinned.on,
             parameters=parameters,
+            files=files,
             hosts=ground.own,
             hosts_from=ground.hosts_from,
             run_once=step.run_once,
@@ -190,7 +193,7 @@ class StepPlanner:
             **limits_of(step, frame),
         )
         if step.at_plan:
-            planned = replace(planned, planned_outputs=self._read(values, step, around, path, active, parameters))
+            planned = replace(planned, planned_outputs=self._read(values, step, around, planned, active))
         return planned
 
     def _look(
@@ -229,16 +232,32 @@ class StepPlanner:
         values: LeafValues,
         step: Step,
         around: Around,
-        path: str,
+        planned: PlannedStep,
         hosts: tuple[str, ...],
-        parameters: Mapping[str, Any],
     ) -> dict[str, Any]:
         try:
-            references = values.references(parameters)
+            references = values.references(planned.parameters)
         except DomainError:
             return {}
-        reads = Reads(self._bench, self._resolution, around.frame, step, path)
-        return reads.gather(hosts, parameters, references)
+        return Reads(self._bench, self._resolution, around.frame, step, planned).gather(hosts, references)
+
+    def _files(
+        self, step: Step, info: StepTypeInfo | None, frame: Frame, parameters: Mapping[str, Any], path: str
+    ) -> dict[str, str]:
+        """Look up the files that a leaf names: parameter to the key of the text, which goes to the bench."""
+        files = frame.stored.blueprint.files
+        found: dict[str, str] = {}
+        for name in file_parameters(info.params_schema) if info is not None else ():
+            value = parameters.get(name)
+            if value is None:
+                continue
+            if wrong := wrong_use(value, files):
+                at = frame.stored.blueprint.position((*step.path, "parameters", name))
+                self._bench.refuse(FailureKind.PARAMETER, f"parameters.{name}: {wrong[0]}", wrong[1], path=path, at=at)
+                continue
+            found[name] = key_of(files[value])
+            self._bench.files[found[name]] = files[value]
+        return found
 
     def _undo(self, step: Step, around: Around, path: str, hosts: tuple[str, ...]) -> tuple[PlannedStep, ...]:
         if step.undo is not Undo.STEPS:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from pilotage_plugin_api import Effect, Preview, StepContext, StepType, TargetFailed
+from pilotage_plugin_api import BlueprintFile, Effect, Preview, StepContext, StepType, TargetFailed
 from pydantic import Field
 
 from pilotage_plugins.file.arrival import bring, take_away
@@ -17,8 +17,16 @@ CONTENT_LIMIT = 256 * 1024
 class FileWriteParams(WishParams):
     """The file as it should be."""
 
-    content: str = Field(max_length=CONTENT_LIMIT, description="The whole text, written as UTF-8")
+    one_of = ("content", "file")
+
+    content: str | None = Field(None, max_length=CONTENT_LIMIT, description="The whole text, written as UTF-8")
+    file: BlueprintFile | None = Field(None, description="A file of the blueprint that holds the text instead")
     show_content: bool = Field(True, description="Show a diff in previews; false for private content")
+
+    @property
+    def text(self) -> str:
+        """Return the text, from wherever it comes."""
+        return self.file.text if self.file else self.content or ""
 
 
 class FileWriteOutputs(PlacedOutputs):
@@ -43,7 +51,7 @@ class FileWrite(StepType[FileWriteParams, FileWriteOutputs]):
 
     async def run(self, ctx: StepContext, params: FileWriteParams) -> FileWriteOutputs:
         """Write it."""
-        content = params.content.encode()
+        content = params.text.encode()
         placed = await bring(ctx, params, hashlib.sha256(content).hexdigest(), len(content), lambda: (content,))
         return FileWriteOutputs(**dict(placed))
 
@@ -53,11 +61,11 @@ class FileWrite(StepType[FileWriteParams, FileWriteOutputs]):
 
 
 def _preview(params: FileWriteParams) -> Preview:
-    path, content = Path(params.path), params.content.encode()
+    path, content = Path(params.path), params.text.encode()
     if not path.parent.is_dir():
         raise TargetFailed(f"there is no folder {str(path.parent)!r}")
     sha256 = hashlib.sha256(content).hexdigest()
     now = read_previous(path, keep=False)
     if not is_right(now, sha256, params.mode, *owners(params)):
         read_previous(path, keep=params.keep_previous)
-    return preview_placing(params, now, sha256, len(content), params.content if params.show_content else None)
+    return preview_placing(params, now, sha256, len(content), params.text if params.show_content else None)
