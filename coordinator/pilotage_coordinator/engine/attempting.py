@@ -11,6 +11,7 @@ from pilotage_coordinator.domain.execution.index import StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
+from pilotage_coordinator.domain.expression.template import texts
 from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place, PlannedStep
 from pilotage_coordinator.domain.planning.drift import value_drift
 from pilotage_coordinator.domain.values import SECOND
@@ -75,7 +76,7 @@ def _has_drifted(decision: Decision, step: PlannedStep, key: RunKey, parameters:
 
 def render(decision: Decision, info: StepInfo, key: RunKey, tree: Json) -> dict[str, Json]:
     """Return a tree of templates with the values that the run sees."""
-    scope = decision.scope(variables(decision, key, info.call, (tree,)))
+    scope = decision.scope(variables(decision, key, info.call, tree))
     return cast("dict[str, Json]", decision.world.expressions.render(tree, scope))
 
 
@@ -129,11 +130,11 @@ def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: Coordinat
 def _outcome(decision: Decision, info: StepInfo, key: RunKey, own: CoordinatorStep) -> StepOutcome:
     step = info.step
     try:
-        scope = decision.scope(variables(decision, key, info.call, (step.parameters,)))
         expressions = decision.world.expressions
         templated = {name: value for name, value in step.parameters.items() if name not in own.raw}
-        rendered = cast("dict[str, Json]", expressions.render(templated, scope))
         raw = {name: value for name, value in step.parameters.items() if name in own.raw}
+        scope = decision.scope(variables(decision, key, info.call, templated, tuple(texts(raw))))
+        rendered = cast("dict[str, Json]", expressions.render(templated, scope))
         return own.decide({**rendered, **raw}, lambda text: expressions.evaluate_condition(text, scope))
     except DomainError as error:
         return StepOutcome("failed", error=str(error), failure_kind=FailureKind.PARAMETER)

@@ -61,7 +61,7 @@ def order(decision: Decision, key: RunKey, fan: Fan) -> bool:
         decision.steps += 1
         here = RunKey(key.path, host, key.item)
         try:
-            scope = decision.scope(variables(decision, here, info.call, (rollout.order_by,)))
+            scope = decision.scope(variables(decision, here, info.call, rollout.order_by))
             ranks[host] = (*comparable(decision.world.expressions.render(rollout.order_by, scope)), host)
         except DomainError as error:
             decision.emit(e.RolloutEnded(key.path, key.item, f"order_by on {host}: {error}"))

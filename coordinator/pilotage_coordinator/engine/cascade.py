@@ -113,7 +113,7 @@ def _outputs(decision: Decision, key: RunKey, call: str, templates: Mapping[str,
     found: dict[str, Json] = {}
     for name, template in sorted(templates.items()):
         try:
-            scope = decision.scope(variables(decision, key, call, (template,)))
+            scope = decision.scope(variables(decision, key, call, template))
             found[name] = cast("Json", decision.world.expressions.render(template, scope))
         except DomainError as error:
             return {}, f"output `{name}`: {error}"

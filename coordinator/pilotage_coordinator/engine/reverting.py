@@ -36,7 +36,7 @@ def unmet_condition(decision: Decision) -> str:
     rollback = decision.draft.plan.rollback
     for condition in () if rollback is None else rollback.conditions:
         try:
-            scope = decision.scope(variables(decision, RunKey(ROOT), "", (condition,)))
+            scope = decision.scope(variables(decision, RunKey(ROOT), "", None, (condition,)))
             if not decision.world.expressions.evaluate_condition(condition, scope):
                 return condition
         except DomainError as error:

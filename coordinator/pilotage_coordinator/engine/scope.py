@@ -3,10 +3,9 @@
 Only the steps that a text names are looked up; their `results`, which cost as much as the step has runs, only if asked.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from immutables import Map
 
@@ -23,22 +22,28 @@ from pilotage_coordinator.engine.draft import Draft
 from pilotage_coordinator.engine.nesting import fan_key, loop_key
 from pilotage_coordinator.engine.outcome import body_outcome
 
-_BATCH: Final = re.compile(r"\bbatch\b")
-_STEP: Final = re.compile(r"\bsteps\s*\.\s*([a-z][a-z0-9_]*)(\s*\.\s*results\b)?")
-
 
 def variables(
-    decision: Decision, key: RunKey, call: str, trees: tuple[Json, ...], item: tuple[str, Json] | None = None
+    decision: Decision,
+    key: RunKey,
+    call: str,
+    tree: Json,
+    conditions: Sequence[str] = (),
+    item: tuple[str, Json] | None = None,
 ) -> dict[str, Any]:
-    """Return the variables for the expressions in `trees`, seen from a run. `item`: key and value, where it loops."""
+    """Return the variables for the expressions in `tree` and for bare conditions, seen from a run.
+
+    `item` is its key and value, where the run's own step loops. Raises ExpressionError for what cannot be read.
+    """
     draft, world = decision.draft, decision.world
+    used = world.expressions.references(tree, conditions).paths
     outer = draft.index.steps[call].step if call else None
     found: dict[str, Any] = {
         "parameters": draft.plan.parameters if outer is None else outer.arguments,
         "targets": list(draft.plan.targets if outer is None else outer.targets),
         "hosts": world.hosts,
         "execution": _execution(draft, decision.now),
-        "steps": _steps(draft, key, call, trees),
+        "steps": _steps(draft, key, call, used),
     }
     if key.host:
         found["host"] = world.hosts.get(key.host) or {"name": key.host}
@@ -46,7 +51,7 @@ def variables(
         item = _item_around(draft, key)
     if item is not None:
         found["item_key"], found["item"] = item
-    batch = _batch(draft, key) if _names_batch(trees) else None
+    batch = _batch(draft, key) if any(path[0] == "batch" for path in used) else None
     if batch is not None:
         found["batch"] = {"index": batch.batch, "hosts": batch.hosts[batch.batch_start : batch.batch_end]}
     return found
@@ -68,32 +73,17 @@ def _body_over(draft: Draft) -> bool:
     return draft.frames[ROOT_KEY].phase.value in ("finally", "returning", "closed")
 
 
-def _steps(draft: Draft, key: RunKey, call: str, trees: tuple[Json, ...]) -> dict[str, dict[str, Any]]:
+def _steps(draft: Draft, key: RunKey, call: str, used: Iterable[tuple[str, ...]]) -> dict[str, dict[str, Any]]:
     named: dict[str, bool] = {}
-    for text in _texts(trees, "steps"):
-        for match in _STEP.finditer(text):
-            named[match[1]] = named.get(match[1], False) or match[2] is not None
+    for path in used:
+        if path[0] == "steps" and len(path) > 1:
+            named[path[1]] = named.get(path[1], False) or path[2:3] == ("results",)
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(named):
-        path = draft.index.names.get((call, name))
-        if path is not None:
-            found[name] = _step(draft, path, key, with_results=named[name])
+        step = draft.index.names.get((call, name))
+        if step is not None:
+            found[name] = _step(draft, step, key, with_results=named[name])
     return found
-
-
-def _names_batch(trees: Json) -> bool:
-    return any(_BATCH.search(text) for text in _texts(trees, "batch"))
-
-
-def _texts(tree: Json, word: str) -> list[str]:
-    """Return the texts inside a tree that hold a word."""
-    if isinstance(tree, str):
-        return [tree] if word in tree else []
-    if isinstance(tree, Mapping):
-        return [text for value in tree.values() for text in _texts(value, word)]
-    if isinstance(tree, tuple | list):
-        return [text for value in tree for text in _texts(value, word)]
-    return []
 
 
 def _step(draft: Draft, path: str, key: RunKey, *, with_results: bool) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _condition_holds(decision: Decision, info: StepInfo, key: RunKey, item: tupl
     if not when:
         return True
     try:
-        scope = decision.scope(variables(decision, key, info.call, (when,), item))
+        scope = decision.scope(variables(decision, key, info.call, None, (when,), item))
         if decision.world.expressions.evaluate_condition(when, scope):
             return True
     except DomainError as error:

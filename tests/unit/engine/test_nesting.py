@@ -1,6 +1,8 @@
 """Groups, calls, loops, and what is seen from inside them."""
 
+import pytest
 from pilotage_coordinator.domain.execution import inputs as i
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import Outcome
 from pilotage_coordinator.domain.plan import OnFailure, Rollout
 from pilotage_coordinator.domain.share import Share
@@ -253,3 +255,30 @@ def test_a_failure_of_rendering_is_a_parameter_failure() -> None:
     run = Run(plan(leaf("a", "h1", parameters={"x": "${{ parameters.nothing }}"})))
     assert run.status == "failed"
     assert run.run("a@h1").failure_kind == "parameter"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "steps['a'].outputs.n",
+        "steps.a['outputs'].n",
+        "steps['a']['outputs']['n']",
+        "steps . a . outputs . n",
+        "sum(pluck(steps['b']['results'], 'outputs.n')) - steps.a.outputs.n",
+    ],
+)
+def test_steps_are_found_however_their_names_are_written(expression: str) -> None:
+    judge = here("j", after=["c"], parameters={"that": f"{expression} == 1"}, hosts=("h1",))
+    inner = [leaf("a"), leaf("c", after=["a"], parameters={"n": f"${{{{ {expression} }}}}"}), judge]
+    run = Run(plan(leaf("b", "h1", "h2"), group("g", ["h1"], inner, after=["b"])))
+    for host in ("h1", "h2"):
+        run.end(f"b@{host}", outputs={"n": 1})
+    run.end("g/a@h1", outputs={"n": 1})
+    assert run.state.open[RunKey("g/c", "h1")].parameters == {"n": 1}
+    run.finish()
+    assert run.status == "completed"
+
+
+def test_a_condition_that_only_speaks_of_items_is_asked_once() -> None:
+    run = Run(plan(leaf("a", "h1", for_each="${{ ['x', 'y'] }}", when="host.name == 'item'")))
+    assert run.statuses("a") == {"h1": "skipped"}

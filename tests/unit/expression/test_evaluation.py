@@ -5,6 +5,7 @@ import os
 import pytest
 from pilotage_coordinator.domain.expression.errors import ExpressionError
 from pilotage_coordinator.domain.expression.evaluation import LARGEST_RESULT, Expressions
+from pilotage_coordinator.domain.expression.late import LateExpressions
 from pilotage_coordinator.domain.expression.scope import Scope
 from pilotage_coordinator.domain.expression.template import Hole, parse_template
 
@@ -249,3 +250,11 @@ def test_reading_a_text_takes_linear_time() -> None:
     with pytest.raises(ExpressionError, match="more than 200 expressions"):
         parse_template("${{ a }}" * 10_000)
     assert parse_template("{{ " * 100_000).holes == ()
+
+
+def test_what_a_tree_and_conditions_refer_to() -> None:
+    tree = {"a": ["${{ steps['x'].results }} and ${{ host.name }}", 1, "steps.none"], "b": "{{ parameters.n }}"}
+    found = Expressions().references(tree, ("item.ok && now_in('UTC').hour > 1",))
+    assert found.paths == {("steps", "x", "results"), ("host", "name"), ("parameters", "n"), ("item", "ok")}
+    assert found.functions == {"now_in"}
+    assert found == LateExpressions().references(tree, ("item.ok && now_in('UTC').hour > 1",))

@@ -1,11 +1,13 @@
 """A plan made quick to walk: for each step its frame, its dependents, and whether it fans out or loops."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from pilotage_coordinator.domain.expression.errors import ExpressionError
+from pilotage_coordinator.domain.expression.references import references
+from pilotage_coordinator.domain.expression.syntax import parse
 from pilotage_coordinator.domain.plan import Json, Place, Plan, PlannedStep, StepKind
 
 ROOT: Final = ""
@@ -14,6 +16,8 @@ ACTIONS: Final = "!rollback"
 """Path of the frame that holds the blueprint's rollback actions."""
 
 
+ITEM_NAMES: Final = frozenset({"item", "item_key"})
+"""What an expression calls the item of a loop."""
 _ANALYSIS: Final = "!analysis"
 _REFRESH: Final = "!refresh"
 
@@ -158,7 +162,7 @@ def _step_info(frame: _Frame, step: PlannedStep, role: Role, dependents: tuple[s
         fans=fans,
         carries_item=frame.carries_item,
         templated=has_expression(step.parameters),
-        when_per_item=bool(step.when) and step.for_each is not None and _ITEM.search(step.when) is not None,
+        when_per_item=step.for_each is not None and _asks_for_item(step.when),
         call=frame.call,
         checks=frame.checks,
         reverts=frame.reverts,
@@ -195,7 +199,13 @@ def _dependents(siblings: Sequence[PlannedStep]) -> dict[str, list[str]]:
     return found
 
 
-_ITEM: Final = re.compile(r"\bitem(_key)?\b")
+def _asks_for_item(condition: str) -> bool:
+    if not condition:
+        return False
+    try:
+        return not references(parse(condition)).roots.isdisjoint(ITEM_NAMES)
+    except ExpressionError:
+        return False  # whoever evaluates it tells what is wrong with it
 
 
 def has_expression(tree: Json) -> bool:

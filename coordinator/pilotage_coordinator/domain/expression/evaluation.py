@@ -1,7 +1,7 @@
 """Evaluating expressions: compiled once, over a scope, in bounded time, with errors that say what is missing."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -11,10 +11,10 @@ from typing import Final
 from pilotage_coordinator.domain.expression.errors import ExpressionError, FunctionRefused
 from pilotage_coordinator.domain.expression.functions import BUILT_IN, FUNCTIONS, LONGEST_TEXT, written
 from pilotage_coordinator.domain.expression.library import cel
-from pilotage_coordinator.domain.expression.references import References, references, refuse_version_comparison
+from pilotage_coordinator.domain.expression.references import References, references, refuse_version_comparison, union
 from pilotage_coordinator.domain.expression.scope import Prepared, Scope
 from pilotage_coordinator.domain.expression.syntax import parse
-from pilotage_coordinator.domain.expression.template import Template, parse_template
+from pilotage_coordinator.domain.expression.template import Template, parse_template, templates
 from pilotage_coordinator.domain.values import write_duration
 
 MOST_PROGRAMS: Final = 20_000
@@ -108,6 +108,11 @@ class Expressions:
                 self._templates.clear()
             found = self._templates[text] = parse_template(text)
         return found
+
+    def references(self, tree: object, conditions: Iterable[str] = ()) -> References:
+        """Return what the expressions in the texts of a tree, and bare conditions, refer to. Raises ExpressionError."""
+        found = [self.program(hole).references for text in templates(tree) for hole in self.template(text).holes]
+        return union([*found, *(self.program(each).references for each in conditions)])
 
     def render(self, tree: object, scope: Mapping[str, object] | Scope) -> object:
         """Return `tree` with every expression in its texts replaced by its value; keys stay as they are.

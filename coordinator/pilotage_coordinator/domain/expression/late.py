@@ -3,9 +3,10 @@
 An eighth of a coordinator's start went into it, before any agent was served.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 
+from pilotage_coordinator.domain.expression.references import References
 from pilotage_coordinator.domain.expression.scope import Evaluator, Scope
 
 EVALUATION = "pilotage_coordinator.domain.expression.evaluation"
@@ -24,6 +25,10 @@ class LateExpressions:
     def evaluate_condition(self, text: str, scope: Mapping[str, object] | Scope) -> bool:
         """Return whether a condition holds."""
         return self._expressions().evaluate_condition(text, scope)
+
+    def references(self, tree: object, conditions: Iterable[str] = ()) -> References:
+        """Return what the expressions in the texts of a tree, and bare conditions, refer to."""
+        return self._expressions().references(tree, conditions)
 
     def render(self, tree: object, scope: Mapping[str, object] | Scope) -> object:
         """Return `tree` with every expression in its texts replaced by its value."""

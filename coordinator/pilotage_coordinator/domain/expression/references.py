@@ -1,7 +1,7 @@
 """Which names and functions an expression uses, and what it compares: known without evaluating it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,16 @@ class References:
     def roots(self) -> frozenset[str]:
         """Return the names that the scope must give."""
         return frozenset(path[0] for path in self.paths)
+
+
+def union(several: Iterable[References]) -> References:
+    """Return what any of several expressions refers to."""
+    paths: set[tuple[str, ...]] = set()
+    functions: set[str] = set()
+    for each in several:
+        paths |= each.paths
+        functions |= each.functions
+    return References(frozenset(paths), frozenset(functions))
 
 
 def references(tree: Expression) -> References:

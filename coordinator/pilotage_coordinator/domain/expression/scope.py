@@ -1,8 +1,10 @@
 """What whoever decides by expressions needs of them, without the library that evaluates."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from pilotage_coordinator.domain.expression.references import References
 
 
 class Scope:
@@ -31,7 +33,7 @@ class Prepared:
 
 
 class Evaluator(Protocol):
-    """Evaluates expressions. All three raise ExpressionError. Not safe for several threads."""
+    """Evaluates expressions. All of it raises ExpressionError. Not safe for several threads."""
 
     def evaluate(self, text: str, scope: Mapping[str, object] | Scope) -> object:
         """Return the value of an expression, as JSON-able values with keys in order."""
@@ -39,6 +41,10 @@ class Evaluator(Protocol):
 
     def evaluate_condition(self, text: str, scope: Mapping[str, object] | Scope) -> bool:
         """Return whether a condition holds."""
+        ...
+
+    def references(self, tree: object, conditions: Iterable[str] = ()) -> References:
+        """Return what the expressions in the texts of a tree, and bare conditions, refer to."""
         ...
 
     def render(self, tree: object, scope: Mapping[str, object] | Scope) -> object:

@@ -1,6 +1,7 @@
 """Texts that hold expressions: `${{ … }}`, `{{ parameters.NAME }}`, and nothing else in double braces."""
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +35,24 @@ class Template:
     def holes(self) -> tuple[str, ...]:
         """Return the expressions, in order."""
         return tuple(part.expression for part in self.parts if isinstance(part, Hole))
+
+
+def texts(tree: object) -> Iterator[str]:
+    """Yield every text of a tree of JSON values; keys are none."""
+    match tree:
+        case str():
+            yield tree
+        case Mapping():
+            for each in tree.values():
+                yield from texts(each)
+        case list() | tuple():
+            for each in tree:
+                yield from texts(each)
+
+
+def templates(tree: object) -> Iterator[str]:
+    """Yield every text of a tree that may hold an expression."""
+    return (text for text in texts(tree) if "{{" in text)
 
 
 def parse_template(text: str) -> Template:

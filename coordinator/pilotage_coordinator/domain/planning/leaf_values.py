@@ -7,11 +7,12 @@ from typing import Any
 from pilotage_coordinator.domain.blueprint.model import Step
 from pilotage_coordinator.domain.blueprint.scope import CONDITION_PARAMETERS
 from pilotage_coordinator.domain.errors import DomainError
-from pilotage_coordinator.domain.expression.references import References
+from pilotage_coordinator.domain.expression.references import References, union
+from pilotage_coordinator.domain.expression.template import templates
 from pilotage_coordinator.domain.plan import FailureKind, Json, Resolved
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.items import item_keys, read_items
-from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View, templates, union
+from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
 
 
 @dataclass(slots=True)

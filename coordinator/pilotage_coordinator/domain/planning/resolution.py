@@ -5,15 +5,16 @@ in the same scope, and items whose list is known. All else (facts, other outputs
 run time. Lists to loop over and the parameters of `at_plan` steps see facts as well: they are decided now.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
 from pilotage_coordinator.domain.blueprint.scope import CONDITION_PARAMETERS
 from pilotage_coordinator.domain.errors import DomainError
-from pilotage_coordinator.domain.expression.references import References
+from pilotage_coordinator.domain.expression.references import References, union
 from pilotage_coordinator.domain.expression.scope import Scope
+from pilotage_coordinator.domain.expression.template import templates, texts
 from pilotage_coordinator.domain.inventory import STABLE_HOST_FIELDS
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.bench import Bench, Frame
@@ -62,8 +63,7 @@ class Resolution:
 
     def references(self, template: str) -> References:
         """Return what a template refers to; raises DomainError when it cannot be read."""
-        holes = self._expressions.template(template).holes
-        return union(self._expressions.program(each).references for each in holes)
+        return self._expressions.references(template)
 
     def condition_references(self, condition: str) -> References:
         """Return what a bare condition refers to; raises DomainError when it cannot be read."""
@@ -71,7 +71,7 @@ class Resolution:
 
     def tree_references(self, tree: Json) -> References:
         """Return what all templates of a tree refer to."""
-        return union(self.references(each) for each in templates(tree))
+        return self._expressions.references(tree)
 
     def depends(self, references: References, view: View) -> Depends:
         """Return what a value with these references depends on, seen from `view`."""
@@ -210,31 +210,3 @@ class Resolution:
             if key in answers:
                 found[id] = {"outputs": answers[key], "status": "succeeded"}
         return found
-
-
-def union(several: Iterable[References]) -> References:
-    """Return what any of several expressions refers to."""
-    paths: set[tuple[str, ...]] = set()
-    functions: set[str] = set()
-    for each in several:
-        paths |= each.paths
-        functions |= each.functions
-    return References(frozenset(paths), frozenset(functions))
-
-
-def templates(tree: Json) -> Iterator[str]:
-    """Yield every text of a tree that may hold an expression."""
-    return (text for text in texts(tree) if "{{" in text)
-
-
-def texts(tree: Json) -> Iterator[str]:
-    """Yield every text of a tree."""
-    match tree:
-        case str():
-            yield tree
-        case Mapping():
-            for each in tree.values():
-                yield from texts(each)
-        case list() | tuple():
-            for each in tree:
-                yield from texts(each)
