@@ -52,7 +52,11 @@ def blueprint(name: str) -> Blueprint:
 
 def test_what_is_shipped() -> None:
     assert {blueprint(name).id for name in FILES} == {
+        "config_rollout",
+        "disaster_recovery",
+        "environment_provisioning",
         "fleet_backup_orchestration",
+        "patch_and_reboot",
         "quick_backup",
         "safe_container_upgrade",
     }

@@ -8,9 +8,11 @@ from pilotage_blueprints import shipped
 from pilotage_coordinator.domain.blueprint.expand import content_digest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect
 from pilotage_coordinator.domain.planning.codec import from_json, to_json
 from pilotage_coordinator.domain.planning.difference import differences
+from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.previews import preview_questions
 from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, StoredBlueprint
 from pilotage_coordinator.domain.planning.secrets import secret_places
@@ -22,16 +24,27 @@ from tests.unit.planning.fleet import Answers, host, plan_request, step, world
 
 BLUEPRINTS = {each.id: each for name, text in shipped() for each in load_blueprints(text, name)}
 GIVEN: dict[str, Mapping[str, Any]] = {
+    "config_rollout": {"hosts": ["db1", "db2"], "path": "/etc/site.conf", "content": "new", "unit": "nginx"},
+    "patch_and_reboot": {"hosts": ["db1", "db2"], "services": ["nginx"]},
+    "environment_provisioning": {"hosts": "db1", "environment_name": "staging-api", "image": "shop/app:2"},
     "quick_backup": {"paths": ["/home"], "repository": "/mnt/b", "hosts": "db1"},
     "safe_container_upgrade": {"hosts": {"select": "true"}, "image": "shop/app:2"},
 }
-WITHOUT_SECRETS = {"safe_container_upgrade"}
+WITHOUT_SECRETS = {"config_rollout", "patch_and_reboot", "safe_container_upgrade"}
 RESOLVED = {"image": "shop/app:2", "ref": "shop/app@sha256:" + "0" * 64, "digest": "sha256:" + "0" * 64}
+LISTED = {
+    "snapshots": [{"id": "0" * 64, "time": "", "host": "old1", "paths": ["/srv"], "tags": [], "whole": True}],
+    "total": 1,
+    "age_s": 60.0,
+}
 FOUND: dict[str, Any] = {
     "volumes": [{"name": "srv", "path": "/srv", "bytes": 5, "exclude": []}],
     "databases": [{"engine": "sqlite", "name": "app", "path": "/srv/app.db", "bytes": 7}],
     "scratch_free_bytes": 10**9,
 }
+LIBRARY = [
+    StoredBlueprint(BlueprintRef(each.id, each.version, content_digest(each)), each) for each in BLUEPRINTS.values()
+]
 
 
 def step_types() -> dict[str, StepTypeInfo]:
@@ -53,9 +66,16 @@ def step_types() -> dict[str, StepTypeInfo]:
 def planned(blueprint: Blueprint, hosts: int = 3) -> Planned:
     ref = BlueprintRef(blueprint.id, blueprint.version, content_digest(blueprint))
     types = step_types()
-    fleet = [host(f"db{number}", step_types=types) for number in range(1, hosts + 1)]
+    fleet = [host(f"db{number}", step_types=types, vars={"replaces": f"old{number}"}) for number in range(1, hosts + 1)]
     request = PlanRequest(StoredBlueprint(ref, blueprint), GIVEN.get(blueprint.id, {}))
-    return plan_request(request, world(fleet), Answers(by_path={"discover": FOUND, "resolve": RESOLVED}))
+    answers: dict[str, Any] = {
+        "pending": {"count": 1},
+        "discover": FOUND,
+        "resolve": RESOLVED,
+        "snapshots": LISTED,
+        "first_backup/discover": FOUND,
+    }
+    return plan_request(request, world(fleet, *LIBRARY), Answers(by_path=answers))
 
 
 @pytest.mark.parametrize("id", BLUEPRINTS)
@@ -95,3 +115,44 @@ def test_the_secrets_that_a_plan_needs_are_those_of_its_hosts(monkeypatch: pytes
     assert {"restic/db1", "restic/db2", "restic/db3"} <= found.keys()
     assert not any("{" in name for name in found)
     assert ("protect/volumes", "parameters.password") in found["restic/db2"]
+
+
+def measured(p95: float | None) -> dict[str, Any]:
+    return {"status": "succeeded", "outputs": {"p95": p95}}
+
+
+NOT_MEASURED = {"status": "skipped", "outputs": None}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ([measured(0.1), measured(0.1)], [measured(0.1), measured(0.12)], True),
+        ([measured(0.1), measured(0.1)], [measured(0.1), measured(0.9)], False),
+        ([measured(0.1), NOT_MEASURED], [measured(0.1), NOT_MEASURED], True),
+        ([measured(0.1), NOT_MEASURED], [measured(0.9), NOT_MEASURED], False),
+        ([NOT_MEASURED], [NOT_MEASURED], None),
+        ([measured(None)], [measured(0.1)], None),
+    ],
+)
+def test_an_upgrade_is_judged_by_the_hosts_that_could_be_measured(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], verdict: bool | None
+) -> None:
+    upgrade = next(each for each in BLUEPRINTS["safe_container_upgrade"].steps if each.id == "upgrade")
+    assert upgrade.rollout is not None
+    (judge,) = upgrade.rollout.analysis
+    scope = {
+        "parameters": {"tolerance": 1.5, "slack_seconds": 0.05},
+        "steps": {"before": {"results": before}, "after": {"results": after}},
+    }
+    if not Expressions().evaluate_condition(str(judge.when), scope):
+        assert verdict is None
+    else:
+        assert Expressions().evaluate_condition(str(judge.parameters["that"]), scope) is verdict
+
+
+def test_a_maintenance_window_is_refused_until_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {**GIVEN["safe_container_upgrade"], "maintenance_window": "off-hours"}
+    monkeypatch.setitem(GIVEN, "safe_container_upgrade", given)
+    with pytest.raises(PlanRefused, match="maintenance_window"):
+        planned(BLUEPRINTS["safe_container_upgrade"])
