@@ -11,6 +11,7 @@ from pilotage_plugin_api.testing import Conformance, Sample
 from pilotage_plugins.file.copy import FileCopy
 from pilotage_plugins.file.directory import FileDirectory
 from pilotage_plugins.file.remove import FileRemove
+from pilotage_plugins.file.template import FileTemplate
 from pilotage_plugins.http.measure import HttpMeasure
 from pilotage_plugins.http.request import HttpRequest
 from pilotage_plugins.network.tcp import TcpCheck
@@ -25,6 +26,15 @@ class TestFileCopy(Conformance):
         (sandbox / "from").write_bytes(bytes(range(256)) * 20_000)
         (sandbox / "to").write_text("before\n")
         return Sample({"source": str(sandbox / "from"), "path": str(sandbox / "to"), "mode": "0640"})
+
+
+class TestFileTemplate(Conformance):
+    step_type = FileTemplate()
+
+    def sample(self, sandbox: Path) -> Sample:
+        (sandbox / "hosts").write_text("before\n")
+        file = {"name": "hosts.j2", "text": "{% for h in hosts %}{{ h }}\n{% endfor %}"}
+        return Sample({"path": str(sandbox / "hosts"), "file": file, "values": {"hosts": ["a", "b"]}, "mode": "0640"})
 
 
 class TestFileRemove(Conformance):

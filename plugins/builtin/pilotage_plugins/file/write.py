@@ -1,39 +1,25 @@
 """`file.write`: a file with a given content."""
 
 import asyncio
-import hashlib
-from pathlib import Path
 
-from pilotage_plugin_api import BlueprintFile, Effect, Preview, StepContext, StepType, TargetFailed
+from pilotage_plugin_api import BlueprintFile, Effect, Preview, StepContext, StepType
 from pydantic import Field
 
-from pilotage_plugins.file.arrival import bring, take_away
-from pilotage_plugins.file.previous import read_previous
-from pilotage_plugins.file.wish import PlacedOutputs, WishParams, is_right, owners, preview_placing
+from pilotage_plugins.file.text import TextOutputs, TextParams, place_text, preview_text, take_text_away
 
 CONTENT_LIMIT = 256 * 1024
 
 
-class FileWriteParams(WishParams):
+class FileWriteParams(TextParams):
     """The file as it should be."""
 
     one_of = ("content", "file")
 
     content: str | None = Field(None, max_length=CONTENT_LIMIT, description="The whole text, written as UTF-8")
     file: BlueprintFile | None = Field(None, description="A file of the blueprint that holds the text instead")
-    show_content: bool = Field(True, description="Show a diff in previews; false for private content")
-
-    @property
-    def text(self) -> str:
-        """Return the text, from wherever it comes."""
-        return self.file.text if self.file else self.content or ""
 
 
-class FileWriteOutputs(PlacedOutputs):
-    """What was done; `previous` feeds the undo."""
-
-
-class FileWrite(StepType[FileWriteParams, FileWriteOutputs]):
+class FileWrite(StepType[FileWriteParams, TextOutputs]):
     """Write a file whole or not at all, with its permissions; nothing happens when it is right already.
 
     With `validate_with`, a program must accept the new file first. Undo puts back what was there, or removes the file.
@@ -43,29 +29,20 @@ class FileWrite(StepType[FileWriteParams, FileWriteOutputs]):
     name = "file.write"
     effect = Effect.IDEMPOTENT
     Params = FileWriteParams
-    Outputs = FileWriteOutputs
+    Outputs = TextOutputs
 
     async def preview(self, ctx: StepContext, params: FileWriteParams) -> Preview:
         """Show the difference."""
-        return await asyncio.to_thread(_preview, params)
+        return await asyncio.to_thread(preview_text, params, _text(params))
 
-    async def run(self, ctx: StepContext, params: FileWriteParams) -> FileWriteOutputs:
+    async def run(self, ctx: StepContext, params: FileWriteParams) -> TextOutputs:
         """Write it."""
-        content = params.text.encode()
-        placed = await bring(ctx, params, hashlib.sha256(content).hexdigest(), len(content), lambda: (content,))
-        return FileWriteOutputs(**dict(placed))
+        return await place_text(ctx, params, _text(params))
 
-    async def undo(self, ctx: StepContext, params: FileWriteParams, outputs: FileWriteOutputs) -> None:
+    async def undo(self, ctx: StepContext, params: FileWriteParams, outputs: TextOutputs) -> None:
         """Put back what was there."""
-        await asyncio.to_thread(take_away, outputs, ctx.step_run)
+        await take_text_away(ctx, outputs)
 
 
-def _preview(params: FileWriteParams) -> Preview:
-    path, content = Path(params.path), params.text.encode()
-    if not path.parent.is_dir():
-        raise TargetFailed(f"there is no folder {str(path.parent)!r}")
-    sha256 = hashlib.sha256(content).hexdigest()
-    now = read_previous(path, keep=False)
-    if not is_right(now, sha256, params.mode, *owners(params)):
-        read_previous(path, keep=params.keep_previous)
-    return preview_placing(params, now, sha256, len(content), params.text if params.show_content else None)
+def _text(params: FileWriteParams) -> str:
+    return params.file.text if params.file else params.content or ""

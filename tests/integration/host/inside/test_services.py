@@ -11,6 +11,7 @@ from pilotage_plugin_api import Action, StepFailed, TargetFailed
 from pilotage_plugin_api.registration import overrides
 from pilotage_plugin_api.testing import Conformance, Harness, Sample
 from pilotage_plugin_api.testing.conformance import World
+from pilotage_plugins.file.template import FileTemplate
 from pilotage_plugins.host import reboot
 from pilotage_plugins.host.boot import boot_identity
 from pilotage_plugins.host.reboot import HostReboot, Ordered
@@ -207,3 +208,61 @@ def test_status_is_a_check(harness: Harness) -> None:
     assert outputs["running"]
     assert any("Started" in line for line in outputs["journal"])
     assert harness.preview(ServiceStart(), {"unit": "demo"}).changes[0].action is Action.NONE
+
+
+CONFIG = Path("/etc/demo.conf")
+SEEN = Path("/run/demo.seen")
+READER = (
+    f"[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/sh -c 'grep -q good {CONFIG} && cp {CONFIG} {SEEN}'\n"
+)
+
+
+@pytest.fixture
+def reader() -> Iterator[None]:
+    """A unit that reads a file when it is reloaded, and refuses one that is not good."""
+    CONFIG.write_text("good old\n")
+    SEEN.write_text("good old\n")
+    define("demo", READER)
+    systemctl("start", "demo")
+    yield
+    CONFIG.unlink(missing_ok=True)
+    SEEN.unlink(missing_ok=True)
+
+
+def telling(word: str) -> dict[str, Any]:
+    return {"path": str(CONFIG), "template": "{{ w }} new\n", "values": {"w": word}, "then": {"reload": "demo"}}
+
+
+def test_a_unit_reads_what_was_written_and_what_was_put_back(harness: Harness, reader: None) -> None:
+    changes = harness.preview(FileTemplate(), telling("good")).changes
+    assert [(each.action, each.subject) for each in changes] == [
+        (Action.UPDATE, str(CONFIG)), (Action.RUN, "demo.service"),
+    ]  # fmt: skip
+    outputs = harness.run(FileTemplate(), telling("good"), key=KEY)
+    assert (outputs["reloaded"], SEEN.read_text()) == ("demo.service", "good new\n")
+    SEEN.write_text("lost in a crash\n")
+    assert harness.run(FileTemplate(), telling("good"), key=AGAIN) == outputs
+    assert SEEN.read_text() == "good new\n"
+    for _ in range(2):
+        harness.undo(FileTemplate(), telling("good"), outputs)
+        assert (CONFIG.read_text(), SEEN.read_text()) == ("good old\n", "good old\n")
+
+
+def test_a_unit_that_refuses_the_new_file_gets_the_old_one_back(harness: Harness, reader: None) -> None:
+    SEEN.unlink()
+    with pytest.raises(StepFailed, match=r"The old '/etc/demo\.conf' was put back, and demo\.service was reloaded"):
+        harness.run(FileTemplate(), telling("bad"))
+    assert (CONFIG.read_text(), SEEN.read_text()) == ("good old\n", "good old\n")
+    assert systemctl("is-active", "demo") == "active"
+    with pytest.raises(StepFailed, match=r"was left, as the old one was not kept"):
+        harness.run(FileTemplate(), {**telling("bad"), "keep_previous": False})
+    assert CONFIG.read_text() == "bad new\n"
+
+
+def test_a_unit_that_does_not_run_is_not_reloaded(harness: Harness, reader: None) -> None:
+    systemctl("stop", "demo")
+    outputs = harness.run(FileTemplate(), telling("good"))
+    assert (outputs["changed"], outputs["reloaded"], SEEN.read_text()) == (True, None, "good old\n")
+    with pytest.raises(TargetFailed, match=r"no unit demo-missing\.service"):
+        harness.run(FileTemplate(), {**telling("other"), "then": {"reload": "demo-missing"}})
+    assert CONFIG.read_text() == "good new\n"
