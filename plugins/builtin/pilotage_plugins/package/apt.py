@@ -105,6 +105,13 @@ class Apt:
         """Run `apt-cache` and return what it told; names that it does not know are left out."""
         return await self.quiet("apt-cache", *self._flags(), *argv, tolerate=True)
 
+    @property
+    def dpkg_flags(self) -> list[str]:
+        """What the settings say to dpkg about conffiles, for a call that does not go through apt; keep, unless said."""
+        prefix = "Dpkg::Options::="
+        flags = [option.removeprefix(prefix) for option in self.options if option.startswith(prefix)]
+        return flags or ["--force-confdef", "--force-confold"]
+
     def _flags(self) -> list[str]:
         return [part for option in (*_FRESH, *self.options) for part in ("-o", option)]
 

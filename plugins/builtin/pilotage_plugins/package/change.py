@@ -69,11 +69,11 @@ async def unfinished(apt: Apt) -> list[str]:
 
 
 async def finish_what_was_cut_off(apt: Apt) -> list[str]:
-    """Configure what an earlier run left half done; return what that was."""
+    """Configure what an earlier run left half done, by the same policy for conffiles; return what that was."""
     broken = await unfinished(apt)
     if broken:
         apt.ctx.log(f"finishing what was cut off: {', '.join(broken[:20])}")
-        await apt.quiet("dpkg", "--force-confdef", "--force-confold", "--configure", "-a")
+        await apt.quiet("dpkg", *apt.dpkg_flags, "--configure", "-a")
     return broken
 
 

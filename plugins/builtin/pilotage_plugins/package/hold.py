@@ -17,7 +17,7 @@ from pilotage_plugin_api import (
 from pydantic import Field
 
 from pilotage_plugins.note import shelf
-from pilotage_plugins.package.apt import Apt, PackageName, at_work, availability
+from pilotage_plugins.package.apt import Apt, Conffiles, PackageName, at_work, availability
 from pilotage_plugins.package.change import finish_what_was_cut_off, installed_versions, unfinished
 
 
@@ -98,6 +98,9 @@ class RepairParams(StepParams):
     """How far the repair may go."""
 
     fix_dependencies: bool = Field(False, description="Also install or remove packages until dependencies are met")
+    conffiles: Conffiles = Field(
+        Conffiles.KEEP, description="Configuration files changed both here and in the new version: keep or replace ours"
+    )
 
 
 class RepairOutputs(StepOutputs):
@@ -134,7 +137,7 @@ class PackageRepair(StepType[RepairParams, RepairOutputs]):
 
     async def run(self, ctx: StepContext, params: RepairParams) -> RepairOutputs:
         """Configure them."""
-        apt = Apt(ctx, at_work(60))
+        apt = Apt(ctx, at_work(60, params.conffiles))
         noted = await asyncio.to_thread(shelf.find, ctx.step_run, _Note)
         broken = await unfinished(apt)
         named = sorted({*broken, *(noted.changed if noted else ())})

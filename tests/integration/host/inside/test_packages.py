@@ -158,6 +158,17 @@ def test_the_policy_decides_about_a_changed_conffile(harness: Harness, policy: s
     assert (installed()["plg-demo"], CONF.read_text()) == ("2.0", kept)
 
 
+@pytest.mark.parametrize(("policy", "kept"), [("keep", "setting=mine\n"), ("replace", "setting=2.0\n")])
+@pytest.mark.parametrize("cure", [PackageUpgrade, PackageRepair])
+def test_the_policy_also_decides_in_what_was_cut_off(
+    harness: Harness, archive: Path, cure: Any, policy: str, kept: str
+) -> None:
+    CONF.write_text("setting=mine\n")
+    run("dpkg", "--unpack", str(archive / "main" / "plg-demo_2.0_all.deb"))
+    harness.run(cure(), {"conffiles": policy})
+    assert (installed()["plg-demo"], CONF.read_text()) == ("2.0", kept)
+
+
 def test_a_script_that_fails_is_named_and_a_retry_finishes_what_it_left(harness: Harness) -> None:
     FAIL_MARK.touch()
     params = {"packages": ["plg-bad", "plg-demo"], "refresh": False}
