@@ -15,7 +15,14 @@ from pilotage_plugin_api.catalogue import (
     load_catalogue,
 )
 from pilotage_plugin_api.context import Reporter, Secrets
-from pilotage_plugin_api.invocation import invoker_from, preview_step, probe_step, run_step, undo_step
+from pilotage_plugin_api.invocation import (
+    invoker_from,
+    outputs_of_failure,
+    preview_step,
+    probe_step,
+    run_step,
+    undo_step,
+)
 from pilotage_plugin_api.program import CancelSignal
 from pilotage_proto.attempt import parse_attempt_key
 
@@ -83,6 +90,7 @@ async def call_step(
     step_types: StepTypes,
 ) -> Called:
     """Do what the job asks; never raises for what a step type does."""
+    step_type: StepType[Any, Any] | None = None
     try:
         step_type = step_types.get(job.step_type)
         check_effect(step_type, job)
@@ -103,7 +111,8 @@ async def call_step(
     except StepCancelled as stopped:
         return Called(Outcome.CANCELLED, error=str(stopped), clean=False)
     except StepError as failure:
-        return Called.failed(str(failure), FailureKind(failure.kind.value))
+        found = outputs_of_failure(step_type, failure) if step_type is not None and job.purpose is Purpose.RUN else {}
+        return Called(Outcome.FAILED, found, FailureKind(failure.kind.value), str(failure))
     except Exception as error:
         return Called.failed(f"{job.step_type} failed: {type(error).__name__}: {error}", clean=False)
 

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import ClassVar
 
+from pydantic import BaseModel
+
 
 class FailureKind(StrEnum):
     """Why a step run failed (SEMANTICS, States). A `retry_policy` names the kinds it retries in `on`."""
@@ -20,9 +22,17 @@ class PluginApiError(Exception):
 
 
 class StepError(PluginApiError):
-    """A step that failed. Raise one of its subclasses, with a text that names the thing and the fix."""
+    """A step that failed. Raise one of its subclasses, with a text that names the thing and the fix.
+
+    `outputs`: what the step found out all the same, as its own `Outputs`; a run keeps them beside the error, where
+    people and reports see them. Nothing is ever undone by them, and no later step takes them for a success's.
+    """
 
     kind: ClassVar[FailureKind] = FailureKind.STEP
+
+    def __init__(self, *words: object, outputs: BaseModel | None = None) -> None:
+        super().__init__(*words)
+        self.outputs = outputs
 
 
 class StepFailed(StepError):

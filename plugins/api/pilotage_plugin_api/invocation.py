@@ -56,6 +56,19 @@ def dump_outputs(step_type: AnyStepType, outputs: object) -> dict[str, Any]:
     return dumped
 
 
+def outputs_of_failure(step_type: AnyStepType, failure: StepError) -> dict[str, Any]:
+    """Return what a failed run found out, as JSON values; empty when it brought nothing that can be kept.
+
+    An error that comes from another step type, which this one invoked, has outputs that are not its own.
+    """
+    if not isinstance(failure.outputs, step_type.Outputs):
+        return {}
+    try:
+        return dump_outputs(step_type, failure.outputs)
+    except StepFailed:
+        return {}
+
+
 async def run_step(step_type: AnyStepType, ctx: StepContext, params: Mapping[str, Any]) -> dict[str, Any]:
     """Run one attempt and return its outputs as JSON values.
 

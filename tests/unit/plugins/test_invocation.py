@@ -22,7 +22,7 @@ from pilotage_plugin_api import (
     StepType,
 )
 from pilotage_plugin_api import invocation as invocation_module
-from pilotage_plugin_api.invocation import guard, invoker_from, run_step
+from pilotage_plugin_api.invocation import guard, invoker_from, outputs_of_failure, run_step
 from pilotage_plugin_api.testing import Harness
 
 
@@ -72,6 +72,17 @@ def test_a_kind_passes_through(harness: Harness) -> None:
 
     with pytest.raises(InfrastructureFailed, match="the vault is away"):
         harness.run(Acting(fail), {})
+
+
+def test_what_a_failed_run_found_out_is_kept_if_it_is_its_own_and_fits() -> None:
+    def kept(outputs: StepOutputs | None) -> dict[str, Any]:
+        return outputs_of_failure(Acting(), StepFailed("no", outputs=outputs))
+
+    assert kept(ActOutputs(text="half of it")) == {"text": "half of it"}
+    assert kept(None) == {}
+    assert kept(StepOutputs()) == {}
+    assert kept(ActOutputs(text="x" * 70_000)) == {}
+    assert str(StepFailed("no", outputs=ActOutputs(text="x"))) == "no"
 
 
 def test_outputs_have_a_limit(harness: Harness) -> None:
