@@ -73,6 +73,21 @@ def data(host: Harness) -> Path:
     return folder
 
 
+def dead_lock(vault: dict[str, Any], command: str) -> None:
+    """Leave the lock of a restic behind that was killed at this command: `prune` or `check` lock all others out."""
+    environment = {"PATH": os.environ["PATH"], "RESTIC_PASSWORD": PASSWORD.decode()}
+    locks = Path(vault["repository"], "locks")
+    while not any(locks.iterdir()):
+        holder = subprocess.Popen(
+            ["restic", "-r", vault["repository"], "--no-cache", command],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        while holder.poll() is None and not any(locks.iterdir()):
+            pass
+        holder.kill()
+        holder.wait()
+
+
 def restic_version() -> tuple[int, ...]:
     """The version of this machine's restic; (0,) without one."""
     if shutil.which("restic") is None:

@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 from pilotage_plugin_api import InfrastructureFailed, Refused, StepFailed, TargetFailed
+from pilotage_plugin_api.invocation import outputs_of_failure
 from pilotage_plugin_api.testing import Harness, tree_of
 from pilotage_plugins.backup import drill, restore
 from pilotage_plugins.backup.create import BackupCreate
 from pilotage_plugins.backup.drill import RestoreDrill
+from pilotage_plugins.backup.init import BackupInit
 from pilotage_plugins.backup.listing import BackupList
 from pilotage_plugins.backup.progress import BackupListener
 from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.backup.verify import BackupVerify
+
+from tests.integration.restic.conftest import PASSWORD, dead_lock, restic_version
 
 pytestmark = pytest.mark.integration
 
@@ -82,16 +86,62 @@ def test_a_drill_finds_a_tree_that_is_not_what_was_described(
     """Change one byte of what restic restored, times kept, before it is compared (other damage: test_tree)."""
     genuine = restore.restore_snapshot
 
-    async def restore_badly(restic: Any, snapshot: Any, target: str, include: Any, *, verify: bool) -> None:
-        await genuine(restic, snapshot, target, include, verify=verify)
+    async def restore_badly(
+        restic: Any, snapshot: Any, target: str, include: Any, listener: Any, *, verify: bool
+    ) -> None:
+        await genuine(restic, snapshot, target, include, listener, verify=verify)
         text = Path(target) / data.relative_to("/") / "text"
         status = text.stat()
         text.write_text("hellO\n")
         os.utime(text, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     monkeypatch.setattr(drill, "restore_snapshot", restore_badly)
-    with pytest.raises(StepFailed, match=r"1 differences: .*text.*sha256"):
+    with pytest.raises(StepFailed, match=r"1 differences: .*text.*sha256") as failed:
         host.run(RestoreDrill(), vault)
+    found = outputs_of_failure(RestoreDrill(), failed.value)
+    assert not found["identical"]
+    assert found["complete"]
+    assert found["rto_s"] > 0
+    assert found["rpo_s"] > 0
+    assert found["files_identical"] >= 10
+    [snapshot] = found["snapshots"]
+    assert snapshot["different"] == 1
+    assert "text" in snapshot["differences"][0]
+
+
+def test_a_drill_goes_on_after_a_bad_snapshot_and_keeps_what_it_measured(
+    host: Harness, vault: dict[str, Any], data: Path, backup: dict[str, Any]
+) -> None:
+    other = host.sandbox / "other"
+    other.mkdir()
+    (other / "file").write_text("whole")
+    host.run(BackupCreate(), {**vault, "paths": [str(other)]})
+    bare = host.sandbox / "bare"
+    bare.mkdir()
+    host.run(BackupCreate(), {**vault, "paths": [str(bare)], "manifest": False})
+    with pytest.raises(StepFailed, match=r"1 of 3 snapshots do not restore: .*has no manifest") as failed:
+        host.run(RestoreDrill(), vault)
+    found = outputs_of_failure(RestoreDrill(), failed.value)
+    assert sorted((each["identical"], each["paths"]) for each in found["snapshots"]) == [
+        (False, [str(bare)]),
+        (True, [str(data)]),
+        (True, [str(other)]),
+    ]
+    assert not list(host.scratch_root.iterdir())
+
+
+def test_a_drill_that_ends_early_keeps_what_it_measured(
+    host: Harness, vault: dict[str, Any], backup: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_room(restic: Any, snapshot: Any, area: Path) -> None:
+        raise TargetFailed("no room")
+
+    monkeypatch.setattr(drill, "_check_room", no_room)
+    with pytest.raises(TargetFailed, match="no room") as failed:
+        host.run(RestoreDrill(), vault)
+    found = outputs_of_failure(RestoreDrill(), failed.value)
+    assert (found["complete"], found["identical"], found["snapshots"]) == (False, False, [])
+    assert found["rpo_s"] > 0
 
 
 def test_a_flipped_bit_in_the_repository_is_found(host: Harness, vault: dict[str, Any], backup: dict[str, Any]) -> None:
@@ -202,6 +252,54 @@ def test_a_lock_that_is_held_is_infrastructure_and_a_stale_one_is_removed(
         holder.communicate()
     assert any(locks.iterdir())
     assert host.run(BackupVerify(), vault)["snapshots"] == 2
+
+
+def test_what_only_looks_leaves_a_dead_lock_and_the_whole_repository_alone(
+    host: Harness, vault: dict[str, Any], backup: dict[str, Any], tmp_path: Path
+) -> None:
+    """A prune was killed: its lock shuts everybody out. Previews, lists and probes neither mind nor mend it."""
+    dead_lock(vault, "prune")
+    before = tree_of(Path(vault["repository"]), times=True)
+    host.preview(BackupInit(), vault)
+    assert host.preview(BackupPrune(), {**vault, "keep": {"last": 1}}).changes == ()
+    assert host.preview(BackupRestore(), {**vault, "target": str(tmp_path / "out")}).changes
+    assert host.run(BackupList(), vault)["total"] == 1
+    probed = host.probe(BackupCreate(), {**vault, "paths": [str(host.sandbox / "data")]}, "exe_1/backup/host1//run/1")
+    assert probed["answer"] == "done"
+    assert probed["outputs"]["restore_with"] == backup["restore_with"]
+    assert tree_of(Path(vault["repository"]), times=True) == before
+    assert host.run(BackupPrune(), {**vault, "keep": {"last": 1}})["kept"] == 1
+
+
+def test_the_outputs_say_how_to_restore_with_plain_restic(
+    host: Harness, vault: dict[str, Any], data: Path, backup: dict[str, Any], tmp_path: Path
+) -> None:
+    command = backup["restore_with"]
+    assert PASSWORD.decode() not in command
+    password = tmp_path / "password file"
+    password.write_bytes(PASSWORD)
+    target = tmp_path / "by hand"
+    typed = command.replace("PASSWORD ", f"'{password}' ", 1).replace("FOLDER", f"'{target}'", 1)
+    subprocess.run(["/bin/sh", "-c", typed], check=True, capture_output=True)
+    assert tree_of(Path(f"{target}{data}"), times=True) == tree_of(data, times=True)
+
+
+def test_a_restore_says_how_far_it_is_or_that_it_cannot(
+    host: Harness, vault: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    (data / "larger").write_bytes(os.urandom(60_000_000))
+    host.run(BackupCreate(), {**vault, "paths": [str(data)], "manifest": False})
+    host.recorder.reports.clear()
+    host.run(BackupRestore(), {**vault, "target": str(tmp_path / "out")})
+    told = [text for _, text in host.recorder.reports if text.startswith("rest")]
+    assert told[0].startswith("restoring snapshot ")
+    if restic_version() < (0, 16):
+        assert "does not say how far" in told[0]
+        return
+    fractions = [fraction for fraction, text in host.recorder.reports if text.startswith("restored ")]
+    assert fractions
+    assert all(fraction is not None and 0 <= fraction < 1 for fraction in fractions)
+    assert fractions == sorted(fractions, key=lambda fraction: fraction or 0)
 
 
 def test_a_file_that_cannot_be_read_fails_the_step_by_name(host: Harness, vault: dict[str, Any], data: Path) -> None:

@@ -1,6 +1,7 @@
 """The decisions of the backup plugin that need no repository."""
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from pilotage_plugin_api import ProgramResult, SecretRef, TargetFailed
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.backup.damage import damaged_packs
 from pilotage_plugins.backup.errors import failure
-from pilotage_plugins.backup.progress import BackupListener
+from pilotage_plugins.backup.progress import BackupListener, RestoreListener
 from pilotage_plugins.backup.protection import deletion_warning
+from pilotage_plugins.backup.recipe import restore_database, restore_files
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.retention import weigh
 from pilotage_plugins.backup.server import Database, Engine, socket_port
@@ -49,6 +51,49 @@ def test_what_is_not_whole_goes_after_a_whole_one_and_displaces_none_before() ->
     never = weigh(data[:1], [snapshot(9, *partial_tags("id1"))])
     assert never.outdated == ()
     assert never.held == {("web1", "/srv")}
+
+
+def test_how_to_restore_by_hand_names_secrets_and_quotes_what_people_chose() -> None:
+    plain = RepositoryParams(
+        repository="rest:https://vault/a b",
+        password=SecretRef("backup/web1"),
+        backend_secrets={"AWS_SECRET_ACCESS_KEY": SecretRef("s3/key")},
+        backend={"AWS_DEFAULT_REGION": "eu x"},
+    )
+    assert restore_files(plain, "cafe") == (
+        "restic --repo 'rest:https://vault/a b' --password-file PASSWORD restore cafe --target FOLDER"
+        "  # PASSWORD is a file with the secret backup/web1, AWS_SECRET_ACCESS_KEY in the environment is the secret"
+        " s3/key, AWS_DEFAULT_REGION is 'eu x', FOLDER is any empty folder"
+    )
+    hidden = RepositoryParams(repository="secret://backup/address", password=SecretRef("p"))
+    shop = Database(engine=Engine.POSTGRESQL, name="shop", path="/run/.s.PGSQL.5432")
+    assert restore_database(hidden, "cafe", shop, "/postgresql-5432-shop.dump") == (
+        "restic --repository-file ADDRESS --password-file PASSWORD dump cafe /postgresql-5432-shop.dump"
+        " | pg_restore --create --dbname=postgres --exit-on-error"
+        "  # PASSWORD is a file with the secret p, ADDRESS one with the secret backup/address"
+    )
+    odd = Database(engine=Engine.MARIADB, name="it's", path="/run/mysqld.sock")
+    assert "| mariadb -- 'it'\"'\"'s'  #" in restore_database(hidden, "cafe", odd, "/mysql-3306-x.sql")
+    assert " restore cafe " in restore_database(
+        hidden, "cafe", Database(engine=Engine.SQLITE, name="s", path="/srv/s.db"), "/srv/s.db"
+    )
+
+
+def test_a_restore_listener_reports_within_its_part(harness: Harness) -> None:
+    listener = RestoreListener(harness.context("k", harness.scratch_root), 0.5, 0.9)
+    listener.start("snapshot cafe")
+    for done in (0, 50, 100):
+        line = {"message_type": "status", "total_bytes": 100, "bytes_restored": done}
+        listener.line(json.dumps(line).encode())
+    listener.line(b'{"message_type":"summary"}')
+    listener.line(b"odd words")
+    assert [round(fraction, 2) for fraction, _ in harness.recorder.reports if fraction is not None] == [
+        0.5,
+        0.5,
+        0.7,
+        0.9,
+    ]
+    assert [text for _, text in harness.recorder.lines] == ["odd words"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pilotage_plugins.backup.manifests import note_partial, store_manifest
 from pilotage_plugins.backup.parameters import Compression, PlainPath, Tag
 from pilotage_plugins.backup.progress import BackupListener
 from pilotage_plugins.backup.protection import deletion_warning
+from pilotage_plugins.backup.recipe import restore_files
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.snapshots import OURS, attempt_tag, find, find_data, is_partial, size_of
@@ -60,7 +61,8 @@ class BackupCreateParams(RepositoryParams):
 
 
 class BackupCreateOutputs(StepOutputs):
-    """The snapshot and its size. `bytes_added`: what the repository grew by; None when a probe found the snapshot."""
+    """The snapshot and its size. `bytes_added`: what the repository grew by; None when a probe found the snapshot.
+    `restore_with`: the command of plain restic that brings it back; secrets are in it by name."""
 
     snapshot_id: str
     bytes_added: int | None
@@ -71,6 +73,7 @@ class BackupCreateOutputs(StepOutputs):
     files_volatile: int | None = None
     duration_s: float | None = None
     warnings: tuple[str, ...] = ()
+    restore_with: str = ""
 
 
 class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
@@ -126,11 +129,12 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
             files_volatile=totals.volatile if totals else None,
             duration_s=round(float(listener.summary.get("total_duration", 0.0)), 3),
             warnings=(warning,) if warning else (),
+            restore_with=restore_files(params, snapshot.id),
         )
 
     async def probe(self, ctx: StepContext, params: BackupCreateParams, key: str) -> ProbeAnswer[BackupCreateOutputs]:
         """Look for the attempt's snapshot; one without the manifest that was asked for is not finished work."""
-        async with open_repository(ctx, params) as restic:
+        async with open_repository(ctx, params, looking=True) as restic:
             data, notes = await find_data(restic, ctx.host)
         found = [snapshot for snapshot in data if attempt_tag(key) in snapshot.tags]
         if not found:
@@ -153,6 +157,7 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
             files_new=None,
             files_processed=size.files,
             warnings=(warning,) if warning else (),
+            restore_with=restore_files(params, snapshot.id),
         )
         return ProbeAnswer.done(outputs, f"snapshot {snapshot.id} carries the attempt's tag")
 

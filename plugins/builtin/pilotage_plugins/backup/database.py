@@ -30,6 +30,7 @@ from pilotage_plugins.backup.manifests import file_chunks, store_manifest
 from pilotage_plugins.backup.parameters import Compression, Tag
 from pilotage_plugins.backup.progress import BackupListener
 from pilotage_plugins.backup.protection import deletion_warning
+from pilotage_plugins.backup.recipe import restore_database
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.server import Database, Engine
@@ -56,7 +57,8 @@ class BackupDatabaseParams(RepositoryParams):
 
 
 class BackupDatabaseOutputs(StepOutputs):
-    """The snapshot and the path of the copy in it. `bytes_added` and `sha256` are None when a probe found it."""
+    """The snapshot and the path of the copy in it. `bytes_added` and `sha256` are None when a probe found it.
+    `restore_with`: the commands that bring it back without Pilotage; secrets are in it by name."""
 
     snapshot_id: str
     path: str
@@ -65,6 +67,7 @@ class BackupDatabaseOutputs(StepOutputs):
     sha256: str | None
     duration_s: float | None = None
     warnings: tuple[str, ...] = ()
+    restore_with: str = ""
 
 
 class BackupDatabase(ResticStepType[BackupDatabaseParams, BackupDatabaseOutputs]):
@@ -117,7 +120,7 @@ class BackupDatabase(ResticStepType[BackupDatabaseParams, BackupDatabaseOutputs]
         self, ctx: StepContext, params: BackupDatabaseParams, key: str
     ) -> ProbeAnswer[BackupDatabaseOutputs]:
         """Look for the attempt's snapshot and its manifest, without which nobody knows whether it is cut off."""
-        async with open_repository(ctx, params) as restic:
+        async with open_repository(ctx, params, looking=True) as restic:
             data, notes = await find_data(restic, ctx.host)
         found = [snapshot for snapshot in data if attempt_tag(key) in snapshot.tags]
         size = size_of(found[-1], notes) if found else None
@@ -131,6 +134,7 @@ class BackupDatabase(ResticStepType[BackupDatabaseParams, BackupDatabaseOutputs]
             bytes_processed=size.bytes,
             sha256=None,
             warnings=(warning,) if warning else (),
+            restore_with=restore_database(params, found[-1].id, params.database, snapshot_path(params.database)),
         )
         return ProbeAnswer.done(outputs, f"snapshot {found[-1].id} carries the attempt's tag")
 
@@ -233,6 +237,7 @@ async def _finish(
         sha256=sha256,
         duration_s=round(float(listener.summary.get("total_duration", 0.0)), 3),
         warnings=tuple(warnings),
+        restore_with=restore_database(params, snapshot.id, params.database, path),
     )
 
 

@@ -9,24 +9,27 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pilotage_plugin_api import Effect, StepContext, StepFailed, StepOutputs, TargetFailed
+from pilotage_plugin_api import DeadlineExceeded, Effect, StepContext, StepError, StepFailed, TargetFailed
 from pydantic import Field
 
 from pilotage_plugins.backup.listing import newest_of_each_group
 from pilotage_plugins.backup.manifests import fetch_manifest
-from pilotage_plugins.backup.moment import format_time
 from pilotage_plugins.backup.parameters import PlainPath
+from pilotage_plugins.backup.progress import RestoreListener
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.restore import restore_snapshot
 from pilotage_plugins.backup.snapshots import Snapshot, check_snapshot_id, find_data, find_one, is_whole
 from pilotage_plugins.backup.trial import Tried, put_to_the_test
+from pilotage_plugins.backup.verdict import DrilledSnapshot, RestoreDrillOutputs, Trial, problems_of, verdict
 from pilotage_plugins.tree.comparison import Comparison, compare
 from pilotage_plugins.tree.entry import hash_file
 from pilotage_plugins.tree.manifest import read_manifest
 from pilotage_plugins.tree.walk import path_key
 
 MOST_SNAPSHOTS = 100
+RESTORE_SHARE = 0.8
+"""What a snapshot's restore is of its part in the progress; comparing is the rest."""
 
 
 class Compare(StrEnum):
@@ -55,50 +58,14 @@ class RestoreDrillParams(RepositoryParams):
     )
 
 
-class DrilledSnapshot(StepOutputs):
-    """The evidence of one snapshot. Counts are of entries: files, folders, links.
-
-    `volatile`: they changed while they were backed up, so restic's own hashes are the only proof of them.
-    `integrity`, `tables`, `rows` and `answer` are of a database: what its engine says of the restored copy. `restore_s`
-    includes loading a dump into a server.
-    """
-
-    id: str
-    time: str
-    paths: tuple[str, ...]
-    kind: str
-    files_identical: int
-    bytes_identical: int
-    entries_identical: int
-    volatile: int
-    integrity: str | None
-    tables: int | None = None
-    rows: int | None = None
-    answer: str | None = None
-    restore_s: float
-    compare_s: float
-
-
-class RestoreDrillOutputs(StepOutputs):
-    """The verdict. `rto_s`: time to restore all of them one after the other. `rpo_s`: the age of the oldest of them
-    when the drill began: what would have been lost at most. Both in seconds."""
-
-    identical: bool
-    rto_s: float
-    rpo_s: float
-    files_identical: int
-    bytes_identical: int
-    volatile: int
-    snapshots: tuple[DrilledSnapshot, ...]
-
-
 class RestoreDrill(ResticStepType[RestoreDrillParams, RestoreDrillOutputs]):
     """Restore a host's newest snapshots into a scratch folder and compare every byte with what was backed up.
 
     Compared are content, type, mode, owner, times, link targets, hard links and extended attributes, against the
-    manifest that `backup.create` stored; databases are also tried: SQLite checks its file, a dump of PostgreSQL is
-    loaded into a scratch server, and either answers `query`. Any difference fails the step and is named. What the
-    drill restored is removed again.
+    manifest that `backup.create` stored; databases are also tried: SQLite checks its file, a dump of PostgreSQL,
+    MySQL or MariaDB is loaded into a scratch server, and each answers `query`. Any difference fails the step and is
+    named; the other snapshots are drilled all the same, and what was measured is kept with the failure. What the drill
+    restored is removed again.
     """
 
     name = "restore.drill"
@@ -109,22 +76,21 @@ class RestoreDrill(ResticStepType[RestoreDrillParams, RestoreDrillOutputs]):
     async def run(self, ctx: StepContext, params: RestoreDrillParams) -> RestoreDrillOutputs:
         """Drill each snapshot in turn, so that the scratch folder holds one at a time."""
         began = datetime.now(UTC)
+        drilled: list[DrilledSnapshot] = []
         async with open_repository(ctx, params) as restic:
             data, manifests = await find_data(restic, None)
             chosen = await _choose(ctx, params, restic, data, manifests)
-            drilled = []
             for number, snapshot in enumerate(chosen):
-                ctx.progress(number / len(chosen), f"snapshot {snapshot.id[:8]} of {' '.join(snapshot.paths)[:200]}")
-                drilled.append(await _drill(ctx, restic, params, snapshot, manifests))
-        return RestoreDrillOutputs(
-            identical=True,
-            rto_s=round(sum(result.restore_s for result in drilled), 3),
-            rpo_s=round(max((began - snapshot.time).total_seconds() for snapshot in chosen), 3),
-            files_identical=sum(result.files_identical for result in drilled),
-            bytes_identical=sum(result.bytes_identical for result in drilled),
-            volatile=sum(result.volatile for result in drilled),
-            snapshots=tuple(drilled),
-        )
+                listener = RestoreListener(ctx, number / len(chosen), (number + RESTORE_SHARE) / len(chosen))
+                try:
+                    drilled.append(await _drill(ctx, restic, params, snapshot, manifests, listener))
+                except StepError as failure:
+                    failure.outputs = verdict(drilled, began, chosen, complete=False)
+                    raise
+        outputs = verdict(drilled, began, chosen)
+        if not outputs.identical:
+            raise StepFailed(problems_of(drilled), outputs=outputs)
+        return outputs
 
 
 async def _choose(
@@ -143,38 +109,65 @@ async def _choose(
 
 
 async def _drill(
-    ctx: StepContext, restic: Restic, params: RestoreDrillParams, snapshot: Snapshot, manifests: list[Snapshot]
+    ctx: StepContext,
+    restic: Restic,
+    params: RestoreDrillParams,
+    snapshot: Snapshot,
+    manifests: list[Snapshot],
+    listener: RestoreListener,
 ) -> DrilledSnapshot:
+    """Restore one snapshot and look at it; what is wrong with it is part of the evidence, and no error."""
     area = Path(params.scratch or ctx.scratch) / f"drill-{snapshot.id[:16]}"
+    trial = Trial(snapshot)
     try:
-        area.mkdir(mode=0o700)
-    except FileExistsError:
-        await asyncio.to_thread(shutil.rmtree, area)
+        await asyncio.to_thread(_make_area, area)
+        await _prove(ctx, restic, params, trial, manifests, area, listener)
+    except DeadlineExceeded:
+        raise
+    except StepFailed as failure:
+        trial.problem = str(failure)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, area, ignore_errors=True)
+    return trial.evidence()
+
+
+def _make_area(area: Path) -> None:
+    try:
+        if area.exists():
+            shutil.rmtree(area)
         area.mkdir(mode=0o700)
     except OSError as error:
         raise TargetFailed(f"cannot make {str(area)!r}: {error.strerror}") from error
-    try:
-        await _check_room(restic, snapshot, area)
-        restored = area / "restored"
-        restored.mkdir()
-        started = time.monotonic()
-        await restore_snapshot(restic, snapshot, str(restored), (), verify=params.compare is Compare.RESTIC)
-        restore_s = time.monotonic() - started
-        manifest = area / "manifest"
-        comparison = Comparison()
-        if params.compare is Compare.FULL:
-            if not await fetch_manifest(restic, snapshot, manifests, manifest):
-                raise StepFailed(
-                    f"snapshot {snapshot.id} has no manifest to compare with: back up with manifest: true,"
-                    " or drill with compare: restic"
-                )
-            comparison = await asyncio.to_thread(_compare, ctx, snapshot, restored, manifest)
-        _judge(snapshot, comparison)
-        tried = await _try(ctx, params, snapshot, restored)
-        compare_s = time.monotonic() - started - restore_s - (tried.load_s if tried else 0.0)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, area, ignore_errors=True)
-    return _evidence(snapshot, comparison, tried, restore_s, compare_s)
+
+
+async def _prove(
+    ctx: StepContext,
+    restic: Restic,
+    params: RestoreDrillParams,
+    trial: Trial,
+    manifests: list[Snapshot],
+    area: Path,
+    listener: RestoreListener,
+) -> None:
+    """Restore, compare and try; raises StepFailed for what is wrong with the snapshot."""
+    snapshot, restored, manifest = trial.snapshot, area / "restored", area / "manifest"
+    await _check_room(restic, snapshot, area)
+    restored.mkdir()
+    started = time.monotonic()
+    await restore_snapshot(restic, snapshot, str(restored), (), listener, verify=params.compare is Compare.RESTIC)
+    trial.restore_s = time.monotonic() - started
+    ctx.progress(listener.end, f"comparing snapshot {snapshot.id[:8]}")
+    if params.compare is Compare.FULL:
+        if not await fetch_manifest(restic, snapshot, manifests, manifest):
+            raise StepFailed(
+                f"snapshot {snapshot.id} has no manifest to compare with: back up with manifest: true,"
+                " or drill with compare: restic"
+            )
+        trial.comparison = await asyncio.to_thread(_compare, ctx, snapshot, restored, manifest)
+        trial.owners_compared = snapshot.engine is None and os.geteuid() == 0
+    trial.compare_s = time.monotonic() - started - trial.restore_s
+    trial.judge()
+    trial.tried = await _try(ctx, params, snapshot, restored)
 
 
 async def _check_room(restic: Restic, snapshot: Snapshot, area: Path) -> None:
@@ -216,32 +209,3 @@ async def _try(ctx: StepContext, params: RestoreDrillParams, snapshot: Snapshot,
     scratch = Path(params.scratch) if params.scratch else None
     copy = Path(f"{restored}{snapshot.paths[0]}")
     return await put_to_the_test(ctx, snapshot.engine, copy, snapshot.id, scratch, params.query)
-
-
-def _judge(snapshot: Snapshot, comparison: Comparison) -> None:
-    if comparison.different:
-        raise StepFailed(
-            f"snapshot {snapshot.id} does not restore to what was backed up,"
-            f" {comparison.different} differences: " + "; ".join(comparison.differences)
-        )
-
-
-def _evidence(
-    snapshot: Snapshot, comparison: Comparison, tried: Tried | None, restore_s: float, compare_s: float
-) -> DrilledSnapshot:
-    return DrilledSnapshot(
-        id=snapshot.id,
-        time=format_time(snapshot.time),
-        paths=snapshot.paths,
-        kind=snapshot.engine or "files",
-        files_identical=comparison.files_identical,
-        bytes_identical=comparison.bytes_identical,
-        entries_identical=comparison.identical,
-        volatile=comparison.volatile,
-        integrity=tried.integrity if tried else None,
-        tables=tried.tables if tried else None,
-        rows=tried.rows if tried else None,
-        answer=tried.answer if tried else None,
-        restore_s=round(restore_s + (tried.load_s if tried else 0.0), 3),
-        compare_s=round(compare_s, 3),
-    )

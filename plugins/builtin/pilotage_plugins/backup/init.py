@@ -27,7 +27,7 @@ class BackupInit(ResticStepType[RepositoryParams, BackupInitOutputs]):
 
     async def preview(self, ctx: StepContext, params: RepositoryParams) -> Preview:
         """Say whether it would be made."""
-        async with open_repository(ctx, params) as restic:
+        async with open_repository(ctx, params, looking=True) as restic:
             there = await exists(restic)
         action = Action.NONE if there else Action.CREATE
         return Preview(changes=(Change(action=action, subject=masked(params.repository)),))

@@ -64,7 +64,7 @@ class BackupList(ResticStepType[BackupListParams, BackupListOutputs]):
     async def run(self, ctx: StepContext, params: BackupListParams) -> BackupListOutputs:
         """Ask restic."""
         host = None if params.host == "*" else params.host or ctx.host
-        async with open_repository(ctx, params) as restic:
+        async with open_repository(ctx, params, looking=True) as restic:
             snapshots, notes = await find_data(restic, host)
         if params.as_of != "latest":
             moment = parse_time(params.as_of)

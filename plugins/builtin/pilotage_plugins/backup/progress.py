@@ -100,6 +100,43 @@ class BackupListener:
             return False
 
 
+@dataclass(slots=True)
+class RestoreListener:
+    """Takes each line of `restic restore --json`, and reports how far it is within a part (`begin` to `end`, fractions)
+    of the whole attempt. Older restics say nothing of it (`tells`)."""
+
+    ctx: StepContext
+    begin: float = 0.0
+    end: float = MOST_BEFORE_THE_END
+    tells: bool = True
+
+    def start(self, what: str) -> None:
+        """Say that it begins."""
+        silent = "" if self.tells else "; this restic does not say how far it is"
+        self.ctx.progress(self.begin or None, f"restoring {what}{silent}")
+
+    def line(self, line: bytes) -> None:
+        """Take a line of standard output."""
+        message = _message(line)
+        match message.get("message_type"):
+            case "status":
+                self._progress(message)
+            case "summary" | "verbose_status":
+                return
+            case _ if line.strip():
+                self.ctx.log(line.decode("utf-8", "backslashreplace"), Stream.STDOUT)
+
+    def _progress(self, message: dict[str, Any]) -> None:
+        size, done = _number(message, "total_bytes"), _number(message, "bytes_restored")
+        if size:
+            fraction = self.begin + (self.end - self.begin) * min(1.0, done / size)
+            self.ctx.progress(fraction, f"restored {_megabytes(done)} of {_megabytes(size)} MB")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1_000_000:.1f}"
+
+
 def _number(message: dict[str, Any], name: str) -> int:
     value = message.get(name)
     return value if isinstance(value, int) and value > 0 else 0

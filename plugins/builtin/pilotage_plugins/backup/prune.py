@@ -80,7 +80,7 @@ class BackupPrune(ResticStepType[BackupPruneParams, BackupPruneOutputs]):
 
     async def preview(self, ctx: StepContext, params: BackupPruneParams) -> Preview:
         """Name the snapshots that would go."""
-        async with open_repository(ctx, params) as restic:
+        async with open_repository(ctx, params, looking=True) as restic:
             if not await exists(restic):
                 return Preview(note="there is no repository yet, so nothing would go")
             retention = await _weigh(ctx, restic, params)

@@ -85,6 +85,12 @@ class Restic:
             self.ctx.log("the repository is locked; waiting")
             await self.ctx.sleep(LOCK_POLL_SECONDS)
 
+    async def version(self) -> tuple[int, int]:
+        """Return the program's version; (0, 0) when it does not say."""
+        said = await self.ctx.program(["restic", "version"], on_stdout=lambda _line: None)
+        found = read_version(said.stdout)
+        return (int(found[1]), int(found[2])) if found else (0, 0)
+
     async def remove_dead_locks(self) -> bool:
         """Remove the locks that may be removed; returns whether there were any."""
         locks = await self._locks()
@@ -152,12 +158,18 @@ class Restic:
 
 
 @asynccontextmanager
-async def open_repository(ctx: StepContext, params: RepositoryParams) -> AsyncIterator[Restic]:
-    """Prepare what restic needs to open the repository; secrets stay in memory files and its environment."""
+async def open_repository(
+    ctx: StepContext, params: RepositoryParams, *, looking: bool = False
+) -> AsyncIterator[Restic]:
+    """Prepare what restic needs to open the repository; secrets stay in memory files and its environment.
+
+    `looking`: nothing may change anywhere, so no lock is made, waited for or removed, and no cache is written.
+    """
     async with AsyncExitStack() as stack:
         password = await stack.enter_async_context(ctx.secret_file(params.password))
         fds = [password.fd]
-        options = ["--password-file", password.path, *cache_arguments(params)]
+        options = ["--password-file", password.path]
+        options += ["--no-lock", "--no-cache"] if looking else cache_arguments(params)
         if params.address_secret:
             address = await stack.enter_async_context(ctx.secret_file(params.address_secret))
             fds.append(address.fd)
@@ -170,6 +182,11 @@ async def open_repository(ctx: StepContext, params: RepositoryParams) -> AsyncIt
         yield Restic(ctx, params, options, env, fds)
 
 
+def read_version(said: bytes) -> "re.Match[str] | None":
+    """Find the version in what `restic version` says: its groups are major, minor and patch."""
+    return _VERSION.search(said.decode("utf-8", "replace"))
+
+
 class ResticStepType(StepType[ParamsT, OutputsT]):
     """What every verb shares: it needs restic on the host."""
 
@@ -179,7 +196,7 @@ class ResticStepType(StepType[ParamsT, OutputsT]):
             result = await ctx.program(["restic", "version"])
         except TargetFailed:
             return Availability(available=False, reason="restic is not installed: apt-get install restic")
-        found = _VERSION.search(result.stdout.decode("utf-8", "replace"))
+        found = read_version(result.stdout)
         if not found:
             return Availability(available=False, reason=f"`restic version` ended with {result.ending}")
         if (int(found[1]), int(found[2])) < OLDEST_RESTIC:

@@ -4,12 +4,13 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pilotage_plugin_api import Action, Change, Effect, Preview, Refused, StepContext, StepOutputs, TargetFailed
 from pydantic import AfterValidator, Field
 
 from pilotage_plugins.backup.parameters import PlainPath
+from pilotage_plugins.backup.progress import RestoreListener
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.snapshots import SQLITE, Snapshot, check_snapshot_id, find_one
@@ -23,6 +24,9 @@ from pilotage_plugins.backup.target import (
     take_away,
 )
 from pilotage_plugins.tree.exclusion import literal_pattern
+
+TELLS_RESTORE: Final = (0, 16)
+"""The first restic that reports as JSON how far a restore is."""
 
 
 class BackupRestoreParams(RepositoryParams):
@@ -64,7 +68,7 @@ class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
 
     async def preview(self, ctx: StepContext, params: BackupRestoreParams) -> Preview:
         """Name the snapshot and the files in the way."""
-        async with open_repository(ctx, params) as restic:
+        async with open_repository(ctx, params, looking=True) as restic:
             snapshot = await find_one(restic, params.snapshot, params.host or ctx.host)
             in_the_way = await occupied(ctx, restic, snapshot, params.target, params.include)
         action = Action.UPDATE if in_the_way else Action.CREATE
@@ -89,7 +93,8 @@ class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
                 _refuse_leftovers(params.target, snapshot)
             if params.overwrite:
                 await clear_the_way(ctx, restic, snapshot, params.target, params.include)
-            await restore_snapshot(restic, snapshot, params.target, params.include, verify=params.verify)
+            listener = RestoreListener(ctx)
+            await restore_snapshot(restic, snapshot, params.target, params.include, listener, verify=params.verify)
         return BackupRestoreOutputs(
             snapshot_id=snapshot.id,
             paths=snapshot.paths,
@@ -113,13 +118,22 @@ class BackupRestore(ResticStepType[BackupRestoreParams, BackupRestoreOutputs]):
 
 
 async def restore_snapshot(
-    restic: Restic, snapshot: Snapshot, target: str, include: tuple[str, ...], *, verify: bool
+    restic: Restic,
+    snapshot: Snapshot,
+    target: str,
+    include: tuple[str, ...],
+    listener: RestoreListener,
+    *,
+    verify: bool,
 ) -> None:
     """Let restic restore a snapshot; with `verify` it reads back what it wrote."""
+    listener.tells = await restic.version() >= TELLS_RESTORE
+    listener.start(f"snapshot {snapshot.id[:8]}")
     arguments: list[str | bytes] = ["restore", snapshot.id, "--target", target]
+    arguments += ["--json"] if listener.tells else []
     arguments += ["--verify"] if verify else []
     arguments += [b"--include=" + literal_pattern(os.fsencode(path)) for path in include]
-    await restic.run("restoring", *arguments)
+    await restic.run("restoring", *arguments, on_line=listener.line)
 
 
 def _refuse_leftovers(target: str, snapshot: Snapshot) -> None:

@@ -1,9 +1,6 @@
 """A PostgreSQL server for a moment: made in a folder of its own, to load a dump and answer a question, and removed."""
 
 import asyncio
-import contextlib
-import os
-import pwd
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,12 +10,11 @@ from typing import Final
 
 from pilotage_plugin_api import ProgramResult, StepContext, StepFailed, TargetFailed
 
-from pilotage_plugins.backup.server import switch_user
+from pilotage_plugins.backup.scratch_server import make_folder, serving
 
 PROGRAM_FOLDERS: Final = Path("/usr/lib/postgresql")
 """Where Debian and its kin keep each version's programs."""
 
-READY_SECONDS: Final = 60.0
 DATABASE: Final = "drill"
 _COUNT: Final = (
     "SELECT count(*), coalesce(sum((xpath('/row/c/text()', query_to_xml("
@@ -60,18 +56,26 @@ class ScratchServer:
         )  # fmt: skip
         return result.stdout.decode("utf-8", "backslashreplace").strip("\n")
 
+    async def is_ready(self) -> bool:
+        """Say whether it answers."""
+        asked = await self._start("pg_isready", "--quiet")
+        return asked.exit_code == 0
+
     async def _run(self, what: str, program: str, *arguments: str, stdin: int | None = None) -> ProgramResult:
-        result = await self.ctx.program(
+        result = await self._start(program, *arguments, stdin=stdin)
+        if result.exit_code:
+            said = result.stderr.decode("utf-8", "backslashreplace").strip()[-1000:]
+            raise StepFailed(f"{what}: {program} ended with {result.ending}: {said}")
+        return result
+
+    async def _start(self, program: str, *arguments: str, stdin: int | None = None) -> ProgramResult:
+        return await self.ctx.program(
             [*self.prefix, self.programs / program, *arguments],
             env={"PGHOST": str(self.folder), "PGPORT": "5432"},
             cwd=self.folder,
             stdin=stdin,
             on_stdout=lambda _line: None,
         )
-        if result.exit_code:
-            said = result.stderr.decode("utf-8", "backslashreplace").strip()[-1000:]
-            raise StepFailed(f"{what}: {program} ended with {result.ending}: {said}")
-        return result
 
 
 @asynccontextmanager
@@ -81,14 +85,14 @@ async def scratch_server(ctx: StepContext, folder: Path) -> AsyncIterator[Scratc
     As root it runs as the user `postgres`, who must be able to go there. Raises TargetFailed without PostgreSQL.
     """
     programs = find_programs()
-    prefix = await asyncio.to_thread(_make_folder, folder)
+    prefix = await asyncio.to_thread(make_folder, folder, "PostgreSQL", ("postgres",))
     server = ScratchServer(ctx, programs, folder, prefix)
     try:
         await server._run(
             "making a scratch server", "initdb", "--no-sync", "--auth=peer", "--encoding=UTF8", "--locale=C.UTF-8",
             f"--pgdata={folder / 'data'}",
         )  # fmt: skip
-        async with _serving(server):
+        async with serving(ctx, "PostgreSQL", _argv(server), folder, server.is_ready):
             yield server
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -107,55 +111,10 @@ def find_programs() -> Path:
     return max(found, key=lambda path: [int(part) for part in path.parts if part.isdecimal()])
 
 
-@asynccontextmanager
-async def _serving(server: ScratchServer) -> AsyncIterator[None]:
-    argv = [
-        *server.prefix,
-        str(server.programs / "postgres"),
-        "-D",
-        str(server.folder / "data"),
-        "-k",
-        str(server.folder),
-    ]
+def _argv(server: ScratchServer) -> list[str | Path]:
+    argv: list[str | Path] = [*server.prefix, server.programs / "postgres", "-D", server.folder / "data"]
+    argv += ["-k", server.folder]
     options = ("listen_addresses=", "port=5432", "fsync=off", "autovacuum=off", "archive_mode=off", "max_wal_senders=0")
     for option in (*options, "wal_level=minimal"):
         argv += ["-c", option]
-    running = asyncio.create_task(server.ctx.program(argv, cwd=server.folder))
-    try:
-        await _ready(server, running)
-        yield
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-
-
-async def _ready(server: ScratchServer, running: "asyncio.Task[ProgramResult]") -> None:
-    give_up = server.ctx.clock() + READY_SECONDS
-    while not running.done() and server.ctx.clock() < give_up:
-        asked = await server.ctx.program(
-            [*server.prefix, server.programs / "pg_isready", "--quiet"],
-            env={"PGHOST": str(server.folder), "PGPORT": "5432"},
-            cwd=server.folder,
-        )
-        if asked.exit_code == 0:
-            return
-        await server.ctx.sleep(0.1)
-    raise StepFailed("the scratch PostgreSQL server did not start; its words are in the log")
-
-
-def _make_folder(folder: Path) -> list[str]:
-    """Make the folder for the server's user; returns what to put before its programs."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-    try:
-        folder.mkdir(mode=0o700)
-        if os.geteuid() != 0:
-            return []
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    except KeyError:
-        raise TargetFailed("a PostgreSQL server does not run as root, and there is no user `postgres`") from None
-    except OSError as error:
-        raise TargetFailed(f"cannot make {str(folder)!r}: {error.strerror}") from error
-    return switch_user(user)
+    return argv

@@ -1,13 +1,14 @@
 """Restored databases put to the test: the engine loads them, checks them, and answers a question."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pilotage_plugin_api import StepContext, StepFailed
 
-from pilotage_plugins.backup.scratch_postgresql import scratch_server
+from pilotage_plugins.backup import scratch_mysql, scratch_postgresql
 from pilotage_plugins.backup.server import Engine
 from pilotage_plugins.backup.sqlite_copy import ask, integrity_problems, tables_and_rows
 
@@ -26,17 +27,33 @@ class Tried:
     load_s: float = 0.0
 
 
+class ScratchServer(Protocol):
+    """Port: a server of some engine, made for one dump."""
+
+    async def load(self, dump: Path) -> None:
+        """Load a dump; raises StepFailed at its first error."""
+
+    async def count(self) -> tuple[int, int]:
+        """Return how many tables there are, and how many rows in them."""
+
+    async def ask(self, query: str) -> str:
+        """Return the answer to a query as text."""
+
+
 async def put_to_the_test(
     ctx: StepContext, engine: str, restored: Path, snapshot_id: str, scratch: Path | None, query: str | None
 ) -> Tried:
-    """Try a restored copy; raises StepFailed when it is no good. A dump of MySQL is not loaded, and that is said."""
+    """Try a restored copy; raises StepFailed when it is no good. A dump that cannot be loaded here is told as such."""
     if engine == Engine.SQLITE:
         return await _sqlite(ctx, restored, snapshot_id, query)
+    folder = (scratch or SERVER_BASE) / f"pilotage-{snapshot_id[:12]}"
     if engine == Engine.POSTGRESQL:
-        return await _postgresql(ctx, restored, (scratch or SERVER_BASE) / f"pilotage-{snapshot_id[:12]}", query)
-    if query:
-        raise StepFailed(f"a dump of {engine} is compared, not loaded, so it answers no query: leave `query` out")
-    return Tried("complete; not loaded")
+        return await _loaded(ctx, scratch_postgresql.scratch_server(ctx, folder), restored, query)
+    if reason := await asyncio.to_thread(scratch_mysql.why_not_loaded, ctx, restored):
+        if query:
+            raise StepFailed(f"the dump of {engine} answers no query, as it cannot be loaded: {reason}")
+        return Tried(f"complete; not loaded: {reason}")
+    return await _loaded(ctx, scratch_mysql.scratch_server(ctx, folder), restored, query)
 
 
 async def _sqlite(ctx: StepContext, copy: Path, snapshot_id: str, query: str | None) -> Tried:
@@ -48,8 +65,10 @@ async def _sqlite(ctx: StepContext, copy: Path, snapshot_id: str, query: str | N
     return Tried("ok", tables, rows, None if answer is None else answer[:ANSWER_LIMIT])
 
 
-async def _postgresql(ctx: StepContext, dump: Path, folder: Path, query: str | None) -> Tried:
-    async with scratch_server(ctx, folder) as server:
+async def _loaded(
+    ctx: StepContext, starting: AbstractAsyncContextManager[ScratchServer], dump: Path, query: str | None
+) -> Tried:
+    async with starting as server:
         started = ctx.clock()
         ctx.progress(None, "loading the dump into a scratch server")
         await server.load(dump)
