@@ -7,6 +7,7 @@ from typing import Any
 
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Effect, Plan, PlannedStep, StepKind
+from pilotage_coordinator.domain.planning.view import hosts_of
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.simulation.batches import Batches
@@ -55,6 +56,8 @@ class Course:
     """Runs that were interrupted where only a person may say what comes next."""
     _rollouts: dict[str, Rollout] = field(default_factory=dict)
     _paused: bool = False
+    _good: set[tuple[str, str]] = field(default_factory=set)
+    """Path and host of steps that succeeded there last."""
     gates: Gates = field(init=False)
     batches: Batches = field(init=False)
 
@@ -62,6 +65,7 @@ class Course:
         self.gates = Gates(self.execution, self.plan, self.violate, self.calm)
         self.batches = Batches(self.execution, self.plan, self.violate)
         self._steps = {step.path: step for step in _all_steps([*self.plan.steps, *self.plan.finally_])}
+        self._meant = hosts_of(self.plan)
 
     def follow(self, events: Iterable[tuple[str, Mapping[str, Any], int]]) -> None:
         """Read the events: type, data, and time in UTC microseconds."""
@@ -89,7 +93,16 @@ class Course:
         if key.kind is AttemptKind.RUN:
             if unit in self._undecided:
                 self._wrong("1", key, "follows an interrupted attempt about which nobody has decided")
+            self._meant_for(key)
             self._host_begins(key)
+
+    def _meant_for(self, key: AttemptKey) -> None:
+        """Check that a run stands where its plan wants it."""
+        if key.host not in self._meant.get(key.path, ()):
+            self._wrong("place", key, "is planned on a host that it is not meant for")
+        source = self._steps[key.path].hosts_from
+        if source is not None and (source.path, key.host) not in self._good:
+            self._wrong("place", key, f"is planned where {source.path} did not succeed")
 
     def _attempt_begun(self, data: Mapping[str, Any]) -> None:
         self.begun.add(self._key(data))
@@ -105,6 +118,7 @@ class Course:
         if key.kind is not AttemptKind.RUN:
             return
         self._host_ends(key, str(data["becomes"]))
+        (self._good.add if data["becomes"] == "succeeded" else self._good.discard)((key.path, key.host))
         step = self._steps.get(key.path)
         outcome = str(data["outcome"])
         if outcome == "declined" or (outcome == "cancelled" and not data.get("started_at")):
@@ -120,6 +134,8 @@ class Course:
 
     def _unknown_settled(self, data: Mapping[str, Any]) -> None:
         self._undecided.discard(_unit(data))
+        if data.get("as_") == "succeeded":
+            self._good.add((data["path"], data.get("host", "")))
         rollout = self._rollouts.get(data["path"])
         if rollout is not None:
             rollout.unknown.discard(data.get("host", ""))

@@ -511,6 +511,10 @@ def _drift_is_not_looked_at(patches: Patches) -> None:
     patches.drop(attempting, "_has_drifted", False)
 
 
+def _inside_a_group_nobody_looks_whom_a_step_is_meant_for(patches: Patches) -> None:
+    patches.drop(starting, "_unmeant", "")
+
+
 def _batches_do_not_wait_for_their_analysis(patches: Patches) -> None:
     patches.drop(starting, "awaits_analysis", False)
 
@@ -552,6 +556,7 @@ def _health_gates_have_no_end(patches: Patches) -> None:
 
 
 MUTANTS = (
+    Mutant("steps run wherever their group is", 0, ("place",), _inside_a_group_nobody_looks_whom_a_step_is_meant_for),
     Mutant("a start is not synced", 0, ("1",), _start_is_not_synced),
     Mutant("a start goes on although the disk is full", 52, ("1",), _start_goes_on_without_disk),
     Mutant("an end is reported before it is durable", 0, ("2", "3"), _end_is_reported_before_it_is_durable),

@@ -1,6 +1,7 @@
 """Random plans for simulations: small, of every form that makes the runtime and the agents work together."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,8 @@ from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.runtime.inventory import StepTypeReader
 
 from tests.simulation.machine import FIRST_VERSION, announced
-from tests.unit.engine.build import SECOND, check, gate, group, here, leaf, plan, tries
+from tests.simulation.shapes import Shapes
+from tests.unit.engine.build import SECOND, check, gate, group, here, leaf, placed, plan, tries
 
 EFFECTS = [Effect.ONCE, Effect.ONCE, Effect.ONCE, Effect.PROBE, Effect.IDEMPOTENT, Effect.READ]
 
@@ -49,8 +51,23 @@ class PlanMaker:
         deadline = draw.choice([0, 0, 0, 0, 40 * SECOND])
         on_failure = draw.choice([OnFailure.STOP, OnFailure.STOP, OnFailure.CONTINUE, OnFailure.ROLLBACK])
         made = plan(*steps, finally_=finally_, deadline=deadline, on_failure=on_failure)
+        made = replace(made, steps=(*made.steps, *self._shaped(digest(made))))
         made = replace(made, digest="", host_ids={host: f"hst_{host}" for host in self.hosts} if pinned else {})
         return replace(made, digest=digest(made))
+
+    def _shaped(self, seed: str) -> tuple[PlannedStep, ...]:
+        """Draw steps of rarer shapes for some of the plans, from what is drawn already."""
+        draw = random.Random(seed)
+        if draw.random() < 0.7:
+            return ()
+        other = PlanMaker(draw, self.hosts)
+        other._type = self._type
+
+        def make_leaf(id: str, after: Sequence[str]) -> PlannedStep:
+            common = {"on_failure": draw.choice([OnFailure.STOP, OnFailure.STOP, OnFailure.CONTINUE])}
+            return other._leaf(id, [], list(after), common)
+
+        return tuple(placed(step) for step in Shapes(draw, self.hosts, make_leaf, self._type).steps())
 
     def _siblings(self, letter: str, count: int, *, deep: bool, on_host: bool) -> list[PlannedStep]:
         found: list[PlannedStep] = []

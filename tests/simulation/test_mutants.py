@@ -11,7 +11,9 @@ from pilotage_agent import ledger
 from tests.simulation.mutants import MUTANTS, Mutant, search
 from tests.simulation.simulation import simulate
 
-INVARIANTS = {"1", "2", "3", "4", "6", "7", "10", "12", "rollout", "batch", "health", "pause", "drift", "refused"}
+INVARIANTS = {
+    *["1", "2", "3", "4", "6", "7", "10", "12", "rollout", "place", "batch", "health", "pause", "drift", "refused"]
+}
 """Those of docs/testing.md that the simulation checks."""
 
 

@@ -8,7 +8,7 @@ from immutables import Map
 
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import StepRunStatus
-from pilotage_coordinator.domain.plan import Json, PlannedStep
+from pilotage_coordinator.domain.plan import HostsFrom, Json, PlannedStep
 from pilotage_coordinator.engine.draft import Draft
 
 
@@ -24,6 +24,14 @@ def hosts_from(draft: Draft, step: PlannedStep, hosts: Mapping[str, Mapping[str,
     names = [name for name, good in succeeded.items() if good and name and name not in source.exclude]
     ordered = _ordered(draft, source.path, names, source.order, hosts)
     return tuple(ordered if source.limit is None else ordered[: source.limit.of(len(ordered))])
+
+
+def succeeded_on(draft: Draft, source: HostsFrom, key: RunKey) -> bool:
+    """Return whether a step inside a group with `targets: {from: …}` may run on its group's host."""
+    loop = draft.loops.get(RunKey(source.path, key.host))
+    run = draft.runs.get(RunKey(source.path, key.host, key.item)) or draft.runs.get(RunKey(source.path, key.host))
+    status = loop.status if loop is not None else run.status if run is not None else None
+    return status is StepRunStatus.SUCCEEDED and key.host not in source.exclude
 
 
 def _ordered(

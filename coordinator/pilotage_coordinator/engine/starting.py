@@ -9,7 +9,7 @@ from pilotage_coordinator.domain.execution.states import PendingReason, StepRunS
 from pilotage_coordinator.domain.plan import FailureKind, Json, StepKind
 from pilotage_coordinator.domain.planning.items import item_keys, read_items
 from pilotage_coordinator.engine import attempting, batching
-from pilotage_coordinator.engine.choosing import hosts_from
+from pilotage_coordinator.engine.choosing import hosts_from, succeeded_on
 from pilotage_coordinator.engine.closing import awaits_analysis
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.nesting import fan_key, frame_key
@@ -130,8 +130,9 @@ def start_items(decision: Decision, key: RunKey) -> None:
 def start_unit(decision: Decision, key: RunKey) -> None:
     """Start a step on one host (or on the coordinator): its condition, its items, or its body at once."""
     info = decision.draft.index.steps[key.path]
-    if info.on_host and info.step.hosts and key.host not in info.step.hosts:
-        decision.emit(e.RunsSettled((key,), _S.SKIPPED, f"{key.host} is not among its targets"))
+    unmeant = _unmeant(decision, info, key)
+    if unmeant:
+        decision.emit(e.RunsSettled((key,), _S.SKIPPED, unmeant))
         return
     if not info.when_per_item and not _condition_holds(decision, info, key, None):
         return
@@ -139,6 +140,18 @@ def start_unit(decision: Decision, key: RunKey) -> None:
         _open_loop(decision, info, key)
     else:
         start_body(decision, key)
+
+
+def _unmeant(decision: Decision, info: StepInfo, key: RunKey) -> str:
+    """Return why a step inside a group is not meant for its group's host; empty where it is."""
+    step = info.step
+    if not info.on_host:
+        return ""
+    if step.hosts and key.host not in step.hosts:
+        return f"{key.host} is not among its targets"
+    if step.hosts_from is not None and not succeeded_on(decision.draft, step.hosts_from, key):
+        return f"{step.hosts_from.path} did not succeed on {key.host}, or the step excludes it"
+    return ""
 
 
 def start_body(decision: Decision, key: RunKey) -> None:

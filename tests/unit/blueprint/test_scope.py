@@ -29,6 +29,9 @@ ONCE = "{id: once, type: a.b, run_once: true}"
         ("{id: a, type: a.b, place: coordinator, parameters: {x: '${{ execution.id }}'}}",),
         ("{id: g, steps: [{id: a, type: a.b, place: coordinator, parameters: {x: '${{ host.name }}'}}]}",),
         (PER_HOST, "{id: b, type: a.b, dependencies: [find], targets: {from: find}}"),
+        (PER_HOST, "{id: g, dependencies: [find], steps: [{id: a, type: a.b, targets: {from: find}}, {id: b, type: a.b, dependencies: [a], targets: {from: a}}]}"),
+        ("{id: g, steps: [{id: o, run_once: true, steps: [{id: a, type: a.b}, {id: b, type: a.b, dependencies: [a], when: 'steps.a.outputs.n > 0'}]}]}",),
+        ("{id: g, steps: [{id: a, type: a.b, run_once: true}, {id: b, type: a.b, dependencies: [a], when: \"steps.a.status == 'skipped'\"}]}",),
     ],
 )  # fmt: skip
 def test_names_that_are_known(steps: tuple[str, ...]) -> None:
@@ -48,6 +51,10 @@ def test_names_that_are_known(steps: tuple[str, ...]) -> None:
         ((PER_HOST, LOOP, "{id: b, type: a.b, dependencies: [loop], when: 'steps.loop.outputs.n > 0'}"), "runs once for each item, and this does not"),
         (("{id: g, steps: [{id: a, type: a.b}, {id: b, type: a.b, dependencies: [a], when: 'count(steps.a.results) > 0'}]}",), "still running on other hosts"),
         (("{id: g, steps: [{id: a, type: a.b}]}", "{id: b, type: a.b, dependencies: [g], when: 'steps.g.outputs.n > 0'}"), "a group has no outputs"),
+        (("{id: g, steps: [{id: a, type: a.b, run_once: true}, {id: b, type: a.b, dependencies: [a], when: 'steps.a.outputs.n > 0'}]}",), "`a` runs on one host of its group only"),
+        (("{id: g, steps: [{id: o, run_once: true, steps: [{id: a, type: a.b}]}, {id: b, type: a.b, dependencies: [o], when: 'steps.a.outputs.n > 0'}]}",), "`o` runs on one host of its group only"),
+        (("{id: g, steps: [{id: a, type: a.b, targets: {from: g}}]}",), "`g` has not ended everywhere"),
+        (("{id: g, steps: [{id: a, type: a.b}, {id: b, type: a.b, targets: {from: a}}]}",), "`a` has not ended everywhere"),
         (("{id: b, type: a.b, place: coordinator, when: 'host.online'}",), "the name `host` is not known here"),
         (("{id: b, type: a.b, when: 'item == 1'}",), "the name `item` is not known here"),
         (("{id: b, type: a.b, for_each: '${{ item }}'}",), "the name `item` is not known here"),

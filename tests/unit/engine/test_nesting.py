@@ -4,10 +4,10 @@ import pytest
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import Outcome
-from pilotage_coordinator.domain.plan import OnFailure, Rollout
+from pilotage_coordinator.domain.plan import HostsFrom, OnFailure, Rollout
 from pilotage_coordinator.domain.share import Share
 
-from tests.unit.engine.build import FakeWorld, Run, call, group, here, leaf, plan
+from tests.unit.engine.build import FakeWorld, Run, call, check, gate, group, here, leaf, plan
 
 
 def test_a_group_goes_host_by_host() -> None:
@@ -282,3 +282,45 @@ def test_steps_are_found_however_their_names_are_written(expression: str) -> Non
 def test_a_condition_that_only_speaks_of_items_is_asked_once() -> None:
     run = Run(plan(leaf("a", "h1", for_each="${{ ['x', 'y'] }}", when="host.name == 'item'")))
     assert run.statuses("a") == {"h1": "skipped"}
+
+
+def test_inside_a_group_a_step_is_skipped_where_it_is_not_meant() -> None:
+    narrow = group("n", ["h2"], [leaf("i")], after=["a"])
+    inner = [leaf("a", "h1"), narrow, leaf("z", after=["n"])]
+    run = Run(plan(group("g", ["h1", "h2"], inner)))
+    assert run.open() == ["g/a@h1", "g/n/i@h2"]
+    assert run.statuses("g/a") == {"h1": "assigned", "h2": "skipped"}
+    run.finish()
+    assert run.statuses("g/n") == {"h1": "skipped", "h2": "succeeded"}
+    assert run.statuses("g/n/i") == {"h2": "succeeded"}
+    assert run.statuses("g/z") == {"h1": "succeeded", "h2": "succeeded"}
+    assert run.status == "completed"
+
+
+def test_inside_a_group_a_step_may_follow_where_another_succeeded() -> None:
+    hosts = ("h1", "h2", "h3", "h4")
+    looping = leaf("l", for_each="${{ ['p', 'q'] }}", on_failure=OnFailure.CONTINUE)
+    follows = leaf("x", hosts_from=HostsFrom("a", ("h4",)))
+    last = group("late", [], [leaf("y", hosts_from=HostsFrom("g/l", ("h4",)))])
+    run = Run(
+        plan(
+            leaf("a", *hosts, rollout=Rollout(max_failures=Share(4))),
+            group("g", hosts, [looping, follows], after=["a"], finally_=(last,), on_failure=OnFailure.CONTINUE),
+        )
+    )
+    for host in hosts:
+        run.end(f"a@{host}", Outcome.FAILED if host == "h1" else Outcome.SUCCEEDED)
+    assert run.statuses("g/x") == {"h2": "assigned", "h3": "assigned", "h4": "skipped"}
+    run.fail("g/l@h2#p")
+    run.finish()
+    assert run.statuses("g/late/y") == {"h2": "skipped", "h3": "succeeded", "h4": "skipped"}
+
+
+def test_a_gate_inside_a_group_holds_its_host_alone() -> None:
+    gated = group("a", [], [leaf("a"), gate([check("up")], ["a"], for_=0)])
+    run = Run(plan(group("g", ["h1", "h2"], [gated, leaf("z", after=["a"])])))
+    run.end("g/a/a@h1")
+    run.end("g/a/!health/up@h1")
+    assert run.open() == ["g/a/a@h2", "g/z@h1"]
+    run.finish()
+    assert run.status == "completed"

@@ -106,11 +106,6 @@ def test_a_refresh_that_changes_something_is_refused() -> None:
     assert problem.path == "upgrade/role"
 
 
-def test_a_check_is_a_plain_step() -> None:
-    text = LEAF.replace("{id: up, type", "{id: up, for_each: \"${{ ['a', 'b'] }}\", type")
-    assert any("plain steps" in problem.message for problem in problems(text))
-
-
 def test_an_analysis_on_each_host_is_refused() -> None:
     (problem,) = problems(GROUP.replace("run_once: true, ", ""))
     assert problem.path == "upgrade/probe"

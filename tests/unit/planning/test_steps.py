@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from pilotage_coordinator.domain.plan import Effect, FailureKind, OnFailure, OnOffline, Place
+from pilotage_coordinator.domain.plan import Effect, FailureKind, HostsFrom, OnFailure, OnOffline, Place
+from pilotage_coordinator.domain.planning.pins import pins_of
+from pilotage_coordinator.domain.planning.view import hosts_of
 from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 
-from tests.unit.planning.fleet import STEP_TYPES, host, plan, problems, step, step_type
+from tests.unit.planning.fleet import STEP_TYPES, THREE, host, plan, problems, step, step_type
 
 RUN = "type: command.run, parameters: {argv: [x]}"
 
@@ -164,17 +166,61 @@ def test_undo_steps_and_rollback_actions_are_planned() -> None:
     assert found.plan.rollback.actions[0].hosts == ("db1",)
 
 
+def in_a_group(inner: str) -> str:
+    return f"""
+    targets: {{hosts: [db2, db1, web1]}}
+    steps:
+      - {{id: before, {RUN}}}
+      - {{id: g, dependencies: [before], steps: [{{id: a, {inner}}}]}}
+    """
+
+
 @pytest.mark.parametrize(
-    ("inner", "name"),
+    ("inner", "hosts"),
     [
-        ("run_once: true", "run_once inside a group"),
-        ("targets: {hosts: [db1]}", "targets inside a group"),
-        ("rollout: {max_parallel: 1}", "a rollout inside a group"),
+        (f"targets: {{select: \"host.name != 'db1'\"}}, {RUN}", ("db2", "web1")),
+        (f"targets: {{hosts: [web1, db2]}}, {RUN}", ("db2", "web1")),
+        (f"targets: {{select: 'true', limit: 1}}, {RUN}", ("db1",)),
+        (f"targets: {{hosts: [db1, db2, web1]}}, {RUN}", ()),
+        (f"run_once: true, {RUN}", ("db1",)),
+        (f"targets: {{hosts: [web1, db2]}}, run_once: true, steps: [{{id: b, {RUN}}}]", ("db2",)),
     ],
 )
-def test_what_is_not_built_is_refused_by_name(inner: str, name: str) -> None:
-    text = f"targets: {{hosts: [db1]}}\nsteps: [{{id: g, steps: [{{id: a, {inner}, {RUN}}}]}}]"
-    assert any(name in each.message for each in problems(text))
+def test_targets_inside_a_group_narrow_the_groups(inner: str, hosts: tuple[str, ...]) -> None:
+    found = plan(in_a_group(inner))
+    assert step(found, "g/a").hosts == hosts
+    assert step(found, "g").hosts == ("db1", "db2", "web1")
+    assert hosts_of(found.plan)["g/a"] == (hosts or step(found, "g").hosts)
+    assert set(pins_of(found.plan).hosts.values()) == ({hosts[0]} if "run_once" in inner else set())
+
+
+def test_inside_a_narrower_group_everything_is_as_narrow() -> None:
+    text = in_a_group(f"targets: {{hosts: [db2]}}, steps: [{{id: b, {RUN}}}, {{id: c, run_once: true, {RUN}}}]")
+    found = plan(text, host("db1", online=False), host("db2"), host("web1"))
+    assert [step(found, each).hosts for each in ("g/a", "g/a/b", "g/a/c")] == [("db2",), (), ()]
+    assert hosts_of(found.plan)["g/a/c"] == ("db2",)
+
+
+def test_a_step_inside_a_group_may_follow_where_another_succeeded() -> None:
+    found = plan(in_a_group(f"targets: {{from: before, exclude: [db1]}}, {RUN}"))
+    planned = step(found, "g/a")
+    assert planned.hosts == ()
+    assert planned.hosts_from == HostsFrom("before", ("db1",))
+    assert hosts_of(found.plan)["g/a"] == ("db2", "web1")
+
+
+def test_targets_inside_a_group_that_meet_none_of_its_hosts_are_refused() -> None:
+    (problem,) = problems(in_a_group(f"targets: {{hosts: [web2]}}, {RUN}"), *THREE, host("web2"))
+    assert (problem.path, problem.kind) == ("g/a", FailureKind.TARGET)
+    assert "none of its 1 hosts is one of the group around it" in problem.message
+
+
+def test_a_step_inside_a_group_may_have_a_gate_of_its_own() -> None:
+    gate = "rollout: {health: {steps: [{id: up, type: http.check}]}}"
+    found = plan(in_a_group(f"targets: {{hosts: [db1]}}, {gate}, {RUN}"))
+    assert step(found, "g/a").hosts == ("db1",)
+    assert step(found, "g/a/!health").dependencies == ("g/a/a",)
+    assert hosts_of(found.plan)["g/a/up"] == ("db1",)
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -45,7 +45,8 @@ def check_graph(blueprint: Blueprint, problems: Problems) -> None:
             circle = " → ".join((*cycle, cycle[0]))
             message = f"these steps wait for each other: {circle}"
             problems.add(_at(blueprint, first, "dependencies"), (*first.path, "dependencies"), message, "remove one")
-    for step in (*blueprint.steps, *blueprint.finally_):
+    actions = blueprint.rollback_plan.actions if blueprint.rollback_plan is not None else ()
+    for step in (*blueprint.steps, *blueprint.finally_, *actions):
         _check_depth(step, 0, problems)
         _check_loops(blueprint, step, "", problems)
     _check_named_steps(blueprint, known, problems)

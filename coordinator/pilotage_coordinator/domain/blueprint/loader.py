@@ -11,6 +11,7 @@ from pilotage_coordinator.domain.blueprint.graph import check_graph
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.nodes import MapNode, Source
 from pilotage_coordinator.domain.blueprint.partial import check_partly
+from pilotage_coordinator.domain.blueprint.placement import check_placement
 from pilotage_coordinator.domain.blueprint.reader import read_tree
 from pilotage_coordinator.domain.blueprint.scope import check_scope
 from pilotage_coordinator.domain.blueprint.step_types import check_step_types
@@ -43,6 +44,7 @@ def load_blueprints(
         problems.add(root.at, ("workflows",), "this file holds no blueprint")
     for blueprint in blueprints:
         check_graph(blueprint, problems)
+        check_placement(blueprint, problems)
     sound = not problems.found
     expressions = Expressions()
     for blueprint in blueprints:

@@ -149,7 +149,7 @@ class ScopeCheck:
         if source is None:
             hint = did_you_mean(targets.from_step, self.order.standings)
             self.note((*path, "from"), f"there is no step `{targets.from_step}`", hint)
-        elif standing is None or not standing.before & source.bit or share_a_host(standing, source) is not None:
+        elif standing is None or not standing.before & source.bit or not _may_follow(standing, source):
             hint = f"add `{targets.from_step}` to the dependencies of this step, or of the one around it"
             self.note((*path, "from"), f"`{targets.from_step}` has not ended everywhere when this step starts", hint)
 
@@ -227,6 +227,9 @@ class ScopeCheck:
             self.note(path, f"`{shown}`: `{name}` has not ended when this is read", hint)
         elif asked == "results":
             self._results(source, path, spot)
+        elif asked == "outputs" and (once := _once_in_group(source, spot.reader)) is not None:
+            hint = f"read steps.{name}.results after `{source.around[0].step.id}`"
+            self.note(path, f"`{shown}`: `{once.step.id}` runs on one host of its group only", hint)
         elif source.step.kind is StepKind.GROUP and asked == "outputs":
             self.note(path, f"`{shown}`: a group has no outputs", f"read steps.{name}.results, or a step inside it")
         elif source.loops and not spot.loops:
@@ -254,6 +257,21 @@ class ScopeCheck:
     def note(self, path: Path, message: str, hint: str = "") -> None:
         """Note a problem at the place of `path`."""
         self.problems.add(self.blueprint.position(path), path, message, hint)
+
+
+def _may_follow(standing: Standing, source: Standing) -> bool:
+    """Return whether hosts can be chosen by how `source` went: where both are in one group, each for its own host."""
+    common = share_a_host(standing, source)
+    return common is None or (common.per_host and common.step.id != source.step.id)
+
+
+def _once_in_group(source: Standing, reader: Standing | None) -> Standing | None:
+    """Return the `run_once` inside a group that keeps `source` from most hosts, unless the reader is in it as well."""
+    for each in (*source.around, source):
+        if each.step.run_once and each.around and each.per_host:
+            inside = reader is not None and any(around.step.id == each.step.id for around in (*reader.around, reader))
+            return None if inside else each
+    return None
 
 
 def _advice(root: str, spot: Spot) -> str:

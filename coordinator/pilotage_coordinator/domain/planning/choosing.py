@@ -1,6 +1,7 @@
 """Targets of a blueprint or a step, with their expressions resolved, turned into hosts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pilotage_coordinator.domain.blueprint.model import Targets
@@ -22,10 +23,20 @@ def selecting(resolution: Resolution, parameters: Mapping[str, Json]) -> Select:
     return select
 
 
-def choose(targets: Targets, frame: Frame, bench: Bench, resolution: Resolution, path: str) -> tuple[str, ...]:
-    """Return the hosts that `targets` means, in plan order; none when it is refused, which the bench then knows."""
+def choose(
+    targets: Targets,
+    frame: Frame,
+    bench: Bench,
+    resolution: Resolution,
+    path: str,
+    within: tuple[str, ...] | None = None,
+) -> tuple[str, ...]:
+    """Return the hosts that `targets` means, in plan order; none when it is refused, which the bench then knows.
+
+    `within` are the hosts of the group around, where there is one: no others are chosen.
+    """
     try:
-        choice = _choice(targets, frame, bench, resolution, path)
+        choice = replace(_choice(targets, frame, bench, resolution, path), within=within)
     except DomainError as error:
         bench.refuse(FailureKind.TARGET, reason(error), path=path, at=targets.at)
         return ()

@@ -15,6 +15,7 @@ class Ground:
     """Where a step runs: its own hosts (as written into the plan), and the hosts to look at."""
 
     own: tuple[str, ...] = ()
+    """Inside a group: those that it is for, where they are not all of the group's."""
     looked_at: tuple[str, ...] = ()
     """With [""] for a step that runs once on the coordinator."""
     hosts_from: HostsFrom | None = None
@@ -44,7 +45,7 @@ class Grounds:
         """Return where a step runs: with its group, on hosts of its own, or on those of its blueprint."""
         frame = around.frame
         if around.hosts is not None:
-            return Ground((), around.hosts)
+            return self._inside_group(step, frame, path, around.hosts)
         targets = step.targets
         if targets is not None and targets.from_step is not None:
             hosts_from = choose_from(targets, frame, self._bench, self._resolution, path)
@@ -61,6 +62,24 @@ class Grounds:
         if step.run_once and hosts:
             hosts = self._pin_host(step, frame, path, hosts)
         return Ground(hosts, hosts)
+
+    def _inside_group(self, step: Step, frame: Frame, path: str, group: tuple[str, ...]) -> Ground:
+        """Return those of the group's hosts that the step is for; on the others it is skipped."""
+        targets, hosts = step.targets, group
+        if not group:
+            return Ground()
+        if targets is not None and targets.from_step is not None:
+            hosts_from = choose_from(targets, frame, self._bench, self._resolution, path)
+            bound = frame.hosts_of.get(targets.from_step, ())
+            return Ground(
+                (), tuple(name for name in group if name in bound and name not in targets.exclude), hosts_from
+            )
+        if targets is not None:
+            chosen = choose(targets, frame, self._bench, self._resolution, path, group)
+            hosts = tuple(name for name in group if name in chosen)
+        if step.run_once and hosts:
+            hosts = self._pin_host(step, frame, path, hosts)
+        return Ground(hosts if hosts != group else (), hosts)
 
     def _pin_host(self, step: Step, frame: Frame, path: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
         """Return the one host for `run_once`: the pinned one, else the first online, else the first if it waits."""

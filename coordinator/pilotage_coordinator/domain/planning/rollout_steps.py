@@ -30,9 +30,6 @@ class RolloutSteps:
         health = rollout.health if rollout is not None else None
         if health is None:
             return ()
-        for step in health.steps:
-            if step.kind is not StepKind.LEAF or step.for_each is not None:
-                self._refuse(step, inner, "a health gate holds plain steps", "write one step for each check")
         checks = self._siblings(health.steps, inner)
         self._only_read(health.steps, checks, inner, "a health gate tries its steps again and again")
         awaited = {path for step in guarded for path in step.dependencies}

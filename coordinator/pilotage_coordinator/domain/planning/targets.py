@@ -42,6 +42,8 @@ class Choice:
     seed: str = ""
     """What `order: random` draws from."""
     narrow: Selector | None = None
+    within: tuple[str, ...] | None = None
+    """The hosts of the group around."""
     path: str = ""
     written: Targets = field(default_factory=Targets)
 
@@ -61,6 +63,7 @@ def resolve_targets(choice: Choice, inventory: Inventory, select: Select) -> Cho
     if problems:
         return Chosen((), tuple(problems))
     kept = [name for name in names if choice.narrow is None or choice.narrow.matches(inventory[name])]
+    kept = [name for name in kept if choice.within is None or name in choice.within]
     kept = [name for name in kept if name not in choice.exclude]
     try:
         kept = order_hosts(kept, inventory, choice.order, choice.seed)
@@ -142,6 +145,9 @@ def _none(choice: Choice, before: Sequence[str]) -> PlanProblem:
     if choice.narrow is not None:
         message = f"none of its {len(before)} hosts fulfils -l {choice.narrow.text}"
         return _problem(choice, message, "-l narrows the targets of a blueprint, it never widens them")
+    if choice.within is not None and not any(name in choice.within for name in before):
+        message = f"none of its {len(before)} hosts is one of the group around it"
+        return _problem(choice, message, "`targets` inside a group narrow the group's, they never widen them")
     return _problem(choice, f"nothing is left of its {len(before)} hosts", "see exclude and limit")
 
 

@@ -31,7 +31,7 @@ def unbuilt_in_blueprint(blueprint: Blueprint, called: bool) -> Iterator[Refusal
 
 
 def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
-    """Yield what a step asks for, or where it stands, that is not built."""
+    """Yield what a step asks for that is not built, or not where its blueprint is called from."""
     rollout = step.rollout
     leaf = step.kind is StepKind.LEAF
     for name, present in (
@@ -41,27 +41,8 @@ def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
         ("requires_approval", step.requires_approval),
         ("approvers", step.approvers),
         ("an approval between batches", rollout is not None and any(batch.approval for batch in rollout.batches)),
+        ("for_each on a group or a call", step.for_each is not None and not leaf),
+        ("a call inside a group", step.kind is StepKind.CALL and around.in_group),
     ):
         if present:
             yield f"`{name}` {_LATER}", "remove it"
-    for name, present in (
-        ("for_each on a group or a call", step.for_each is not None and not leaf),
-        ("a call inside a group", step.kind is StepKind.CALL and around.in_group),
-        ("run_once inside a group", step.run_once and around.in_group),
-        ("targets inside a group", step.targets is not None and around.in_group),
-        ("a rollout inside a group", rollout is not None and around.in_group and step.for_each is None),
-        ("at_plan inside a group", step.at_plan and around.in_group),
-        ("at_plan with a health gate", step.at_plan and rollout is not None and rollout.health is not None),
-        ("at_plan with for_each", step.at_plan and step.for_each is not None),
-        ("at_plan with sensitive_outputs", step.at_plan and bool(step.sensitive_outputs)),
-    ):
-        if present:
-            yield f"{name} {_LATER}", "move it outside" if "inside" in name else "remove it"
-    if step.kind is StepKind.CALL:
-        for name, present in (
-            ("rollout", rollout is not None),
-            ("run_once", step.run_once),
-            ("targets", step.targets is not None),
-        ):
-            if present:
-                yield f"a call takes no `{name}`", "it belongs to the blueprint that is called; pass it a parameter"

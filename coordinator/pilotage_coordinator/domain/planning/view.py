@@ -144,11 +144,13 @@ def hosts_of(plan: Plan) -> dict[str, tuple[str, ...]]:
 def _own_hosts(
     step: PlannedStep, around: tuple[str, ...] | None, found: Mapping[str, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    if around is not None:
-        return around
+    if around is not None and step.hosts_from is None:
+        return step.hosts or around
     if step.hosts_from is not None:
         bound = found.get(step.hosts_from.path, ())
-        return tuple(name for name in bound if name not in step.hosts_from.exclude)
+        return tuple(
+            name for name in bound if name not in step.hosts_from.exclude and (around is None or name in around)
+        )
     if step.hosts:
         return step.hosts
     return ("",) if step.place is Place.COORDINATOR and step.kind is StepKind.LEAF else ()
