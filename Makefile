@@ -50,5 +50,5 @@ setup-demo: setup
 .PHONY: setup-test
 setup-test: setup
 	@tools/setup programs restic spin gcc
-	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 postgresql mariadb-server-core mariadb-client
+	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 postgresql mariadb-server-core mariadb-client btrfs-progs xfsprogs
 	@tools/setup newer restic-rest-server

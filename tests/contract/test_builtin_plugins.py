@@ -29,7 +29,10 @@ from pilotage_plugins.http.check import HttpCheck
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.wait.until import WaitUntil
 
-from tests.contract import test_everyday_plugins  # noqa: F401 - the samples of everyday steps
+from tests.contract import (
+    test_everyday_plugins,  # noqa: F401 - the samples of everyday steps
+    test_snapshot_plugins,  # noqa: F401 - the samples of snapshots
+)
 from tests.integration.docker import test_conformance  # noqa: F401 - the samples of the containers
 from tests.integration.host.inside import test_packages as _packages  # noqa: F401 - the samples of packages
 from tests.integration.host.inside import test_services as _services  # noqa: F401 - and services, collected there

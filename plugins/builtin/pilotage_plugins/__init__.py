@@ -16,6 +16,7 @@ from pilotage_plugins.network.tcp import TcpCheck
 from pilotage_plugins.package import PACKAGE_STEP_TYPES
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.service import SERVICE_STEP_TYPES
+from pilotage_plugins.snapshot import SNAPSHOT_STEP_TYPES
 from pilotage_plugins.wait.until import WaitUntil
 
 PILOTAGE_API: Final = (1, 1)
@@ -37,6 +38,7 @@ def pilotage_register_step_types(register: Register) -> None:
         DiscoveryData,
         *BACKUP_STEP_TYPES,
         *CONTAINER_STEP_TYPES,
+        *SNAPSHOT_STEP_TYPES,
         *DUMMY_STEP_TYPES,
     ):
         register(step_type())

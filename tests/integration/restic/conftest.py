@@ -1,6 +1,5 @@
 """A host with data of every kind, and a repository, for tests with the real restic."""
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +10,8 @@ from typing import Any
 import pytest
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.backup.init import BackupInit
+
+from tests.integration.everything import make_everything
 
 PASSWORD = b"correct horse battery staple 7261"
 
@@ -47,30 +48,7 @@ def vault(tmp_path: Path, empty_vault: Path) -> dict[str, Any]:
 @pytest.fixture
 def data(host: Harness) -> Path:
     """A folder that holds one of everything that a file system can."""
-    folder = host.sandbox / "data"
-    (folder / "deep" / "er").mkdir(parents=True)
-    (folder / "text").write_text("hello\n")
-    (folder / "empty").touch()
-    (folder / "large").write_bytes(os.urandom(3_000_000))
-    (folder / "new\nline").write_text("odd")
-    (folder / " [x]*?\\ $HOME 'q\" ü").write_text("odder")
-    Path(os.fsdecode(bytes(folder) + b"/undecodable \xff\xfe")).write_text("oddest")
-    (folder / "deep" / "er" / "secret").write_text("private")
-    (folder / "deep" / "er" / "secret").chmod(0o600)
-    (folder / "setuid").touch()
-    (folder / "setuid").chmod(0o4755)
-    (folder / "link").symlink_to("text")
-    (folder / "dangling").symlink_to("/nowhere/at all")
-    (folder / "hard one").write_text("shared")
-    os.link(folder / "hard one", folder / "deep" / "hard two")
-    os.mkfifo(folder / "pipe")
-    (folder / "sparse").touch()
-    os.truncate(folder / "sparse", 5_000_000)
-    os.utime(folder / "text", ns=(1_000_000_000_123_456_789, 1_234_567_890_987_654_321))
-    if os.geteuid() == 0:
-        os.chown(folder / "empty", 1234, 5678)
-    os.setxattr(folder / "text", "user.note", b"\0binary\xff")
-    return folder
+    return make_everything(host.sandbox / "data")
 
 
 def dead_lock(vault: dict[str, Any], command: str) -> None:

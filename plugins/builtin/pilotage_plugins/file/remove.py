@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import Final
@@ -33,6 +32,7 @@ from pilotage_plugins.file.previous import (
     write_note,
 )
 from pilotage_plugins.file.wish import FilePath
+from pilotage_plugins.tree.deletion import delete_tree
 
 REMOVING: Final = "removed"
 _NEVER: Final = frozenset(
@@ -137,15 +137,8 @@ def _remove(ctx: StepContext, params: FileRemoveParams) -> FileRemoveOutputs:
 
 
 def _delete_tree(ctx: StepContext, path: Path) -> None:
-    """Delete a folder entry by entry, so that cancellation is heard."""
     try:
-        for entry in sorted(path.iterdir()):
-            ctx.checkpoint()
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-        path.rmdir()
+        delete_tree(path, ctx.checkpoint)
         sync_folder(path.parent)
     except OSError as error:
         raise TargetFailed(f"cannot remove {error.filename or str(path)!r}: {error.strerror}") from error

@@ -36,6 +36,8 @@ _REPOSITORY: Final[Mapping[str, object]] = {
 }
 _URL: Final[Mapping[str, object]] = {"url": "http://${{ host.address }}/"}
 
+_DATA: Final[Mapping[str, object]] = {"path": "${{ get(host.vars, 'snapshot_path', '/srv') }}"}
+
 ALIASES: Final[Mapping[str, Alias]] = {
     "validation": Alias({"assert": Verb("validation.assert", {"that": "host.online"})}),
     "resource_allocation": Alias(
@@ -78,9 +80,10 @@ ALIASES: Final[Mapping[str, Alias]] = {
     ),
     "snapshot": Alias(
         {
-            "create": Verb("snapshot.create"),
-            "restore": Verb("snapshot.restore"),
-            "remove": Verb("snapshot.remove"),
+            "create": Verb("snapshot.create", _DATA),
+            "restore": Verb("snapshot.restore", _DATA),
+            "remove": Verb("snapshot.remove", _DATA),
+            "list": Verb("snapshot.list", _DATA),
         },
         reverse="restore",
     ),
