@@ -1,5 +1,6 @@
 """A host with data of every kind, and a repository, for tests with the real restic."""
 
+import os
 import shutil
 import sqlite3
 import subprocess

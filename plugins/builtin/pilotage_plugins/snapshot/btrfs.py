@@ -6,8 +6,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pilotage_plugin_api import StepContext, StepFailed, TargetFailed
+from pilotage_plugin_api import StepContext
 
+from pilotage_plugins.snapshot.asked import answer_of, lacking
 from pilotage_plugins.snapshot.backend import Method, Wish
 from pilotage_plugins.snapshot.place import SUBVOLUME_INODE, Place
 from pilotage_plugins.snapshot.store import About
@@ -25,13 +26,7 @@ class BtrfsTrees:
 
     async def missing(self, ctx: StepContext) -> str:
         """Look for the program; only root may make and delete subvolumes everywhere."""
-        try:
-            result = await ctx.program(["btrfs", "--version"], on_stdout=lambda _line: None)
-        except TargetFailed:
-            return "btrfs is not installed: apt-get install btrfs-progs"
-        if result.exit_code:
-            return f"`btrfs --version` ended with {result.ending}"
-        return "" if os.geteuid() == 0 else "needs root"
+        return await lacking(ctx, ["btrfs", "--version"], "btrfs-progs")
 
     async def misfit(self, ctx: StepContext, place: Place) -> str:
         """Only a subvolume has snapshots."""
@@ -43,7 +38,7 @@ class BtrfsTrees:
 
     async def nested(self, ctx: StepContext, place: Place) -> list[str]:
         """List the subvolumes in it."""
-        listed = await _btrfs(ctx, "subvolume", "list", "-o", str(place.path))
+        listed = await answer_of(ctx, "btrfs", "subvolume", "list", "-o", str(place.path))
         return nested_subvolumes(listed, str(place.path))
 
     async def outlook(self, ctx: StepContext, place: Place) -> str:
@@ -52,26 +47,26 @@ class BtrfsTrees:
 
     async def keep(self, ctx: StepContext, source: Path, data: Path, about: About, wish: Wish) -> About:
         """Make a read-only snapshot."""
-        await _btrfs(ctx, "subvolume", "snapshot", "-r", str(source), str(data))
+        await answer_of(ctx, "btrfs", "subvolume", "snapshot", "-r", str(source), str(data))
         return about
 
     async def renew(self, ctx: StepContext, data: Path, into: Path, about: About) -> About:
         """Make a writable snapshot of the snapshot."""
-        await _btrfs(ctx, "subvolume", "snapshot", str(data), str(into))
+        await answer_of(ctx, "btrfs", "subvolume", "snapshot", str(data), str(into))
         return about
 
     async def identity(self, ctx: StepContext, tree: Path) -> str:
         """Ask for the subvolume's number, which is never used again; a plain folder may have come to its place."""
         if not is_subvolume(tree):
             return inode_identity(tree)
-        return f"subvolume {(await _btrfs(ctx, 'inspect-internal', 'rootid', str(tree))).strip()}"
+        return f"subvolume {(await answer_of(ctx, 'btrfs', 'inspect-internal', 'rootid', str(tree))).strip()}"
 
     async def delete(self, ctx: StepContext, tree: Path) -> None:
         """Delete the subvolume."""
         if not os.path.lexists(tree):
             return
         if is_subvolume(tree):
-            await _btrfs(ctx, "subvolume", "delete", str(tree))
+            await answer_of(ctx, "btrfs", "subvolume", "delete", str(tree))
         else:
             await finished_in_thread(lambda: delete_tree(tree))
 
@@ -87,12 +82,3 @@ def nested_subvolumes(listed: str, path: str) -> list[str]:
     name on says where in the path they lie."""
     name = os.path.basename(path)  # noqa: PTH119 - the text of any path
     return [f"{path}/{found.rpartition(f'{name}/')[2]}" for found in _LISTED.findall(listed)]
-
-
-async def _btrfs(ctx: StepContext, *arguments: str) -> str:
-    said: list[bytes] = []
-    result = await ctx.program(["btrfs", *arguments], on_stdout=said.append)
-    if result.exit_code:
-        words = result.stderr.decode("utf-8", "backslashreplace").strip()[-500:]
-        raise StepFailed(f"btrfs {' '.join(arguments[:2])} failed with {result.ending}: {words}")
-    return b"\n".join(said).decode("utf-8", "backslashreplace")

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
-from pilotage_plugin_api import StepContext, StepFailed, TargetFailed
+from pilotage_plugin_api import StepContext, StepFailed
 
+from pilotage_plugins.snapshot.asked import refuse_nested
 from pilotage_plugins.snapshot.backend import (
     Kind,
     Method,
@@ -95,8 +96,7 @@ class KeptTrees:
             store.begin(about)
         try:
             about = await self._maker.keep(ctx, place.path, store.data(name), about, wish)
-            if about.left_out and not wish.leave_out_nested:
-                raise TargetFailed(_nested_text(place, list(about.left_out)))
+            refuse_nested(place, about.left_out, wish)
             await finished_in_thread(lambda: sync_file_system(store.folder))
             about = about.model_copy(update={"state": State.WHOLE})
             store.note(about)
@@ -158,8 +158,7 @@ class KeptTrees:
 
     async def _nested(self, ctx: StepContext, place: Place, wish: Wish) -> list[str]:
         nested = sorted({*place.mounts_inside, *await self._maker.nested(ctx, place)})
-        if nested and not wish.leave_out_nested:
-            raise TargetFailed(_nested_text(place, nested))
+        refuse_nested(place, nested, wish)
         return nested
 
     async def _remove(self, ctx: StepContext, store: Store, about: About) -> None:
@@ -175,11 +174,3 @@ class KeptTrees:
             if same and about.id != made.id and about.method is self.method:
                 ctx.log(f"removing the snapshot {about.id} of an earlier attempt")
                 await self._remove(ctx, store, about)
-
-
-def _nested_text(place: Place, nested: list[str]) -> str:
-    return (
-        f"inside {str(place.path)!r} lie other file systems or subvolumes, which would not be in the snapshot:"
-        f" {', '.join(nested[:5])}{' and more' if len(nested) > 5 else ''}. Take snapshots of their own of them, and"
-        " set leave_out_nested: true"
-    )

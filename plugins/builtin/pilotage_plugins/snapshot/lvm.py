@@ -3,14 +3,14 @@ needs the volume out of use, and is said rather than done."""
 
 import base64
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pilotage_plugin_api import Refused, StepContext, StepFailed, TargetFailed
+from pilotage_plugin_api import Refused, StepContext, StepFailed
 
 from pilotage_plugins.backup.moment import format_time
+from pilotage_plugins.snapshot.asked import answer_of, lacking, refuse_nested
 from pilotage_plugins.snapshot.backend import (
     Kind,
     Method,
@@ -48,13 +48,7 @@ class LvmSnapshots:
 
     async def missing(self, ctx: StepContext) -> str:
         """Look for the programs."""
-        try:
-            result = await ctx.program(["lvs", "--version"], on_stdout=lambda _line: None)
-        except TargetFailed:
-            return "LVM is not installed: apt-get install lvm2"
-        if result.exit_code:
-            return f"`lvs --version` ended with {result.ending}"
-        return "" if os.geteuid() == 0 else "needs root"
+        return await lacking(ctx, ["lvs", "--version"], "lvm2")
 
     async def misfit(self, ctx: StepContext, place: Place) -> str:
         """Only a volume has snapshots."""
@@ -68,19 +62,19 @@ class LvmSnapshots:
 
     async def outlook(self, ctx: StepContext, place: Place, wish: Wish) -> Outlook:
         """Say what is set aside."""
-        _refuse_nested(place, wish)
+        refuse_nested(place, place.mounts_inside, wish)
         volume = await _volume(ctx, place)
         note = "a thin snapshot" if volume.thin else f"a classic snapshot with {wish.share} % of the volume set aside"
         return Outlook(where=f"{volume.group}/{volume.name}", note=note, nested=place.mounts_inside)
 
     async def create(self, ctx: StepContext, place: Place, wish: Wish) -> Snapshot:
         """Make it, unless this attempt has; LVM has the file system stand still for that moment."""
-        _refuse_nested(place, wish)
+        refuse_nested(place, place.mounts_inside, wish)
         volume, name = await _volume(ctx, place), snapshot_id(ctx.attempt_key)
         before = await self.snapshots(ctx, place)
         if not any(each.id == name for each in before):
             made_at = int(datetime.now(UTC).timestamp())
-            await _lvm(ctx, *create_arguments(volume, name, ctx.attempt_key, made_at, wish.share))
+            await answer_of(ctx, *create_arguments(volume, name, ctx.attempt_key, made_at, wish.share))
         for each in before:
             if each.step_run == step_run_of(ctx.attempt_key) and each.id != name:
                 await self.remove(ctx, place, each)
@@ -90,12 +84,12 @@ class LvmSnapshots:
     async def snapshots(self, ctx: StepContext, place: Place) -> list[Snapshot]:
         """List those with our tags."""
         volume = await _volume(ctx, place)
-        return read_snapshots(await _lvm(ctx, *list_arguments(volume.group)), volume, str(place.path))
+        return read_snapshots(await answer_of(ctx, *list_arguments(volume.group)), volume, str(place.path))
 
     async def remove(self, ctx: StepContext, place: Place, snapshot: Snapshot) -> None:
         """Remove it."""
         if any(each.id == snapshot.id for each in await self.snapshots(ctx, place)):
-            await _lvm(ctx, *remove_arguments(await _volume(ctx, place), snapshot.id))
+            await answer_of(ctx, *remove_arguments(await _volume(ctx, place), snapshot.id))
 
     async def restore(self, ctx: StepContext, place: Place, snapshot: Snapshot, *, keep_current: bool) -> Restored:
         """Say how it is done by hand."""
@@ -174,22 +168,5 @@ def _rows(report: str) -> list[dict[str, str]]:
         raise StepFailed(f"lvs printed what cannot be read ({error}): another version?") from error
 
 
-def _refuse_nested(place: Place, wish: Wish) -> None:
-    if place.mounts_inside and not wish.leave_out_nested:
-        raise TargetFailed(
-            f"inside {str(place.path)!r} other file systems are mounted, which would not be in the snapshot:"
-            f" {', '.join(place.mounts_inside[:5])}. Set leave_out_nested: true"
-        )
-
-
 async def _volume(ctx: StepContext, place: Place) -> Volume:
-    return read_volume(await _lvm(ctx, *list_arguments(place.mount.source)))
-
-
-async def _lvm(ctx: StepContext, *argv: str) -> str:
-    said: list[bytes] = []
-    result = await ctx.program(argv, on_stdout=said.append)
-    if result.exit_code:
-        words = result.stderr.decode("utf-8", "backslashreplace").strip()[-500:]
-        raise StepFailed(f"{argv[0]} failed with {result.ending}: {words}")
-    return b"\n".join(said).decode("utf-8", "backslashreplace")
+    return read_volume(await answer_of(ctx, *list_arguments(place.mount.source)))

@@ -1,13 +1,13 @@
 """Snapshots of ZFS datasets, by the program zfs. A rollback destroys the present state, and only that: ZFS itself
 refuses it where younger snapshots would go with it."""
 
-import os
 from datetime import UTC, datetime
 from typing import Final
 
-from pilotage_plugin_api import Refused, StepContext, StepFailed, TargetFailed
+from pilotage_plugin_api import Refused, StepContext
 
 from pilotage_plugins.backup.moment import format_time
+from pilotage_plugins.snapshot.asked import answer_of, lacking, refuse_nested
 from pilotage_plugins.snapshot.backend import (
     Kind,
     Method,
@@ -33,13 +33,7 @@ class ZfsSnapshots:
 
     async def missing(self, ctx: StepContext) -> str:
         """Look for the program, and for the kernel's module behind it."""
-        try:
-            result = await ctx.program(["zfs", "version"], on_stdout=lambda _line: None, on_stderr=lambda _line: None)
-        except TargetFailed:
-            return "zfs is not installed: apt-get install zfsutils-linux"
-        if result.exit_code:
-            return "zfs is installed, and its kernel module is not loaded"
-        return "" if os.geteuid() == 0 else "needs root"
+        return await lacking(ctx, ["zfs", "version"], "zfsutils-linux")
 
     async def misfit(self, ctx: StepContext, place: Place) -> str:
         """Only a dataset has snapshots."""
@@ -49,16 +43,16 @@ class ZfsSnapshots:
 
     async def outlook(self, ctx: StepContext, place: Place, wish: Wish) -> Outlook:
         """It takes no room to begin with; other datasets mounted inside are not in it."""
-        _refuse_nested(place, wish)
+        refuse_nested(place, place.mounts_inside, wish)
         return Outlook(where=place.mount.source, note="a ZFS snapshot", nested=place.mounts_inside)
 
     async def create(self, ctx: StepContext, place: Place, wish: Wish) -> Snapshot:
         """Make it, unless this attempt has."""
-        _refuse_nested(place, wish)
+        refuse_nested(place, place.mounts_inside, wish)
         name = snapshot_id(ctx.attempt_key)
         before = await self.snapshots(ctx, place)
         if not any(each.id == name for each in before):
-            await _zfs(ctx, *create_arguments(place.mount.source, name, ctx.attempt_key))
+            await answer_of(ctx, "zfs", *create_arguments(place.mount.source, name, ctx.attempt_key))
         for each in before:
             if each.step_run == step_run_of(ctx.attempt_key) and each.id != name:
                 await self.remove(ctx, place, each)
@@ -67,12 +61,12 @@ class ZfsSnapshots:
 
     async def snapshots(self, ctx: StepContext, place: Place) -> list[Snapshot]:
         """List those that carry our property."""
-        return read_snapshots(await _zfs(ctx, *list_arguments(place.mount.source)), str(place.path))
+        return read_snapshots(await answer_of(ctx, "zfs", *list_arguments(place.mount.source)), str(place.path))
 
     async def remove(self, ctx: StepContext, place: Place, snapshot: Snapshot) -> None:
         """Destroy the snapshot, never a dataset."""
         if any(each.id == snapshot.id for each in await self.snapshots(ctx, place)):
-            await _zfs(ctx, *destroy_arguments(place.mount.source, snapshot.id))
+            await answer_of(ctx, "zfs", *destroy_arguments(place.mount.source, snapshot.id))
 
     async def restore(self, ctx: StepContext, place: Place, snapshot: Snapshot, *, keep_current: bool) -> Restored:
         """Roll the dataset back."""
@@ -81,7 +75,7 @@ class ZfsSnapshots:
                 "keep_current: a ZFS rollback loses the present state. Set keep_current: false to lose it, or copy what"
                 f" you need from {place.path}/.zfs/snapshot/{PREFIX}{snapshot.id}"
             )
-        await _zfs(ctx, "rollback", f"{place.mount.source}@{PREFIX}{snapshot.id}")
+        await answer_of(ctx, "zfs", "rollback", f"{place.mount.source}@{PREFIX}{snapshot.id}")
         return Restored(snapshot=snapshot.id, method=self.method, path=str(place.path), kept=None, was_there=True)
 
     async def restored(self, ctx: StepContext, place: Place, attempt: str) -> Restored | None:
@@ -130,20 +124,3 @@ def read_snapshots(listed: str, path: str) -> list[Snapshot]:
             )
         )
     return found
-
-
-def _refuse_nested(place: Place, wish: Wish) -> None:
-    if place.mounts_inside and not wish.leave_out_nested:
-        raise TargetFailed(
-            f"inside {str(place.path)!r} other file systems are mounted, which would not be in the snapshot:"
-            f" {', '.join(place.mounts_inside[:5])}. Set leave_out_nested: true"
-        )
-
-
-async def _zfs(ctx: StepContext, *arguments: str) -> str:
-    said: list[bytes] = []
-    result = await ctx.program(["zfs", *arguments], on_stdout=said.append)
-    if result.exit_code:
-        words = result.stderr.decode("utf-8", "backslashreplace").strip()[-500:]
-        raise StepFailed(f"zfs {arguments[0]} failed with {result.ending}: {words}")
-    return b"\n".join(said).decode("utf-8", "backslashreplace")
