@@ -13,7 +13,8 @@ demo: setup-demo ## Back up three hosts for real, with kill -9 in the middle (KE
 
 .PHONY: test
 test: setup-test lint ## Lint, types, import rules and every test
-	pytest
+	pytest -n auto --dist loadfile --ignore tests/simulation
+	pytest tests/simulation
 
 .PHONY: quick
 quick: setup ## The tests that need no process, network or program
@@ -50,5 +51,5 @@ setup-demo: setup
 .PHONY: setup-test
 setup-test: setup
 	@tools/setup programs restic spin gcc
-	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 postgresql mariadb-server-core mariadb-client btrfs-progs xfsprogs
+	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 debootstrap curl postgresql mariadb-server-core mariadb-client btrfs-progs xfsprogs
 	@tools/setup newer restic-rest-server

@@ -61,7 +61,8 @@ class Engine:
 
     def __init__(self, folder: Path, namespace: str) -> None:
         self._socket = f"unix://{folder}/docker.sock"
-        self.address = "10.254.77.1"
+        # Several engines live at once when tests run in several processes: each wire has a network of its own.
+        self.address, self._other_end = _ends_of_the_wire()
         self.namespace = namespace
 
     def docker(self, *argv: str, check: bool = True, seconds: float = 120) -> subprocess.CompletedProcess[str]:
@@ -91,7 +92,7 @@ def engine() -> Iterator[Engine]:
     daemon: subprocess.Popen[bytes] | None = None
     made = Engine(folder, namespace)
     try:
-        _wire(namespace, made.address)
+        _wire(namespace, made.address, made._other_end)
         with (folder / "dockerd.log").open("wb") as log:
             daemon = subprocess.Popen(
                 [
@@ -121,13 +122,19 @@ def _wire_name() -> str:
     return f"plg{os.getpid()}"[:15]
 
 
-def _wire(namespace: str, address: str) -> None:
+def _ends_of_the_wire() -> tuple[str, str]:
+    """Return the two addresses of a network of four, out of 10.254.0.0/16, that this process alone uses."""
+    third, fourth = divmod(os.getpid() % 16_384 * 4, 256)
+    return f"10.254.{third}.{fourth + 1}", f"10.254.{third}.{fourth + 2}"
+
+
+def _wire(namespace: str, address: str, other_end: str) -> None:
     ours = _wire_name()
     _run("ip", "-n", namespace, "link", "set", "lo", "up")
     _run("ip", "link", "add", ours, "type", "veth", "peer", "name", "eth9", "netns", namespace)
     _run("ip", "address", "add", f"{address}/30", "dev", ours)
     _run("ip", "link", "set", ours, "up")
-    _run("ip", "-n", namespace, "address", "add", "10.254.77.2/30", "dev", "eth9")
+    _run("ip", "-n", namespace, "address", "add", f"{other_end}/30", "dev", "eth9")
     _run("ip", "-n", namespace, "link", "set", "eth9", "up")
 
 

@@ -80,6 +80,25 @@ async def _on(host: SystemdHost, *argv: str) -> str:
     return str(done.stdout)
 
 
+@pytest.mark.timeout(300)
+async def test_systemd_starts_an_agent_again_that_is_stuck(docker: Engine) -> None:
+    """A process that stands still answers no watchdog; whatever it ran is taken up again by its successor."""
+    coordinator = SmallCoordinator(docker.address)
+    await coordinator.start()
+    try:
+        host = await asyncio.to_thread(docker.boot, "stuck", REPOSITORY, Path(sys.base_prefix))
+        await _on(host, program(), "join", coordinator.join_token(), "--name", "stuck")
+        impatient = f"/etc/systemd/system/{UNIT}.d"
+        await _on(host, "mkdir", impatient)
+        await _on(host, "sh", "-c", f"printf '[Service]\nWatchdogSec=3\n' > {impatient}/watchdog.conf")
+        await _on(host, program(), "install")
+        session = await coordinator.next_session()
+        await _through(coordinator, host, session, 4, "systemctl", "kill", "-s", "STOP", "--kill-whom=main", UNIT)
+        assert (await _on(host, "systemctl", "show", "-P", "NRestarts", UNIT)).strip() == "1"
+    finally:
+        await coordinator.stop()
+
+
 def test_the_unit_is_one_that_systemd_takes(docker: Engine, tmp_path: Path) -> None:
     unit = tmp_path / UNIT
     unit.write_text(unit_text("/bin/true", Path("/var/lib/pilotage agent"), None))

@@ -17,6 +17,7 @@ from tests.integration.restic.conftest import make_database, restic_version
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.version,
     pytest.mark.skipif(restic_version() == (0, 18, 0), reason="restic 0.18.0 stores no stream under a path"),
 ]
 

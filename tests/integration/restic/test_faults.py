@@ -183,6 +183,7 @@ def test_an_append_only_repository_takes_backups_and_refuses_to_forget_at_once(
     assert "can delete its backups" in preview.note
 
 
+@pytest.mark.version
 @pytest.mark.skipif(restic_version() >= (0, 17), reason="this restic tries for a quarter of an hour before it says so")
 def test_a_repository_that_went_away_is_infrastructure(host: Harness, vault: dict[str, Any], data: Path) -> None:
     for address in ("rest:http://127.0.0.1:9/", "sftp:nobody@127.0.0.1:/vault"):
