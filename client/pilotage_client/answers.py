@@ -316,10 +316,29 @@ class HostSummary(TypedDict):
     agent_version: str
     joined_at: str
     last_seen_at: str
+    last_backup_at: str
+    """When the newest good backup of it began; empty without one."""
+    last_drill_at: str
+    """When the newest drill began that its backups passed; empty without one."""
+
+
+class HostProof(TypedDict):
+    """A backup or a drill of a host: which step run it was, when it began, and what it told (snapshot_id, rto_s...)."""
+
+    at: str
+    execution: str
+    step: str
+    item: str
+    detail: dict[str, Json]
 
 
 class HostDetail(HostSummary):
     """One host, whole."""
+
+    last_backup: HostProof | None
+    last_failed_backup: HostProof | None
+    last_drill: HostProof | None
+    last_failed_drill: HostProof | None
 
     variables: dict[str, Json]
     facts: dict[str, Json]

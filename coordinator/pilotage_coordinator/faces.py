@@ -54,6 +54,7 @@ async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: 
         cipher=base.cipher,
         clock=clock,
         sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
+        hosts=store.hosts,
     )
     hosts = Hosts(
         store=store.hosts,

@@ -34,6 +34,7 @@ from pilotage_coordinator.domain.planning.request import (
     World,
 )
 from pilotage_coordinator.domain.planning.secrets import missing_secrets, secret_places
+from pilotage_coordinator.domain.proof import ProofKind
 from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolved_names
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.beside import few_at_a_time
@@ -44,7 +45,7 @@ from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
-from pilotage_coordinator.store.protocol import AuditStore, PlanStore
+from pilotage_coordinator.store.protocol import AuditStore, HostStore, PlanStore
 from pilotage_coordinator.store.records import AuditEntry, PlanRecord
 
 MOST_ROUNDS = 20
@@ -98,6 +99,7 @@ class PlanMaker:
     cipher: StoreCipher
     clock: Clock
     sensitive_key: bytes
+    hosts: HostStore
     _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     """Host to the turns in which it is asked."""
 
@@ -160,6 +162,8 @@ class PlanMaker:
             step_types=self.coordinator_types,
             expressions=Expressions(),
             sensitive_key=self.sensitive_key,
+            last_backups=await self.hosts.last_passed(ProofKind.BACKUP),
+            now=self.clock.now(),
         )
         answers: dict[ReadKey, ReadAnswer] = {}
         for _ in range(MOST_ROUNDS):

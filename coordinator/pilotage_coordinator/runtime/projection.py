@@ -1,16 +1,19 @@
 """From what happened to the rows that show it: pure, and at the cost of what changed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.codec import encode, type_name
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.execution.states import StepRunStatus
+from pilotage_coordinator.domain.fleet import Outcome
+from pilotage_coordinator.domain.proof import KINDS, Proof, subject, told
 from pilotage_coordinator.store.records import (
     AttemptRecord,
     AttemptUpdate,
@@ -81,6 +84,7 @@ def project(
         attempts=attempts,
         attempt_updates=_merged(updates, extra.updates),
         audit=extra.audit,
+        proofs=tuple(_proofs(before, after, happened)),
     )
     return change, Position(position.version + 1, position.sequence + len(records), counts)
 
@@ -109,6 +113,25 @@ def attempt_key(
 ) -> AttemptKey:
     """Return the key of the attempt that an event is about."""
     return AttemptKey(execution, run.path, run.host, run.item, event.kind, event.attempt)
+
+
+def _proofs(before: ExecutionState, after: ExecutionState, happened: Happened) -> Iterator[tuple[str, Proof]]:
+    """Yield what ended runs prove, each with the name of its host."""
+    for event in happened.events:
+        if not isinstance(event, e.AttemptFinished) or event.kind is not AttemptKind.RUN:
+            continue
+        step, run = after.step(event.path), RunKey(event.path, event.host, event.item)
+        kind = KINDS.get(step.type.name) if step.type is not None else None
+        if kind is None or event.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
+            continue
+        if event.becomes not in (StepRunStatus.SUCCEEDED, StepRunStatus.FAILED):
+            continue
+        planned = before.open[run].planned_at if run in before.open else happened.at
+        # A host's own clock can be wrong; it can never have begun before it was asked, nor later than now.
+        began = min(max(event.started_at or event.ended_at, planned), happened.at)
+        host = subject(kind, event.host, after.runs[run].parameters)
+        passed = event.becomes is StepRunStatus.SUCCEEDED
+        yield host, Proof(kind, passed, began, after.id, event.path, event.item, told(event.outputs))
 
 
 def _recount(

@@ -1,10 +1,12 @@
 """Operations on hosts: let them in, look, label, and let them go."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict
 from pilotage_coordinator.service.services import Services
@@ -100,10 +102,29 @@ class HostSummary(Answer):
     agent_version: str
     joined_at: str
     last_seen_at: str
+    last_backup_at: str
+    """When the newest good backup of it began; empty without one."""
+    last_drill_at: str
+    """When the newest drill began that its backups passed; empty without one."""
+
+
+class HostProof(Answer):
+    """A backup or a drill of a host: which step run it was, when it began, and what it told (snapshot_id, rto_s...)."""
+
+    at: str
+    execution: str
+    step: str
+    item: str
+    detail: dict[str, JsonValue]
 
 
 class HostDetail(HostSummary):
     """One host, whole."""
+
+    last_backup: HostProof | None
+    last_failed_backup: HostProof | None
+    last_drill: HostProof | None
+    last_failed_drill: HostProof | None
 
     variables: dict[str, JsonValue]
     facts: dict[str, JsonValue]
@@ -125,13 +146,14 @@ async def make_token(services: Services, caller: Caller, request: MakeToken) -> 
 async def list_hosts(services: Services, caller: Caller, request: ListHosts) -> Page[HostSummary]:
     """List hosts and whether they can be reached."""
     page = await services.store.hosts.find(request.cursor, request.limit, revoked=request.revoked)
-    return Page(items=[_summary(services, row) for row in page.rows], next=page.cursor)
+    proofs = await services.store.hosts.proofs([row.id for row in page.rows])
+    return Page(items=[_summary(services, row, proofs[row.id]) for row in page.rows], next=page.cursor)
 
 
 @verb("host.show")
 async def show_host(services: Services, caller: Caller, request: NamedHost) -> HostDetail:
     """Show one host: facts, labels, what it can run."""
-    return _detail(services, await services.store.hosts.named(request.host))
+    return await _detail(services, await services.store.hosts.named(request.host))
 
 
 @verb("host.set")
@@ -146,24 +168,29 @@ async def set_host(services: Services, caller: Caller, request: SetHost) -> Host
         services, caller, "host.set", request.host, labels=dict(labels), variables=sorted(request.variables)
     )
     row = await services.hosts.label(request.host, labels, request.variables, audit=audit)
-    return _detail(services, row)
+    return await _detail(services, row)
 
 
 @verb("host.release")
 async def release_host(services: Services, caller: Caller, request: ReleaseHost) -> HostSummary:
     """Let a host out of quarantine: it may have sessions again, and what was open on it is settled anew."""
     audit = allowed(services, caller, "host.release", request.host, reason=request.reason)
-    return _summary(services, await services.hosts.release(request.host, audit=audit))
+    return await _alone(services, await services.hosts.release(request.host, audit=audit))
 
 
 @verb("host.revoke")
 async def revoke_host(services: Services, caller: Caller, request: RevokeHost) -> HostSummary:
     """Shut a host out for good: its certificates end and its session is cut."""
     audit = allowed(services, caller, "host.revoke", request.host, reason=request.reason)
-    return _summary(services, await services.hosts.revoke(request.host, audit=audit))
+    return await _alone(services, await services.hosts.revoke(request.host, audit=audit))
 
 
-def _summary(services: Services, row: HostRecord) -> HostSummary:
+async def _alone(services: Services, row: HostRecord) -> HostSummary:
+    proofs = await services.store.hosts.proofs([row.id])
+    return _summary(services, row, proofs[row.id])
+
+
+def _summary(services: Services, row: HostRecord, proofs: Sequence[Proof]) -> HostSummary:
     state, reason = _state(services, row)
     return HostSummary(
         id=row.id,
@@ -175,16 +202,36 @@ def _summary(services: Services, row: HostRecord) -> HostSummary:
         agent_version=row.agent_version,
         joined_at=rfc3339(row.joined_at),
         last_seen_at=rfc3339(row.last_seen or 0),
+        last_backup_at=_began(proofs, ProofKind.BACKUP),
+        last_drill_at=_began(proofs, ProofKind.DRILL),
     )
 
 
-def _detail(services: Services, row: HostRecord) -> HostDetail:
+async def _detail(services: Services, row: HostRecord) -> HostDetail:
+    proofs = (await services.store.hosts.proofs([row.id]))[row.id]
     return HostDetail(
-        **_summary(services, row).model_dump(),
+        **_summary(services, row, proofs).model_dump(),
+        last_backup=_proof(proofs, ProofKind.BACKUP, passed=True),
+        last_failed_backup=_proof(proofs, ProofKind.BACKUP, passed=False),
+        last_drill=_proof(proofs, ProofKind.DRILL, passed=True),
+        last_failed_drill=_proof(proofs, ProofKind.DRILL, passed=False),
         variables=dict(row.variables),
         facts=dict(row.facts),
         step_types=[dict(each) for each in row.step_types],
         quarantined_plugins=[dict(each) for each in row.quarantined_plugins],
+    )
+
+
+def _began(proofs: Sequence[Proof], kind: ProofKind) -> str:
+    return next((rfc3339(proof.at) for proof in proofs if proof.kind is kind and proof.passed), "")
+
+
+def _proof(proofs: Sequence[Proof], kind: ProofKind, *, passed: bool) -> HostProof | None:
+    found = next((proof for proof in proofs if proof.kind is kind and proof.passed is passed), None)
+    if found is None:
+        return None
+    return HostProof(
+        at=rfc3339(found.at), execution=found.execution, step=found.path, item=found.item, detail=dict(found.detail)
     )
 
 

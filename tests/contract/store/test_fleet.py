@@ -1,15 +1,16 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import pytest
 from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.store.errors import Conflict, NotFound, Refused
 from pilotage_coordinator.store.protocol import Store
-from pilotage_coordinator.store.records import HostRecord, SessionMarks
+from pilotage_coordinator.store.records import HostRecord, Progress, SessionMarks
 
-from tests.contract.store.records import NOW, audit, certificate, host, token
+from tests.contract.store.records import NOW, audit, certificate, change, creation, host, token
 
 DAY = 86_400_000_000
 
@@ -255,3 +256,45 @@ async def test_a_host_that_is_released_is_judged_by_its_next_journal_alone(store
     assert [row.entry.operation for row in await store.audit.read()] == ["host.release"]
     with pytest.raises(NotFound):
         await store.hosts.release("hst_nobody")
+
+
+def proof(at: int, kind: ProofKind = ProofKind.BACKUP, *, passed: bool = True, execution: str = "exe_1") -> Proof:
+    return Proof(kind, passed, NOW + at, execution, "backup", "srv", {"snapshot_id": f"s{at}"})
+
+
+async def test_the_newest_proof_of_each_kind_and_outcome_is_kept_with_the_change_that_brings_it(
+    store: Store, reopen: Callable[[], Awaitable[Store]]
+) -> None:
+    await join(store)
+    await store.executions.create(creation())
+    assert await store.hosts.proofs(["hst_db1", "hst_none"]) == {"hst_db1": (), "hst_none": ()}
+    drill = proof(2, ProofKind.DRILL)
+    brought = (("db1", proof(5)), ("db1", proof(3)), ("nobody", proof(9)), ("db1", drill))
+    await store.executions.commit(change(proofs=brought))
+    failed = proof(7, passed=False)
+    with pytest.raises(Conflict):
+        await store.executions.commit(change(version=0, proofs=(("db1", proof(99)),)))
+    await store.executions.commit(change(version=1, proofs=(("db1", failed), ("db1", proof(4)))))
+    store = await reopen()
+    assert (await store.hosts.proofs(["hst_db1"]))["hst_db1"] == (failed, proof(5), drill)
+    assert await store.hosts.last_passed(ProofKind.BACKUP) == {"db1": NOW + 5}
+    assert await store.hosts.last_passed(ProofKind.DRILL) == {"db1": NOW + 2}
+
+
+async def test_a_machine_that_takes_a_name_over_inherits_no_proof(store: Store) -> None:
+    await join(store)
+    await store.executions.create(creation())
+    await store.executions.commit(change(proofs=(("db1", proof(5)),)))
+    await store.hosts.revoke("hst_db1", NOW + 6)
+    await join(store, serial="02", id="hst_other")
+    assert await store.hosts.last_passed(ProofKind.BACKUP) == {}
+    assert await store.hosts.proofs(["hst_db1", "hst_other"]) == {"hst_db1": (proof(5),), "hst_other": ()}
+
+
+async def test_a_proof_outlives_the_execution_that_brought_it(store: Store) -> None:
+    await join(store)
+    await store.executions.create(creation())
+    ended = Progress("completed", outcome="completed", ended_at=NOW + 1)
+    await store.executions.commit(change(proofs=(("db1", proof(5)),), progress=ended))
+    assert (await store.executions.prune(NOW + 2)).executions == ("exe_1",)
+    assert await store.hosts.last_passed(ProofKind.BACKUP) == {"db1": NOW + 5}

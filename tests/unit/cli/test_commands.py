@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pilotage_coordinator.cli.app import app
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.proof import ProofKind
 from pilotage_coordinator.runtime.planner import PlanDrifted
 from pilotage_coordinator.store.records import EventRecord
 
@@ -67,6 +69,20 @@ def test_hosts_are_listed_with_state_and_labels(terminal: Terminal) -> None:
         "online",
         "offline",
     ]
+
+
+def test_a_host_tells_its_last_good_backup_and_a_failure_since(terminal: Terminal) -> None:
+    async def prepare(desk: Desk) -> None:
+        await one_host(desk)
+        await desk.add_execution()
+        await desk.prove("db1", ProofKind.BACKUP, passed=True, detail={"snapshot_id": "cafe"})
+        await desk.prove("db1", ProofKind.DRILL, passed=False)
+
+    shown = terminal.run("host", "show", "db1", prepare=prepare).out
+    assert re.search(rf"Backup +last good .* ago, {EXECUTION} save\[srv\], snapshot_id cafe\n", shown)
+    assert re.search(rf"Drill +none passed yet\n +failed .* ago, {EXECUTION} save\[srv\]\n", shown)
+    _, first, second = terminal.run("host", "list", prepare=prepare).out.splitlines()
+    assert first.count("ago") == second.count("ago") + 1
 
 
 def test_a_host_says_what_it_cannot_run_now_and_why(terminal: Terminal) -> None:

@@ -1,15 +1,29 @@
 """What a planned step says: inheritance, rollout, step types on hosts, what is refused by name."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from pilotage_coordinator.domain.plan import Effect, FailureKind, HostsFrom, OnFailure, OnOffline, Place
+from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.pins import pins_of
+from pilotage_coordinator.domain.planning.request import PlanRequest
 from pilotage_coordinator.domain.planning.view import hosts_of
 from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 
-from tests.unit.planning.fleet import STEP_TYPES, THREE, host, plan, problems, step, step_type
+from tests.unit.planning.fleet import (
+    STEP_TYPES,
+    THREE,
+    host,
+    plan,
+    plan_request,
+    problems,
+    step,
+    step_type,
+    stored,
+    world,
+)
 
 RUN = "type: command.run, parameters: {argv: [x]}"
 
@@ -275,6 +289,28 @@ def test_requirements_are_checked() -> None:
     assert "on db2: requires: the host is offline" in found[1]
     assert "backup.fly" in found[2]
     assert "elsewhere" in found[4]
+
+
+def recent(last: Mapping[str, int], now: int = 100 * HOUR) -> list[str]:
+    """Plan what asks for a backup within a day; return what is wrong."""
+    text = f"targets: {{select: 'true'}}\nrequires: {{backup_within: 1d}}\nsteps: [{{id: a, {RUN}}}]"
+    request, where = PlanRequest(stored(text)), world((host("db1"), host("db2")), last_backups=last, now=now)
+    try:
+        plan_request(request, where)
+    except PlanRefused as refused:
+        return [str(each) for each in refused.problems]
+    return []
+
+
+def test_a_recent_good_backup_of_every_target_can_be_required() -> None:
+    fresh, just, old = 99 * HOUR, 76 * HOUR, 76 * HOUR - 1
+    assert recent({"db1": fresh, "db2": just}) == []
+    [problem] = recent({"db1": old, "db2": fresh})
+    assert "on db1: requires: its last good backup is 1d old, more than 1d" in problem
+    [problem] = recent({"db2": fresh, "web9": fresh})
+    assert "on db1: requires: it has no good backup, and one within 1d is asked for" in problem
+    assert "quick_backup" in problem
+    assert len(recent({})) == 2
 
 
 def test_more_than_a_hundred_thousand_step_runs_are_refused_with_their_number() -> None:

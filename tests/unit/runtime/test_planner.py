@@ -11,6 +11,7 @@ import pytest
 from pilotage_coordinator.domain.fleet import HostInventory, Query, QueryAnswer
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime import planner as module
@@ -21,7 +22,16 @@ from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.planner import MOST_PREVIEWS, MOST_QUESTIONS_OF_A_HOST, PlanDrifted, PlanMaker
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
-from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord
+from pilotage_coordinator.store.records import (
+    CertificateRecord,
+    EnrolmentRecord,
+    ExecutionChange,
+    ExecutionCreation,
+    ExecutionInputs,
+    ExecutionRecord,
+    HostRecord,
+    Progress,
+)
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
 
@@ -104,6 +114,7 @@ async def site() -> AsyncIterator[Site]:
         cipher=cipher,
         clock=clock,
         sensitive_key=b"s" * 32,
+        hosts=store.hosts,
     )
     found = Site(store, port, vault, plans)
     await found.join("h1", "hst_1")
@@ -223,3 +234,34 @@ async def test_a_plan_does_not_start_on_another_machine_of_the_same_name(site: S
     await site.join("h1", "hst_2")
     with pytest.raises(PlanDrifted, match=r"host_ids\.h1: was hst_1, is hst_2"):
         await site.plans.again(made)
+
+
+async def test_a_required_backup_is_looked_for_when_the_plan_is_made_and_again_at_the_start(site: Site) -> None:
+    steps = f"    requires: {{backup_within: 1h}}\n{STEP}"
+    with pytest.raises(PlanRefused, match="it has no good backup, and one within 1h is asked for"):
+        await site.make(steps)
+    await site.store.executions.create(
+        ExecutionCreation(
+            ExecutionRecord("exe_1", "b", "1", (await site.make(STEP)).plan.digest, "anna", 0, Progress("running")),
+            ExecutionInputs(),
+        )
+    )
+
+    async def backed_up(version: int, at: int) -> None:
+        proof = Proof(ProofKind.BACKUP, True, at, "exe_1", "a")
+        change = ExecutionChange("exe_1", version, Progress("running"), proofs=(("h1", proof),))
+        await site.store.executions.commit(change)
+
+    await backed_up(0, StoppedClock().now() - 5)
+    made = await site.make(steps)
+    await site.plans.again(made)
+    site.plans.clock = Later()
+    with pytest.raises(PlanRefused, match="its last good backup is 2h old, more than 1h"):
+        await site.plans.again(made)
+    await backed_up(1, Later().now())
+    await site.plans.again(made)
+
+
+class Later(StoppedClock):
+    def now(self) -> int:
+        return super().now() + 2 * 3_600_000_000

@@ -2,20 +2,26 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import inputs as i
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
+from pilotage_coordinator.domain.plan import Effect, Json, StepTypeUse
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.engine.decide import react
 from pilotage_coordinator.engine.due import attempt_key
 from pilotage_coordinator.runtime.projection import Extra, Happened, Position, count_runs, project
 from pilotage_coordinator.store.records import AttemptRecord, AttemptUpdate, ExecutionChange, Progress, StepRunRecord
 from pilotage_proto.attempt import AttemptKey
 
-from tests.unit.engine.build import Run, leaf, plan
+from tests.unit.engine.build import SECOND, START, Run, leaf, plan, tries
 from tests.unit.engine.test_properties import Storm
 
 
@@ -134,3 +140,69 @@ def test_a_new_fence_of_an_attempt_that_ends_meanwhile_is_left_out() -> None:
     happened = Happened(run.now, ended.events, tuple(ended.touched))
     change, _ = project(before, run.state, happened, Position(1, 5, {"assigned": 1}), Extra(9, updates=(fence,)))
     assert [update.status for update in change.attempt_updates] == ["ended"]
+
+
+def proofs_of(
+    run: Run, outcome: Outcome, before: ExecutionState | None = None, **report: Any
+) -> list[tuple[str, Proof]]:
+    """End the one open attempt, and return what that proves."""
+    before = before or run.state
+    [attempt] = run.state.open.values()
+    reaction = run.report(attempt_key(run.state, attempt), outcome, **report)
+    happened = Happened(run.now, reaction.events, tuple(reaction.touched))
+    return list(project(before, run.state, happened, Position(), Extra(epoch=1))[0].proofs)
+
+
+def one(type: str, **more: Any) -> Run:
+    return Run(plan(leaf("a", "h1", type=StepTypeUse(type), **more)))
+
+
+@pytest.mark.parametrize("type", ["backup.create", "backup.database"])
+def test_a_backup_that_succeeds_is_good_since_it_began(type: str) -> None:
+    run = one(type)
+    run.now += 100 * SECOND
+    outputs: dict[str, Json] = {"snapshot_id": "cafe", "warnings": ["no"], "path": ""}
+    assert proofs_of(run, Outcome.SUCCEEDED, outputs=outputs) == [
+        ("h1", Proof(ProofKind.BACKUP, True, run.now - SECOND, "exe_1", "a", "", {"snapshot_id": "cafe"}))
+    ]
+
+
+@pytest.mark.parametrize(("ahead", "at"), [(-(10**6), 0), (10**6, 100)])
+def test_a_host_with_a_wrong_clock_cannot_make_its_backup_younger_or_older_than_it_can_be(ahead: int, at: int) -> None:
+    run = one("backup.create")
+    run.now += 100 * SECOND
+    key = attempt_key(run.state, next(iter(run.state.open.values())))
+    before = run.state
+    told = run.now + ahead * SECOND
+    reaction = run.give(i.AttemptEnded(AttemptReport(key, 1, Outcome.SUCCEEDED, started_at=told, ended_at=told)))
+    happened = Happened(run.now, reaction.events, tuple(reaction.touched))
+    [(_, proof)] = project(before, run.state, happened, Position(), Extra(epoch=1))[0].proofs
+    assert proof.at == START + at * SECOND
+
+
+def test_a_failure_counts_once_it_is_final_and_what_nobody_knows_proves_nothing() -> None:
+    assert [(host, proof.passed) for host, proof in proofs_of(one("backup.create"), Outcome.FAILED)] == [("h1", False)]
+    assert proofs_of(one("backup.create", retry=tries(2)), Outcome.FAILED) == []
+    assert proofs_of(one("backup.create", effect=Effect.ONCE), Outcome.INTERRUPTED) == []
+    assert proofs_of(one("backup.verify"), Outcome.SUCCEEDED) == []
+    unknown = one("backup.create", effect=Effect.ONCE)
+    unknown.end("a@h1", Outcome.INTERRUPTED)
+    before = unknown.state
+    settled = unknown.give(i.UnknownResolved(RunKey("a", "h1", ""), "succeeded", "anna", ""))
+    happened = Happened(unknown.now, settled.events, tuple(settled.touched))
+    assert project(before, unknown.state, happened, Position(), Extra(epoch=1))[0].proofs == ()
+
+
+def test_a_drill_of_another_hosts_backups_is_that_hosts_proof() -> None:
+    run = one("restore.drill", parameters={"host": "db9"})
+    [(host, proof)] = proofs_of(run, Outcome.SUCCEEDED, outputs={"rto_s": 1.5, "rpo_s": 60})
+    assert (host, proof.kind, proof.passed) == ("db9", ProofKind.DRILL, True)
+    assert proof.detail == {"rto_s": 1.5, "rpo_s": 60}
+
+
+def test_the_undo_of_a_step_proves_nothing() -> None:
+    run = one("backup.create")
+    run.finish()
+    run.give(i.RollbackRequested("anna", ""))
+    if run.state.open:
+        assert proofs_of(run, Outcome.SUCCEEDED) == []

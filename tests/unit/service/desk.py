@@ -13,6 +13,7 @@ from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Json, Plan, PlannedStep, StepKind, StepTypeUse
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.request import Note
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
@@ -25,6 +26,7 @@ from pilotage_coordinator.store.records import (
     CertificateRecord,
     EnrolmentRecord,
     EventRecord,
+    ExecutionChange,
     ExecutionCreation,
     ExecutionInputs,
     ExecutionRecord,
@@ -314,6 +316,16 @@ class Desk:
         row = ExecutionRecord(id, "check", "1.0.0", made.digest, "ann", NOW, Progress("running"))
         event = EventRecord(1, NOW, "execution_begun", {"seed": "s", "requested_by": "ann"})
         await self.store.executions.create(ExecutionCreation(row, ExecutionInputs(), events=(event,)))
+
+    async def prove(
+        self, host: str, kind: ProofKind, *, passed: bool, detail: Mapping[str, Json] | None = None
+    ) -> None:
+        """Let the execution bring a proof of a host."""
+        version = (await self.store.executions.get(EXECUTION)).version
+        proof = Proof(kind, passed, NOW, EXECUTION, "save", "srv", detail or {})
+        await self.store.executions.commit(
+            ExecutionChange(EXECUTION, version, Progress("running"), proofs=((host, proof),))
+        )
 
 
 async def open_desk() -> tuple[Desk, SimulatedDisk]:

@@ -14,6 +14,7 @@ from pilotage_coordinator.api.application import application
 from pilotage_coordinator.api.body import DEEPEST_BODY, LARGEST_BODY
 from pilotage_coordinator.api.routes import ROUTES
 from pilotage_coordinator.api.sse import events
+from pilotage_coordinator.domain.proof import ProofKind
 from pilotage_coordinator.service.execution_view import EventAnswer
 from pilotage_coordinator.service.executions import WatchAnswer
 from pilotage_coordinator.store.records import EventRecord
@@ -90,6 +91,27 @@ async def test_every_method_of_the_client_gets_an_answer(desk: Desk, client: Pil
     assert (await client.status())["hosts_total"] == 0
     assert (await client.stop())["executions_active"] == 3
     assert desk.coordinator.stopping
+
+
+async def test_a_host_shows_its_last_good_backup_and_its_last_passed_drill(desk: Desk, client: PilotageClient) -> None:
+    await _world(desk, client)
+    assert [each["last_backup_at"] for each in await client.list_hosts()] == [""]
+    assert (await client.show_host("db1"))["last_backup"] is None
+    await desk.prove("db1", ProofKind.BACKUP, passed=True, detail={"snapshot_id": "cafe"})
+    await desk.prove("db1", ProofKind.DRILL, passed=False)
+    [listed] = await client.list_hosts()
+    shown = await client.show_host("db1")
+    assert shown["last_backup"] == {
+        "at": listed["last_backup_at"],
+        "execution": EXECUTION,
+        "step": "save",
+        "item": "srv",
+        "detail": {"snapshot_id": "cafe"},
+    }
+    assert listed["last_backup_at"].endswith("Z")
+    assert (listed["last_drill_at"], shown["last_drill"], shown["last_failed_backup"]) == ("", None, None)
+    assert shown["last_failed_drill"] is not None
+    assert shown["last_failed_drill"]["execution"] == EXECUTION
 
 
 async def test_lists_are_read_page_by_page(desk: Desk, http: httpx.AsyncClient) -> None:

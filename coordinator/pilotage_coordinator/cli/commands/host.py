@@ -1,11 +1,12 @@
 """`pilotage host`."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from pilotage_client import ClientError, PilotageClient
-from pilotage_client.answers import HostDetail, HostSummary
+from pilotage_client.answers import HostDetail, HostProof, HostSummary
 
 from pilotage_coordinator.cli.completion import hosts
 from pilotage_coordinator.cli.confirm import confirmed
@@ -63,8 +64,19 @@ def list_(
             screen.object(rows)
             return
         screen.table(
-            ("NAME", "STATE", "LABELS", "LAST SEEN", "AGENT"),
-            [(row["name"], row["state"], _labels(row), ago(row["last_seen_at"]), row["agent_version"]) for row in rows],
+            ("NAME", "STATE", "LABELS", "LAST SEEN", "BACKUP", "DRILL", "AGENT"),
+            [
+                (
+                    row["name"],
+                    row["state"],
+                    _labels(row),
+                    ago(row["last_seen_at"]),
+                    ago(row["last_backup_at"]) or "—",
+                    ago(row["last_drill_at"]) or "—",
+                    row["agent_version"],
+                )
+                for row in rows
+            ],
             "No host has joined yet. Let one in: pilotage host token",
         )
 
@@ -89,6 +101,8 @@ def show(context: typer.Context, name: Name) -> None:
                 f"what was open on it is settled anew. If not: pilotage host revoke {name}, and let it join again"
             )
         screen.line(f"id {host['id']}, joined {local(host['joined_at'])}, last seen {ago(host['last_seen_at'])}", "dim")
+        for line in _proofs(host):
+            screen.line(line)
         screen.line(f"\nLabels     {_labels(host) or '—'}")
         for key, value in sorted(host["variables"].items()):
             screen.line(f"Variable   {key} = {json.dumps(value, ensure_ascii=False)}")
@@ -193,6 +207,28 @@ def _unavailable(host: HostDetail) -> dict[str, list[str]]:
             why = " ".join(str(each.get("reason") or "its agent does not say why").split())
             found.setdefault(why, []).append(str(each.get("name", "?")))
     return found
+
+
+def _proofs(host: HostDetail) -> Iterator[str]:
+    yield from _proved("Backup", host["last_backup"], host["last_failed_backup"])
+    yield from _proved("Drill", host["last_drill"], host["last_failed_drill"])
+
+
+def _proved(what: str, good: HostProof | None, bad: HostProof | None) -> Iterator[str]:
+    """Yield the last good one, and the last bad one where it is newer."""
+    verb = "passed" if what == "Drill" else "good"
+    if good is None:
+        yield f"{what:<10} none {verb} yet"
+    else:
+        yield f"{what:<10} last {verb} {ago(good['at'])}, {_told(good)}"
+    if bad is not None and (good is None or bad["at"] > good["at"]):
+        yield f"{'':<10} failed {ago(bad['at'])}, {_told(bad)}"
+
+
+def _told(proof: HostProof) -> str:
+    where = f"{proof['execution']} {proof['step']}" + (f"[{proof['item']}]" if proof["item"] else "")
+    told = [f"{name} {value}" for name, value in sorted(proof["detail"].items())]
+    return ", ".join([where, *told])
 
 
 def _labels(host: HostSummary) -> str:

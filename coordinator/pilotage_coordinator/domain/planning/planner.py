@@ -155,7 +155,7 @@ class _Planner:
         if requires is None or frame.targets == ():
             return
         hosts = frame.targets or tuple(sorted({name for each in frame.hosts_of.values() for name in each if name}))
-        for problem in unfulfilled(requires, hosts, frame, self._world.inventory, self._resolution):
+        for problem in unfulfilled(requires, hosts, frame, self._world, self._resolution):
             self._bench.add(problem)
 
     def _tell_unused_files(self, frame: Frame) -> None:

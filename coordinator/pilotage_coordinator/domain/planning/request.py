@@ -95,6 +95,10 @@ class World:
     sensitive_key: bytes
     """The coordinator's key for `{"sensitive": "hmac-sha256:…"}`, at least 32 bytes, the same for its whole life."""
     answers: Mapping[ReadKey, ReadAnswer] = field(default_factory=dict)
+    last_backups: Mapping[str, int] = field(default_factory=dict)
+    """When the newest good backup of each host began, by name; UTC microseconds."""
+    now: int = 0
+    """UTC microseconds; only ages are told by it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pilotage_coordinator.domain.blueprint.model import Requires
+from pilotage_coordinator.domain.blueprint.position import Position
 from pilotage_coordinator.domain.errors import DomainError
-from pilotage_coordinator.domain.inventory import Inventory
 from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.bench import Frame, reason
 from pilotage_coordinator.domain.planning.errors import PlanProblem
+from pilotage_coordinator.domain.planning.request import World
 from pilotage_coordinator.domain.planning.resolution import Resolution, View
+from pilotage_coordinator.domain.values import SECOND, write_duration
 
 LOOKED_AT: Final = "mend that; the agent looks again every 15 minutes, at once after `systemctl reload pilotage-agent`"
 """What to do about a step type that is not available."""
@@ -18,10 +20,10 @@ NAMED: Final = 5
 
 
 def unfulfilled(
-    requires: Requires, hosts: Sequence[str], frame: Frame, inventory: Inventory, resolution: Resolution
+    requires: Requires, hosts: Sequence[str], frame: Frame, world: World, resolution: Resolution
 ) -> Iterator[PlanProblem]:
     """Yield what does not hold of the hosts."""
-    at, path, count = requires.at, frame.path, len(hosts)
+    at, path, count, inventory = requires.at, frame.path, len(hosts), world.inventory
     if requires.min_hosts is not None and count < requires.min_hosts:
         message = f"requires: {count} hosts are fewer than {requires.min_hosts}"
         yield PlanProblem(FailureKind.TARGET, message, "see `targets`", path, at=at)
@@ -37,12 +39,28 @@ def unfulfilled(
             message = f"requires: it cannot run {capability}" + (f": {why}" if why else "")
             fix = LOOKED_AT if why else f"install the plugin that brings it there (`pilotage host show {name}`)"
             yield PlanProblem(FailureKind.TARGET, message, fix, path, name, at)
+    if requires.backup_within is not None:
+        yield from _without_recent_backup(requires.backup_within, hosts, frame, requires.at, world)
     for condition in requires.that:
         try:
             if not resolution.condition(condition, View(frame, live=True)):
                 yield PlanProblem(FailureKind.TARGET, f"requires: `{condition}` does not hold", path=path, at=at)
         except DomainError as error:
             yield PlanProblem(FailureKind.TARGET, f"requires: {reason(error)}", path=path, at=at)
+
+
+def _without_recent_backup(
+    within: int, hosts: Sequence[str], frame: Frame, at: Position, world: World
+) -> Iterator[PlanProblem]:
+    """Yield the hosts whose newest good backup is missing or too old; an age just as long as allowed is still good."""
+    newest = world.last_backups
+    fix = "back it up first, such as with quick_backup; a failed or partial backup does not count"
+    for name in _few(name for name in hosts if name not in newest or world.now - newest[name] > within):
+        message = f"requires: it has no good backup, and one within {write_duration(within)} is asked for"
+        if name in newest:
+            age = write_duration((world.now - newest[name]) // SECOND * SECOND)
+            message = f"requires: its last good backup is {age} old, more than {write_duration(within)}"
+        yield PlanProblem(FailureKind.TARGET, message, fix, frame.path, name, at)
 
 
 def _few(names: Iterator[str]) -> Iterator[str]:

@@ -13,7 +13,6 @@ _LATER = "is not available yet"
 
 def unbuilt_in_blueprint(blueprint: Blueprint, called: bool) -> Iterator[Refusal]:
     """Yield what a blueprint asks for that is not built."""
-    requires = blueprint.requires
     for name, present in (
         ("approvals", blueprint.approvals),
         ("locks", blueprint.locks),
@@ -21,7 +20,6 @@ def unbuilt_in_blueprint(blueprint: Blueprint, called: bool) -> Iterator[Refusal
         ("windows", blueprint.windows),
         ("concurrency", blueprint.concurrency),
         ("resource_requirements", blueprint.resource_requirements),
-        ("requires.backup_within", requires is not None and requires.backup_within),
     ):
         if present:
             yield f"`{name}` {_LATER}", "remove it"

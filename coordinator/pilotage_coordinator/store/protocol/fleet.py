@@ -1,10 +1,11 @@
 """The port to hosts, join tokens and certificates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.store.records import (
     AuditEntry,
     CertificateRecord,
@@ -32,6 +33,16 @@ class HostStore(Protocol):
 
     async def find(self, cursor: str = "", limit: int = 200, *, revoked: bool = False) -> Page[HostRecord]:
         """List hosts by name, with the revoked ones if asked for. `limit` 1 to 1,000."""
+        ...
+
+    async def proofs(self, hosts: Sequence[str]) -> Mapping[str, tuple[Proof, ...]]:
+        """Return what was proved of hosts, by id: at most the newest good and bad of each kind. Cost: these hosts,
+        whatever the history."""
+        ...
+
+    async def last_passed(self, kind: ProofKind) -> Mapping[str, int]:
+        """Return when each host's newest good one of a kind began (UTC microseconds), by the name of the host; without
+        hosts that have none, and revoked ones."""
         ...
 
     async def open_session(

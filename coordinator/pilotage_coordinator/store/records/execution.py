@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.proof import Proof
 from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditEntry, SecretRecord
 
 
@@ -142,6 +143,8 @@ class ExecutionChange:
     """New ones; a key that has a row is a Conflict."""
     attempt_updates: tuple[AttemptUpdate, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
+    proofs: tuple[tuple[str, Proof], ...] = ()
+    """What it proves of hosts, by name; each replaces an older one of its kind and outcome."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,20 @@ CREATE TABLE host_inventories (
 ) STRICT;
 CREATE INDEX inventories_by_set ON host_inventories (step_types);
 
+-- The newest backup and drill of each host, one row for the good and one for the bad: written with the change that ended
+-- the step run, kept when its execution is pruned.
+CREATE TABLE host_proofs (
+    host TEXT NOT NULL REFERENCES hosts (id),
+    kind TEXT NOT NULL,
+    passed INTEGER NOT NULL CHECK (passed IN (0, 1)),
+    at INTEGER NOT NULL,
+    execution TEXT NOT NULL,
+    path TEXT NOT NULL,
+    item TEXT NOT NULL,
+    detail TEXT NOT NULL, -- JSON
+    PRIMARY KEY (host, kind, passed)
+) STRICT, WITHOUT ROWID;
+
 -- Hosts with the same plugins share one set.
 CREATE TABLE step_type_sets (
     digest TEXT NOT NULL PRIMARY KEY,

@@ -10,6 +10,7 @@ from pilotage_coordinator.store.records import AttemptUpdate, EventRecord, Execu
 from pilotage_coordinator.store.sqlite import execution_rows as rows
 from pilotage_coordinator.store.sqlite.answers import put_answer
 from pilotage_coordinator.store.sqlite.audit import append_audit
+from pilotage_coordinator.store.sqlite.host_rows import proof_row
 from pilotage_coordinator.store.sqlite.queries import Queries
 from pilotage_coordinator.store.sqlite.secrets import put_secret
 
@@ -57,6 +58,7 @@ def advance(queries: Queries, change: ExecutionChange) -> Work[None]:
     runs = rows.step_run_rows(change.execution, change.step_runs)
     attempts = rows.attempt_rows(change.attempts)
     updates = [(update, rows.attempt_update_row(update)) for update in change.attempt_updates]
+    proofs = [proof_row(host, proof) for host, proof in change.proofs]
 
     def work(connection: sqlite3.Connection) -> None:
         if connection.execute(statement, execution).rowcount == 0:
@@ -73,6 +75,7 @@ def advance(queries: Queries, change: ExecutionChange) -> Work[None]:
         for update, row in updates:
             if connection.execute(queries["attempt_update"], row).rowcount == 0:
                 raise _why_not_updated(connection, queries, update)
+        connection.executemany(queries["proof_put"], proofs)
         if change.audit:
             append_audit(connection, queries, change.audit)
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 
 from pilotage_coordinator.domain.fleet import HostInventory
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord, SessionMarks
 from pilotage_coordinator.store.sqlite.access import Row
 from pilotage_coordinator.store.sqlite.codec import read_json, write_json
@@ -79,6 +80,28 @@ def put_inventory(
     digest = sets.keep(connection, queries, inventory.step_types)
     row = (host, write_json(inventory.facts), digest, write_json(inventory.quarantined), at)
     connection.execute(queries["inventory_put"], row)
+
+
+def proof_row(host: str, proof: Proof) -> dict[str, object]:
+    """Return the parameters of `proof_put` for the host of this name."""
+    return {
+        "host": host,
+        "kind": proof.kind,
+        "passed": proof.passed,
+        "at": proof.at,
+        "execution": proof.execution,
+        "path": proof.path,
+        "item": proof.item,
+        "detail": write_json(proof.detail),
+    }
+
+
+def read_proofs(connection: sqlite3.Connection, queries: Queries, host: str) -> tuple[Proof, ...]:
+    """Read what was proved of a host."""
+    return tuple(
+        Proof(ProofKind(kind), bool(passed), at, execution, path, item, read_json(detail))
+        for kind, passed, at, execution, path, item, detail in connection.execute(queries["proofs_of_host"], (host,))
+    )
 
 
 def enrolment_record(row: Row) -> EnrolmentRecord:

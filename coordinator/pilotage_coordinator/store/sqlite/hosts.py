@@ -1,17 +1,18 @@
 """Hosts on SQLite."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pilotage_coordinator.domain.fleet import HostInventory
 from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.store.errors import Conflict, NotFound, Refused
 from pilotage_coordinator.store.records import AuditEntry, HostRecord, Page, SessionMarks
 from pilotage_coordinator.store.records.fleet import RELEASED
 from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.audit import append_audit
 from pilotage_coordinator.store.sqlite.codec import write_json
-from pilotage_coordinator.store.sqlite.host_rows import put_inventory, read_hosts
+from pilotage_coordinator.store.sqlite.host_rows import put_inventory, read_hosts, read_proofs
 from pilotage_coordinator.store.sqlite.paging import bounded, read_cursor, write_cursor
 from pilotage_coordinator.store.sqlite.queries import Queries
 
@@ -50,6 +51,19 @@ class SqliteHosts:
         rows = found[:limit]
         more = len(found) > limit
         return Page(rows=rows, cursor=write_cursor("hosts", rows[-1].name, rows[-1].id) if more else "")
+
+    async def proofs(self, hosts: Sequence[str]) -> Mapping[str, tuple[Proof, ...]]:
+        """Return what was proved of hosts, by id."""
+        queries = self._access.queries
+
+        def work(connection: sqlite3.Connection) -> Mapping[str, tuple[Proof, ...]]:
+            return {host: read_proofs(connection, queries, host) for host in hosts}
+
+        return await self._access.database.read(work)
+
+    async def last_passed(self, kind: ProofKind) -> Mapping[str, int]:
+        """Return when each host's newest good one began, by name."""
+        return {str(name): int(at) for name, at in await self._access.rows("proofs_passed", (kind,))}
 
     async def open_session(
         self, host: str, marks: SessionMarks, *, agent_version: str, boot_id: str, at: int

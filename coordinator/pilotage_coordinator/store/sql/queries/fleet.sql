@@ -108,3 +108,17 @@ SELECT serial FROM certificates INDEXED BY certificates_revoked WHERE revoked_at
 -- name: certificates_expire
 DELETE FROM certificates WHERE not_after < ?
     AND serial NOT IN (SELECT certificate_serial FROM hosts WHERE id = certificates.host);
+
+-- name: proof_put
+-- For the host that has this name now; a host that is gone has nothing to show any more.
+INSERT INTO host_proofs (host, kind, passed, at, execution, path, item, detail)
+SELECT id, :kind, :passed, :at, :execution, :path, :item, :detail FROM hosts WHERE name = :host AND revoked_at IS NULL
+ON CONFLICT DO UPDATE SET at = excluded.at, execution = excluded.execution, path = excluded.path,
+    item = excluded.item, detail = excluded.detail
+WHERE excluded.at >= host_proofs.at;
+
+-- name: proofs_of_host
+SELECT kind, passed, at, execution, path, item, detail FROM host_proofs WHERE host = ? ORDER BY kind, passed;
+
+-- name: proofs_passed
+SELECT name, at FROM host_proofs JOIN hosts ON id = host WHERE kind = ? AND passed = 1 AND revoked_at IS NULL;
