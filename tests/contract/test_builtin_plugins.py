@@ -31,6 +31,7 @@ from pilotage_plugins.wait.until import WaitUntil
 
 from tests.contract import (
     test_everyday_plugins,  # noqa: F401 - the samples of everyday steps
+    test_resource_plugins,  # noqa: F401 - the samples of allocations
     test_snapshot_plugins,  # noqa: F401 - the samples of snapshots
 )
 from tests.integration.docker import test_conformance  # noqa: F401 - the samples of the containers

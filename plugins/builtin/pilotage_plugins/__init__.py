@@ -14,6 +14,7 @@ from pilotage_plugins.host import HOST_STEP_TYPES
 from pilotage_plugins.http import HTTP_STEP_TYPES
 from pilotage_plugins.network.tcp import TcpCheck
 from pilotage_plugins.package import PACKAGE_STEP_TYPES
+from pilotage_plugins.resource import RESOURCE_STEP_TYPES
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.service import SERVICE_STEP_TYPES
 from pilotage_plugins.snapshot import SNAPSHOT_STEP_TYPES
@@ -39,6 +40,7 @@ def pilotage_register_step_types(register: Register) -> None:
         *BACKUP_STEP_TYPES,
         *CONTAINER_STEP_TYPES,
         *SNAPSHOT_STEP_TYPES,
+        *RESOURCE_STEP_TYPES,
         *DUMMY_STEP_TYPES,
     ):
         register(step_type())

@@ -22,12 +22,17 @@ MOST_NOTES: Final = 512
 NoteT = TypeVar("NoteT", bound=BaseModel)
 
 
-def folder() -> Path:
-    """Return the folder of the notes: the system's for root, otherwise the user's own (XDG)."""
+def state_folder() -> Path:
+    """Return where the plugins' own state lies: the system's place for root, otherwise the user's own (XDG)."""
     if os.geteuid() == 0:
-        return Path("/var/lib/pilotage/notes")
+        return Path("/var/lib/pilotage")
     home = os.environ.get("XDG_STATE_HOME") or f"{pwd.getpwuid(os.getuid()).pw_dir}/.local/state"
-    return Path(home, "pilotage", "notes")
+    return Path(home, "pilotage")
+
+
+def folder() -> Path:
+    """Return the folder of the notes."""
+    return state_folder() / "notes"
 
 
 def keep(owner: str, note: BaseModel) -> None:

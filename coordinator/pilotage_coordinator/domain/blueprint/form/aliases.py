@@ -41,7 +41,11 @@ _DATA: Final[Mapping[str, object]] = {"path": "${{ get(host.vars, 'snapshot_path
 ALIASES: Final[Mapping[str, Alias]] = {
     "validation": Alias({"assert": Verb("validation.assert", {"that": "host.online"})}),
     "resource_allocation": Alias(
-        {"allocate": Verb("resource.allocate"), "release": Verb("resource.release")}, reverse="release"
+        {
+            "allocate": Verb("resource.allocate", {"cpu_cores": 1, "memory_gb": 1, "disk_gb": 1}),
+            "release": Verb("resource.release"),
+        },
+        reverse="release",
     ),
     "container_operations": Alias(
         {
