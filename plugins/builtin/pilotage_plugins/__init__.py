@@ -4,6 +4,7 @@ from typing import Final
 
 from pilotage_plugin_api import Register, hookimpl
 
+from pilotage_plugins.ansible.playbook import AnsiblePlaybook
 from pilotage_plugins.backup import BACKUP_STEP_TYPES
 from pilotage_plugins.command.run import CommandRun
 from pilotage_plugins.container import CONTAINER_STEP_TYPES
@@ -29,6 +30,7 @@ def pilotage_register_step_types(register: Register) -> None:
     for step_type in (
         CommandRun,
         ScriptRun,
+        AnsiblePlaybook,
         *FILE_STEP_TYPES,
         *HTTP_STEP_TYPES,
         TcpCheck,

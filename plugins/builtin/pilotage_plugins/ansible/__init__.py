@@ -1,0 +1,1 @@
+"""Playbooks that people already have: the step types of the plugin `ansible`."""

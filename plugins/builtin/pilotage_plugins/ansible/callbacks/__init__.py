@@ -1,0 +1,1 @@
+"""What runs inside Ansible, with its interpreter: never imported by Pilotage, and imports nothing of it."""
