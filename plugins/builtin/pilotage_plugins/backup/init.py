@@ -33,7 +33,7 @@ class BackupInit(ResticStepType[RepositoryParams, BackupInitOutputs]):
         return Preview(changes=(Change(action=action, subject=masked(params.repository)),))
 
     async def run(self, ctx: StepContext, params: RepositoryParams) -> BackupInitOutputs:
-        """Make it; two hosts that do so at the same moment both succeed."""
+        """Make it, unless somebody else did meanwhile. restic does not guard against two that make it at one moment."""
         async with open_repository(ctx, params) as restic:
             if not await exists(restic):
                 made = await restic.attempt("init")
