@@ -52,4 +52,4 @@ setup-demo: setup
 setup-test: setup
 	@tools/setup programs restic spin gcc
 	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 debootstrap curl postgresql mariadb-server-core mariadb-client btrfs-progs xfsprogs
-	@tools/setup newer restic-rest-server
+	@tools/setup newer restic-rest-server docker-compose

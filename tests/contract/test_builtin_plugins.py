@@ -34,7 +34,7 @@ from tests.contract import (
     test_resource_plugins,  # noqa: F401 - the samples of allocations
     test_snapshot_plugins,  # noqa: F401 - the samples of snapshots
 )
-from tests.integration.docker import test_conformance  # noqa: F401 - the samples of the containers
+from tests.integration.docker import test_compose_conformance, test_conformance  # noqa: F401 - and of the containers
 from tests.integration.host.inside import test_packages as _packages  # noqa: F401 - the samples of packages
 from tests.integration.host.inside import test_services as _services  # noqa: F401 - and services, collected there
 

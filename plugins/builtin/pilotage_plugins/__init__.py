@@ -7,6 +7,7 @@ from pilotage_plugin_api import Register, hookimpl
 from pilotage_plugins.ansible.playbook import AnsiblePlaybook
 from pilotage_plugins.backup import BACKUP_STEP_TYPES
 from pilotage_plugins.command.run import CommandRun
+from pilotage_plugins.compose import COMPOSE_STEP_TYPES
 from pilotage_plugins.container import CONTAINER_STEP_TYPES
 from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy import DUMMY_STEP_TYPES
@@ -43,6 +44,7 @@ def pilotage_register_step_types(register: Register) -> None:
         *CONTAINER_STEP_TYPES,
         *SNAPSHOT_STEP_TYPES,
         *RESOURCE_STEP_TYPES,
+        *COMPOSE_STEP_TYPES,
         *DUMMY_STEP_TYPES,
     ):
         register(step_type())

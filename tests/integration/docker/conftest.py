@@ -1,11 +1,14 @@
 """One engine for all tests of this folder; each test gets it empty of containers, networks and volumes."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.note import shelf
 
+from tests.integration.docker.compose_site import docker_config, why_no_compose
 from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
 from tests.integration.docker.images import make_images
 
@@ -47,3 +50,13 @@ def start(engine: EngineSite) -> Callable[..., dict[str, Any]]:
         return engine.inspect(name)
 
     return start
+
+
+@pytest.fixture
+def compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The program `docker compose`, and a folder for notes that is not the machine's own."""
+    config = docker_config(tmp_path / "docker-config")
+    if reason := why_no_compose(config):
+        pytest.skip(f"no docker compose for tests here: {reason}")
+    monkeypatch.setenv("DOCKER_CONFIG", config)
+    monkeypatch.setattr(shelf, "folder", lambda: tmp_path / "notes")

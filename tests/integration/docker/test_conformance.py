@@ -54,18 +54,21 @@ class OnEngine(Conformance):
     def more(self) -> dict[str, Any]:
         return {}
 
+    def picture(self) -> dict[str, Any]:
+        return self.site.picture()
+
     def test_the_engine_is_left_as_it_should_be(self, world: World) -> None:
         """Preview and effect read change nothing there; undo, once or twice, puts everything back."""
-        before = self.site.picture()
+        before = self.picture()
         world.harness.preview(self.step_type, world.sample.params)
-        assert self.site.picture() == before
+        assert self.picture() == before
         outputs = world.run()
         if self.step_type.effect == "read":
-            assert self.site.picture() == before
+            assert self.picture() == before
         if overrides(self.step_type, "undo"):
             for _ in range(2):
                 world.harness.undo(self.step_type, world.sample.params, outputs)
-                assert self.site.picture() == before
+                assert self.picture() == before
 
 
 class TestInspect(OnEngine):

@@ -104,7 +104,7 @@ async def run_guarded(
         for file in files.values():
             if identity.other:
                 os.fchown(file.fd, identity.uid, identity.gid)
-        environment = await _environment(ctx, params.env)
+        environment = await environment_of(ctx, params.env)
         result = await ctx.program(
             [*identity.prefix, *argv],
             cwd=params.cwd or _folder_for(identity),
@@ -131,7 +131,7 @@ async def run_guarded(
     )
 
 
-async def _environment(ctx: StepContext, env: Mapping[str, SecretRef | str]) -> dict[str, str]:
+async def environment_of(ctx: StepContext, env: Mapping[str, SecretRef | str]) -> dict[str, str]:
     """Return variables with the contents of secrets; raises StepFailed for a content that no variable can hold."""
     found: dict[str, str] = {}
     for name, value in env.items():
@@ -140,7 +140,7 @@ async def _environment(ctx: StepContext, env: Mapping[str, SecretRef | str]) -> 
             continue
         content = await ctx.secret(value)
         if b"\0" in content:
-            raise StepFailed(f"env.{name}: {value} holds a zero byte, which no variable can; give it in secret_files")
+            raise StepFailed(f"env.{name}: {value} holds a zero byte, which no variable can: hand it over as a file")
         found[name] = os.fsdecode(content)
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import aiodocker
 import aiohttp
@@ -18,6 +19,7 @@ from aiodocker.stream import Message
 from pilotage_plugin_api import InfrastructureFailed
 
 from pilotage_plugins.container.errors import NO_CONNECTION, failure
+from pilotage_plugins.container.reference import repository_of
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -216,6 +218,14 @@ class Engine:
                 return dict(body)
 
     @_to_its_end
+    async def tag(self, image: str, reference: str) -> None:
+        """Let `name:tag` mean this local image."""
+        repository = repository_of(reference)
+        tag = reference.removeprefix(repository).lstrip(":") or "latest"
+        with _errors(f"naming the image {image} {reference}"):
+            await self._docker.images.tag(image, repository, tag=tag)
+
+    @_to_its_end
     async def remove_image(self, reference: str) -> None:
         """Remove a local image, if it is there and nothing uses it."""
         with _errors(f"removing the image {reference}"):
@@ -251,6 +261,12 @@ class Engine:
         """Disconnect a container from a network."""
         with _errors(f"disconnecting the container {container} from the network {network}"):
             await self._ask("POST", f"networks/{network}/disconnect", {"Container": container, "Force": False})
+
+    async def volumes(self, labels: Sequence[str]) -> list[Json]:
+        """List the volumes that carry these labels."""
+        filters = quote(json.dumps({"label": list(labels)}))
+        with _errors("listing volumes"):
+            return list((await self._ask("GET", f"volumes?filters={filters}"))["Volumes"] or ())
 
     async def volume(self, name: str) -> Json | None:
         """Return everything about a volume, or None."""

@@ -31,6 +31,17 @@ def failure(status: int, message: str, doing: str) -> StepError:
     said = " ".join(message.split())[:1500]
     if status == NO_CONNECTION:
         return InfrastructureFailed(f"{doing}: the Docker Engine went away. It said: {said}")
+    if known := failure_in_words(said, doing):
+        return known
+    if status == 404:
+        return TargetFailed(f"{doing}: it is not there. The engine said: {said}")
+    if status == 400:
+        return Refused(f"{doing}: the engine refused the request: {said}")
+    return StepFailed(f"{doing}: the engine answered {status}: {said}")
+
+
+def failure_in_words(said: str, doing: str) -> StepError | None:
+    """Return the error that an engine's words mean by themselves, None when they say nothing that we know."""
     if _NO_SPACE.search(said):
         return InfrastructureFailed(
             f"{doing}: the disk of the Docker Engine is full. Free some space (docker system df). It said: {said}"
@@ -49,8 +60,4 @@ def failure(status: int, message: str, doing: str) -> StepError:
         return TargetFailed(f"{doing}: a port is taken by another program. The engine said: {said}")
     if _NO_PROGRAM.search(said):
         return Refused(f"{doing}: the image does not hold the program to run. The engine said: {said}")
-    if status == 404:
-        return TargetFailed(f"{doing}: it is not there. The engine said: {said}")
-    if status == 400:
-        return Refused(f"{doing}: the engine refused the request: {said}")
-    return StepFailed(f"{doing}: the engine answered {status}: {said}")
+    return None
