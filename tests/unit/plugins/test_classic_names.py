@@ -5,7 +5,6 @@ from pilotage_coordinator.steps.catalogue import coordinator_types
 from pilotage_plugin_api.catalogue import load_catalogue
 
 NOT_YET = {
-    "file.template",
     "resource.allocate",
     "resource.release",
     "snapshot.create",

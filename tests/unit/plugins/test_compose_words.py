@@ -93,7 +93,7 @@ def test_what_would_change_is_told() -> None:
     [
         ({}, "directory"),
         ({"directory": "srv/shop"}, "directory"),
-        ({"directory": "/s", "text": "x", "files": ["a"]}, "either files or text"),
+        ({"directory": "/s", "text": "x", "files": ["a"]}, "only one of files, text, file"),
         ({"directory": "/s", "files": ["-"]}, "files"),
         ({"directory": "/s", "files": ["--help"]}, "files"),
         ({"directory": "/s", "project": "-p"}, "project"),

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pilotage_plugin_api import SecretRef, TargetFailed
+from pilotage_plugin_api import BlueprintFile, SecretRef, TargetFailed
 from pydantic import AfterValidator, Field, model_validator
 
 from pilotage_plugins.command.program import AbsolutePath
@@ -46,6 +46,7 @@ class ProjectParams(EngineParams):
     text: str | None = Field(
         None, min_length=1, max_length=TEXT_LIMIT, description="The compose file itself, instead of files"
     )
+    file: BlueprintFile | None = Field(None, description="A file of the blueprint that is the compose file instead")
     project: ProjectName | None = Field(
         None, description="The project's name (`name` in the file, else the folder's name)"
     )
@@ -60,14 +61,19 @@ class ProjectParams(EngineParams):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.text is not None and self.files:
-            raise ValueError("give either files or text")
+        if sum((self.text is not None, self.file is not None, bool(self.files))) > 1:
+            raise ValueError("give only one of files, text, file")
         return self
 
+    @property
+    def source(self) -> str | None:
+        """The text of the compose file when the blueprint has it; None when it lies on the host."""
+        return self.text if self.file is None else self.file.text
+
     def compose_files(self) -> tuple[str, ...]:
-        """Return the paths of its files, empty with `text`; raises TargetFailed for what is not there. Blocking."""
+        """Return the paths of its files, empty when the blueprint has the text; raises TargetFailed for what is not there. Blocking."""
         folder = Path(self.directory)
-        if self.text is not None:
+        if self.source is not None:
             return ()
         if not folder.is_dir():
             raise TargetFailed(f"there is no folder {self.directory!r} on this host, so no project in it")

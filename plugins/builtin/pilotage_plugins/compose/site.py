@@ -36,7 +36,7 @@ class Site:
 
     async def change(self, what: str, *command: str) -> None:
         """Run a command of Compose on the project as it is to be."""
-        await self.compose.change(what, *command, env=self.env, text=self.params.text)
+        await self.compose.change(what, *command, env=self.env, text=self.params.source)
 
 
 @asynccontextmanager
@@ -48,5 +48,5 @@ async def open_site(ctx: StepContext, params: ProjectParams) -> AsyncIterator[Si
     socket = socket_of(params.engine, ctx)
     compose = Compose(ctx, socket, params.directory, params.project, files, variable_files, params.profiles)
     async with open_engine(ctx, params) as engine:
-        wanted, named = await resolve(compose, params.env, env, params.text)
+        wanted, named = await resolve(compose, params.env, env, params.source)
         yield Site(ctx, engine, named, params, wanted, env)
