@@ -140,7 +140,9 @@ async def environment_of(ctx: StepContext, env: Mapping[str, SecretRef | str]) -
             continue
         content = await ctx.secret(value)
         if b"\0" in content:
-            raise StepFailed(f"env.{name}: {value} holds a zero byte, which no variable can: hand it over as a file (secret_files)")
+            raise StepFailed(
+                f"env.{name}: {value} holds a zero byte, which no variable can: hand it over as a file (secret_files)"
+            )
         found[name] = os.fsdecode(content)
     return found
 

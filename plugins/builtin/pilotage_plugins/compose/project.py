@@ -71,7 +71,10 @@ class ProjectParams(EngineParams):
         return self.text if self.file is None else self.file.text
 
     def compose_files(self) -> tuple[str, ...]:
-        """Return the paths of its files, empty when the blueprint has the text; raises TargetFailed for what is not there. Blocking."""
+        """Return the paths of its files, none when the blueprint has the text. Blocking.
+
+        Raises TargetFailed for what is not there.
+        """
         folder = Path(self.directory)
         if self.source is not None:
             return ()
