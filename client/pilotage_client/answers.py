@@ -124,6 +124,26 @@ class Health(TypedDict):
     every: int
 
 
+class PlannedItem(TypedDict):
+    """One item of a loop on one host, by its key, with the parameters that depend on it."""
+
+    key: str
+    parameters: dict[str, Json]
+
+
+class PlannedHost(TypedDict):
+    """What a step's expressions come to on one host (empty: the coordinator), as far as a plan can know.
+
+    `{"run_time": TEMPLATE}` stands for what it cannot know, `{"sensitive": HMAC}` for what nobody is shown. `items` is
+    None without a loop, and where the items are known at run time only.
+    """
+
+    host: str
+    skipped: bool
+    parameters: dict[str, Json]
+    items: list[PlannedItem] | None
+
+
 class PlanStep(TypedDict):
     """One step of a plan."""
 
@@ -145,9 +165,11 @@ class PlanStep(TypedDict):
     rollout_on_failure: str
     order_by: str
     health: Health | None
-    items: list[Json] | None
+    loops: bool
     max_items: int
     parameters: dict[str, Json]
+    hosts: list[PlannedHost]
+    run_time: list[str]
     undo: str
     on_failure: str
     previews: list[Preview]
@@ -182,6 +204,9 @@ class Plan(TypedDict):
     rollback_steps: list[PlanStep]
     notes: list[Note]
     changes_anything: bool
+    step_runs: int
+    most_step_runs: int
+    secrets: list[str]
 
 
 class Started(TypedDict):

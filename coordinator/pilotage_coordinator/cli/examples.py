@@ -10,6 +10,7 @@ EXAMPLES: Final = MappingProxyType(
         "plan": (
             "pilotage plan quick_backup -p paths=/etc,/home -p repository=/mnt/backup",
             "pilotage plan -f nightly.yaml -l role=db -o nightly.plan",
+            "pilotage plan sha256:49cf71ea0c6b1f9e0a0e0c5b5a2fbe3dd62e6b11d5db2b6f2e4c0d7d2a44a1f3 --values",
         ),
         "apply": ("pilotage apply nightly.plan --reason 'before the upgrade'",),
         "run start": (

@@ -78,9 +78,9 @@ class Wanted:
         return found
 
 
-def show_plan(screen: Screen, plan: Plan) -> None:
-    """Show a plan host by host and wave by wave."""
-    for line in plan_lines(plan):
+def show_plan(screen: Screen, plan: Plan, *, values: bool = False) -> None:
+    """Show a plan host by host and wave by wave, with `values` also what each step is given."""
+    for line in plan_lines(plan, values=values):
         screen.folded(line.text, line.style)
 
 

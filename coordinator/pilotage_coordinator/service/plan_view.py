@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
-from pilotage_coordinator.domain.plan import Effect, Health, Json, Plan, PlannedStep, Rollout, StepKind
+from pilotage_coordinator.domain.plan import Effect, Health, Json, Plan, PlannedStep, StepKind
+from pilotage_coordinator.domain.planning.view import HostRow, PlanView, StepRow, view_plan
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.wire import Answer, rfc3339
 
@@ -39,6 +40,27 @@ class PreviewAnswer(Answer):
     changes: list[ChangeAnswer]
     complete: bool
     note: str
+
+
+class PlannedItemAnswer(Answer):
+    """One item of a loop on one host, by its key, with the parameters that depend on it."""
+
+    key: str
+    parameters: dict[str, JsonValue]
+
+
+class PlannedHostAnswer(Answer):
+    """What a step's expressions come to on one host (empty: the coordinator), as far as a plan can know.
+
+    A value that is known at run time only stands as `{"run_time": TEMPLATE}`, a sensitive one as `{"sensitive": HMAC}`.
+    """
+
+    host: str
+    skipped: bool
+    """Its condition is known not to hold here."""
+    parameters: dict[str, JsonValue]
+    items: list[PlannedItemAnswer] | None
+    """What `for_each` goes over here; null: no loop, or known at run time only."""
 
 
 class HealthAnswer(Answer):
@@ -77,11 +99,15 @@ class PlanStepAnswer(Answer):
     order_by: str
     """What the hosts are ordered by, anew before each wave: the waves shown here are then only their sizes."""
     health: HealthAnswer | None
-    items: list[JsonValue] | None
-    """What `for_each` goes over, when it is known."""
+    loops: bool
     max_items: int
-    """The bound on items that are decided while running; 0 without such a loop."""
+    """The bound on a host's items, where they are decided while running; 0 where all are known, or without a loop."""
     parameters: dict[str, JsonValue]
+    """As written; what its expressions come to stands in `hosts`."""
+    hosts: list[PlannedHostAnswer]
+    """The hosts for which there is something to say, in rollout order."""
+    run_time: list[str]
+    """What is known at run time only, in words."""
     undo: str
     on_failure: str
     previews: list[PreviewAnswer]
@@ -119,12 +145,17 @@ class PlanAnswer(Answer):
     notes: list[NoteAnswer]
     changes_anything: bool
     """False when every step only reads."""
+    step_runs: int
+    """How many there will be in the body and in `finally`, where each loop that run time decides has one item."""
+    most_step_runs: int
+    secrets: list[str]
+    """Names of the secrets that steps use, as far as they are known."""
 
 
 def plan_answer(planned: Planned) -> PlanAnswer:
     """Return a plan with its previews and notes."""
     plan = planned.plan
-    steps = [_step(each, planned.previews) for each in plan.steps]
+    writer = _Writer(view_plan(plan), planned.previews)
     return PlanAnswer(
         digest=plan.digest,
         blueprint=plan.blueprint.id,
@@ -135,71 +166,79 @@ def plan_answer(planned: Planned) -> PlanAnswer:
         parameters=dict(plan.parameters),
         on_failure=plan.on_failure.value,
         deadline=plan.deadline,
-        steps=steps,
-        finally_steps=[_step(each, planned.previews) for each in plan.finally_],
-        rollback_steps=[_step(each, {}) for each in (plan.rollback.actions if plan.rollback else ())],
+        steps=writer.steps(plan.steps),
+        finally_steps=writer.steps(plan.finally_),
+        rollback_steps=writer.steps(plan.rollback.actions if plan.rollback else ()),
         notes=[NoteAnswer(message=each.message, step=each.path, host=each.host) for each in planned.notes],
         changes_anything=_changes_anything(plan),
+        step_runs=writer.view.step_runs,
+        most_step_runs=writer.view.most_step_runs,
+        secrets=list(writer.view.secrets),
     )
 
 
-def waves(hosts: tuple[str, ...], rollout: Rollout) -> list[WaveAnswer]:
-    """Cut hosts into a rollout's batches; the last batch repeats until none are left."""
-    if not hosts:
-        return []
-    if not rollout.batches:
-        return [WaveAnswer(number=1, hosts=list(hosts), wait=0, gate="")]
-    found: list[WaveAnswer] = []
-    start = 0
-    while start < len(hosts):
-        batch = rollout.batches[min(len(found), len(rollout.batches) - 1)]
-        end = start + max(1, batch.size.of(len(hosts)))
-        last = end >= len(hosts)
-        found.append(
-            WaveAnswer(
-                number=len(found) + 1,
-                hosts=list(hosts[start:end]),
-                wait=0 if last else batch.wait,
-                gate="" if last else batch.gate,
-            )
+class _Writer:
+    """Writes steps, each from its row and the previews of hosts."""
+
+    def __init__(self, view: PlanView, previews: _Previews) -> None:
+        self.view = view
+        self._rows = {row.path: row for row in view.rows}
+        self._previews = previews
+
+    def steps(self, steps: Sequence[PlannedStep]) -> list[PlanStepAnswer]:
+        return [self._step(step, self._rows[step.path]) for step in steps]
+
+    def _step(self, step: PlannedStep, row: StepRow) -> PlanStepAnswer:
+        total = len(step.hosts)
+        rollout = step.rollout
+        hosts = [host for batch in row.batches for host in batch.hosts]
+        undecided = any(host.items is None for host in hosts if not host.skipped)
+        return PlanStepAnswer(
+            path=step.path,
+            name=step.name or step.id,
+            kind=step.kind.value,
+            type=step.type.name if step.type else "",
+            effect=step.effect.value if step.kind is StepKind.LEAF else "",
+            place=step.place.value,
+            destructive=step.destructive,
+            irreversible=step.irreversible,
+            run_once=step.run_once,
+            dependencies=list(step.dependencies),
+            when=step.when,
+            hosts_from=step.hosts_from.path if step.hosts_from else "",
+            waves=_waves(row) if step.hosts else [],
+            max_parallel=rollout.max_parallel.of(total) if rollout.max_parallel and total else 0,
+            max_failures=rollout.max_failures.of(total) if rollout.max_failures is not None else None,
+            rollout_on_failure=rollout.on_failure.value,
+            order_by=rollout.order_by,
+            health=_health(step.health),
+            loops=step.for_each is not None,
+            max_items=step.max_items if step.for_each is not None and undecided else 0,
+            parameters=dict(step.arguments if step.kind is StepKind.CALL else step.parameters),
+            hosts=[_host(each) for each in hosts if each.skipped or each.parameters or each.items is not None],
+            run_time=list(row.run_time),
+            undo=step.undo,
+            on_failure=step.on_failure.value,
+            previews=[_preview(each) for each in self._previews.get(step.path, ())],
+            refresh_steps=self.steps(rollout.refresh),
+            steps=self.steps(step.steps),
+            finally_steps=self.steps(step.finally_),
+            analysis_steps=self.steps(rollout.analysis),
         )
-        start = end
-    return found
 
 
-def _step(step: PlannedStep, previews: _Previews) -> PlanStepAnswer:
-    total = len(step.hosts)
-    rollout = step.rollout
-    return PlanStepAnswer(
-        path=step.path,
-        name=step.name or step.id,
-        kind=step.kind.value,
-        type=step.type.name if step.type else "",
-        effect=step.effect.value if step.kind is StepKind.LEAF else "",
-        place=step.place.value,
-        destructive=step.destructive,
-        irreversible=step.irreversible,
-        run_once=step.run_once,
-        dependencies=list(step.dependencies),
-        when=step.when,
-        hosts_from=step.hosts_from.path if step.hosts_from else "",
-        waves=waves(step.hosts, rollout),
-        max_parallel=rollout.max_parallel.of(total) if rollout.max_parallel and total else 0,
-        max_failures=rollout.max_failures.of(total) if rollout.max_failures is not None else None,
-        rollout_on_failure=rollout.on_failure.value,
-        order_by=rollout.order_by,
-        health=_health(step.health),
-        items=list(step.for_each) if isinstance(step.for_each, tuple) else None,
-        max_items=step.max_items if isinstance(step.for_each, str) else 0,
-        parameters=dict(step.arguments if step.kind is StepKind.CALL else step.parameters),
-        undo=step.undo,
-        on_failure=step.on_failure.value,
-        previews=[_preview(each) for each in previews.get(step.path, ())],
-        refresh_steps=[_step(each, previews) for each in rollout.refresh],
-        steps=[_step(each, previews) for each in step.steps],
-        finally_steps=[_step(each, previews) for each in step.finally_],
-        analysis_steps=[_step(each, previews) for each in rollout.analysis],
-    )
+def _waves(row: StepRow) -> list[WaveAnswer]:
+    return [
+        WaveAnswer(number=batch.number, hosts=[each.host for each in batch.hosts], wait=batch.wait, gate=batch.gate)
+        for batch in row.batches
+    ]
+
+
+def _host(row: HostRow) -> PlannedHostAnswer:
+    items = None
+    if row.items is not None:
+        items = [PlannedItemAnswer(key=each.key, parameters=dict(each.parameters)) for each in row.items]
+    return PlannedHostAnswer(host=row.host, skipped=row.skipped, parameters=dict(row.parameters), items=items)
 
 
 def _health(health: Health | None) -> HealthAnswer | None:

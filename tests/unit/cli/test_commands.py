@@ -183,7 +183,7 @@ def test_a_plan_goes_host_by_host_and_says_that_nothing_changed(terminal: Termin
     said = terminal.run("plan", "-f", blueprint, "-p", "days=5", "-l", "role=db")
     assert said.code == 0
     lines = said.out.splitlines()
-    assert lines[0] == "Plan for check@1.0.0 on 2 hosts"
+    assert lines[:2] == ["Plan for check@1.0.0 on 2 hosts, 2 step runs", "hosts db1, db2"]
     assert "     on: db1, db2" in lines
     assert "    ▸ sane: run uptime" in lines
     assert "  db2: db2 is offline" in lines
@@ -473,3 +473,12 @@ def test_names_are_completed_from_what_the_coordinator_knows(
     assert completion.hosts(typer.Context(typer.main.get_command(app)), "d") == [("db1", "online")]
     assert completion.states("fa") == ["failed"]
     assert set(completion.states("")) == {each.value for each in ExecutionStatus}
+
+
+def test_a_plan_is_shown_again_by_its_digest(terminal: Terminal) -> None:
+    said = terminal.run("--json", "plan", DIGEST, prepare=one_execution)
+    assert (said.code, said.json["digest"], said.audit) == (0, DIGEST, [])
+    assert DIGEST in terminal.run("plan", DIGEST, prepare=one_execution).out
+    refused = terminal.run("plan", DIGEST, "-p", "days=3")
+    assert refused.code == 2
+    assert "stands alone" in refused.err

@@ -1,8 +1,12 @@
 """A plan as rows."""
 
-from pilotage_coordinator.domain.plan import Plan
+from dataclasses import replace
+
+import pytest
+from pilotage_coordinator.domain.plan import Batch, Plan, Rollout
 from pilotage_coordinator.domain.planning.previews import preview_questions
-from pilotage_coordinator.domain.planning.view import PreviewAnswer, view_plan
+from pilotage_coordinator.domain.planning.view import BatchRow, PreviewAnswer, view_plan
+from pilotage_coordinator.domain.share import Share
 
 from tests.unit.planning.fleet import Answers, host, plan
 
@@ -110,3 +114,35 @@ def test_previews_are_asked_where_all_is_known_and_put_into_their_rows() -> None
     items = next(each for each in save.batches[0].hosts if each.host == "h2").items
     assert items is not None
     assert items[1].preview == answer
+
+
+HOSTS = tuple(f"h{number}" for number in range(1, 8))
+
+
+def batches(rollout: Rollout) -> tuple[BatchRow, ...]:
+    made = plan(
+        '{targets: {select: "true"}, steps: [{id: a, type: command.run, parameters: {argv: [x]}}]}', *FLEET
+    ).plan
+    step = replace(made.steps[0], hosts=HOSTS, rollout=rollout)
+    (row,) = view_plan(replace(made, steps=(step,))).rows
+    return row.batches
+
+
+@pytest.mark.parametrize(
+    ("rollout", "sizes"),
+    [
+        (Rollout(), [7]),
+        (Rollout(batches=(Batch(Share(1)), Batch(Share(3)))), [1, 3, 3]),
+        (Rollout(batches=(Batch(Share(50, percent=True)),)), [4, 3]),
+        (Rollout(batches=(Batch(Share(100)),)), [7]),
+    ],
+)
+def test_hosts_are_cut_as_the_rollout_says(rollout: Rollout, sizes: list[int]) -> None:
+    found = batches(rollout)
+    assert [len(each.hosts) for each in found] == sizes
+    assert [host.host for each in found for host in each.hosts] == list(HOSTS)
+
+
+def test_nothing_waits_after_the_last_batch() -> None:
+    found = batches(Rollout(batches=(Batch(Share(4), wait=5, gate="look"),)))
+    assert [(each.wait, each.gate) for each in found] == [(5, "look"), (0, "")]

@@ -5,15 +5,13 @@ import asyncio
 import pytest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprint
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.plan import Batch, FailureKind, Rollout
+from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused
-from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.service import blueprints, executions, plans
 from pilotage_coordinator.service.command import command_blueprint
 from pilotage_coordinator.service.errors import Conflict, Invalid, NotFound
 from pilotage_coordinator.service.executions import StartRun
 from pilotage_coordinator.service.parameter_texts import parameters_of_texts
-from pilotage_coordinator.service.plan_view import waves
 from pilotage_coordinator.service.plans import MakePlan, WhatToRun
 from pilotage_coordinator.store.records import ExecutionFilter
 from pydantic import ValidationError
@@ -146,26 +144,3 @@ def test_a_text_that_is_none_of_its_type_is_refused_by_name(name: str, text: str
     (fault,) = refusal.value.problems
     assert fault.path == name
     assert fault.fix
-
-
-HOSTS = tuple(f"h{number}" for number in range(1, 8))
-
-
-@pytest.mark.parametrize(
-    ("rollout", "sizes"),
-    [
-        (Rollout(), [7]),
-        (Rollout(batches=(Batch(Share(1)), Batch(Share(3)))), [1, 3, 3]),
-        (Rollout(batches=(Batch(Share(50, percent=True)),)), [4, 3]),
-        (Rollout(batches=(Batch(Share(100)),)), [7]),
-    ],
-)
-def test_waves_cut_hosts_as_the_rollout_says(rollout: Rollout, sizes: list[int]) -> None:
-    found = waves(HOSTS, rollout)
-    assert [len(each.hosts) for each in found] == sizes
-    assert [host for each in found for host in each.hosts] == list(HOSTS)
-
-
-def test_nothing_waits_after_the_last_wave() -> None:
-    found = waves(HOSTS, Rollout(batches=(Batch(Share(4), wait=5, gate="look"),)))
-    assert [(each.wait, each.gate) for each in found] == [(5, "look"), (0, "")]

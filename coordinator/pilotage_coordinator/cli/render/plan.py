@@ -1,15 +1,21 @@
 """A plan in lines: what will happen in which order, on which hosts in which waves, and what would change on each."""
 
-import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pilotage_client.answers import Plan, PlanStep, Preview
 
 from pilotage_coordinator.cli.moments import span
+from pilotage_coordinator.cli.render.plan_values import (
+    counted,
+    host_names,
+    item_lines,
+    loop_text,
+    value_lines,
+    value_text,
+)
 
-MOST_HOSTS = 12
-"""Host names shown of one wave before the rest is counted."""
 MOST_CHANGES = 20
 _SIGNS = {"create": "+", "update": "~", "delete": "-", "run": "▸", "none": "="}
 _KINDS = {
@@ -29,18 +35,23 @@ class Line(NamedTuple):
     """It tells what a moving picture shows better."""
 
 
-def plan_lines(plan: Plan) -> Iterator[Line]:
-    """Yield the whole plan; the last line says that nothing has been changed."""
-    hosts = _count(len(plan["targets"]), "host")
-    yield Line(f"Plan for {plan['blueprint']}@{plan['version']} on {hosts}", "bold")
+def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
+    """Yield the whole plan, with `values` also what each step is given; the last line says that nothing has been
+    changed."""
+    hosts = counted(len(plan["targets"]), "host")
+    yield Line(f"Plan for {plan['blueprint']}@{plan['version']} on {hosts}, {_step_runs(plan)}", "bold")
+    if plan["targets"]:
+        yield Line(f"hosts {host_names(plan['targets'])}")
     yield Line(f"digest {plan['digest']}", "dim")
     for name, value in sorted(plan["parameters"].items()):
-        yield Line(f"  {name} = {_value(value)}", "dim")
+        yield Line(f"  {name} = {value_text(value)}", "dim")
+    if plan["secrets"]:
+        yield Line(f"  secrets: {host_names(plan['secrets'])}", "dim")
     yield Line("")
-    undoes = _may_roll_back(plan)
-    yield from _section("", plan["steps"], undoes=undoes)
-    yield from _section("Finally, whatever happens", plan["finally_steps"])
-    yield from _section("If it is rolled back, instead of each step's own undo", plan["rollback_steps"])
+    steps = _Steps(undoes=_may_roll_back(plan), values=values)
+    yield from steps.section("", plan["steps"])
+    yield from steps.section("Finally, whatever happens", plan["finally_steps"])
+    yield from steps.section("If it is rolled back, instead of each step's own undo", plan["rollback_steps"])
     yield from _changes(plan)
     if plan["notes"]:
         yield Line("Note", "bold yellow")
@@ -59,40 +70,64 @@ def _may_roll_back(plan: Plan) -> bool:
     )
 
 
-def _section(title: str, steps: list[PlanStep], *, undoes: bool = False) -> Iterator[Line]:
-    if not steps:
-        return
-    if title:
-        yield Line(title, "bold")
-    for number, step in enumerate(steps, 1):
-        yield from _step(step, str(number), "  ", undoes=undoes)
-    yield Line("")
+def _step_runs(plan: Plan) -> str:
+    few, most = plan["step_runs"], plan["most_step_runs"]
+    return counted(few, "step run") if few == most else f"{few} to {counted(most, 'step run')}"
 
 
-def _step(step: PlanStep, number: str, indent: str, *, undoes: bool) -> Iterator[Line]:
-    facts = [_what(step), *_facts(step), *_undoing(step, undoes=undoes)]
-    style = "red" if step["irreversible"] or step["destructive"] else ""
-    name = step["path"].rpartition("/")[2].removeprefix("!")
-    yield Line(f"{indent}{number}. {name}  {', '.join(facts)}", style)
-    inner = indent + " " * (len(number) + 2)
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Writes steps one below the other. `undoes`: a rollback is possible; `values`: with what each is given."""
+
+    undoes: bool
+    values: bool
+
+    def section(self, title: str, steps: list[PlanStep]) -> Iterator[Line]:
+        if not steps:
+            return
+        if title:
+            yield Line(title, "bold")
+        for number, step in enumerate(steps, 1):
+            yield from self._step(step, str(number), "  ", main=not title)
+        yield Line("")
+
+    def _step(self, step: PlanStep, number: str, indent: str, *, main: bool) -> Iterator[Line]:
+        facts = [_what(step), *_facts(step), *_undoing(step, undoes=self.undoes and main)]
+        style = "red" if step["irreversible"] or step["destructive"] else ""
+        name = step["path"].rpartition("/")[2].removeprefix("!")
+        yield Line(f"{indent}{number}. {name}  {', '.join(facts)}", style)
+        inner = indent + " " * (len(number) + 2)
+        yield from (Line(f"{inner}{text}") for text in _places(step))
+        yield from (Line(f"{inner}{text}", "dim") for text in (*item_lines(step), *self._values(step)))
+        inside = (
+            ("before each wave", step.get("refresh_steps", []), f"{number}.r"),
+            ("", step["steps"], f"{number}."),
+            ("finally", step["finally_steps"], f"{number}.f"),
+            ("after each wave", step.get("analysis_steps", []), f"{number}.a"),
+        )
+        for title, steps, before in inside:
+            if steps and title:
+                yield Line(f"{inner}{title}")
+            for count, each in enumerate(steps, 1):
+                yield from self._step(each, f"{before}{count}", inner, main=main)
+
+    def _values(self, step: PlanStep) -> Iterator[str]:
+        if self.values:
+            yield from value_lines(step)
+
+
+def _places(step: PlanStep) -> Iterator[str]:
+    """Yield the hosts of a step, wave by wave, and those where it is known not to run."""
     for wave in step["waves"]:
         label = f"wave {wave['number']}" if len(step["waves"]) > 1 else "on"
         then = [f"wait {span(wave['wait'] / 1e6)}"] if wave["wait"] else []
         then += [f"gate {wave['gate']}"] if wave["gate"] else []
-        yield Line(f"{inner}{label}: {_hosts(wave['hosts'])}{'; then ' + ' and '.join(then) if then else ''}")
+        yield f"{label}: {host_names(wave['hosts'])}{'; then ' + ' and '.join(then) if then else ''}"
     if step["hosts_from"]:
-        yield Line(f"{inner}on: the hosts where {step['hosts_from']} succeeded")
-    yield from _inside("before each wave", step.get("refresh_steps", []), f"{number}.r", inner, undoes=undoes)
-    yield from _inside("", step["steps"], f"{number}.", inner, undoes=undoes)
-    yield from _inside("finally", step["finally_steps"], f"{number}.f", inner, undoes=undoes)
-    yield from _inside("after each wave", step.get("analysis_steps", []), f"{number}.a", inner, undoes=undoes)
-
-
-def _inside(title: str, steps: list[PlanStep], number: str, indent: str, *, undoes: bool) -> Iterator[Line]:
-    if steps and title:
-        yield Line(f"{indent}{title}")
-    for count, each in enumerate(steps, 1):
-        yield from _step(each, f"{number}{count}", indent, undoes=undoes)
+        yield f"on: the hosts where {step['hosts_from']} succeeded"
+    skipped = [each["host"] or "the coordinator" for each in step["hosts"] if each["skipped"]]
+    if skipped:
+        yield f"not on: {host_names(skipped)} (its condition does not hold there)"
 
 
 def _what(step: PlanStep) -> str:
@@ -109,10 +144,8 @@ def _facts(step: PlanStep) -> Iterator[str]:
     if step["run_once"]:
         yield "once"
     yield from _rollout_facts(step)
-    if step["items"] is not None:
-        yield f"for each of {_count(len(step['items']), 'item')}"
-    elif step["max_items"]:
-        yield f"for each of up to {step['max_items']} items, known at run time"
+    if step["loops"]:
+        yield loop_text(step)
     if step["when"]:
         yield f"when {step['when']}"
     if step["on_failure"] != "stop":
@@ -134,7 +167,7 @@ def _rollout_facts(step: PlanStep) -> Iterator[str]:
     if step["max_parallel"]:
         yield f"{step['max_parallel']} at a time"
     if step["max_failures"] is not None:
-        yield f"stops after more than {_count(step['max_failures'], 'failed host')}"
+        yield f"stops after more than {counted(step['max_failures'], 'failed host')}"
     if step.get("order_by"):
         yield f"hosts in the order of {step['order_by']}"
     health = step.get("health")
@@ -166,10 +199,10 @@ def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
             text += f"  ({change['note']})"
         yield Line(text, _STYLES.get(change["action"], ""))
         if change["before"] is not None or change["after"] is not None:
-            yield Line(f"        {_value(change['before'])} → {_value(change['after'])}", "dim")
+            yield Line(f"        {value_text(change['before'])} → {value_text(change['after'])}", "dim")
     more = len(preview["changes"]) - MOST_CHANGES
     if more > 0:
-        yield Line(f"    … and {_count(more, 'more change')}")
+        yield Line(f"    … and {counted(more, 'more change')}")
     if not preview["complete"] or (preview["note"] and not preview["changes"]):
         yield Line(f"    ? {place}: {preview['note'] or 'more is known only when it runs'}", "dim")
 
@@ -179,20 +212,3 @@ def _all(steps: list[PlanStep]) -> Iterator[PlanStep]:
         yield step
         around = step.get("refresh_steps", []) + step.get("analysis_steps", [])
         yield from _all(step["steps"] + step["finally_steps"] + around)
-
-
-def _hosts(hosts: list[str]) -> str:
-    shown = ", ".join(hosts[:MOST_HOSTS])
-    more = len(hosts) - MOST_HOSTS
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict) and value.keys() == {"sensitive"}:
-        return "<sensitive>"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 100 else text[:99] + "…"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

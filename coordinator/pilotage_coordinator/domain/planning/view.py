@@ -49,11 +49,12 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """Hosts that go together, and the microseconds to wait after them."""
+    """Hosts that go together; then the microseconds to wait and the gate to release, if others follow."""
 
     number: int
     hosts: tuple[HostRow, ...]
     wait: int = 0
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +266,8 @@ def _waves(steps: Sequence[PlannedStep]) -> dict[str, int]:
 
 
 def _batches(step: PlannedStep, hosts: Sequence[HostRow]) -> Iterator[BatchRow]:
-    """Cut hosts as the rollout does: the last batch repeats, percentages are of all hosts."""
+    """Cut hosts as the rollout does: the last batch repeats, percentages are of all hosts; nothing waits after the
+    last one."""
     batches, start, number = step.rollout.batches, 0, 0
     if not batches:
         if hosts:
@@ -273,10 +275,11 @@ def _batches(step: PlannedStep, hosts: Sequence[HostRow]) -> Iterator[BatchRow]:
         return
     while start < len(hosts):
         batch = batches[min(number, len(batches) - 1)]
-        size = max(1, batch.size.of(len(hosts)))
+        end = start + max(1, batch.size.of(len(hosts)))
         number += 1
-        yield BatchRow(number, tuple(hosts[start : start + size]), batch.wait)
-        start += size
+        follows = end < len(hosts)
+        yield BatchRow(number, tuple(hosts[start:end]), batch.wait if follows else 0, batch.gate if follows else "")
+        start = end
 
 
 def _secrets(plan: Plan) -> Iterator[str]:
