@@ -1,5 +1,6 @@
 """The samples of the everyday step types: files, addresses, scripts."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 from pilotage_plugin_api.testing import Conformance, Sample
+from pilotage_plugins.discovery.disks import DiscoveryDisks
+from pilotage_plugins.discovery.packages import DiscoveryPackages
 from pilotage_plugins.file.copy import FileCopy
 from pilotage_plugins.file.directory import FileDirectory
 from pilotage_plugins.file.remove import FileRemove
@@ -129,3 +132,18 @@ class TestTcpCheck(_AgainstServer):
 
     def sample(self, sandbox: Path) -> Sample:
         return Sample({"address": "127.0.0.1", "port": self.port, "send": "GET / HTTP/1.0\r\n\r\n", "contains": "401"})
+
+
+class TestDiscoveryDisks(Conformance):
+    step_type = DiscoveryDisks()
+
+    def sample(self, sandbox: Path) -> Sample:
+        return Sample({})
+
+
+@pytest.mark.skipif(shutil.which("apt-mark") is None, reason="this machine has no apt")
+class TestDiscoveryPackages(Conformance):
+    step_type = DiscoveryPackages()
+
+    def sample(self, sandbox: Path) -> Sample:
+        return Sample({"match": "d"})

@@ -9,7 +9,7 @@ from pilotage_plugins.backup import BACKUP_STEP_TYPES
 from pilotage_plugins.command.run import CommandRun
 from pilotage_plugins.compose import COMPOSE_STEP_TYPES
 from pilotage_plugins.container import CONTAINER_STEP_TYPES
-from pilotage_plugins.discovery.data import DiscoveryData
+from pilotage_plugins.discovery import DISCOVERY_STEP_TYPES
 from pilotage_plugins.dummy import DUMMY_STEP_TYPES
 from pilotage_plugins.file import FILE_STEP_TYPES
 from pilotage_plugins.host import HOST_STEP_TYPES
@@ -39,7 +39,7 @@ def pilotage_register_step_types(register: Register) -> None:
         *PACKAGE_STEP_TYPES,
         *HOST_STEP_TYPES,
         WaitUntil,
-        DiscoveryData,
+        *DISCOVERY_STEP_TYPES,
         *BACKUP_STEP_TYPES,
         *CONTAINER_STEP_TYPES,
         *SNAPSHOT_STEP_TYPES,

@@ -24,6 +24,7 @@ from pilotage_plugins.container.network import NetworkCreate, NetworkRemove, Vol
 from pilotage_plugins.container.revert import ContainerRevert
 from pilotage_plugins.container.snapshot import ContainerSnapshot
 from pilotage_plugins.container.upgrade import ContainerUpgrade
+from pilotage_plugins.discovery.containers import DiscoveryContainers, DiscoveryVolumes
 
 from tests.integration.docker.engine_site import EngineSite
 from tests.integration.docker.images import APP
@@ -81,6 +82,22 @@ class TestList(OnEngine):
     def parameters(self) -> dict[str, Any]:
         self.start("web", "--label", "role=web", f"{APP}:1")
         return {"labels": ["role=web"]}
+
+
+class TestDiscoveryContainers(OnEngine):
+    step_type = DiscoveryContainers()
+
+    def parameters(self) -> dict[str, Any]:
+        self.start("web", f"{APP}:1")
+        return {}
+
+
+class TestDiscoveryVolumes(OnEngine):
+    step_type = DiscoveryVolumes()
+
+    def parameters(self) -> dict[str, Any]:
+        self.site.ask("POST", "/volumes/create", {"Name": "data"})
+        return {}
 
 
 class TestLogs(OnEngine):

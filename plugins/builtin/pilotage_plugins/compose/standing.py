@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
 
 PROJECT: Final = "com.docker.compose.project"
-_SERVICE: Final = "com.docker.compose.service"
+SERVICE: Final = "com.docker.compose.service"
 _HASH: Final = "com.docker.compose.config-hash"
 _ONE_OFF: Final = "com.docker.compose.oneoff"
 _DIRECTORY: Final = f"{PROJECT}.working_dir"
@@ -82,7 +82,7 @@ def _standing(project: str, found: list[dict[str, Any]]) -> Standing:
         Member(
             id=one["Id"],
             name=name_in_list(one),
-            service=one["Labels"].get(_SERVICE, ""),
+            service=one["Labels"].get(SERVICE, ""),
             hash=one["Labels"].get(_HASH, ""),
             image=one["Image"],
             image_id=one["ImageID"],

@@ -101,6 +101,10 @@ class Apt:
             raise failure(argv[0], result)
         return b"\n".join(lines).decode("utf-8", "replace")
 
+    async def mark(self, *argv: str) -> str:
+        """Run `apt-mark` and return what it told."""
+        return await self.quiet("apt-mark", *self._flags(), *argv)
+
     async def cache(self, *argv: str) -> str:
         """Run `apt-cache` and return what it told; names that it does not know are left out."""
         return await self.quiet("apt-cache", *self._flags(), *argv, tolerate=True)

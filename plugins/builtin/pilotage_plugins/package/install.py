@@ -24,7 +24,7 @@ class InstallParams(StepParams):
 
     packages: tuple[PackageRequest, ...] = Field(
         min_length=1,
-        max_length=500,
+        max_length=2000,
         description="Names, or name=version for exactly that version: [nginx, curl=7.88.1]",
     )
     recommends: bool = Field(False, description="Install what they recommend, too")

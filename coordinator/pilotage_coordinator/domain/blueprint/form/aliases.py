@@ -97,7 +97,15 @@ ALIASES: Final[Mapping[str, Alias]] = {
     ),
     "configuration": Alias({"write": Verb("file.write"), "template": Verb("file.template")}),
     "discovery": Alias(
-        {"data": Verb("discovery.data", {"roots": _ROOTS}), "snapshots": Verb("backup.list", _REPOSITORY)}
+        {
+            "data": Verb("discovery.data", {"roots": _ROOTS}),
+            "containers": Verb("discovery.containers"),
+            "volumes": Verb("discovery.volumes"),
+            "compose": Verb("compose.list"),
+            "packages": Verb("discovery.packages"),
+            "disks": Verb("discovery.disks"),
+            "snapshots": Verb("backup.list", _REPOSITORY),
+        }
     ),
     "transfer": Alias({"copy": Verb("file.copy")}),
     "maintenance": Alias(

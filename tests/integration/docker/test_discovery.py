@@ -1,0 +1,57 @@
+"""What discovery finds on a real engine."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.discovery.containers import DiscoveryContainers, DiscoveryVolumes
+
+from tests.integration.docker.engine_site import EngineSite
+from tests.integration.docker.images import APP
+
+pytestmark = pytest.mark.integration
+
+
+def test_containers_and_volumes_belong_together(
+    host: Harness, engine: EngineSite, start: Callable[..., dict[str, Any]]
+) -> None:
+    prefix = "com.docker.compose"
+    of_shop = [
+        "--label", f"{prefix}.project=shop", "--label", f"{prefix}.project.working_dir=/srv/shop",
+        "--label", f"{prefix}.project.config_files=/srv/shop/compose.yaml,/srv/shop/more.yaml",
+    ]  # fmt: skip
+    start("shop-web-1", *of_shop, "--label", f"{prefix}.service=web", "-v", "shop_data:/data", f"{APP}:1")
+    start(
+        "shop-db-1",
+        *of_shop,
+        "--label",
+        f"{prefix}.service=db",
+        "-v",
+        "shop_data:/data",
+        "-v",
+        "/anonymous",
+        f"{APP}:1",
+    )
+    start("alone", f"{APP}:1")
+    engine.ask("POST", "/volumes/create", {"Name": "unused"})
+    engine.docker("exec", "shop-web-1", "sh", "-c", "head -c 100000 /dev/zero > /data/file")
+    engine.docker("stop", "-t", "1", "shop-db-1")
+
+    found = host.run(DiscoveryContainers(), {})
+    by_name = {each["name"]: each for each in found["containers"]}
+    assert list(by_name) == ["alone", "shop-db-1", "shop-web-1"]
+    assert (by_name["alone"]["project"], by_name["alone"]["volumes"]) == ("", [])
+    assert by_name["shop-web-1"]["volumes"] == ["shop_data"]
+    assert (by_name["shop-db-1"]["running"], by_name["shop-db-1"]["service"]) == (False, "db")
+    running = host.run(DiscoveryContainers(), {"all": False, "labels": [f"{prefix}.project=shop"]})["containers"]
+    assert [each["name"] for each in running] == ["shop-web-1"]
+
+    unused, data = sorted(host.run(DiscoveryVolumes(), {})["volumes"], key=lambda each: each["name"], reverse=True)
+    assert (data["name"], data["containers"], data["running"]) == (
+        "shop_data", ["shop-db-1", "shop-web-1"], ["shop-web-1"],
+    )  # fmt: skip
+    assert 100_000 <= data["bytes"] < 200_000
+    assert data["path"].endswith("/volumes/shop_data/_data")
+    assert (unused["containers"], unused["bytes"]) == ([], 0)
+    assert len(host.run(DiscoveryVolumes(), {"unnamed": True, "sizes": False})["volumes"]) == 3
