@@ -12,13 +12,14 @@ import pytest
 from pilotage_plugin_api import InfrastructureFailed, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness, tree_of
 from pilotage_plugins.backup.create import BackupCreate
+from pilotage_plugins.backup.database import BackupDatabase
 from pilotage_plugins.backup.init import BackupInit
 from pilotage_plugins.backup.listing import BackupList
 from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.backup.verify import BackupVerify
 
-from tests.integration.restic.conftest import restic_version
+from tests.integration.restic.conftest import make_database, restic_version
 from tests.integration.restic.rest_server import running_rest_server
 
 pytestmark = pytest.mark.integration
@@ -73,6 +74,19 @@ def test_only_what_is_new_must_fit(host: Harness, tmp_path: Path) -> None:
         backup(host, vault, source)
         (source / "small").write_text("new")
         backup(host, vault, source)
+
+
+def test_the_first_backup_of_a_database_must_fit(host: Harness, tmp_path: Path) -> None:
+    source = host.sandbox / "shop.db"
+    make_database(source, 60_000)
+    database = {"engine": "sqlite", "name": "shop", "path": str(source)}
+    with small_disk(tmp_path / "disk", 4) as disk:
+        vault = {"repository": str(disk / "vault"), "password": "secret://restic"}
+        host.run(BackupInit(), vault)
+        with pytest.raises(TargetFailed, match=r"bytes free, and \d+ bytes are new"):
+            host.run(BackupDatabase(), {**vault, "database": database})
+        for check in (False, True):
+            assert host.run(BackupDatabase(), {**vault, "database": database, "space_check": check})["snapshot_id"]
 
 
 def test_a_restore_onto_a_full_disk_says_so(host: Harness, vault: dict[str, Any], data: Path, tmp_path: Path) -> None:
@@ -176,6 +190,9 @@ def test_an_append_only_repository_takes_backups_and_refuses_to_forget_at_once(
     with pytest.raises(StepFailed, match=r"refuses to delete.*a credential that may delete"):
         host.run(BackupPrune(), {**hosts, "keep": {"last": 1}})
     assert time.monotonic() - started < 30
+    spared = host.run(BackupPrune(), {**hosts, "keep": {"last": 1}, "when_refused": "warn"})
+    assert (spared["kept"], spared["removed"]) == (2, 0)
+    assert "nothing was pruned: " in spared["warnings"][0]
     assert host.run(BackupList(), {**hosts, "newest_only": False})["total"] == 2
     assert host.run(BackupPrune(), {**keeper, "keep": {"last": 1}})["removed"] == 1
     assert host.run(BackupVerify(), {**hosts, "read_data": "full"})["snapshots"] == 2

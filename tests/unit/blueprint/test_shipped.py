@@ -52,7 +52,9 @@ def blueprint(name: str) -> Blueprint:
 
 def test_what_is_shipped() -> None:
     assert {blueprint(name).id for name in FILES} == {
+        "backup_prune",
         "config_rollout",
+        "database_restore_drill",
         "disaster_recovery",
         "environment_provisioning",
         "fleet_backup_orchestration",

@@ -26,6 +26,8 @@ BLUEPRINTS = {each.id: each for name, text in shipped() for each in load_bluepri
 GIVEN: dict[str, Mapping[str, Any]] = {
     "config_rollout": {"hosts": ["db1", "db2"], "path": "/etc/site.conf", "content": "new", "unit": "nginx"},
     "patch_and_reboot": {"hosts": ["db1", "db2"], "services": ["nginx"]},
+    "backup_prune": {"keeper": "db3", "hosts": ["db1", "db2"], "repository": "secret://prune/{host}"},
+    "database_restore_drill": {"host": "db1", "database": "/postgresql-5432-shop.dump", "on": "db2"},
     "environment_provisioning": {"hosts": "db1", "environment_name": "staging-api", "image": "shop/app:2"},
     "quick_backup": {"paths": ["/home"], "repository": "/mnt/b", "hosts": "db1"},
     "safe_container_upgrade": {"hosts": {"select": "true"}, "image": "shop/app:2"},
@@ -93,9 +95,27 @@ def test_the_fleet_backup_is_planned_host_by_host() -> None:
     assert part.items == ("srv",)
     assert part.item_parameters[0]["paths"] == ["/srv"]
     assert step(found, "protect/databases").planned_items["db1"] == FOUND["databases"]
-    assert "protect/prune" in view_plan(found.plan).irreversible
+    assert "prune" in view_plan(found.plan).irreversible
+    assert step(found, "prune").type is not None
     asked = {each.key for each in preview_questions(found.plan)}
     assert ("protect/volumes", "db3", "srv") in asked
+
+
+def test_a_credential_that_may_delete_goes_to_the_trusted_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"prune_on": ["db3"], "hosts": ["db1", "db2"], "prune_password": "secret://prune/{host}"}
+    monkeypatch.setitem(GIVEN, "fleet_backup_orchestration", given)
+    found = planned(BLUEPRINTS["fleet_backup_orchestration"])
+    part = found.plan.resolved["prune_apart"]
+    assert set(part) == {"", "db3"}
+    assert [each["host"] for each in part["db3"].item_parameters] == ["db1", "db2"]
+    places = secret_places(found.plan)
+    assert {place for name in ("prune/db1", "prune/db2") for place, _ in places[name]} == {"prune_apart"}
+
+
+def test_a_credential_for_pruning_without_a_trusted_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GIVEN, "fleet_backup_orchestration", {"prune_password": "secret://prune"})
+    with pytest.raises(PlanRefused, match="prune_on"):
+        planned(BLUEPRINTS["fleet_backup_orchestration"])
 
 
 def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.MonkeyPatch) -> None:

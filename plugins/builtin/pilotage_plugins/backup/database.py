@@ -36,6 +36,7 @@ from pilotage_plugins.backup.restic import Restic, ResticStepType, open_reposito
 from pilotage_plugins.backup.server import Database, Engine
 from pilotage_plugins.backup.signals import EitherSignal
 from pilotage_plugins.backup.snapshots import DATABASE, OURS, attempt_tag, find, find_data, size_of
+from pilotage_plugins.backup.space import check_room, free_bytes
 from pilotage_plugins.backup.sqlite_copy import copy_database, integrity_problems
 from pilotage_plugins.tree.entry import Entry, hash_file
 from pilotage_plugins.tree.manifest import ManifestTotals, write_entries
@@ -51,6 +52,11 @@ class BackupDatabaseParams(RepositoryParams):
     check: bool = Field(True, description="SQLite: let the engine check the copy before it is stored")
     tags: tuple[Tag, ...] = Field((), max_length=50)
     compression: Compression = Compression.AUTO
+    space_check: bool = Field(
+        True,
+        description="Before the first backup of it: refuse when it would not fit on the repository's disk (a folder of"
+        " this host), as far as its size is known",
+    )
     protected: bool = Field(
         False, description="You vouch that these credentials cannot delete backups: no warning about it"
     )
@@ -100,6 +106,7 @@ class BackupDatabase(ResticStepType[BackupDatabaseParams, BackupDatabaseOutputs]
         if params.database.engine is Engine.SQLITE:
             return await _back_up_sqlite(ctx, params)
         async with _dump_program(ctx, params) as program, open_repository(ctx, params) as restic:
+            await _check_room(ctx, restic, params, params.database.bytes)
             unsafe = await _unsafe_tables(ctx, params, program)
             dump = Dump(ctx, program)
             signal = EitherSignal(ctx.cancel, dump.failed)
@@ -158,10 +165,21 @@ async def _back_up_sqlite(ctx: StepContext, params: BackupDatabaseParams) -> Bac
             await _check_copy(ctx, source, copy)
         stored = (copy.stat().st_size, await asyncio.to_thread(hash_file, bytes(copy), ctx.checkpoint))
         async with open_repository(ctx, params) as restic:
+            await _check_room(ctx, restic, params, stored[0])
             listener = await _stream(restic, ctx, params, lambda: file_chunks(copy))
             return await _finish(ctx, restic, params, listener, stored, [])
     finally:
         copy.unlink(missing_ok=True)
+
+
+async def _check_room(ctx: StepContext, restic: Restic, params: BackupDatabaseParams, size: int | None) -> None:
+    """Refuse the first backup of a database that would not fit; of a later one nobody knows how much is new."""
+    free = free_bytes(params) if params.space_check and size else None
+    if free is None or size is None or size <= free:
+        return
+    earlier = await find(restic, tags=[OURS], host=ctx.host)
+    if not any(snapshot.paths == (snapshot_path(params.database),) for snapshot in earlier):
+        check_room(params, size, free)
 
 
 @asynccontextmanager

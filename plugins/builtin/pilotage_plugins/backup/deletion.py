@@ -20,15 +20,19 @@ _REFUSED: Final = (
 )
 
 
+class DeletionRefused(StepFailed):
+    """The repository lets nobody with these credentials delete."""
+
+
 async def forget(restic: Restic, ids: Sequence[str]) -> None:
-    """Forget these snapshots; raises StepFailed as soon as the repository refuses to delete."""
+    """Forget these snapshots; raises DeletionRefused as soon as the repository refuses to delete."""
     for start in range(0, len(ids), AT_ONCE):
         await delete(restic, "forgetting snapshots", "forget", *ids[start : start + AT_ONCE])
 
 
 async def delete(restic: Restic, what: str, *arguments: str) -> None:
     """Run a command that deletes. When the repository refuses, restic tries again for up to a quarter of an hour, or,
-    newer, says so and goes on; either way it is stopped at the first refusal, which StepFailed tells."""
+    newer, says so and goes on; either way it is stopped at the first refusal, which DeletionRefused tells."""
     refused = asyncio.Event()
     said: list[str] = []
 
@@ -47,7 +51,7 @@ async def delete(restic: Restic, what: str, *arguments: str) -> None:
             raise
     if refused.is_set():
         await restic.remove_dead_locks()
-        raise StepFailed(
+        raise DeletionRefused(
             f"{what} in {masked(restic.params.repository)}: the repository refuses to delete. If it is append-only,"
             " that is what protects it: prune with a credential that may delete, from a machine that keeps no other"
             f" secrets of the hosts. restic said: {masked(said[0])[:500]}"

@@ -2,12 +2,13 @@
 
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepOutputs, StepParams
 from pydantic import Field, model_validator
 
-from pilotage_plugins.backup.deletion import delete, forget
+from pilotage_plugins.backup.deletion import DeletionRefused, delete, forget
 from pilotage_plugins.backup.init import exists
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
@@ -37,21 +38,33 @@ class Keep(StepParams):
         return [f"--keep-{name}={number}" for name, number in self.model_dump().items() if number]
 
 
+class WhenRefused(StrEnum):
+    """What it means that the repository lets these credentials delete nothing."""
+
+    FAIL = "fail"
+    WARN = "warn"
+
+
 class BackupPruneParams(RepositoryParams):
     """Whose snapshots, and which of them stay."""
 
     keep: Keep
     host: str | None = Field(None, min_length=1, description="Whose (this host's); \"*\" for every host's")
+    when_refused: WhenRefused = Field(
+        WhenRefused.FAIL,
+        description="The repository is append-only: fail; or warn, where somebody else prunes with another credential",
+    )
 
 
 class BackupPruneOutputs(StepOutputs):
     """How many snapshots of data stayed and went. `held`: sets of paths of which nothing went, because their newest
-    backup is not whole."""
+    backup is not whole. `warnings`: that the repository refused, and so nothing went at all."""
 
     kept: int
     removed: int
     duration_s: float
     held: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +75,18 @@ class _Doomed:
     kept: int
     held: tuple[str, ...]
 
+    def spared(self) -> "_Doomed":
+        """Return what it is when nothing goes after all."""
+        return _Doomed((), self.kept + len(self.snapshots), self.held)
+
 
 class BackupPrune(ResticStepType[BackupPruneParams, BackupPruneOutputs]):
     """Forget the snapshots that no rule keeps, and free their space.
 
     Only snapshots that Pilotage made are looked at, each host's and each set of paths by itself, so that every set
     keeps its own. A backup that is not whole displaces none that is. Give this step a credential of its own where the
-    hosts' may only add: an append-only repository refuses it, and that is said at once. Destructive: what is
-    forgotten cannot be had back.
+    hosts' may only add: an append-only repository refuses it, and that is said at once (`when_refused`). Destructive:
+    what is forgotten cannot be had back.
     """
 
     name = "backup.prune"
@@ -102,18 +119,27 @@ class BackupPrune(ResticStepType[BackupPruneParams, BackupPruneOutputs]):
         started = time.monotonic()
         async with open_repository(ctx, params) as restic:
             retention = await _weigh(ctx, restic, params)
-            await forget(restic, retention.outdated)
-            doomed = await _by_rule(ctx, restic, params, retention)
-            await forget(restic, [gone["id"] for gone in doomed.snapshots])
-            await _forget_orphans(ctx, restic)
-            ctx.progress(None, "freeing space")
-            await delete(restic, "freeing space", "prune")
-        removed = {gone["id"] for gone in doomed.snapshots} | set(retention.outdated)
+            removed, warnings = set(retention.outdated), []
+            try:
+                await forget(restic, retention.outdated)
+                doomed = await _by_rule(ctx, restic, params, retention)
+                removed |= {gone["id"] for gone in doomed.snapshots}
+                await forget(restic, [gone["id"] for gone in doomed.snapshots])
+                await _forget_orphans(ctx, restic)
+                ctx.progress(None, "freeing space")
+                await delete(restic, "freeing space", "prune")
+            except DeletionRefused as refused:
+                if params.when_refused is WhenRefused.FAIL:
+                    raise
+                warnings.append(f"nothing was pruned: {refused}")
+                doomed = await _by_rule(ctx, restic, params, retention)
+                doomed, removed = doomed.spared(), set()
         return BackupPruneOutputs(
             kept=doomed.kept,
             removed=len(removed),
             duration_s=round(time.monotonic() - started, 3),
             held=doomed.held,
+            warnings=tuple(warnings),
         )
 
 

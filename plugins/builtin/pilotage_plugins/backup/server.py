@@ -45,7 +45,7 @@ class Database(StepParams):
         max_length=64,
         description="System user of the dump program (PostgreSQL: the socket's owner)",
     )
-    bytes: int | None = Field(None, description="Its size when it was found; not used")
+    bytes: int | None = Field(None, description="Its size when it was found")
 
     @field_validator("name", "host", "user")
     @classmethod
