@@ -85,6 +85,7 @@ async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: 
             epoch=base.epoch,
             highest_epoch=lambda: fleet.roster.highest_epoch_seen,
             restoration=base.restoration,
+            unread=executor.unread.reasons,
         ),
         coordinator=process,
     )

@@ -24,7 +24,7 @@ from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.steps import coordinator_steps
-from pilotage_coordinator.store.errors import StoreError, StoreUnavailable
+from pilotage_coordinator.store.errors import ReadTooLong, StoreError, StoreUnavailable
 from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
@@ -99,7 +99,7 @@ class SimulatedCoordinator:
     def __init__(self, universe: Universe, network: Network) -> None:
         self.universe = universe
         self.network = network
-        self.disk = SimulatedDisk(self._stall)
+        self.disk = SimulatedDisk(self._stall, self._look)
         template().connection.backup(self.disk.connection)
         self.process: Process | None = None
         self.buried: list[Process] = []
@@ -107,6 +107,8 @@ class SimulatedCoordinator:
         """How wrong the machine's clock is, microseconds."""
         self.doubtful = False
         """Commits land, and some are reported as failed."""
+        self.slow = False
+        """Some reads take so long that they are stopped."""
         self.executor: Executor | None = None
         self.store: SqliteStore | None = None
         self.after_restore = False
@@ -189,6 +191,12 @@ class SimulatedCoordinator:
             if self.doubtful and self.universe.random.random() < 0.3:
                 self.universe.trace("coordinator: a commit is in doubt")
                 raise StoreUnavailable("the disk gives input/output errors")
+
+    async def _look(self) -> None:
+        if self.slow and self.universe.random.random() < 0.3:
+            await asyncio.sleep(1.0)
+            self.universe.trace("coordinator: a read takes too long")
+            raise ReadTooLong("a query took longer than 1 s and was stopped")
 
     def _token(self) -> str:
         self._tokens += 1

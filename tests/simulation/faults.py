@@ -62,6 +62,7 @@ class Chaos:
             "say outdated things": self.say_outdated_things,
             "change plugin": self.change_plugin,
             "doubtful commits": self.doubt_commits,
+            "slow reads": self.slow_reads,
         }
 
     def leave_out(self, name: str) -> None:
@@ -96,6 +97,7 @@ class Chaos:
         self.coordinator.disk.full = False
         self.coordinator.offset = 0
         self.coordinator.doubtful = False
+        self.coordinator.slow = False
         self.network.mischief.unruly.clear()
         self.coordinator.start()
 
@@ -237,6 +239,16 @@ class Chaos:
         self.universe.loop.later(
             spread(self.universe.random, 0.1, 5), lambda: setattr(self.coordinator, "doubtful", False)
         )
+
+    def slow_reads(self, host: str) -> None:
+        """Let some reads of the coordinator take too long for a while, as it runs or begins anew."""
+        coordinator = self.coordinator
+        self.universe.trace("coordinator: reads are slow")
+        coordinator.slow = True
+        if self.universe.random.random() < 0.5:
+            coordinator.kill()
+            self.universe.loop.later(spread(self.universe.random, 0.01, 0.5), coordinator.start)
+        self.universe.loop.later(spread(self.universe.random, 0.5, 30), lambda: setattr(coordinator, "slow", False))
 
     def _soon(self, fault: Callable[[str], None]) -> Callable[[str], None]:
         """Return the fault, to happen outside of the moment's own callbacks, at once or a little later."""

@@ -27,7 +27,7 @@ from pilotage_coordinator.domain.fleet import Outcome as Ended
 from pilotage_coordinator.domain.plan import Effect
 from pilotage_coordinator.engine import attempting, batching, decide, decision, draft, due, health, starting, verdict
 from pilotage_coordinator.fleet import admission, outbox, roster, store_registry
-from pilotage_coordinator.runtime import executor, listener, live, sending
+from pilotage_coordinator.runtime import executor, listener, live, sending, unread
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.sqlite import group_commit, store
 
@@ -347,6 +347,14 @@ def _epoch_is_not_raised(patches: Patches) -> None:
 # --- recovery and reconciliation --------------------------------------------------------------------------------------
 
 
+def _what_cannot_be_read_is_forgotten(patches: Patches) -> None:
+    patches.skip(unread.Unread, "put_off")
+
+
+def _sessions_stay_when_an_execution_is_read_late(patches: Patches) -> None:
+    patches.drop(executor.Executor, "_compare_again")
+
+
 def _new_journal_is_not_noticed(patches: Patches) -> None:
     def make(original: Any) -> Any:
         def compare(*known: Any, journal_replaced: bool, now: int) -> Any:
@@ -581,6 +589,8 @@ MUTANTS = (
     Mutant("a coordinator does not raise its epoch", 0, ("7",), _epoch_is_not_raised),
     Mutant("a new journal is not noticed", 53, ("1",), _new_journal_is_not_noticed),
     Mutant("a new journal is remembered too early", 13, ("1",), _new_journal_is_remembered_too_early),
+    Mutant("an execution that cannot be read is forgotten", 27, ("4", "12"), _what_cannot_be_read_is_forgotten),
+    Mutant("what is read late is not compared", 165, ("1", "12"), _sessions_stay_when_an_execution_is_read_late),
     Mutant("attempts end before journals are read", 0, ("1", "4"), _ended_before_reconciliation),
     Mutant("open attempts are not sent again", 3, ("12",), _open_attempts_are_not_sent_again),
     Mutant("old attempts are not fenced", 3, ("7", "12"), _old_attempts_are_not_fenced),

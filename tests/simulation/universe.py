@@ -132,8 +132,8 @@ class Universe:
                 self.violate(f"7: {short(read_key(item.assignment.key))} is sent under epoch {item.assignment.epoch}")
             elif kind == "welcome":
                 self.on_welcome(host, stream)
-            elif kind == "refusal" and not item.refusal.retry and host not in self.liars:
-                self.violate(f"refused: {host}, for good: {item.refusal.message}")
+            elif kind == "refusal" and _in_earnest(item.refusal) and host not in self.liars:
+                self.violate(f"refused: {host}, in earnest: {item.refusal.message}")
 
 
 def read_key(key: pb.AttemptKey) -> AttemptKey:
@@ -145,6 +145,10 @@ def short(key: AttemptKey) -> str:
     """Return a key as traces show it: `1:a/b@h1#x run 1`."""
     item = f"#{key.item}" if key.item else ""
     return f"{key.execution[-1]}:{key.path}@{key.host}{item} {key.kind} {key.attempt}"
+
+
+def _in_earnest(refusal: pb.Refusal) -> bool:
+    return not refusal.retry or refusal.reason == pb.REFUSAL_REASON_OLD_COORDINATOR
 
 
 def _about(value: Any) -> str:

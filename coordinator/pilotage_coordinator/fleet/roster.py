@@ -96,6 +96,12 @@ class Roster:
             raise HostUnreachable(f"{host} has no session now, so its sealing key is not known here")
         return session.party.sealing_key
 
+    def reconnect(self, host: str, reason: str) -> None:
+        """End the host's session, also one that is only opening; the agent dials again at once."""
+        session = self._session(host)
+        if session is not None:
+            session.end(reason, wire.write_goodbye(0))
+
     async def disconnect(self, host: str, reason: str) -> None:
         """End the host's session at once; the agent is not asked to come back."""
         session = self._session(host)
@@ -227,7 +233,8 @@ class Roster:
             verdict = Verdict.QUARANTINE if await old.challenge() else Verdict.ADMIT
             reason = "two agents answer under the identity of this host: its key and state were copied"
         if verdict is Verdict.OLD_COORDINATOR:
-            raise Refused(RefusalReason.OLD_COORDINATOR, reason, retry=False)
+            # Soon: the coordinator that follows with `--after-restore` waits a minute for every host.
+            raise Refused(RefusalReason.OLD_COORDINATOR, reason, retry=True)
         if verdict is Verdict.STALE:
             raise Refused(RefusalReason.STALE_SESSION, reason, retry=True)
         if verdict is Verdict.QUARANTINE:

@@ -2,8 +2,8 @@
 
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pilotage_coordinator.runtime.clock import SystemClock
@@ -39,6 +39,8 @@ class Doctor:
     highest_epoch: Callable[[], int] = int
     """The highest epoch that an agent has reported."""
     restoration: Restoration | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Executions that are not over and cannot be read, and why."""
 
     async def examine(self) -> Sequence[Finding]:
         """Run every check; a check that breaks is a finding, never an error."""
@@ -51,6 +53,7 @@ class Doctor:
             ("hosts", self._hosts),
             ("plugins", self._plugins),
             ("restore", self._restore),
+            ("executions", self._executions),
         )
         found = []
         for name, check in checks:
@@ -123,6 +126,19 @@ class Doctor:
             shown = ", ".join(away[:10]) + (" …" if len(away) > 10 else "")
             return Finding("hosts", "warning", f"{detail}; offline: {shown}", "systemctl status pilotage-agent there")
         return Finding("hosts", "ok", detail)
+
+    async def _executions(self) -> Finding:
+        if not self.unread:
+            return Finding("executions", "ok", "all that are under way could be read")
+        shown = "; ".join(f"{execution}: {reason[:200]}" for execution, reason in sorted(self.unread.items())[:5])
+        more = f" and {len(self.unread) - 5} more" if len(self.unread) > 5 else ""
+        return Finding(
+            "executions",
+            "failure",
+            f"under way, and cannot be read: {shown}{more}",
+            "they are tried again by themselves, at least once a minute, and agents keep their results until then; "
+            "if it stays, the coordinator's log says more: mend the disk, or start the version that wrote them",
+        )
 
     async def _restore(self) -> Finding:
         if self.highest_epoch() > self.epoch:

@@ -31,6 +31,7 @@ from pilotage_coordinator.runtime.restoration import held, holding
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction, UnknownAttempt
 from pilotage_coordinator.runtime.sending import Sending, on_host
 from pilotage_coordinator.runtime.timers import Timers
+from pilotage_coordinator.runtime.unread import Unread, Unreadable
 from pilotage_coordinator.store.errors import NotFound, StoreError, StoreUnavailable
 from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
@@ -90,8 +91,9 @@ class Executor:
     sending: Sending = field(init=False)
     background: Background = field(default_factory=Background)
     history: History = field(init=False)
+    unread: Unread = field(init=False)
     recovered: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once every execution that is not over is in memory."""
+    """Set once every execution that is not over is in memory, or known to be unread."""
 
     def __post_init__(self) -> None:
         self._timers = Timers(self.clock, lambda execution: self._give(execution, i.Tick()))
@@ -99,6 +101,7 @@ class Executor:
             self.dispatcher, self.world, self.clock, self.epoch, self.failpoints, self.background, self._give
         )
         self.history = History(self.store.executions, PlanShelf(self.store.plans))
+        self.unread = Unread(self.store.executions, self.dispatcher, self.background, self._recover)
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -112,19 +115,22 @@ class Executor:
 
     async def recover(self) -> None:
         """Load every execution that is not over. Sessions wait for this before they are reconciled."""
-        for execution in await self.store.executions.active():
+        for execution in await self.unread.patiently(self.store.executions.active):
             try:
                 await self._recover(execution)
-            except Exception:
+            except Exception as error:
                 # One that cannot be read must not keep the others, and every host, waiting.
-                log.exception("execution.unreadable", execution=execution.id)
+                await self.unread.put_off(execution, error)
         self.recovered.set()
         log.info("executions.recovered", count=len(self._live), epoch=self.epoch)
 
     async def _recover(self, execution: ExecutionRecord) -> None:
-        live = await self.find(execution.id)
+        live = await self._read(execution.id)
+        late = self.unread.was_read(execution.id)
         if live is None:
             return
+        if late and self.recovered.is_set():
+            self._compare_again(live)
         if live.position.sequence == 0:
             # The process died between creating the execution and beginning it.
             self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
@@ -132,6 +138,14 @@ class Executor:
             self._hold(live)
         if live.position.sequence:
             self.later(live, i.Recovered())
+
+    def _compare_again(self, live: LiveExecution) -> None:
+        """Let the journals of an execution's hosts be compared with it: their sessions began without it."""
+        for host in sorted({attempt.run.host for attempt in live.state.open.values()} - {""}):
+            if self.dispatcher.inventory.get(host) is None:
+                self.background.spawn(self.forsake(host), f"forsake {host}")
+            else:
+                self.dispatcher.port.reconnect(host, f"what it did for {live.id} is compared anew")
 
     def _hold(self, live: LiveExecution) -> None:
         """Hold an execution until somebody resumes it, also one that is paused already, and before the store has it."""
@@ -160,7 +174,10 @@ class Executor:
     # --- what people ask --------------------------------------------------------------------------------------
 
     async def start(self, start: Start) -> None:
-        """Create an execution and begin it; returns once both are durable."""
+        """Create an execution and begin it; returns once both are durable.
+
+        Raises StoreError. Where it then says that the execution is stored, it begins by itself.
+        """
         record = ExecutionRecord(
             id=start.execution,
             blueprint_id=start.plan.blueprint.id,
@@ -174,14 +191,19 @@ class Executor:
         creation = ExecutionCreation(record, inputs, audit=start.audit, answer=start.answer, secrets=start.secrets)
         try:
             await self.store.executions.create(creation)
-        except StoreUnavailable:
+            self.failpoints.reach("coordinator.execution.created")
+            state = await self.history.unbegun(start.execution, start.plan)
+        except (StoreUnavailable, asyncio.CancelledError):
             # It may have landed all the same: then it must begin.
             asyncio.get_running_loop().call_later(RETRY_PAUSE, self._begin_if_created, start.execution)
             raise
-        self.failpoints.reach("coordinator.execution.created")
-        state = await self.history.unbegun(start.execution, start.plan)
         live = self._live.get(start.execution) or self._add(state, Position())
-        await live.submit(i.Begin(seed=start.execution, requested_by=start.requested_by))
+        try:
+            await asyncio.shield(self.later(live, i.Begin(seed=start.execution, requested_by=start.requested_by)))
+        except StoreError as error:
+            raise StoreUnavailable(
+                f"{start.execution} is stored and begins by itself once its beginning can be stored too: {error}"
+            ) from error
 
     async def submit(self, execution: str, input: i.Input, audit: tuple[AuditEntry, ...] = ()) -> None:
         """Give an execution an input; returns once what follows is durable. Raises the engine's Refused."""
@@ -207,8 +229,9 @@ class Executor:
                 after = event.sequence
             if events:
                 continue
-            if live is None and not self.recovered.is_set():
+            if live is None and not (self.recovered.is_set() and execution not in self.unread):
                 await self.recovered.wait()
+                await self.unread.until_read(execution)
                 continue
             if live is None or changed is None or (live.state.terminal and after >= live.position.sequence):
                 return
@@ -242,6 +265,8 @@ class Executor:
     async def forsake(self, host: str) -> None:
         """End every attempt that is open on a host that will never answer again: nobody knows what became of them."""
         for key, epoch in tuple(self.dispatcher.open_on(host).items()):
+            if key.execution in self.unread:
+                continue  # once it is read, which finds the host gone
             live = await self.find(key.execution)
             if live is None:
                 continue
@@ -259,6 +284,7 @@ class Executor:
         """Take the end of an attempt; returns once it is durable.
 
         Raises Fenced for one of another assignment than the newest; the store compares once more when it writes.
+        Raises StoreError while it cannot be stored, or its execution not be read.
         """
         live = await self.find(report.key.execution)
         self.failpoints.reach("coordinator.result.taken")
@@ -274,7 +300,10 @@ class Executor:
         """Take the news that an attempt runs; a journal tells it again with each session."""
         if self.dispatcher.epoch_of(key) is None:
             return
-        live = await self.find(key.execution)
+        try:
+            live = await self.find(key.execution)
+        except Unreadable:
+            return  # told again by the session that follows once it is read
         if live is None:
             return
         attempt = live.state.open.get(RunKey(key.path, key.host, key.item))
@@ -390,7 +419,13 @@ class Executor:
         return live
 
     async def find(self, execution: str) -> LiveExecution | None:
-        """Return an execution that can change, loading it if need be; one loading serves all who ask."""
+        """Return an execution that can change, loading it if need be; raises StoreError when it cannot be read now."""
+        if execution not in self._live:
+            self.unread.refuse(execution)
+        return await self._read(execution)
+
+    async def _read(self, execution: str) -> LiveExecution | None:
+        """Load an execution, unless it is in memory; one loading serves all who ask."""
         live = self._live.get(execution)
         if live is not None:
             return live
@@ -406,11 +441,13 @@ class Executor:
             state, position = await self.load(execution)
         except NotFound:
             return None
+        # Read before it counts as loaded: without them its results would be taken for unknown.
+        opened = await self.store.executions.open_attempts(execution)
         already = self._live.get(execution)
         if already is not None:
             return already
         live = self._add(state, position)
-        for key, epoch in (await self.store.executions.open_attempts(execution)).items():
+        for key, epoch in opened.items():
             self.dispatcher.opened(key, epoch)
         self._timers.set(execution, next_wakeup(state))
         await self.sending.send(live, Due(assign=tuple(each for each in due(state).assign if not on_host(state, each))))
@@ -436,9 +473,11 @@ class Executor:
         if live is not None:
             self.later(live, input)
 
-    def later(self, live: LiveExecution, input: i.Input) -> None:
-        """Give an input that nobody waits for, again and again until the store takes it."""
-        live.submit(input).add_done_callback(lambda done: self._given(live, input, done))
+    def later(self, live: LiveExecution, input: i.Input) -> "asyncio.Future[None]":
+        """Give an input again and again until the store takes it; the future tells of the first time."""
+        given = live.submit(input)
+        given.add_done_callback(lambda done: self._given(live, input, done))
+        return given
 
     def _given(self, live: LiveExecution, input: i.Input, done: "asyncio.Future[None]") -> None:
         if done.cancelled():

@@ -52,6 +52,13 @@ class FleetPort(Protocol):
         """Return the X25519 public key that secrets for `host` are sealed to; raises HostUnreachable if unknown."""
         ...
 
+    def reconnect(self, host: str, reason: str) -> None:
+        """End the host's session, also one that is only opening, and ask its agent to dial again at once.
+
+        What it runs goes on; its journal is compared with what is open then.
+        """
+        ...
+
     async def disconnect(self, host: str, reason: str) -> None:
         """End the host's session at once (revoked, quarantined)."""
         ...

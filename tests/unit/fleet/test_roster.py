@@ -135,6 +135,7 @@ async def test_an_old_coordinator_names_what_happened(fleet: Fleet) -> None:
     (refusal,) = await transport.until("refusal")
     assert "older than one this host has seen" in refusal.message
     assert "restored from a backup?" in refusal.message
+    assert refusal.retry, "the coordinator that follows with --after-restore would not hear it in time"
     assert fleet.roster.highest_epoch_seen == 9
 
 

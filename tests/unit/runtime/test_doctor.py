@@ -74,3 +74,9 @@ async def test_the_disk_of_the_coordinator_is_told_apart_from_that_of_the_machin
 ) -> None:
     assert str(tmp_path) in (await said(store, tmp_path, "coordinator disk")).detail
     assert "local disk" in {each["check"] for each in machine.findings()}
+
+
+async def test_an_execution_that_cannot_be_read_is_a_failure_that_says_why(store: SqliteStore, tmp_path: Path) -> None:
+    assert (await said(store, tmp_path, "executions")).verdict == "ok"
+    finding = await said(store, tmp_path, "executions", unread={"exe_1": "a query took longer than 1 s"})
+    assert (finding.verdict, "exe_1: a query took" in finding.detail) == ("failure", True)

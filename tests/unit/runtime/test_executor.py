@@ -38,6 +38,7 @@ class Notes:
 
     sent: list[Assignment] = field(default_factory=list)
     cancelled: list[tuple[AttemptKey, int]] = field(default_factory=list)
+    reconnected: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def online(self, host: str) -> bool:
@@ -49,6 +50,9 @@ class Notes:
 
     def cancel(self, key: AttemptKey, epoch: int, reason: str) -> None:
         self.cancelled.append((key, epoch))
+
+    def reconnect(self, host: str, reason: str) -> None:
+        self.reconnected.append(host)
 
     async def until_sent(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -145,6 +149,7 @@ async def test_one_execution_that_cannot_be_read_does_not_keep_the_others_waitin
     await second.executor.recover()
     assert second.executor.recovered.is_set()
     assert second.executor.active == 1
+    assert set(second.executor.unread.reasons) == {"exe_1"}
     await second.executor.close()
     await second.store.close()
 

@@ -18,14 +18,18 @@ T = TypeVar("T")
 class SimulatedDisk:
     """What survives a simulated crash, and the faults to be had with it."""
 
-    def __init__(self, stall: Callable[[str], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, stall: Callable[[str], Awaitable[None]] | None = None, look: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Make an empty disk.
 
         `stall` is awaited around each transaction with `before commit` and `after commit`: it may take simulated time,
         or raise to end the caller there. Ended before, nothing is stored; ended after, all is, and nobody was told.
+        `look` is awaited before each read, and may do the same to it.
         """
         self.connection = connections.open_memory()
         self.stall = stall
+        self.look = look
         self.full = False
         """While true, every commit fails as on a full disk."""
         self.owner: object | None = None
@@ -68,6 +72,8 @@ class InlineDatabase:
 
     async def read(self, work: Work[T]) -> T:
         """Run a work that only reads."""
+        if self._disk.look is not None:
+            await self._disk.look()
         connection = self._mine()
         connection.execute("PRAGMA query_only = ON")
         try:
