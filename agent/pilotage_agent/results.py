@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey
-from pilotage_proto.canonical import CanonicalError, canonical, digest_of_bytes
-from pilotage_proto.limits import LARGEST_JSON
+from pilotage_proto.canonical import CanonicalError, canonical
+from pilotage_proto.limits import LARGEST_EVIDENCE, LARGEST_JSON, LARGEST_OUTPUTS
+from pilotage_proto.result import result_digest
 
 from pilotage_agent.messages import FailureKind, Outcome, QueryAnswer, Result
 
 ERROR_LIMIT: Final = 4_000
 """Characters of an error text, so that it stays below 16 KiB as UTF-8; the middle of a longer one is cut."""
-
-EVIDENCE_LIMIT: Final = 32 * 1024
-"""Bytes of evidence as JSON."""
 
 
 def bounded(text: str, limit: int = ERROR_LIMIT) -> str:
@@ -39,10 +37,10 @@ def make_result(
     ended_at: int = 0,
     evidence: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Build a result whose digest fits. Outputs that have no canonical form turn a success into a failure."""
+    """Build a result whose digest fits. Outputs without a canonical form, or too large, make a failure of a success."""
     error = bounded(error)
     try:
-        body = canonical(dict(outputs or {}))
+        body = _body(outputs or {})
     except CanonicalError as problem:
         body = b"{}"
         outcome, failure_kind = Outcome.FAILED, FailureKind.STEP
@@ -52,7 +50,7 @@ def make_result(
         epoch=epoch,
         outcome=outcome,
         outputs=body,
-        digest=digest_of_bytes(_covered(outcome, error, body)),
+        digest=result_digest(outcome.value, error, body),
         failure_kind=failure_kind,
         error=error,
         started_at=started_at,
@@ -61,9 +59,13 @@ def make_result(
     )
 
 
-def _covered(outcome: Outcome, error: str, outputs: bytes) -> bytes:
-    """Return the canonical form of `{"error", "outcome", "outputs"}`, given that of the outputs, which may be large."""
-    return b'{"error":%b,"outcome":%b,"outputs":%b}' % (canonical(error), canonical(outcome.value), outputs)
+def _body(outputs: Mapping[str, Any]) -> bytes:
+    """Return the canonical form of outputs that a coordinator takes; raises CanonicalError."""
+    body = canonical(dict(outputs))
+    if len(body) > LARGEST_OUTPUTS:
+        # Larger than when the step returned them: what stands in the place of short secrets is longer than they are.
+        raise CanonicalError(f"they take {len(body)} bytes, the limit is {LARGEST_OUTPUTS}")
+    return body
 
 
 def fitting(answer: QueryAnswer) -> QueryAnswer:
@@ -81,8 +83,8 @@ def add_evidence(result: Result, more: Mapping[str, Any]) -> Result:
 
 def _evidence(values: Mapping[str, Any]) -> bytes:
     body = json.dumps(values, ensure_ascii=True).encode()
-    if len(body) <= EVIDENCE_LIMIT:
+    if len(body) <= LARGEST_EVIDENCE:
         return body
     small = {name: value for name, value in values.items() if name != "log"}
     body = json.dumps({**small, "cut": True}).encode()
-    return body if len(body) <= EVIDENCE_LIMIT else b'{"cut": true}'
+    return body if len(body) <= LARGEST_EVIDENCE else b'{"cut": true}'

@@ -18,8 +18,14 @@ MOST_ITEMS: Final = 1_000
 """Items in one message, a count."""
 
 LARGEST_JSON: Final = 1024 * 1024
-"""One JSON field from an agent: facts, step types, the answer to a query. Outputs have a tighter bound of 64 KiB, kept
-where they are made."""
+"""One JSON field from an agent: facts, step types, the answer to a query."""
+
+LARGEST_OUTPUTS: Final = 64 * 1024
+"""The outputs of one attempt in their canonical form: larger ones are refused where they are made and where they
+come."""
+
+LARGEST_EVIDENCE: Final = 32 * 1024
+"""What an agent adds about how an attempt ended."""
 
 LARGEST_LOG: Final = 1024 * 1024
 """The data of one log chunk."""

@@ -10,7 +10,16 @@ from functools import lru_cache
 from typing import Any, Final, NoReturn, cast
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
-from pilotage_proto.limits import LARGEST_JSON, LARGEST_LOG, LONGEST_TEXT, MOST_ITEMS
+from pilotage_proto.canonical import CanonicalError, canonical
+from pilotage_proto.limits import (
+    LARGEST_EVIDENCE,
+    LARGEST_JSON,
+    LARGEST_LOG,
+    LARGEST_OUTPUTS,
+    LONGEST_TEXT,
+    MOST_ITEMS,
+)
+from pilotage_proto.result import result_digest
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from pilotage_coordinator.domain.fleet import (
@@ -275,18 +284,28 @@ def _report(result: pb.Result) -> AttemptReport:
     outcome = _OUTCOMES.get(result.outcome)
     if outcome is None:
         raise BadMessage(f"result of {key}: outcome {result.outcome} is unknown")
+    outputs = _json_object(result.outputs, "result.outputs", LARGEST_OUTPUTS)
+    if result.digest != _result_digest(key, outcome, _text(result.error, "result.error", LONGEST_TEXT), outputs):
+        raise BadMessage(f"result of {key}: its digest is not that of its outcome, error and outputs")
     return AttemptReport(
         key=key,
         epoch=result.epoch,
         outcome=outcome,
-        outputs=_json_object(result.outputs, "result.outputs"),
-        digest=_text(result.digest, "result.digest", LONGEST_ID),
+        outputs=outputs,
+        digest=result.digest,
         failure_kind=_failure(result.failure_kind, "result.failure_kind"),
-        error=_text(result.error, "result.error", LONGEST_TEXT),
+        error=result.error,
         started_at=result.started_at,
         ended_at=result.ended_at,
-        evidence=_json_object(result.evidence, "result.evidence"),
+        evidence=_json_object(result.evidence, "result.evidence", LARGEST_EVIDENCE),
     )
+
+
+def _result_digest(key: AttemptKey, outcome: Outcome, error: str, outputs: Mapping[str, Json]) -> str:
+    try:
+        return result_digest(outcome.value, error, canonical(outputs))
+    except (CanonicalError, RecursionError) as problem:
+        raise BadMessage(f"result of {key}: its outputs have no canonical form: {str(problem)[:200]}") from problem
 
 
 def _read_log(item: pb.AgentItem) -> LogPiece:
@@ -385,10 +404,10 @@ def _named(text: str, field: str) -> str:
     return _text(text, field, LONGEST_ID)
 
 
-def _json_object(data: bytes, field: str) -> Mapping[str, Json]:
+def _json_object(data: bytes, field: str, largest: int = LARGEST_JSON) -> Mapping[str, Json]:
     if not data:
         return {}
-    value = _json(data, field)
+    value = _json(data, field, largest)
     if not isinstance(value, dict):
         raise BadMessage(f"{field} is no JSON object")
     return cast("Mapping[str, Json]", value)
@@ -401,9 +420,9 @@ def _json_objects(data: bytes, field: str) -> tuple[Mapping[str, Json], ...]:
     return tuple(value)
 
 
-def _json(data: bytes, field: str) -> Any:
-    if len(data) > LARGEST_JSON:
-        raise BadMessage(f"{field} has {len(data)} bytes; at most {LARGEST_JSON} are taken")
+def _json(data: bytes, field: str, largest: int = LARGEST_JSON) -> Any:
+    if len(data) > largest:
+        raise BadMessage(f"{field} has {len(data)} bytes; at most {largest} are taken")
     try:
         return _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pilotage_coordinator.domain.fleet import Assignment
 from pilotage_coordinator.domain.plan import Effect, Json
 from pilotage_proto.attempt import AttemptKey, AttemptKind
+from pilotage_proto.canonical import digest
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 
@@ -81,7 +82,7 @@ def wire_result(of: AttemptKey) -> pb.Result:
         epoch=7,
         outcome=pb.OUTCOME_SUCCEEDED,
         outputs=b'{"exit":0}',
-        digest="sha256:" + "1" * 64,
+        digest=digest({"outcome": "succeeded", "error": "", "outputs": {"exit": 0}}),
         started_at=5,
         ended_at=6,
     )

@@ -13,7 +13,7 @@ from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused
 from pilotage_coordinator.fleet.messages import Accepted, Heartbeat, Hello, JournalPage, Progress, Started
 from pilotage_coordinator.fleet.wire import read_items, write_assignment, write_refusal
 from pilotage_proto.attempt import AttemptKind
-from pilotage_proto.limits import MOST_ITEMS
+from pilotage_proto.limits import LARGEST_EVIDENCE, LARGEST_OUTPUTS, MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from tests.unit.fleet import agent_items as say
@@ -66,9 +66,16 @@ def broken(field: str, value: object) -> pb.AgentItem:
         (broken("outputs", b"{"), "no JSON"),
         (broken("outputs", b'{"a": NaN}'), "no JSON"),
         (broken("outputs", b"\xff"), "no JSON"),
-        (broken("outputs", b'{"a":' * 100_000), "no JSON"),
+        (broken("outputs", b'{"a":' * 10_000), "no JSON"),
         (broken("outputs", b'{"a": ' + b"9" * 5_000 + b"}"), "no JSON"),
-        (broken("outputs", b" " * 2_000_000), "at most"),
+        (broken("outputs", b'{"a":"' + b"x" * LARGEST_OUTPUTS + b'"}'), f"at most {LARGEST_OUTPUTS}"),
+        (broken("outputs", b'{"exit":1}'), "its digest is not that"),
+        (broken("outputs", b'{"exit":1e999}'), "no canonical form"),
+        (broken("outputs", b'{"exit":9007199254740993}'), "no canonical form"),
+        (broken("outcome", pb.OUTCOME_FAILED), "its digest is not that"),
+        (broken("error", "no"), "its digest is not that"),
+        (broken("digest", ""), "its digest is not that"),
+        (broken("evidence", b'{"log":"' + b"x" * LARGEST_EVIDENCE + b'"}'), f"at most {LARGEST_EVIDENCE}"),
         (broken("error", "e" * 20_000), "at most"),
         (broken("key.execution", ""), "key.execution is empty"),
         (broken("key.host", "h" * 300), "at most"),
