@@ -88,4 +88,5 @@ async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: 
             unread=executor.unread.reasons,
         ),
         coordinator=process,
+        request_key=hmac.digest(base.store_key, b"pilotage repeated requests", "sha256"),
     )

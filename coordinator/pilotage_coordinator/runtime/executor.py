@@ -324,10 +324,10 @@ class Executor:
             attempt = live.state.open.get(RunKey(key.path, key.host, key.item))
             if attempt is not None and attempt_key(live.state, attempt) == key:
                 return attempt.parameters
-        for row in await self.store.executions.attempts(key.execution, key.path, key.host, key.item):
-            if row.key == key:
-                return row.parameters
-        raise UnknownAttempt(f"no attempt {key} was ever assigned")
+        try:
+            return (await self.store.executions.attempt(key)).parameters
+        except NotFound as error:
+            raise UnknownAttempt(f"no attempt {key} was ever assigned") from error
 
     def set_progress(self, key: AttemptKey, fraction: float | None, text: str) -> None:
         """Show progress of an open attempt."""

@@ -15,7 +15,8 @@ from pilotage_coordinator.runtime.projection import Position, count_runs
 from pilotage_coordinator.runtime.sensitive import referring
 from pilotage_coordinator.store.protocol import ExecutionStore
 
-EVENTS_AT_ONCE: Final = 5000
+EVENTS_AT_ONCE: Final = 1000
+"""Folded between two turns of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,15 +96,20 @@ class Logs:
     async def _attempts(
         self, execution: str, path: str, host: str, since: AttemptKey | None
     ) -> AsyncIterator[AttemptKey]:
-        """Yield the attempts of the wanted steps, in order, from `since` on: one query a step."""
+        """Yield the attempts of the wanted steps, in order, from `since` on: a page of one step at a time."""
         state = await self.executor.state(execution)
         for each in sorted(state.index.steps):
             if not _inside(each, path) or (since is not None and each < since.path):
                 continue
-            keys = [attempt.key for attempt in await self.executions.attempts(execution, each, host or None)]
-            for key in sorted(keys, key=_order):
-                if since is None or _order(key) >= _order(since):
+            after = None
+            if since is not None and since.path == each and host in ("", since.host):
+                after = since._replace(attempt=since.attempt - 1)
+            elif since is not None and since.path == each and host < since.host:
+                continue
+            while keys := await self.executions.attempt_keys(execution, each, host, after):
+                for key in keys:
                     yield key
+                after = keys[-1]
 
     async def _lines(self, key: AttemptKey, offset: int) -> AsyncIterator[LogLine]:
         at = 0
@@ -156,6 +161,9 @@ def _read_cursor(cursor: str) -> tuple[AttemptKey | None, int]:
         return None, 0
     text, _, offset = cursor.rpartition("@")
     try:
-        return parse_attempt_key(text), int(offset)
+        key, place = parse_attempt_key(text), int(offset)
+        if max(key.attempt, place) >= 2**63:
+            raise ValueError("beyond any number of an attempt or a byte")
     except ValueError as error:
         raise BadLogCursor(f"{cursor!r} is no cursor of a log line; begin again without one") from error
+    return key, place

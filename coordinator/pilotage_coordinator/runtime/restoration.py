@@ -7,6 +7,7 @@ from typing import Final
 from pilotage_coordinator.domain.fleet import JournalEntry
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import AuditStore, ExecutionStore
 from pilotage_coordinator.store.records import AuditEntry
 from pilotage_coordinator.structured import structlog
@@ -58,9 +59,11 @@ class Restoration:
         self.awaited.discard(host)
 
     async def _known(self, entry: JournalEntry) -> bool:
-        key = entry.key
-        rows = await self.executions.attempts(key.execution, key.path, key.host, key.item)
-        return any(row.key == key for row in rows)
+        try:
+            await self.executions.attempt(entry.key)
+        except NotFound:
+            return False
+        return True
 
 
 def _told(entry: JournalEntry) -> dict[str, Json]:

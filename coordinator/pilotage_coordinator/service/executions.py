@@ -1,10 +1,11 @@
 """Operations that start executions and look at them. What steers a running one stands in `control`."""
 
 import asyncio
+import hmac
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from pilotage_proto.canonical import digest
+from pilotage_proto.canonical import canonical
 from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, model_validator
 
 from pilotage_coordinator.domain.execution.key import RunKey
@@ -223,7 +224,7 @@ async def _watched(services: Services, request: WatchRun) -> AsyncIterator[Watch
 async def _start(
     services: Services, caller: Caller, operation: str, request: StartRun, body: dict[str, JsonValue]
 ) -> Started:
-    request_digest = digest(body)
+    request_digest = _request_digest(services, caller, request.idempotency_key, body)
     earlier = await _earlier(services, caller, request.idempotency_key, request_digest)
     if earlier is not None:
         return earlier
@@ -254,6 +255,14 @@ async def _start(
             raise
         return earlier
     return started
+
+
+def _request_digest(services: Services, caller: Caller, key: str | None, body: dict[str, JsonValue]) -> str:
+    """Return what tells whether a request is the same as an earlier one, and nothing else of what it holds."""
+    if key is None:
+        return ""
+    content = canonical([caller.principal, key, body])
+    return "hmac-sha256:" + hmac.digest(services.request_key, content, "sha256").hex()
 
 
 async def _planned(services: Services, caller: Caller, request: StartRun) -> Planned:

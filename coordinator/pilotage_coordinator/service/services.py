@@ -32,3 +32,5 @@ class Services:
     logs: Logs
     doctor: Doctor
     coordinator: Coordinator
+    request_key: bytes
+    """For the HMAC by which a repeated request is recognised: requests may hold sensitive parameters."""

@@ -15,6 +15,7 @@ from pilotage_coordinator.store.records import (
     Progress,
     StepRunFilter,
 )
+from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.contract.store.conftest import Reopen
 from tests.contract.store.records import (
@@ -103,7 +104,7 @@ async def test_a_change_stores_all_of_its_parts(store: Store) -> None:
     assert (found.version, found.sequence, found.progress) == (1, 2, change().progress)
     assert await store.executions.events("exe_1", after=1) == (event(2),)
     assert await store.executions.step_run("exe_1", "backup", "db1", "") == run
-    assert await store.executions.attempts("exe_1", "backup") == (new,)
+    assert await store.executions.attempt(new.key) == new
     assert (await store.audit.read())[0].entry == audit()
 
 
@@ -179,7 +180,7 @@ async def test_an_attempt_is_updated_only_in_the_expected_epoch(store: Store) ->
     assert (await store.executions.step_runs("exe_1")).rows == ()
     ended = replace(ended, expected_epoch=3, evidence={"probe": "done"})
     await store.executions.commit(change(version=1, attempt_updates=(ended,)))
-    (found,) = await store.executions.attempts("exe_1", "backup")
+    found = await store.executions.attempt(key())
     assert found == attempt(
         key(),
         epoch=3,
@@ -204,7 +205,7 @@ async def test_an_update_keeps_what_it_does_not_name(store: Store) -> None:
     await store.executions.create(creation())
     await store.executions.commit(change(attempts=(attempt(key(), epoch=3, started_at=NOW + 1),)))
     await store.executions.commit(change(version=1, attempt_updates=(AttemptUpdate(key(), "running", epoch=4),)))
-    (found,) = await store.executions.attempts("exe_1", "backup")
+    found = await store.executions.attempt(key())
     assert (found.epoch, found.started_at, found.status, found.parameters) == (
         4,
         NOW + 1,
@@ -227,8 +228,50 @@ async def test_open_attempts_are_those_of_one_execution_that_have_not_ended(stor
     await store.executions.create(creation("exe_2"))
     await store.executions.commit(change("exe_2", attempts=(attempt(key("exe_2")),)))
     assert await store.executions.open_attempts("exe_1") == {keys[1]: 1, keys[2]: 1}
-    assert [found.key for found in await store.executions.attempts("exe_1", "backup", "db1")] == keys[:2]
-    assert await store.executions.attempts("exe_1", "backup", "db1", "other item") == ()
+
+
+async def test_the_attempts_of_a_step_are_listed_in_pages(store: Store) -> None:
+    await store.executions.create(creation())
+    keys = [
+        AttemptKey("exe_1", "backup", host, item, kind, number)
+        for host in ("db1", "db2")
+        for item in ("", "a")
+        for kind in (AttemptKind.RUN, AttemptKind.UNDO)
+        for number in (1, 2, 10)
+    ]
+    others = [key(path="backup/inner"), key(path="backu")]
+    await store.executions.commit(change(attempts=tuple(attempt(each) for each in [*keys[::-1], *others])))
+    for host, wanted in (("", keys), ("db1", keys[:12]), ("db2", keys[12:]), ("db3", [])):
+        found: list[AttemptKey] = []
+        while page := await store.executions.attempt_keys("exe_1", "backup", host, found[-1] if found else None, 5):
+            assert len(page) <= 5
+            found += page
+        assert found == wanted
+    with pytest.raises(NotFound, match="exe_1/backup/db1//run/3"):
+        await store.executions.attempt(key(attempt=3))
+
+
+async def test_a_page_ends_with_its_bytes_and_nothing_is_left_out(store: Store) -> None:
+    """What is fetched and decoded is not interrupted as a query is: what one answer holds is bounded."""
+    await store.executions.create(creation())
+    large = "x" * 60_000
+    events = tuple(replace(event(number), data={"text": large}) for number in range(2, 62))
+    runs = tuple(replace(step_run(), host=f"h{number:02}", outputs={"text": large}) for number in range(60))
+    await store.executions.commit(change(events=events, step_runs=runs))
+    seen: list[int] = []
+    while page := await store.executions.events("exe_1", seen[-1] if seen else 1, 10_000):
+        assert len(page) < 20
+        seen += [each.sequence for each in page]
+    assert seen == list(range(2, 62))
+    hosts: list[str] = []
+    cursor = ""
+    while True:
+        found = await store.executions.step_runs("exe_1", cursor=cursor, limit=10_000)
+        assert len(found.rows) < 20
+        hosts += [each.host for each in found.rows]
+        if not (cursor := found.cursor):
+            break
+    assert [host for host in hosts if host != step_run().host] == [run.host for run in runs]
 
 
 async def test_executions_are_listed_newest_first_in_pages(store: Store) -> None:

@@ -34,7 +34,7 @@ async def test_only_what_ended_before_goes_oldest_first(store: Store) -> None:
         await store.executions.get("exe_1")
     assert await store.executions.events("exe_1") == ()
     assert (await store.executions.step_runs("exe_1")).rows == ()
-    assert await store.executions.attempts("exe_1", "backup") == ()
+    assert await store.executions.attempt_keys("exe_1", "backup") == ()
     assert [row.id for row in await store.executions.active()] == ["exe_4"]
     assert (await store.executions.get("exe_3")).progress.status == "completed"
 

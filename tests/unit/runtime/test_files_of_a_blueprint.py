@@ -18,5 +18,5 @@ async def test_an_attempt_is_sent_with_the_text_and_recorded_with_the_name(site:
     await site.executor.close()
     (sent,) = site.fleet.sent
     assert sent.parameters == {"file": {"name": "x.sh", "text": TEXT}, "args": ["h1"]}
-    (row,) = await site.store.executions.attempts("exe_1", "a", "h1", "")
+    row = await site.store.executions.attempt(sent.key)
     assert row.parameters == {"file": "x.sh", "args": ["h1"]}

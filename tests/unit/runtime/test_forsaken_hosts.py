@@ -5,6 +5,7 @@ import contextlib
 
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
+from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.unit.engine.build import leaf, plan
 from tests.unit.runtime.test_executor import _desk
@@ -17,7 +18,7 @@ async def test_it_becomes_unknown_with_evidence() -> None:
     await desk.executor.close()
     runs = {run.key.host: str(run.status) for run in (await desk.executor.state("exe_1")).runs.values()}
     assert runs == {"h1": "unknown", "h2": "assigned"}
-    [attempt] = list(await desk.store.executions.attempts("exe_1", "a", "h1"))
+    attempt = await desk.store.executions.attempt(AttemptKey("exe_1", "a", "h1", "", AttemptKind.RUN, 1))
     assert attempt.evidence == {"host": "revoked"}
     await desk.store.close()
 

@@ -17,6 +17,9 @@ from pilotage_proto.attempt import AttemptKey
 
 from tests.unit.engine.build import Run, leaf, plan
 
+PAGE = 2
+"""Attempts that the store gives at once."""
+
 
 @dataclass
 class Desk:
@@ -29,9 +32,11 @@ class Desk:
     async def state(self, execution: str) -> Any:
         return self.run.state
 
-    async def attempts(self, execution: str, path: str, host: str | None = None) -> list[Any]:
-        found = (key for key in self.keys.values() if key.path == path and host in (None, key.host))
-        return [type("Row", (), {"key": key}) for key in found]
+    async def attempt_keys(
+        self, execution: str, path: str, host: str = "", after: AttemptKey | None = None
+    ) -> list[AttemptKey]:
+        wanted = sorted(key for key in self.keys.values() if key.path == path and host in ("", key.host))
+        return [key for key in wanted if after is None or key > after][:PAGE]
 
     def note_open(self) -> None:
         for attempt in due(self.run.state).assign:
@@ -71,6 +76,19 @@ async def test_lines_come_by_step_and_host_and_a_cursor_goes_on_where_it_was_tak
     assert len(await desk.logs.read("exe_1", "", "", "", 2)) == 2
 
 
+async def test_attempts_beyond_one_page_of_the_store_have_their_lines_too(desk: Desk) -> None:
+    hosts = [f"h{number}" for number in range(1, 8)]
+    for host in hosts:
+        desk.keys[f"a@{host}"] = desk.keys["a@h1"]._replace(host=host)
+        await desk.write(f"a@{host}", f"of {host}", "more")
+    lines = await desk.logs.read("exe_1", "", "", "", 100)
+    assert [line.text for line in lines] == [text for host in hosts for text in (f"of {host}", "more")]
+    rest = await desk.logs.read("exe_1", "", "", lines[8].cursor, 100)
+    assert rest == lines[9:]
+    assert await desk.logs.read("exe_1", "a", "h6", lines[8].cursor, 100) == lines[10:12]
+    assert await desk.logs.read("exe_1", "a", "h2", lines[8].cursor, 100) == []
+
+
 async def test_what_is_no_record_is_shown_as_it_came(desk: Desk) -> None:
     await desk.folder.append(LogPiece(desk.keys["a@h1"], 0, b"not json \xff\n"))
     (line,) = await desk.logs.read("exe_1", "", "", "", 10)
@@ -97,9 +115,10 @@ async def test_what_was_not_kept_is_said_where_it_is_missing(desk: Desk) -> None
         assert [each.text for each in rest] == told[number:]
 
 
-async def test_a_foreign_cursor_is_refused(desk: Desk) -> None:
+@pytest.mark.parametrize("cursor", ["nonsense", f"exe_1/a/h1//run/1@{2**63}", f"exe_1/a/h1//run/{2**63}@1"])
+async def test_a_foreign_cursor_is_refused(desk: Desk, cursor: str) -> None:
     with pytest.raises(BadLogCursor):
-        await desk.logs.read("exe_1", "", "", "nonsense", 10)
+        await desk.logs.read("exe_1", "", "", cursor, 10)
 
 
 async def test_following_sees_later_lines_and_later_attempts_and_ends(

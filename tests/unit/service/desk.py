@@ -348,5 +348,6 @@ async def open_desk() -> tuple[Desk, SimulatedDisk]:
         logs=logs,
         doctor=doctor,
         coordinator=coordinator,
+        request_key=b"r" * 32,
     )
     return Desk(services, store, plans, runs, secrets, logs, doctor, coordinator), disk

@@ -1,6 +1,7 @@
 """Plans and starts: what is asked is what is planned, and one key starts one execution."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprint
@@ -14,9 +15,10 @@ from pilotage_coordinator.service.executions import StartRun
 from pilotage_coordinator.service.parameter_texts import parameters_of_texts
 from pilotage_coordinator.service.plans import MakePlan, WhatToRun
 from pilotage_coordinator.store.records import ExecutionFilter
+from pilotage_proto.canonical import digest
 from pydantic import ValidationError
 
-from tests.unit.service.desk import DIGEST, OWNER, SOURCE, Desk
+from tests.unit.service.desk import DIGEST, NOW, OWNER, SOURCE, Desk
 
 
 async def _count(desk: Desk) -> int:
@@ -45,6 +47,24 @@ async def test_the_same_key_for_another_request_is_refused(desk: Desk) -> None:
     with pytest.raises(Conflict, match="another request"):
         await executions.start_run(desk.services, OWNER, other)
     assert await _count(desk) == 1
+
+
+async def test_what_is_kept_of_a_request_does_not_tell_its_values(desk: Desk) -> None:
+    """A hash without a key could be guessed from short passwords, and would show which requests hold the same."""
+    kept = set()
+    for key in ("k1", "k2"):
+        request = StartRun(what=WhatToRun(source=SOURCE, parameters={"password": "1234"}), idempotency_key=key)
+        await executions.start_run(desk.services, OWNER, request)
+        answer = await desk.store.answers.get(OWNER.principal, key, NOW)
+        assert answer is not None
+        kept.add(answer.request_digest)
+        assert answer.request_digest != digest(request.model_dump(mode="json", exclude={"idempotency_key"}))
+        assert answer.request_digest.startswith("hmac-sha256:")
+    assert len(kept) == 2
+    other = replace(desk.services, request_key=b"o" * 32)
+    request = StartRun(what=WhatToRun(source=SOURCE, parameters={"password": "1234"}), idempotency_key="k1")
+    with pytest.raises(Conflict, match="another request"):
+        await executions.start_run(other, OWNER, request)
 
 
 async def test_without_a_key_each_start_is_an_execution(desk: Desk) -> None:

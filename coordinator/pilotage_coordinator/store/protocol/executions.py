@@ -66,23 +66,34 @@ class ExecutionStore(Protocol):
         ...
 
     async def events(self, execution: str, after: int = 0, limit: int = 1000) -> tuple[EventRecord, ...]:
-        """Return events with a sequence above `after`, in order, at most `limit` (1 to 10,000)."""
+        """Return events with a sequence above `after`, in order, at most `limit` (1 to 10,000) and about 1 MiB.
+
+        Only an empty answer says that there are no more.
+        """
         ...
 
     async def step_runs(
         self, execution: str, filter: StepRunFilter | None = None, cursor: str = "", limit: int = 1000
     ) -> Page[StepRunRecord]:
-        """List step runs ordered by path, host, item. `limit` 1 to 10,000."""
+        """List step runs ordered by path, host, item. `limit` 1 to 10,000; a page also ends after about 1 MiB."""
         ...
 
     async def step_run(self, execution: str, path: str, host: str, item: str) -> StepRunRecord:
         """Return one step run; raises NotFound."""
         ...
 
-    async def attempts(
-        self, execution: str, path: str, host: str | None = None, item: str | None = None
-    ) -> tuple[AttemptRecord, ...]:
-        """Return a step's attempts ordered by host, item, kind, number; at most 10,000. None filters nothing."""
+    async def attempt(self, key: AttemptKey) -> AttemptRecord:
+        """Return one attempt; raises NotFound."""
+        ...
+
+    async def attempt_keys(
+        self, execution: str, path: str, host: str = "", after: AttemptKey | None = None, limit: int = 1000
+    ) -> tuple[AttemptKey, ...]:
+        """Return which attempts a step has above `after`, ordered by host, item, kind, number; on one host if given.
+
+        `after` is one of the same step (and host). `limit` 1 to 10,000; only an empty answer says that there are no
+        more.
+        """
         ...
 
     async def open_attempts(self, execution: str) -> Mapping[AttemptKey, int]:

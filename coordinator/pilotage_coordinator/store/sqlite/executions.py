@@ -95,7 +95,8 @@ class SqliteExecutions:
     async def events(self, execution: str, after: int = 0, limit: int = 1000) -> tuple[EventRecord, ...]:
         """Return events above a sequence."""
         parameters = {"execution": execution, "after": after, "limit": bounded(limit, 10_000)}
-        return await self._access.records("events_after", parameters, execution_rows.event_record)
+        found, _ = await self._access.page("events_after", parameters, execution_rows.event_record, limit)
+        return found
 
     async def step_runs(
         self, execution: str, filter: StepRunFilter | None = None, cursor: str = "", limit: int = 1000
@@ -116,11 +117,9 @@ class SqliteExecutions:
         }
         query, names = _step_run_listing(chosen)
         chosen_parameters = {name: parameters[name] for name in ("execution", "limit", *names)}
-        found = await self._access.records(query, chosen_parameters, execution_rows.step_run_record)
-        last = found[limit - 1] if len(found) > limit else None
+        rows, more = await self._access.page(query, chosen_parameters, execution_rows.step_run_record, limit)
         return Page(
-            rows=found[:limit],
-            cursor="" if last is None else write_cursor("step runs", last.path, last.host, last.item),
+            rows=rows, cursor=write_cursor("step runs", rows[-1].path, rows[-1].host, rows[-1].item) if more else ""
         )
 
     async def step_run(self, execution: str, path: str, host: str, item: str) -> StepRunRecord:
@@ -131,16 +130,30 @@ class SqliteExecutions:
             raise NotFound(f"{execution} has no step run `{path}` {where}")
         return execution_rows.step_run_record(row)
 
-    async def attempts(
-        self, execution: str, path: str, host: str | None = None, item: str | None = None
-    ) -> tuple[AttemptRecord, ...]:
+    async def attempt(self, key: AttemptKey) -> AttemptRecord:
+        """Return one attempt."""
+        row = await self._access.row("attempt_record_by_key", execution_rows.key_row(key))
+        if row is None:
+            raise NotFound(f"no attempt {key} was ever made")
+        return execution_rows.attempt_record(row)
+
+    async def attempt_keys(
+        self, execution: str, path: str, host: str = "", after: AttemptKey | None = None, limit: int = 1000
+    ) -> tuple[AttemptKey, ...]:
         """Return a step's attempts."""
-        parameters = {"execution": execution, "path": path, "item": item}
-        query = "attempts_of_path"
-        if host is not None:
+        parameters = {
+            "execution": execution,
+            "path": path,
+            "after_item": after.item if after else "",
+            "after_kind": after.kind.value if after else "",
+            "after_attempt": after.attempt if after else 0,
+            "limit": bounded(limit, 10_000),
+        }
+        if host:
             parameters["host"] = host
-            query = "attempts_of_path_on_host"
-        return await self._access.records(query, parameters, execution_rows.attempt_record)
+            return await self._access.records("attempt_keys_on_host", parameters, execution_rows.read_key)
+        parameters["after_host"] = after.host if after else ""
+        return await self._access.records("attempt_keys_of_path", parameters, execution_rows.read_key)
 
     async def open_attempts(self, execution: str) -> Mapping[AttemptKey, int]:
         """Return the attempts of an execution that have not ended, and their epochs."""

@@ -131,19 +131,25 @@ ORDER BY path, host, item LIMIT :limit;
 SELECT epoch, ended_at FROM workflow_attempts
 WHERE execution = ? AND path = ? AND host = ? AND item = ? AND kind = ? AND attempt = ?;
 
--- name: attempts_of_path
+-- name: attempt_record_by_key
 SELECT execution, path, host, item, kind, attempt, epoch, status, effect, step_type, parameters,
     created_at, started_at, ended_at, outcome, digest, evidence
 FROM workflow_attempts
-WHERE execution = :execution AND path = :path AND (:item IS NULL OR item = :item)
-ORDER BY host, item, kind, attempt LIMIT 10000;
+WHERE execution = ? AND path = ? AND host = ? AND item = ? AND kind = ? AND attempt = ?;
 
--- name: attempts_of_path_on_host
-SELECT execution, path, host, item, kind, attempt, epoch, status, effect, step_type, parameters,
-    created_at, started_at, ended_at, outcome, digest, evidence
+-- name: attempt_keys_of_path
+SELECT execution, path, host, item, kind, attempt
 FROM workflow_attempts
-WHERE execution = :execution AND path = :path AND host = :host AND (:item IS NULL OR item = :item)
-ORDER BY item, kind, attempt LIMIT 10000;
+WHERE execution = :execution AND path = :path
+    AND (host, item, kind, attempt) > (:after_host, :after_item, :after_kind, :after_attempt)
+ORDER BY host, item, kind, attempt LIMIT :limit;
+
+-- name: attempt_keys_on_host
+SELECT execution, path, host, item, kind, attempt
+FROM workflow_attempts
+WHERE execution = :execution AND path = :path AND host = :host
+    AND (item, kind, attempt) > (:after_item, :after_kind, :after_attempt)
+ORDER BY item, kind, attempt LIMIT :limit;
 
 -- name: attempts_open
 -- From the index alone: it holds the primary key too.
