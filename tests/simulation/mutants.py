@@ -604,7 +604,7 @@ MUTANTS = (
     Mutant("rollouts ignore their window", 1, ("rollout",), _rollouts_ignore_their_window),
     Mutant("an old epoch is told that nothing began", 36, ("1", "3"), _old_epochs_are_told_that_nothing_began),
     Mutant("sessions do not wait for recovery", 31, ("1", "3", "7", "12"), _sessions_do_not_wait_for_recovery),
-    Mutant("a late greeting is taken for a copied host", 41, ("refused",), _late_greeting_is_taken_for_a_copy),
+    Mutant("a late greeting is taken for a copied host", 703, ("refused",), _late_greeting_is_taken_for_a_copy),
     Mutant("what is accepted is taken for begun", 52, ("2", "12"), _begun_when_accepted),
     Mutant("a restored coordinator begins no higher epoch", 15, ("7", "12"), _restored_epochs_are_not_raised, True),
     Mutant("settled attempts are forgotten after a restore", 7, ("1",), _settled_attempts_are_forgotten, True),
