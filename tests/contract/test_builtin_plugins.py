@@ -33,6 +33,7 @@ from tests.contract import (
     test_everyday_plugins,  # noqa: F401 - the samples of everyday steps
     test_resource_plugins,  # noqa: F401 - the samples of allocations
     test_snapshot_plugins,  # noqa: F401 - the samples of snapshots
+    test_transfer_plugins,  # noqa: F401 - the samples of transfers
 )
 from tests.integration.docker import test_compose_conformance, test_conformance  # noqa: F401 - and of the containers
 from tests.integration.host.inside import test_packages as _packages  # noqa: F401 - the samples of packages

@@ -20,6 +20,7 @@ from pilotage_plugins.resource import RESOURCE_STEP_TYPES
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.service import SERVICE_STEP_TYPES
 from pilotage_plugins.snapshot import SNAPSHOT_STEP_TYPES
+from pilotage_plugins.transfer import TRANSFER_STEP_TYPES
 from pilotage_plugins.wait.until import WaitUntil
 
 PILOTAGE_API: Final = (1, 1)
@@ -45,6 +46,7 @@ def pilotage_register_step_types(register: Register) -> None:
         *SNAPSHOT_STEP_TYPES,
         *RESOURCE_STEP_TYPES,
         *COMPOSE_STEP_TYPES,
+        *TRANSFER_STEP_TYPES,
         *DUMMY_STEP_TYPES,
     ):
         register(step_type())

@@ -133,10 +133,10 @@ def test_a_drill_goes_on_after_a_bad_snapshot_and_keeps_what_it_measured(
 def test_a_drill_that_ends_early_keeps_what_it_measured(
     host: Harness, vault: dict[str, Any], backup: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no_room(restic: Any, snapshot: Any, area: Path) -> None:
+    async def no_room(restic: Any, snapshot: Any, area: Path, advice: str) -> None:
         raise TargetFailed("no room")
 
-    monkeypatch.setattr(drill, "_check_room", no_room)
+    monkeypatch.setattr(drill, "check_restore_room", no_room)
     with pytest.raises(TargetFailed, match="no room") as failed:
         host.run(RestoreDrill(), vault)
     found = outputs_of_failure(RestoreDrill(), failed.value)

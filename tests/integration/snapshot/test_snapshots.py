@@ -87,6 +87,8 @@ def test_what_was_put_aside_can_be_restored_and_removed(host: Harness, path: Pat
     again = host.run(SnapshotRestore(), {"path": str(path), "snapshot": kept_as, "keep_current": False})
     assert picture(path) == spoilt
     assert again["kept"] is None
+    with pytest.raises(TargetFailed, match="removed since"):
+        host.undo(SnapshotRestore(), {"path": str(path)}, {**again, "kept": "0" * 16})
     with pytest.raises(Refused, match="not kept"):
         host.undo(SnapshotRestore(), {"path": str(path)}, again)
     preview = host.preview(SnapshotRemove(), {"path": str(path), "keep_last": 1})

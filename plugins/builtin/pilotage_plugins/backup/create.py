@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import time
-from typing import Any
 
 from pilotage_plugin_api import (
     Action,
@@ -17,20 +15,19 @@ from pilotage_plugin_api import (
 )
 from pydantic import Field
 
-from pilotage_plugins.backup.errors import EXIT_PARTIAL, failure
 from pilotage_plugins.backup.hooks import Hooks, around
-from pilotage_plugins.backup.manifests import note_partial, store_manifest
+from pilotage_plugins.backup.manifests import note_partial
 from pilotage_plugins.backup.parameters import Compression, PlainPath, Tag
-from pilotage_plugins.backup.progress import BackupListener
 from pilotage_plugins.backup.protection import deletion_warning
 from pilotage_plugins.backup.recipe import restore_files
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
+from pilotage_plugins.backup.saving import Saving, describe_saved, save
 from pilotage_plugins.backup.snapshots import OURS, attempt_tag, find, find_data, is_partial, size_of
 from pilotage_plugins.backup.source import Source, fit_paths, read_exclude_file, unfit
 from pilotage_plugins.backup.space import check_room, free_bytes
-from pilotage_plugins.tree.exclusion import Exclusion, literal_pattern
-from pilotage_plugins.tree.manifest import SETTLE_SECONDS, ManifestTotals, bytes_changed_since
+from pilotage_plugins.tree.exclusion import Exclusion
+from pilotage_plugins.tree.manifest import SETTLE_SECONDS, bytes_changed_since
 
 
 class BackupCreateParams(RepositoryParams):
@@ -107,7 +104,7 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
         async with open_repository(ctx, params) as restic:
             async with around(ctx, params.hooks) as hooks:
                 await _survey(ctx, restic, params, source)
-                listener = await _back_up(ctx, restic, params, source)
+                listener = await save(ctx, restic, source, _how(ctx, params))
             snapshot = (await find(restic, tags=[OURS, attempt_tag(ctx.attempt_key)]))[-1]
             if listener.failed:
                 await note_partial(ctx, restic, snapshot.id, listener.errors)
@@ -116,7 +113,7 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
                     + "; ".join(listener.errors)
                     + ". Let the agent read them, or exclude them; the rest is in the snapshot, which is marked partial"
                 )
-            totals = await _describe(ctx, restic, source, snapshot.id) if params.manifest else None
+            totals = await describe_saved(ctx, restic, source, snapshot.id) if params.manifest else None
         hooks.check(f"snapshot {snapshot.id} was made")
         warning = deletion_warning(params, params.protected)
         return BackupCreateOutputs(
@@ -162,6 +159,11 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
         return ProbeAnswer.done(outputs, f"snapshot {snapshot.id} carries the attempt's tag")
 
 
+def _how(ctx: StepContext, params: BackupCreateParams) -> Saving:
+    tags = (OURS, attempt_tag(ctx.attempt_key), *params.tags)
+    return Saving(tags, params.compression, params.one_file_system)
+
+
 def _source(ctx: StepContext, params: BackupCreateParams) -> Source:
     """Check the paths and read the exclude files; blocking."""
     patterns = [*params.exclude, *(line for path in params.exclude_files for line in read_exclude_file(path))]
@@ -188,35 +190,3 @@ async def _survey(ctx: StepContext, restic: Restic, params: BackupCreateParams, 
         check_room(params, await asyncio.to_thread(bytes_changed_since, source.surveyed, since), free)
     if params.manifest:
         await ctx.sleep(SETTLE_SECONDS)
-
-
-async def _describe(ctx: StepContext, restic: Restic, source: Source, snapshot_id: str) -> ManifestTotals:
-    ctx.progress(None, "describing what was backed up")
-    manifest = ctx.scratch / "manifest"
-    header: dict[str, Any] = {
-        "snapshot": snapshot_id,
-        "host": ctx.host,
-        "roots": [os.fsdecode(path) for path in source.paths],
-    }
-    totals = await asyncio.to_thread(source.describe, header, manifest)
-    await store_manifest(ctx, restic, snapshot_id, manifest, totals)
-    return totals
-
-
-async def _back_up(ctx: StepContext, restic: Restic, params: BackupCreateParams, source: Source) -> BackupListener:
-    listener = BackupListener(ctx, time.time(), source.totals.files, source.totals.bytes)
-    tags = [OURS, attempt_tag(ctx.attempt_key), *params.tags]
-    arguments: list[str | bytes] = ["backup", "--json", "--host", ctx.host, "--tag", ",".join(tags)]
-    arguments += ["--compression", params.compression.value]
-    arguments += ["--one-file-system"] if params.one_file_system else []
-    for path in source.excluded:
-        arguments += [b"--exclude=" + literal_pattern(path)]
-    started = time.monotonic()
-    result = await restic.attempt(
-        *arguments, b"--", *source.paths, on_line=listener.stdout, on_error_line=listener.stderr
-    )
-    explained = listener.failed or listener.vanished
-    if result.exit_code and not (result.exit_code == EXIT_PARTIAL and explained):
-        raise failure(result, "backing up", params.repository)
-    ctx.log(f"restic took {time.monotonic() - started:.1f} s")
-    return listener

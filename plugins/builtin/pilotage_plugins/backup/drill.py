@@ -7,7 +7,6 @@ import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from pilotage_plugin_api import DeadlineExceeded, Effect, StepContext, StepError, StepFailed, TargetFailed
 from pydantic import Field
@@ -20,6 +19,7 @@ from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.restore import restore_snapshot
 from pilotage_plugins.backup.snapshots import Snapshot, check_snapshot_id, find_data, find_one, is_whole
+from pilotage_plugins.backup.space import check_restore_room
 from pilotage_plugins.backup.trial import Tried, put_to_the_test
 from pilotage_plugins.backup.verdict import DrilledSnapshot, RestoreDrillOutputs, Trial, problems_of, verdict
 from pilotage_plugins.tree.comparison import Comparison, compare
@@ -151,7 +151,7 @@ async def _prove(
 ) -> None:
     """Restore, compare and try; raises StepFailed for what is wrong with the snapshot."""
     snapshot, restored, manifest = trial.snapshot, area / "restored", area / "manifest"
-    await _check_room(restic, snapshot, area)
+    await check_restore_room(restic, snapshot, area, "give `scratch` a folder on a bigger disk")
     restored.mkdir()
     started = time.monotonic()
     await restore_snapshot(restic, snapshot, str(restored), (), listener, verify=params.compare is Compare.RESTIC)
@@ -168,18 +168,6 @@ async def _prove(
     trial.compare_s = time.monotonic() - started - trial.restore_s
     trial.judge()
     trial.tried = await _try(ctx, params, snapshot, restored)
-
-
-async def _check_room(restic: Restic, snapshot: Snapshot, area: Path) -> None:
-    counted: dict[str, Any] = await restic.json(
-        "measuring the snapshot", "stats", "--mode", "restore-size", snapshot.id
-    )
-    needed, free = int(counted["total_size"]), shutil.disk_usage(area).free
-    if needed * 1.05 > free:
-        raise TargetFailed(
-            f"restoring snapshot {snapshot.id} needs {needed} bytes, {str(area.parent)!r} has {free} free:"
-            " give `scratch` a folder on a bigger disk"
-        )
 
 
 def _compare(ctx: StepContext, snapshot: Snapshot, restored: Path, manifest: Path) -> Comparison:

@@ -154,7 +154,7 @@ async def _by_rule(ctx: StepContext, restic: Restic, params: BackupPruneParams, 
     host = params.host or ctx.host
     arguments = ["forget", "--dry-run", "--tag", OURS, "--group-by", "host,paths", *params.keep.arguments]
     arguments += [] if host == "*" else ["--host", host]
-    groups = await restic.json("asking which snapshots may go", *arguments) or []
+    groups = await restic.json("asking which snapshots may go", *arguments, silence=[]) or []
     gone: list[dict[str, Any]] = []
     kept, held = 0, []
     for group in groups:

@@ -128,11 +128,13 @@ class Restic:
             await self.run(what, "--json", *arguments, stdout_to=out.fileno())
         return path
 
-    async def json(self, what: str, *arguments: Argument) -> Any:
-        """Run a command with --json and return the one value that it printed."""
+    async def json(self, what: str, *arguments: Argument, silence: Any = None) -> Any:
+        """Run a command with --json and return the one value that it printed; `silence` is what nothing at all means,
+        None when it means nothing good."""
         path = await self.json_file(what, *arguments, name="answer.json")
         try:
-            return json.loads(path.read_bytes())
+            content = path.read_bytes()
+            return silence if silence is not None and not content.strip() else json.loads(content)
         except ValueError as error:
             raise StepFailed(f"{what}: restic printed no JSON: {error}") from error
         finally:

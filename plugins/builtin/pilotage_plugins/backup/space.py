@@ -2,11 +2,13 @@
 
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pilotage_plugin_api import TargetFailed
 
 from pilotage_plugins.backup.repository import RepositoryParams, masked
+from pilotage_plugins.backup.restic import Restic
+from pilotage_plugins.backup.snapshots import Snapshot
 
 OVERHEAD: Final = 1.02
 """What restic adds to content that does not compress: indexes, trees, and packs that are not full."""
@@ -21,6 +23,18 @@ def free_bytes(params: RepositoryParams) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
+
+
+async def check_restore_room(restic: Restic, snapshot: Snapshot, area: Path, advice: str) -> None:
+    """Raise TargetFailed, with the advice, when a snapshot would not fit where it is to be restored."""
+    counted: dict[str, Any] = await restic.json(
+        "measuring the snapshot", "stats", "--mode", "restore-size", snapshot.id
+    )
+    needed, free = int(counted["total_size"]), shutil.disk_usage(area).free
+    if needed * 1.05 > free:
+        raise TargetFailed(
+            f"restoring snapshot {snapshot.id} needs {needed} bytes, {str(area.parent)!r} has {free} free: {advice}"
+        )
 
 
 def check_room(params: RepositoryParams, new_bytes: int, free: int) -> None:

@@ -49,14 +49,15 @@ class Snapshot(StepOutputs):
 
 
 class Restored(StepOutputs):
-    """What came back. `kept`: the id of what was there before, put aside; None when it was not kept, or nothing was
-    there. `was_there`: whether anything was."""
+    """What came back. `kept`: the id of what was there before, put aside, or of the note that nothing was
+    (`was_there`); None when it was not kept. `identity` tells the restored tree from any other."""
 
     snapshot: str
     method: Method
     path: str
     kept: str | None
     was_there: bool
+    identity: str = ""
     left_out: tuple[str, ...] = ()
 
 
@@ -118,7 +119,7 @@ class Backend(Protocol):
     async def restored(self, ctx: StepContext, place: Place, attempt: str) -> Restored | None:
         """Return what an interrupted attempt of `restore` brought about; None when it changed nothing."""
 
-    async def put_back(self, ctx: StepContext, place: Place, kept: str) -> None:
+    async def put_back(self, ctx: StepContext, place: Place, restored: Restored) -> None:
         """Undo a restore: what was there comes back, what was restored goes. Twice is once."""
 
 

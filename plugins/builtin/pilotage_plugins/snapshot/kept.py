@@ -111,7 +111,7 @@ class KeptTrees:
         store, found = Store.beside(place.path), []
         for about in store.of_path(place.path):
             data = store.data(about.id)
-            if about.method is not self.method or (about.state is State.SPENT and not os.path.lexists(data)):
+            if about.method is not self.method or (about.holds_nothing and not os.path.lexists(data)):
                 continue
             snapshot = as_snapshot(about, data)
             if about.state is State.SWAPPING and os.path.lexists(data):
@@ -152,9 +152,9 @@ class KeptTrees:
             about = about.model_copy(update={"state": State.WHOLE})
         return restored_from(about)
 
-    async def put_back(self, ctx: StepContext, place: Place, kept: str) -> None:
+    async def put_back(self, ctx: StepContext, place: Place, restored: Restored) -> None:
         """Trade places again."""
-        await put_back(ctx, self._maker, place, kept)
+        await put_back(ctx, self._maker, place, restored)
 
     async def _nested(self, ctx: StepContext, place: Place, wish: Wish) -> list[str]:
         nested = sorted({*place.mounts_inside, *await self._maker.nested(ctx, place)})

@@ -103,7 +103,7 @@ class LvmSnapshots:
         """Nothing is ever restored here."""
         return None
 
-    async def put_back(self, ctx: StepContext, place: Place, kept: str) -> None:
+    async def put_back(self, ctx: StepContext, place: Place, restored: Restored) -> None:
         """Nothing is ever restored here."""
 
 

@@ -68,7 +68,7 @@ class SnapshotRestore(SnapshotStepType[SnapshotRestoreParams, SnapshotRestoreOut
             raise Refused(
                 f"what was at {params.path!r} before the restore was not kept (keep_current: false): restore a backup"
             )
-        await of_method(outputs.method).put_back(ctx, await place_of(params.path), outputs.kept)
+        await of_method(outputs.method).put_back(ctx, await place_of(params.path), outputs)
 
     async def probe(
         self, ctx: StepContext, params: SnapshotRestoreParams, key: str

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pilotage_plugins.file.placement import place as place_file
 from pilotage_plugins.file.placement import sync_folder
 from pilotage_plugins.snapshot.backend import Kind, Method, Snapshot, execution_of, step_run_of
+from pilotage_plugins.tree.deletion import delete_tree
 
 STORE_NAME: Final = ".pilotage-snapshots"
 LOCK_POLL_SECONDS: Final = 0.5
@@ -60,6 +61,13 @@ class About(StepOutputs):
     prepared: str = ""
     previous: str | None = None
     times: tuple[int, int] = (0, 0)
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether only the note matters: its data was not to be kept, or nothing was there to be kept."""
+        return self.state is State.SPENT or (
+            self.state is State.WHOLE and self.kind is Kind.KEPT and self.previous is None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +144,11 @@ class Store:
         return [about for about in self.all() if about.path == str(path)]
 
     def drop(self, name: str) -> None:
-        """Remove an entry whose data is gone; the store goes with its last one. It need not be there."""
+        """Remove an entry, the tree of which is gone; the store goes with its last one. It need not be there."""
         entry = self.entry(name)
         try:
             if entry.is_dir():
-                for note in entry.iterdir():
-                    note.unlink()
-                entry.rmdir()
+                delete_tree(entry)
                 sync_folder(self.folder)
         except OSError as error:
             raise _failed(f"cannot remove {str(entry)!r}", error) from error

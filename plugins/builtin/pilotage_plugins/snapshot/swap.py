@@ -60,12 +60,12 @@ async def take_place(
         if earlier is None:
             await _refuse_nested(ctx, place)
             earlier = await _swap(ctx, keeper, store, place, about, prepare)
-        if not keep_current and earlier.state is State.WHOLE:
+        if not keep_current and earlier.state is State.WHOLE and earlier.previous is not None:
             earlier = earlier.model_copy(update={"state": State.SPENT})
             store.note(earlier)
         if earlier.state is State.SPENT:
             await keeper.delete(ctx, store.data(about.id))
-            _forget_spent(store)
+        _forget_spent(store)
     return earlier
 
 
@@ -110,21 +110,24 @@ async def traded(ctx: StepContext, keeper: Keeper, store: Store, about: About) -
     return await keeper.identity(ctx, data) != about.prepared
 
 
-async def put_back(ctx: StepContext, keeper: Keeper, place: Place, kept: str) -> None:
+async def put_back(ctx: StepContext, keeper: Keeper, place: Place, restored: Restored) -> None:
     """Bring back what an entry keeps of a path, and delete what had taken its place; twice is once.
 
-    Raises TargetFailed when somebody has put another thing there since, Refused when nothing was kept.
+    Raises TargetFailed when somebody has put another thing there since, or removed what was kept; Refused when nothing
+    was kept.
     """
     store = Store.beside(place.path)
+    if restored.kept is None:
+        raise Refused(f"what was at {str(place.path)!r} before was not kept, so it cannot come back: restore a backup")
     if not os.path.lexists(store.folder):
+        await _refuse_if_there(ctx, keeper, place, restored)
         return
     async with store.locked(ctx):
-        about = store.find(kept)
+        about = store.find(restored.kept)
         if about is None:
+            await _refuse_if_there(ctx, keeper, place, restored)
             return
-        if about.state is State.SPENT:
-            raise Refused(f"what was at {str(place.path)!r} before was not kept (keep_current: false)")
-        data = store.data(kept)
+        data = store.data(about.id)
         if about.state is not State.REMOVING and not await _is_back(ctx, keeper, place, about, data):
             await _refuse_nested(ctx, place)
             if not place.there or await keeper.identity(ctx, place.path) != about.prepared:
@@ -142,6 +145,14 @@ async def put_back(ctx: StepContext, keeper: Keeper, place: Place, kept: str) ->
         if about.previous is not None and about.state is not State.REMOVING:
             give_times(about, data, place.path)
         await remove_entry(ctx, keeper, store, about)
+
+
+async def _refuse_if_there(ctx: StepContext, keeper: Keeper, place: Place, restored: Restored) -> None:
+    """Refuse when what was restored is there still: then it was not undone, and what was kept has been removed."""
+    if place.there and await keeper.identity(ctx, place.path) == restored.identity:
+        raise TargetFailed(
+            f"what was at {str(place.path)!r} before was removed since (snapshot.remove), so it cannot come back"
+        )
 
 
 async def _is_back(ctx: StepContext, keeper: Keeper, place: Place, about: About, data: Path) -> bool:
@@ -232,8 +243,8 @@ async def _refuse_nested(ctx: StepContext, place: Place) -> None:
 
 
 def _forget_spent(store: Store) -> None:
-    """Keep only the newest notes of entries whose data is gone: they are there for probes alone."""
-    spent = sorted((about.made_at, about.id) for about in store.all() if about.state is State.SPENT)
+    """Keep only the newest notes of entries that hold nothing: they are there for probes, and for an undo soon."""
+    spent = sorted((about.made_at, about.id) for about in store.all() if about.holds_nothing)
     for _, name in spent[:-MOST_SPENT]:
         store.drop(name)
 
@@ -247,5 +258,6 @@ def restored_from(about: About) -> Restored:
         path=about.path,
         kept=kept,
         was_there=about.previous is not None,
+        identity=about.prepared,
         left_out=about.left_out,
     )

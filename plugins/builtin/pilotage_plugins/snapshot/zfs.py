@@ -82,7 +82,7 @@ class ZfsSnapshots:
         """A dataset does not tell whether it was rolled back."""
         return None
 
-    async def put_back(self, ctx: StepContext, place: Place, kept: str) -> None:
+    async def put_back(self, ctx: StepContext, place: Place, restored: Restored) -> None:
         """There is nothing to put back."""
         raise Refused(f"the state of {str(place.path)!r} before the rollback was not kept")
 

@@ -107,7 +107,13 @@ ALIASES: Final[Mapping[str, Alias]] = {
             "snapshots": Verb("backup.list", _REPOSITORY),
         }
     ),
-    "transfer": Alias({"copy": Verb("file.copy")}),
+    "transfer": Alias(
+        {
+            "send": Verb("transfer.send", _REPOSITORY),
+            "receive": Verb("transfer.receive", _REPOSITORY),
+            "copy": Verb("file.copy"),
+        }
+    ),
     "maintenance": Alias(
         {"command": Verb("command.run"), "reboot": Verb("host.reboot"), "prune": Verb("backup.prune", _REPOSITORY)}
     ),
