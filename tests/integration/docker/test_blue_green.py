@@ -170,7 +170,6 @@ def test_killed_in_the_middle_the_next_attempt_ends_it(
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (["--network", "front", "-p", "8080:8080"], "publishes ports itself"),
         ([], "no user-defined network"),
         (["--network", "host"], "no user-defined network"),
         (["--network", "front", "--hostname", "shop"], "has the hostname shop"),

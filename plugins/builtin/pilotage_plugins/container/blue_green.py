@@ -19,12 +19,7 @@ PREDEFINED = ("bridge", "host", "none", "default")
 
 def must_be_switchable(old: Json, *, share_mounts: bool) -> None:
     """Refuse a container whose traffic cannot be switched, or that must not run twice; raises TargetFailed."""
-    name, host = name_of(old), old["HostConfig"]
-    if host.get("PublishAllPorts") or any((host.get("PortBindings") or {}).values()):
-        raise TargetFailed(
-            f"{name} publishes ports itself, and no engine hands those to another running container: use rolling, or"
-            " let a proxy publish them and find the container by name (docs/containers.md, A proxy in front)"
-        )
+    name = name_of(old)
     networks = {network: at for network, at in endpoints_of(old).items() if network not in PREDEFINED}
     if not networks:
         raise TargetFailed(f"{name} is in no user-defined network, so there is no name to switch: use rolling")

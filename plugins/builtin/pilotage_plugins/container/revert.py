@@ -16,6 +16,7 @@ from pydantic import Field
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.health import HealthCheck
 from pilotage_plugins.container.naming import ContainerName
+from pilotage_plugins.container.rehearsal import remove_rehearsals
 from pilotage_plugins.container.seconds import whole_seconds
 from pilotage_plugins.container.swap import swaps_of
 from pilotage_plugins.container.way_back import restore_interrupted, take_back, until_ready
@@ -64,6 +65,7 @@ class ContainerRevert(StepType[RevertParams, RevertOutputs]):
         async with open_engine(ctx, params) as engine:
             seconds = whole_seconds(params.stop_timeout)
             ready = until_ready(ctx, engine, HealthCheck())
+            await remove_rehearsals(engine, params.container)
             taken_back = await restore_interrupted(engine, params.container, seconds, ready)
             if not taken_back:
                 settled = [swap for swap, _ in await swaps_of(engine, params.container)]

@@ -33,6 +33,7 @@ from pilotage_plugins.container.image import ImageOutputs, ImageReference, PullP
 from pilotage_plugins.container.names import also_called, connect_as, must_be_nameable, nameless
 from pilotage_plugins.container.naming import ContainerName, name_in_list
 from pilotage_plugins.container.reference import pinned
+from pilotage_plugins.container.rehearsal import must_be_rehearsable, publishes_ports, rehearse, remove_rehearsals
 from pilotage_plugins.container.rolling import settle, take_over
 from pilotage_plugins.container.seconds import whole_seconds
 from pilotage_plugins.container.swap import (
@@ -76,7 +77,8 @@ class UpgradeParams(EngineParams):
     method: Annotated[Method, BeforeValidator(_method)] = Field(
         Method.ROLLING,
         description="rolling: stop the old one, start the new one in its place (also: recreate). blue_green: run the"
-        " new one beside it, and switch the names in its networks",
+        " new one beside it, and switch the names in its networks; where ports are published, rehearse it beside the"
+        " old one, and hand them over when it is healthy",
     )
     drain: Duration | None = Field(
         None,
@@ -86,7 +88,7 @@ class UpgradeParams(EngineParams):
     scale_down_delay: Duration | None = Field(
         None,
         description="blue_green: so long the old one runs on after the switch, to answer what it was asked and to take"
-        " over again if the new one does not stay healthy (10s)",
+        " over again if the new one does not stay healthy (10s). With ports handed over: so long it waits, stopped",
     )
     share_mounts: bool = Field(False, description="blue_green: both may write to the same volumes and folders")
     health: HealthCheck = Field(default_factory=HealthCheck, description="The gate; Docker's own health check if empty")
@@ -110,6 +112,13 @@ class UpgradeParams(EngineParams):
         """How long the old one runs on after the switch."""
         return timedelta(seconds=10) if self.scale_down_delay is None else self.scale_down_delay
 
+    def with_ports_handed_over(self) -> Self:
+        """Return what is left to do after a rehearsal: to stop the old one, start the new one, and watch it."""
+        time = max(self.health.min_healthy_time, self.runs_on)
+        limit = self.health.healthy_deadline + time
+        health = self.health.model_copy(update={"min_healthy_time": time, "healthy_deadline": limit})
+        return self.model_copy(update={"method": Method.ROLLING, "health": health})
+
     @property
     def names_leave(self) -> float | None:
         """How long the one that leaves its names runs on, in seconds, when a swap is taken back; None: they stay."""
@@ -129,7 +138,9 @@ class Generation(StepOutputs):
 
 class UpgradeOutputs(StepOutputs):
     """What serves now and what served before. `health` is null when nothing had to be done. `downtime_s`: how long
-    neither served, 0 with blue_green, where `cut` names networks in which requests under way may have been cut."""
+    neither served: from the old one's stop until the new one was seen healthy. 0 with blue_green by names, where `cut`
+    names networks in which requests under way may have been cut. `rehearsed`: the new one ran beside the old one first.
+    """
 
     container: str
     changed: bool
@@ -139,6 +150,7 @@ class UpgradeOutputs(StepOutputs):
     health: Verdict | None
     downtime_s: float | None
     cut: tuple[str, ...] = ()
+    rehearsed: bool = False
 
 
 class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
@@ -167,7 +179,9 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
             return Preview(changes=(Change(action=Action.NONE, subject=params.container, before=before),))
         after = f"{params.image} ({wanted['Id'] if wanted else 'to be pulled'})"
         note = "stops for as long as the new one takes to start"
-        if params.method is Method.BLUE_GREEN:
+        if params.method is Method.BLUE_GREEN and publishes_ports(old):
+            note = f"the new one is rehearsed beside it without its ports, and then {note}"
+        elif params.method is Method.BLUE_GREEN:
             note = f"both run until {params.runs_on} after the switch; names are switched, not addresses"
         change = Change(action=Action.UPDATE, subject=params.container, before=before, after=after, note=note)
         return Preview(changes=(change,), complete=wanted is not None)
@@ -178,6 +192,7 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
             ready = until_ready(ctx, engine, params.health)
             for swap in await restore_interrupted(engine, params.container, whole_seconds(params.stop_timeout), ready):
                 ctx.log(f"put back {swap.name} as it was before the interrupted attempt {swap.attempt}")
+            await remove_rehearsals(engine, params.container)
             old = await engine.inspect(params.container)
             await self._must_fit(engine, old, params)
             image = await ensure_image(ctx, engine, params.image, params.pull, params.auth)
@@ -227,6 +242,9 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
 
     async def _must_fit(self, engine: "Engine", old: dict[str, Any], params: UpgradeParams) -> None:
         await _must_be_replaceable(engine, old)
+        if params.method is Method.BLUE_GREEN and publishes_ports(old):
+            must_be_rehearsable(old, params.health, share_mounts=params.share_mounts)
+            return
         if params.method is Method.BLUE_GREEN:
             must_be_switchable(old, share_mounts=params.share_mounts)
         if params.names_leave is not None:
@@ -243,6 +261,10 @@ class _Upgrade:
 
     async def replace(self, old: dict[str, Any], before: Generation, image: ImageOutputs) -> UpgradeOutputs:
         wanted = configuration_of(old, await self._engine.image(old["Image"]))
+        rehearsed = self._params.method is Method.BLUE_GREEN and publishes_ports(old)
+        if rehearsed:
+            await rehearse(self._ctx, self._engine, old, wanted, image.id, self._params.health)
+            self._params = self._params.with_ports_handed_over()
         swap = await self._candidate(old, wanted, image)
         cut: list[str] = []
         downtime = 0.0
@@ -262,6 +284,7 @@ class _Upgrade:
         return UpgradeOutputs(
             container=swap.name, changed=True, before=before, after=after,
             previous_kept=self._params.keep_previous, health=verdict, downtime_s=round(downtime, 3), cut=tuple(cut),
+            rehearsed=rehearsed,
         )  # fmt: skip
 
     async def _rolling(self, swap: Swap) -> tuple[Verdict, float]:
@@ -270,6 +293,7 @@ class _Upgrade:
         await take_over(self._engine, swap, whole_seconds(self._params.stop_timeout))
         downtime = self._ctx.clock() - started
         verdict = await wait_until_healthy(self._ctx, self._engine, swap.new, self._params.health)
+        downtime += max(0.0, verdict.seconds - self._params.health.min_healthy_time.total_seconds())
         if swap.drain is not None:
             await connect_as(self._engine, swap.new, swap.networks)
             await self._must_stay_healthy(swap, timedelta(0))
