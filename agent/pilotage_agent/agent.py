@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pilotage_agent.attempts import AttemptParts, Attempts
-from pilotage_agent.catalogue import CatalogueFailed, HostCatalogue, probe_catalogue
+from pilotage_agent.catalogue import CatalogueFailed, HostCatalogue, probe_catalogue, probe_holdings
 from pilotage_agent.config import AgentConfig
 from pilotage_agent.errors import LinkLost
 from pilotage_agent.facts import gather_facts
 from pilotage_agent.failpoint import Failpoints
+from pilotage_agent.holdings import EVERY_SECONDS, Holdings
 from pilotage_agent.identity import Identity, load_identity
 from pilotage_agent.journal import Journal
 from pilotage_agent.journal_sqlite import ThreadedCommits, open_or_replace
@@ -82,6 +83,7 @@ class Agent:
         self._environment = environment
         self._identity = load_identity(state.identity)
         self._knowledge = Knowledge()
+        self._holdings = Holdings(state.holdings, lambda: probe_holdings(environment))
         self._service = ServiceManager(environment)
         self._failpoints = Failpoints.from_environment(environment)
         self._stop = asyncio.Event()
@@ -116,6 +118,7 @@ class Agent:
         parts = AttemptParts(journal, runner, outbox, policy, logs, microseconds, self._failpoints)
         attempts = Attempts(parts, self._config.slots)
         attempts.on_fatal = self._fail
+        await asyncio.to_thread(self._holdings.load)
         await self._look()
         await attempts.recover()
         session = SessionParts(
@@ -138,6 +141,7 @@ class Agent:
             asyncio.ensure_future(connection.run()),
             asyncio.ensure_future(renewal.run()),
             asyncio.ensure_future(self._keep_looking(outbox)),
+            asyncio.ensure_future(self._look_slowly()),
             asyncio.ensure_future(self._show_life()),
         ]
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -191,7 +195,7 @@ class Agent:
         """Look at the host again; says whether the inventory changed."""
         before = self._knowledge.inventory()
         facts = await asyncio.to_thread(gather_facts, self._state.path)
-        self._knowledge.facts = json.dumps(facts)
+        self._knowledge.facts = json.dumps({**facts, **self._holdings.facts})
         try:
             self._knowledge.catalogue = await probe_catalogue(self._environment)
         except CatalogueFailed as error:
@@ -208,6 +212,14 @@ class Agent:
             self._refresh.clear()
             if await self._look():
                 outbox.inventory(self._knowledge.inventory())
+
+    async def _look_slowly(self) -> None:
+        """Look at what the host holds, once a day; what changed is told with the next look at the rest, now."""
+        await asyncio.sleep(self._holdings.first_look_in())
+        while True:
+            if await self._holdings.look():
+                self._refresh.set()
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def _show_life(self) -> None:
         """Answer systemd's watchdog from the event loop, so that a stuck loop is noticed."""

@@ -3,7 +3,7 @@ the answer as JSON. Plugins are never imported by the agent itself.
 
 Run as `python -m pilotage_agent.catalogue_probe`; printed:
 `{"step_types": [...], "quarantined": [...]}`, the step types as the plugin API
-describes them plus `available`, `reason` and `details`.
+describes them plus `available`, `reason` and `details`. With `--holdings` it prints facts instead (see holdings.py).
 """
 
 import asyncio
@@ -83,11 +83,27 @@ def _too_large(one: Mapping[str, Any]) -> dict[str, str]:
 
 async def probe_catalogue(environment: Mapping[str, str]) -> HostCatalogue:
     """Let a child process find out what this host can run; raises CatalogueFailed."""
+    return HostCatalogue.parse(await _ask_child(environment))
+
+
+async def probe_holdings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Let a child process find out what this host holds, as facts; raises CatalogueFailed."""
+    printed = await _ask_child(environment, "--holdings")
+    try:
+        found = json.loads(printed)
+    except ValueError as error:
+        raise CatalogueFailed(f"what this host holds cannot be read: {error}") from error
+    return dict(found)
+
+
+async def _ask_child(environment: Mapping[str, str], *argv: str) -> bytes:
+    """Return what the child prints; raises CatalogueFailed."""
     try:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "pilotage_agent.catalogue_probe",
+            *argv,
             env={
                 name: environment[name] for name in ("PATH", "LANG", "PYTHONPATH", "DOCKER_HOST") if name in environment
             },
@@ -110,4 +126,4 @@ async def probe_catalogue(environment: Mapping[str, str]) -> HostCatalogue:
     if child.returncode:
         last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise CatalogueFailed(f"looking for plugins ended with {child.returncode}: {last}")
-    return HostCatalogue.parse(printed)
+    return printed

@@ -31,6 +31,10 @@ class StateDir:
         return self.path / "attempts"
 
     @property
+    def holdings(self) -> Path:
+        return self.path / "holdings.json"
+
+    @property
     def status(self) -> Path:
         return self.path / "status.json"
 

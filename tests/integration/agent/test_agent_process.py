@@ -2,8 +2,15 @@
 
 import asyncio
 import json
+import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pytest
+from pilotage_agent import agent, holdings
+from pilotage_agent.config import AgentConfig
 from pilotage_agent.state_dir import StateDir
 from pilotage_proto.v1 import fleet_pb2 as pb
 
@@ -12,9 +19,12 @@ from tests.integration.agent.coordinator import SmallCoordinator, assignment, at
 
 
 async def test_a_command_runs_and_is_reported_with_its_log(coordinator: SmallCoordinator, state: StateDir) -> None:
+    known = {"facts": {"packages_manual": ["nginx"]}, "found_at": time.time()}
+    state.holdings.write_text(json.dumps(known))
     async with running_agent(state):
         session = await coordinator.next_session()
         [hello] = await session.wait_for("hello")
+        assert json.loads(hello.inventory.facts)["packages_manual"] == ["nginx"]
         assert hello.session_counter == 1
         assert "command.run" in {one["name"] for one in json.loads(hello.inventory.step_types)}
         assert json.loads(hello.inventory.facts)["cpu_count"] >= 1
@@ -134,3 +144,22 @@ async def test_an_idle_agent_is_small(coordinator: SmallCoordinator, state: Stat
         [resident] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")]
         print(f"idle agent: {resident} KiB")  # noqa: T201
         assert resident < 60 * 1024, f"{resident} KiB; 55 MiB is the aim, measured by make bench"
+
+
+async def test_what_the_host_holds_is_looked_at_later_and_told_when_it_changed(
+    coordinator: SmallCoordinator, state: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found() -> Mapping[str, Any]:
+        return {"packages_manual": ["curl"]}
+
+    monkeypatch.setattr(holdings, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(agent, "probe_holdings", lambda environment: found())
+    running = agent.Agent(AgentConfig(state.path, spares=0), state, os.environ)
+    work = asyncio.ensure_future(running.run())
+    try:
+        session = await coordinator.next_session()
+        [told] = await session.wait_for("inventory")
+        assert json.loads(told.facts)["packages_manual"] == ["curl"]
+    finally:
+        running.stop()
+        await work

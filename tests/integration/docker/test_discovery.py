@@ -1,9 +1,11 @@
 """What discovery finds on a real engine."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pilotage_agent.catalogue import probe_holdings
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.discovery.containers import DiscoveryContainers, DiscoveryVolumes
 
@@ -55,3 +57,19 @@ def test_containers_and_volumes_belong_together(
     assert data["path"].endswith("/volumes/shop_data/_data")
     assert (unused["containers"], unused["bytes"]) == ([], 0)
     assert len(host.run(DiscoveryVolumes(), {"unnamed": True, "sizes": False})["volumes"]) == 3
+
+
+async def test_the_agents_facts_name_the_projects(engine: EngineSite, start: Callable[..., dict[str, Any]]) -> None:
+    prefix = "com.docker.compose.project"
+    labels = {
+        prefix: "shop",
+        f"{prefix}.working_dir": "/srv/shop",
+        f"{prefix}.config_files": "/srv/shop/a.yaml,/srv/b.yaml",
+    }
+    start(
+        "shop-web-1", *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")), f"{APP}:1"
+    )
+    facts = await probe_holdings({**os.environ, "DOCKER_HOST": engine.address})
+    assert facts["compose_projects"] == [
+        {"name": "shop", "directory": "/srv/shop", "config_files": ["/srv/shop/a.yaml", "/srv/b.yaml"]}
+    ]
