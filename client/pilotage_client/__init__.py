@@ -10,20 +10,33 @@ if TYPE_CHECKING:
     from pilotage_client.client import PilotageClient
     from pilotage_client.errors import ClientError, CoordinatorUnreachable, Denied, Problem, RequestRefused
     from pilotage_client.place import socket_path
+    from pilotage_client.workflows import (
+        BackupOrchestrationWorkflow,
+        DisasterRecoveryWorkflow,
+        EnvironmentProvisioningWorkflow,
+        SafeUpgradeWorkflow,
+        Workflow,
+    )
 
 __all__ = [
+    "BackupOrchestrationWorkflow",
     "ClientError",
     "CoordinatorUnreachable",
     "Denied",
+    "DisasterRecoveryWorkflow",
+    "EnvironmentProvisioningWorkflow",
     "PilotageClient",
     "Problem",
     "RequestRefused",
+    "SafeUpgradeWorkflow",
+    "Workflow",
     "socket_path",
 ]
 
 _HOMES = {
     "PilotageClient": "pilotage_client.client",
     "socket_path": "pilotage_client.place",
+    **dict.fromkeys((name for name in __all__ if name.endswith("Workflow")), "pilotage_client.workflows"),
 }
 
 
