@@ -107,16 +107,19 @@ def ask(mounts: Iterable[Mount]) -> tuple[list[FoundDisk], list[str]]:
     """Return what the file systems say, and which are silent. Blocking, for a few seconds.
 
     One whose server is gone blocks whoever asks for ever, so each is asked on a thread that nobody waits for longer.
+    One that still hangs from an earlier time is not asked again: a worker lives on, and one thread for it is enough.
     """
     found: dict[str, FoundDisk | None] = {}
     asking = [
         (mount, threading.Thread(target=_ask_one, args=(mount, found), name=f"statvfs {mount.path}", daemon=True))
         for mount in mounts
     ]
-    for _, thread in asking:
+    hanging = {thread.name for thread in threading.enumerate()}
+    waited_for = [thread for _, thread in asking if thread.name not in hanging]
+    for thread in waited_for:
         thread.start()
     give_up = time.monotonic() + ANSWER_SECONDS
-    for _, thread in asking:
+    for thread in waited_for:
         thread.join(max(0.0, give_up - time.monotonic()))
     answers = [(mount, found.get(mount.path, mount)) for mount, _ in asking]
     disks = [answer for _, answer in answers if isinstance(answer, FoundDisk)]
