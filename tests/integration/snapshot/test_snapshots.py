@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from pilotage_plugins.snapshot.restore import SnapshotRestore
 from pilotage_plugins.snapshot.store import STORE_NAME, Store
 from pilotage_plugins.tree import copying
 
+from tests.forked import fork
 from tests.integration.everything import make_everything, picture
 from tests.integration.snapshot.conftest import MEBIBYTE, mounted
 
@@ -47,6 +49,11 @@ def fill(path: Path) -> None:
         (path.parent / "filled").rmdir()
     else:
         make_everything(path)
+    entries = [(0x01, 7, -1), (0x02, 6, 1234), (0x04, 5, -1), (0x10, 7, -1), (0x20, 5, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(path / "deep", "system.posix_acl_default", acl)
+    os.setxattr(path / "text", "system.posix_acl_access", acl)
+    os.setxattr(path / "empty", "security.capability", struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0))
     path.chmod(0o2750)
     os.utime(path, ns=(5, 1_234_567_890_000_000_001))
 
@@ -295,7 +302,7 @@ STAGES: list[tuple[Any, str]] = [
 
 def killed_at(stage: int, host: Harness, call: Callable[[], object]) -> bool:
     """Do it in a child that SIGKILL ends at the n-th of the moments that matter; False when it came to its end."""
-    pid = os.fork()
+    pid = fork()
     if pid:
         host.attempts += 1  # the child has used this number for its scratch folder
         _, status = os.waitpid(pid, 0)

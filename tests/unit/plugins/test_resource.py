@@ -18,6 +18,8 @@ from pilotage_plugins.resource.readings import read_memory, read_ports
 from pilotage_plugins.resource.release import ResourceRelease
 from pilotage_plugins.resource.share import GIGABYTE, Allocation, Level, Readings, lacks, room_left
 
+from tests.forked import fork
+
 GB = GIGABYTE
 HERE = Readings(
     cores=4.0,
@@ -165,7 +167,7 @@ def test_a_kill_while_it_is_written_down_leaves_the_old_ledger_and_no_lock(
     host: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(host, "exe_1/a/host1//run/1", cpu_cores=1)
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         monkeypatch.setattr(Path, "rename", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         try:

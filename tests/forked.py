@@ -1,0 +1,11 @@
+"""Doing something in a forked child, for tests that kill it there."""
+
+import os
+import warnings
+
+
+def fork() -> int:
+    """Fork as `os.fork` does. Python warns of it beside threads, such as pytest-xdist's; the child leaves those alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
