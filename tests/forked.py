@@ -5,7 +5,7 @@ import warnings
 
 
 def fork() -> int:
-    """Fork as `os.fork` does. Python warns of it beside threads, such as pytest-xdist's; the child leaves those alone."""
+    """Fork as `os.fork` does. Python warns of it beside threads, as pytest-xdist has: the child needs none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()

@@ -265,6 +265,31 @@ def test_a_store_that_others_could_write_to_is_not_trusted(host: Harness, tmp_pa
         host.run(SnapshotCreate(), {"path": str(tmp_path / "data")})
 
 
+def test_a_snapshot_that_is_being_made_is_not_taken_for_one_that_was_cut_off(
+    host: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("content")
+    (tmp_path / "second").mkdir()
+    other, genuine, said = Harness.in_folder(tmp_path / "second"), copying.TreeCopy._content, []
+
+    def while_copied(self: Any, source: int, target: int) -> None:
+        def tidy() -> None:
+            with pytest.raises(InfrastructureFailed, match="is being made by another step") as refused:
+                other.run(SnapshotRemove(), {"path": str(tmp_path / "data"), "keep_last": 0})
+            said.append(refused)
+
+        thread = threading.Thread(target=tidy)
+        thread.start()
+        thread.join()
+        genuine(self, source, target)
+
+    monkeypatch.setattr(copying.TreeCopy, "_content", while_copied)
+    made = host.run(SnapshotCreate(), {"path": str(tmp_path / "data")})
+    assert len(said) == 1
+    assert Path(made["where"], "file").read_text() == "content"
+
+
 def test_two_restores_at_once_wait_for_each_other(host: Harness, tmp_path: Path) -> None:
     make_everything(tmp_path / "data")
     before = picture(tmp_path / "data")

@@ -1,6 +1,7 @@
 """Backends whose snapshots are trees in a store beside the path: whatever the trees are made of."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -87,22 +88,24 @@ class KeptTrees:
         store, name = Store.beside(place.path), snapshot_id(ctx.attempt_key)
         nested = await self._nested(ctx, place, wish)
         about = new_about(ctx.attempt_key, name, Kind.SNAPSHOT, self.method, place.path, left_out=tuple(nested))
-        async with store.locked(ctx):
-            earlier = store.find(name)
-            if earlier is not None and earlier.state is State.WHOLE:
-                return as_snapshot(earlier, store.data(name))
-            if earlier is not None:
-                await self._remove(ctx, store, earlier)
-            store.begin(about)
-        try:
-            about = await self._maker.keep(ctx, place.path, store.data(name), about, wish)
-            refuse_nested(place, about.left_out, wish)
-            await finished_in_thread(lambda: sync_file_system(store.folder))
-            about = about.model_copy(update={"state": State.WHOLE})
-            store.note(about)
-        except BaseException:
-            await clear(ctx, self._maker, store, name)
-            raise
+        with ExitStack() as held:
+            async with store.locked(ctx):
+                earlier = store.find(name)
+                if earlier is not None and earlier.state is State.WHOLE:
+                    return as_snapshot(earlier, store.data(name))
+                if earlier is not None:
+                    await self._remove(ctx, store, earlier)
+                store.begin(about)
+                held.enter_context(store.busy(name))
+            try:
+                about = await self._maker.keep(ctx, place.path, store.data(name), about, wish)
+                refuse_nested(place, about.left_out, wish)
+                await finished_in_thread(lambda: sync_file_system(store.folder))
+                about = about.model_copy(update={"state": State.WHOLE})
+                store.note(about)
+            except BaseException:
+                await clear(ctx, self._maker, store, name)
+                raise
         await self._remove_superseded(ctx, store, about)
         return as_snapshot(about, store.data(name))
 
@@ -163,7 +166,8 @@ class KeptTrees:
 
     async def _remove(self, ctx: StepContext, store: Store, about: About) -> None:
         try:
-            await remove_entry(ctx, self._maker, store, about)
+            with store.busy(about.id):
+                await remove_entry(ctx, self._maker, store, about)
         except OSError as error:
             raise StepFailed(f"cannot remove {str(store.entry(about.id))!r}: {error.strerror}") from error
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -154,6 +154,19 @@ class Store:
             raise _failed(f"cannot remove {str(entry)!r}", error) from error
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+    @contextmanager
+    def busy(self, name: str) -> Iterator[None]:
+        """Hold an entry that is being made without the store's lock, so that nobody takes it for one that was cut off;
+        raises InfrastructureFailed while another holds it."""
+        handle = os.open(self.entry(name), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise InfrastructureFailed(f"{str(self.entry(name))!r} is being made by another step now") from error
+        finally:
+            os.close(handle)
 
     @asynccontextmanager
     async def locked(self, ctx: StepContext) -> AsyncIterator[None]:
