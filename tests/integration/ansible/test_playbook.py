@@ -57,6 +57,25 @@ def test_the_preview_shows_differences_and_says_what_it_cannot_know(harness: Har
     assert path.read_text() == "old\n"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- hosts: all\n  gather_facts: false\n  check_mode: false\n  tasks: [{name: real, command: touch DIR/real}]\n",
+        "- hosts: all\n  gather_facts: false\n  tasks:\n"
+        "    - include_tasks: {file: DIR/inner.yml, apply: {check_mode: false}}\n",
+        "- hosts: all\n  gather_facts: false\n  strategy: free\n"
+        "  tasks: [{name: conf, copy: {content: x, dest: DIR/conf}, notify: real}]\n"
+        "  handlers: [{name: real, check_mode: '{{ false }}', command: touch DIR/real}]\n",
+    ],
+    ids=["play", "include", "handler"],
+)
+def test_nothing_is_real_in_a_preview_wherever_it_says_so(harness: Harness, text: str) -> None:
+    (harness.sandbox / "inner.yml").write_text(f"- {{name: real, command: touch '{harness.sandbox}/real'}}\n")
+    preview = harness.preview(PLAYBOOK, {"playbook": text.replace("DIR", str(harness.sandbox))})
+    assert "ends before the task 'real'" in preview.note
+    assert [entry.name for entry in harness.sandbox.iterdir()] == ["inner.yml"]
+
+
 def test_a_run_tells_each_task_and_counts_hosts(harness: Harness) -> None:
     inventory = harness.sandbox / "hosts"
     inventory.write_text("a ansible_connection=local\nb ansible_connection=local\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pilotage_client.answers import Event, Watched
+from pilotage_coordinator.cli.commands.host import LONGEST_FACT, fact
 from pilotage_coordinator.cli.moments import span
 from pilotage_coordinator.cli.render.board import Board
 from pilotage_coordinator.cli.render.live import MOST_ROWS, picture, shown_rows
@@ -294,3 +295,11 @@ def test_a_length_of_time_is_short(seconds: float, text: str) -> None:
 )
 def test_control_characters_are_seen_and_do_nothing(raw: str, shown: str) -> None:
     assert clean(raw) == shown
+
+
+def test_a_long_fact_is_shown_by_its_beginning() -> None:
+    assert fact(["nginx"]) == '["nginx"]'
+    shown = fact([f"package{number}" for number in range(500)])
+    assert shown.startswith('["package0", "package1"')
+    assert shown.endswith("… (500 in all; --json shows it whole)")
+    assert len(shown) < LONGEST_FACT + 50

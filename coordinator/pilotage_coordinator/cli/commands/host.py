@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from pilotage_client import ClientError, PilotageClient
@@ -21,6 +21,9 @@ app = typer.Typer(
     add_completion=False,
     help="Let hosts in, label them, look at them, shut them out.",
 )
+
+LONGEST_FACT: Final = 600
+"""Characters of a fact that are shown."""
 
 Name = Annotated[str, typer.Argument(metavar="HOST", autocompletion=hosts, help="The host's name.")]
 
@@ -108,7 +111,7 @@ def show(context: typer.Context, name: Name) -> None:
             screen.line(f"Variable   {key} = {json.dumps(value, ensure_ascii=False)}")
         screen.line("\nFacts", "bold")
         for key, value in sorted(host["facts"].items()):
-            screen.line(f"  {key}: {json.dumps(value, ensure_ascii=False)}")
+            screen.line(f"  {key}: {fact(value)}")
         screen.line("\nCan run", "bold")
         for each in sorted(str(each.get("name", "?")) for each in host["step_types"] if each.get("available", True)):
             screen.line(f"  {each}")
@@ -229,6 +232,15 @@ def _told(proof: HostProof) -> str:
     where = f"{proof['execution']} {proof['step']}" + (f"[{proof['item']}]" if proof["item"] else "")
     told = [f"{name} {value}" for name, value in sorted(proof["detail"].items())]
     return ", ".join([where, *told])
+
+
+def fact(value: object) -> str:
+    """Return a fact as it is shown: one that is long, such as a list of packages, with its beginning only."""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= LONGEST_FACT:
+        return text
+    count = f"{len(value)} in all; " if isinstance(value, list) else ""
+    return f"{text[:LONGEST_FACT]}… ({count}--json shows it whole)"
 
 
 def _labels(host: HostSummary) -> str:
