@@ -49,13 +49,13 @@ class TransferSendParams(RepositoryParams):
 
 class TransferSendOutputs(StepOutputs):
     """The parcel, as `transfer.receive` takes it, and its size. `bytes_added`: what had to be sent, as the repository
-    had the rest; None when a probe found it."""
+    had the rest. `volatile`: entries that changed meanwhile. Both None when a probe found the parcel."""
 
     sent: Parcel
     files: int
     bytes: int
     bytes_added: int | None
-    volatile: int
+    volatile: int | None
 
 
 class TransferSend(ResticStepType[TransferSendParams, TransferSendOutputs]):
@@ -136,7 +136,7 @@ class TransferSend(ResticStepType[TransferSendParams, TransferSendOutputs]):
             return ProbeAnswer.not_done("no whole transfer carries the attempt's tag; sending again is harmless")
         parcel = Parcel(snapshot_id=found[-1].id, manifest_sha256=digest, path=params.path, host=ctx.host)
         files, size = note.counted("files:") or 0, note.counted("bytes:") or 0
-        outputs = TransferSendOutputs(sent=parcel, files=files, bytes=size, bytes_added=None, volatile=0)
+        outputs = TransferSendOutputs(sent=parcel, files=files, bytes=size, bytes_added=None, volatile=None)
         return ProbeAnswer.done(outputs, f"snapshot {found[-1].id} carries the attempt's tag")
 
 
