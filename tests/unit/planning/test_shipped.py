@@ -8,6 +8,7 @@ from pilotage_blueprints import shipped
 from pilotage_coordinator.domain.blueprint.expand import content_digest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.expression.errors import ExpressionError
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect
 from pilotage_coordinator.domain.planning.codec import from_json, to_json
@@ -116,6 +117,24 @@ def test_a_credential_for_pruning_without_a_trusted_host_is_refused(monkeypatch:
     monkeypatch.setitem(GIVEN, "fleet_backup_orchestration", {"prune_password": "secret://prune"})
     with pytest.raises(PlanRefused, match="prune_on"):
         planned(BLUEPRINTS["fleet_backup_orchestration"])
+
+
+def test_a_recovery_installs_what_was_asked_for_on_the_lost_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = GIVEN.get("disaster_recovery", {})
+    prepare = step(planned(BLUEPRINTS["disaster_recovery"]), "prepare")
+    monkeypatch.setitem(GIVEN, "disaster_recovery", {**given, "same_packages": True, "packages": ["restic"]})
+    found = planned(BLUEPRINTS["disaster_recovery"])
+    assert found.plan.resolved["prepare"]["db1"].when is True
+    lost = {"name": "old1", "facts": {"packages_manual": ["nginx", "curl"]}}
+    scope = {
+        "parameters": {"same_packages": True, "packages": ["restic"]},
+        "hosts": {"old1": lost},
+        "host": {"vars": {"replaces": "old1"}},
+    }
+    rendered = Expressions().render(prepare.parameters, scope)
+    assert rendered == {"packages": ["restic", "nginx", "curl"]}
+    with pytest.raises(ExpressionError, match="packages_manual"):
+        Expressions().render(prepare.parameters, {**scope, "hosts": {"old1": {"name": "old1", "facts": {}}}})
 
 
 def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.MonkeyPatch) -> None:
