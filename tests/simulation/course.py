@@ -93,11 +93,13 @@ class Course:
         if key.kind is AttemptKind.RUN:
             if unit in self._undecided:
                 self._wrong("1", key, "follows an interrupted attempt about which nobody has decided")
-            self._meant_for(key)
+            self._meant_for(key, data.get("parameters", {}))
             self._host_begins(key)
 
-    def _meant_for(self, key: AttemptKey) -> None:
-        """Check that a run stands where its plan wants it."""
+    def _meant_for(self, key: AttemptKey, told: Mapping[str, Any]) -> None:
+        """Check that a run stands where its plan wants it, and was told where that is."""
+        if told.get("h", key.host) != key.host or told.get("i", key.item) != key.item:
+            self._wrong("place", key, f"is told that it is {told}")
         if key.host not in self._meant.get(key.path, ()):
             self._wrong("place", key, "is planned on a host that it is not meant for")
         source = self._steps[key.path].hosts_from

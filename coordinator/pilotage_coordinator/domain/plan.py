@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from pilotage_proto.words import Effect as Effect
 from pilotage_proto.words import FailureKind as FailureKind
 
+from pilotage_coordinator.domain.blueprint.parameter import Parameter
 from pilotage_coordinator.domain.share import Share
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -207,6 +208,11 @@ class PlannedStep:
     arguments: Mapping[str, Json] = field(default_factory=dict)
     """For a call: the parameters of the called blueprint. Values, never rendered again (one may look like a template);
     sensitive ones are masked, and stand under this path in the execution's sensitive parameters."""
+    accepts: Mapping[str, Parameter] = field(default_factory=dict)
+    """For a call: what the blueprint accepts for the arguments whose templates stand in `parameters`. They are not the
+    same for all hosts and items, or known only at run time, and are evaluated when the call begins there."""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """For a call: what must hold of the arguments then: parameter to a condition over `parameters`; null has none."""
     outputs: Mapping[str, str] = field(default_factory=dict)
     """For a call: name to expression over the inner steps."""
     steps: tuple["PlannedStep", ...] = ()

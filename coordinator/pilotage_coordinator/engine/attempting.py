@@ -62,7 +62,7 @@ def _has_drifted(decision: Decision, step: PlannedStep, key: RunKey, parameters:
     draft = decision.draft
     found = decision.world.drift(draft.plan, step, key.host)
     if found is None or found.change in draft.accepted:
-        found = value_drift(draft.plan, step, key.host, key.item, parameters)
+        found = value_drift(draft.index.planned, step, key.host, key.item, parameters)
     if found is None or found.change in draft.accepted:
         return False
     if draft.halted:

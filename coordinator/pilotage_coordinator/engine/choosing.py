@@ -10,19 +10,26 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.plan import HostsFrom, Json, PlannedStep
 from pilotage_coordinator.engine.draft import Draft
+from pilotage_coordinator.engine.nesting import fan_key
 
 
-def hosts_from(draft: Draft, step: PlannedStep, hosts: Mapping[str, Mapping[str, Json]]) -> tuple[str, ...]:
-    """Return the hosts of a step with `targets: {from: …}`: where all runs of that step succeeded, ordered and cut."""
+def hosts_from(draft: Draft, step: PlannedStep, item: str, hosts: Mapping[str, Mapping[str, Json]]) -> tuple[str, ...]:
+    """Return the hosts of a step with `targets: {from: …}`: where all runs of that step succeeded, ordered and cut.
+
+    `item` is that of the loop around both, empty where there is none.
+    """
     source = step.hosts_from
     if source is None:
         return step.hosts
     succeeded: dict[str, bool] = {}
+    around = item if draft.index.steps[source.path].carries_item else ""
     for key in draft.by_path.get(source.path, _NO_RUNS):
+        if around and key.item != around:
+            continue
         good = draft.runs[key].status is StepRunStatus.SUCCEEDED
         succeeded[key.host] = succeeded.get(key.host, True) and good
     names = [name for name, good in succeeded.items() if good and name and name not in source.exclude]
-    ordered = _ordered(draft, source.path, names, source.order, hosts)
+    ordered = _ordered(draft, source.path, around, names, source.order, hosts)
     return tuple(ordered if source.limit is None else ordered[: source.limit.of(len(ordered))])
 
 
@@ -35,22 +42,22 @@ def succeeded_on(draft: Draft, source: HostsFrom, key: RunKey) -> bool:
 
 
 def _ordered(
-    draft: Draft, path: str, names: Sequence[str], order: str, hosts: Mapping[str, Mapping[str, Json]]
+    draft: Draft, path: str, item: str, names: Sequence[str], order: str, hosts: Mapping[str, Mapping[str, Json]]
 ) -> list[str]:
     if order == "random":
         return sorted(names, key=lambda name: sha256(f"{draft.seed}\0{path}\0{name}".encode()).digest())
     if order in ("", "name"):
-        place = _plan_order(draft, path) if not order else {}
+        place = _plan_order(draft, path, item) if not order else {}
         return sorted(names, key=lambda name: (place.get(name, len(place)), name))
     return sorted(names, key=lambda name: (*comparable(_field(hosts, name, order)), name))
 
 
-def _plan_order(draft: Draft, path: str) -> Mapping[str, int]:
+def _plan_order(draft: Draft, path: str, item: str) -> Mapping[str, int]:
     while path in draft.index.steps:
         info = draft.index.steps[path]
         if info.step.hosts:
             return {name: number for number, name in enumerate(info.step.hosts)}
-        fan = draft.fans.get(RunKey(path))
+        fan = draft.fans.get(fan_key(draft.index, RunKey(path, "", item)))
         if fan is not None:
             return {name: number for number, name in enumerate(fan.hosts)}
         path = info.frame

@@ -127,8 +127,7 @@ def _waves(draft: Draft, rollback: Rollback, hosts: Sequence[str]) -> tuple[tupl
 
 
 def _frame(draft: Draft, key: RunKey) -> _Part:
-    if key not in draft.frames:
-        return _Part()
+    # It may stand open no more: what succeeded before a retry is kept without being opened again.
     return _in_turn(_step(draft, path, key, None) for path in draft.index.frames[key.path].body)
 
 
@@ -141,10 +140,10 @@ def _step(draft: Draft, path: str, frame: RunKey, hosts: frozenset[str] | None) 
 
 
 def _unit(draft: Draft, key: RunKey) -> _Part:
-    loop = draft.loops.get(RunKey(key.path, key.host)) if draft.index.steps[key.path].loops else None
-    if loop is None:
+    items = draft.items.get(RunKey(key.path, key.host)) if draft.index.steps[key.path].loops else None
+    if items is None:
         return _body(draft, key)
-    return _in_turn(_body(draft, RunKey(key.path, key.host, item)) for item in sorted(loop.values))
+    return _in_turn(_body(draft, RunKey(key.path, key.host, item)) for item in sorted(items))
 
 
 def _body(draft: Draft, key: RunKey) -> _Part:

@@ -78,6 +78,8 @@ class Draft:
     frames: Map[RunKey, Frame]
     fans: Map[RunKey, Fan]
     loops: Map[RunKey, Loop]
+    arguments: Map[RunKey, Mapping[str, Json]]
+    items: Map[RunKey, Mapping[str, Json]]
     waits: Map[RunKey, int]
     kept: Map[RunKey, None]
     passed: Map[RunKey, Passed]

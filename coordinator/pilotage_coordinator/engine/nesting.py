@@ -25,6 +25,13 @@ def frame_key(index: PlanIndex, key: RunKey) -> RunKey:
     return RunKey(info.frame, key.host if info.on_host else "", key.item if info.carries_item else "")
 
 
+def call_key(index: PlanIndex, call: str, key: RunKey) -> RunKey:
+    """Return the key of the run of a call around a run."""
+    info = index.steps[call]
+    carries_item = info.carries_item or info.loops
+    return RunKey(call, key.host if info.on_host else "", key.item if carries_item else "")
+
+
 def unit_key(info: StepInfo, key: RunKey) -> RunKey:
     """Return the key of the step on the run's host: the run's own, or without the item of its own loop."""
     return RunKey(key.path, key.host) if info.loops else key

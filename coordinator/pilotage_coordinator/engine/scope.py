@@ -19,7 +19,7 @@ from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.values import SECOND, write_duration
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.draft import Draft
-from pilotage_coordinator.engine.nesting import fan_key, loop_key
+from pilotage_coordinator.engine.nesting import call_key, fan_key, frame_key, loop_key
 from pilotage_coordinator.engine.outcome import body_outcome
 
 
@@ -37,13 +37,13 @@ def variables(
     """
     draft, world = decision.draft, decision.world
     used = world.expressions.references(tree, conditions).paths
-    outer = draft.index.steps[call].step if call else None
+    around = call_key(draft.index, call, key) if call else None
     found: dict[str, Any] = {
-        "parameters": draft.plan.parameters if outer is None else outer.arguments,
-        "targets": list(draft.plan.targets if outer is None else outer.targets),
+        "parameters": _parameters(draft, around),
+        "targets": _targets(draft, around),
         "hosts": world.hosts,
         "execution": _execution(draft, decision.now),
-        "steps": _steps(draft, key, call, used),
+        "steps": _steps(draft, key, around, used),
     }
     if key.host:
         found["host"] = world.hosts.get(key.host) or {"name": key.host}
@@ -55,6 +55,20 @@ def variables(
     if batch is not None:
         found["batch"] = {"index": batch.batch, "hosts": batch.hosts[batch.batch_start : batch.batch_end]}
     return found
+
+
+def _parameters(draft: Draft, call: RunKey | None) -> Mapping[str, Json]:
+    if call is None:
+        return draft.plan.parameters
+    known, own = draft.index.steps[call.path].step.arguments, draft.arguments.get(call)
+    return {**known, **own} if own else known
+
+
+def _targets(draft: Draft, call: RunKey | None) -> list[str]:
+    """Return what `targets` names; inside a group a call has one host only."""
+    if call is None:
+        return list(draft.plan.targets)
+    return [call.host] if call.host else list(draft.index.steps[call.path].step.targets)
 
 
 def _execution(draft: Draft, now: int) -> Mapping[str, Json]:
@@ -73,20 +87,22 @@ def _body_over(draft: Draft) -> bool:
     return draft.frames[ROOT_KEY].phase.value in ("finally", "returning", "closed")
 
 
-def _steps(draft: Draft, key: RunKey, call: str, used: Iterable[tuple[str, ...]]) -> dict[str, dict[str, Any]]:
+def _steps(
+    draft: Draft, key: RunKey, call: RunKey | None, used: Iterable[tuple[str, ...]]
+) -> dict[str, dict[str, Any]]:
     named: dict[str, bool] = {}
     for path in used:
         if path[0] == "steps" and len(path) > 1:
             named[path[1]] = named.get(path[1], False) or path[2:3] == ("results",)
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(named):
-        step = draft.index.names.get((call, name))
+        step = draft.index.names.get((call.path if call is not None else "", name))
         if step is not None:
-            found[name] = _step(draft, step, key, with_results=named[name])
+            found[name] = _step(draft, step, key, call, with_results=named[name])
     return found
 
 
-def _step(draft: Draft, path: str, key: RunKey, *, with_results: bool) -> dict[str, Any]:
+def _step(draft: Draft, path: str, key: RunKey, call: RunKey | None, *, with_results: bool) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     run = _seen_run(draft, path, key)
     if run is not None:
@@ -97,7 +113,7 @@ def _step(draft: Draft, path: str, key: RunKey, *, with_results: bool) -> dict[s
             seen["status"] = status
     if with_results:
         judged = judged_by(draft.index.steps[key.path].frame) if key.path in draft.index.steps else ""
-        seen["results"] = results(draft, path, _batch(draft, key) if judged else None)
+        seen["results"] = results(draft, path, call, _batch(draft, key) if judged else None)
     return seen
 
 
@@ -105,25 +121,31 @@ def _seen_run(draft: Draft, path: str, key: RunKey) -> StepRun | None:
     step = draft.index.steps[path].step
     candidates = [RunKey(path, key.host, key.item), RunKey(path, key.host), RunKey(path)]
     if step.run_once and step.hosts:
-        candidates.append(RunKey(path, step.hosts[0]))
+        candidates += [RunKey(path, step.hosts[0], key.item), RunKey(path, step.hosts[0])]
     return next((draft.runs[each] for each in candidates if each in draft.runs), None)
 
 
 def _status(draft: Draft, path: str, key: RunKey) -> str:
-    info = draft.index.steps[path]
     loop = draft.loops.get(RunKey(path, key.host))
     if loop is not None and loop.status is not None:
         return str(loop.status)
-    frame = draft.frames.get(RunKey(info.frame, key.host if info.on_host else "", ""))
+    frame = draft.frames.get(frame_key(draft.index, RunKey(path, key.host, key.item)))
     ended = frame.closed.get(path) if frame is not None else None
     return "" if ended is None else str(ended)
 
 
-def results(draft: Draft, path: str, batch: Fan | None = None) -> list[dict[str, Any]]:
-    """Return how a step ended everywhere, or on the hosts of a batch, sorted by host and item. O(runs of the step)."""
+def results(draft: Draft, path: str, call: RunKey | None = None, batch: Fan | None = None) -> list[dict[str, Any]]:
+    """Return how a step ended everywhere, or on the hosts of a batch, sorted by host and item. O(runs of the step).
+
+    What is inside a call sees nothing of the call's other hosts and items.
+    """
     hosts = None if batch is None else {"", *batch.hosts[batch.batch_start : batch.batch_end]}
     keys = draft.by_path.get(path, _NO_RUNS)
-    runs = [draft.runs[key] for key in keys if hosts is None or key.host in hosts]
+    runs = [
+        draft.runs[key]
+        for key in keys
+        if (hosts is None or key.host in hosts) and (call is None or call_key(draft.index, call.path, key) == call)
+    ]
     return [
         {
             "host": run.key.host,
@@ -142,11 +164,10 @@ def _item_around(draft: Draft, key: RunKey) -> tuple[str, Json] | None:
     info = draft.index.steps.get(key.path)
     while info is not None and key.item:
         if info.loops:
-            loop = draft.loops.get(loop_key(RunKey(info.step.path, key.host))) or draft.loops.get(
-                RunKey(info.step.path)
-            )
-            return None if loop is None else (key.item, loop.values[key.item])
-        info = draft.index.steps.get(info.frame)
+            path = info.step.path
+            items = draft.items.get(loop_key(RunKey(path, key.host))) or draft.items.get(RunKey(path)) or {}
+            return (key.item, items[key.item]) if key.item in items else None
+        info = draft.index.steps.get(info.step.parent)
     return None
 
 

@@ -7,6 +7,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Phase
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.plan import FailureKind, Json, StepKind
+from pilotage_coordinator.domain.planning.arguments import begin_arguments
 from pilotage_coordinator.domain.planning.items import item_keys, read_items
 from pilotage_coordinator.engine import attempting, batching
 from pilotage_coordinator.engine.choosing import hosts_from, succeeded_on
@@ -48,9 +49,10 @@ def start_step(decision: Decision, key: RunKey) -> None:
 def _hosts(decision: Decision, info: StepInfo, key: RunKey) -> tuple[str, ...]:
     """Return the hosts of a step; of one that a rollout's order depends on, those where that has not begun."""
     draft = decision.draft
-    hosts = info.step.hosts if info.step.hosts_from is None else hosts_from(draft, info.step, decision.world.hosts)
+    step = info.step
+    hosts = step.hosts if step.hosts_from is None else hosts_from(draft, step, key.item, decision.world.hosts)
     rollout = refreshed_by(info.frame)
-    if not rollout or info.step.run_once:
+    if not rollout or step.run_once:
         return hosts
     fan = draft.fans[RunKey(rollout, "", key.item)]
     left = frozenset(fan.hosts[fan.cursor :])
@@ -161,8 +163,22 @@ def start_body(decision: Decision, key: RunKey) -> None:
         return
     if info.step.kind is StepKind.LEAF:
         attempting.begin(decision, key)
+    elif info.step.kind is StepKind.CALL and info.step.parameters:
+        _begin_call(decision, info, key)
     else:
         decision.emit(e.FrameOpened(key.path, key.host, key.item))
+
+
+def _begin_call(decision: Decision, info: StepInfo, key: RunKey) -> None:
+    step, planned = info.step, decision.draft.index.planned
+    try:
+        seen = variables(decision, key, info.call, dict(step.parameters), item=_item(decision, info, key))
+        scope = decision.scope(seen)
+        arguments = begin_arguments(step, planned, key.host, key.item, decision.world.expressions, scope)
+    except DomainError as error:
+        decision.emit(e.RunsSettled((key,), _S.FAILED, str(error), FailureKind.PARAMETER))
+        return
+    decision.emit(e.FrameOpened(key.path, key.host, key.item, arguments))
 
 
 def _item(decision: Decision, info: StepInfo, key: RunKey) -> tuple[str, Json] | None:

@@ -214,7 +214,7 @@ class _Writer:
             health=_health(step.health),
             loops=step.for_each is not None,
             max_items=step.max_items if step.for_each is not None and undecided else 0,
-            parameters=dict(step.arguments if step.kind is StepKind.CALL else step.parameters),
+            parameters={**step.arguments, **step.parameters},
             hosts=[_host(each) for each in hosts if each.skipped or each.parameters or each.items is not None],
             run_time=list(row.run_time),
             undo=step.undo,

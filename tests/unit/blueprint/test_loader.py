@@ -121,12 +121,6 @@ def test_the_two_names_of_one_thing_do_not_stand_together() -> None:
         ("{id: a, type: a.b, undo: maybe}", ".undo", "expected auto or none", ""),
         ("{id: a, type: a.b, parameters: [1]}", ".parameters", "expected a mapping, not a list", ""),
         ("nonsense", "", "expected a step, not the text `nonsense`", ""),
-        (
-            "{id: a, for_each: '${{ targets }}', steps: [{id: b, type: a.b}]}",
-            ".for_each",
-            "not available yet",
-            "inside",
-        ),
     ],
 )
 def test_a_step_that_is_refused(step: str, path: str, words: str, hint: str) -> None:

@@ -1,11 +1,13 @@
 """What a step may say where it stands: refused when the blueprint is loaded, with its place and what to write."""
+# ruff: noqa: E501 - a case is one line of YAML
 
 import pytest
-from pilotage_coordinator.domain.blueprint.features import ALL
+from pilotage_coordinator.domain.blueprint.features import ALL, BUILT
 
 from tests.unit.blueprint.writing import load, only_problem, rich, with_steps
 
 INNER = [
+    "for_each: '${{ targets }}', key: '${{ item }}'",
     "targets: {hosts: [db1]}",
     "run_once: true",
     "rollout: {health: {steps: [{id: up, type: a.b}]}}",
@@ -23,8 +25,26 @@ def test_what_means_something_inside_a_group(keys: str) -> None:
     load(inside(f"{{id: a, type: a.b, {keys}}}"))
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{id: g, for_each: '${{ targets }}', rollout: {max_parallel: 1}, steps: [{id: a, type: a.b, when: 'item != host.name'}]}",
+        "{id: c, for_each: '${{ targets }}', rollout: {max_parallel: 1}, blueprint: x@1, parameters: {h: '${{ item }}'}}",
+        "{id: g, steps: [{id: c, blueprint: x@1, parameters: {h: '${{ host.name }}'}, for_each: '${{ targets }}'}]}",
+        "{id: c, blueprint: x@1, dependencies: [before], parameters: {n: '${{ count(steps.before.results) }}'}}",
+    ],
+)
+def test_groups_and_calls_loop_and_stand_inside_each_other(step: str) -> None:
+    load(with_steps("{id: before, type: a.b}", step), BUILT)
+
+
 REFUSED = [
-    (inside("{id: a, blueprint: x@1}"), "blueprint", "a call inside a group is not available yet"),
+    (with_steps("{id: c, blueprint: x@1, rollout: {max_parallel: 1}}"), "rollout", "a call step has no `rollout`"),
+    (
+        with_steps("{id: c, for_each: '${{ targets }}', blueprint: x@1, rollout: {batches: [1]}}"),
+        "",
+        "beside for_each a rollout has max_parallel only",
+    ),
     (inside("{id: a, type: a.b, rollout: {max_parallel: 1}}"), "rollout", "has only `health`"),
     (inside("{id: a, rollout: {batches: [1]}, steps: [{id: i, type: a.b}]}"), "rollout", "has only `health`"),
     (inside("{id: a, type: a.b, targets: {from: before, limit: 1}}"), "targets", "neither order nor limit"),
@@ -78,10 +98,12 @@ REFUSED = [
 def test_what_means_nothing_where_it_stands_is_refused_with_its_place(text: str, key: str, words: str) -> None:
     problem = only_problem(text, ALL)
     assert words in problem.message
-    assert problem.path.endswith(f".{key}")
+    assert problem.path.endswith(key)
+    if not key:
+        return
     assert problem.hint
     written = text.splitlines()[problem.line - 1][problem.column - 1 :]
-    assert written.startswith(("{", "[", "true", "x@1", "'"))
+    assert written.startswith((key, "{", "[", "true", "x@1", "'"))
 
 
 def test_the_rules_hold_in_finally_and_in_the_rollback_plan() -> None:

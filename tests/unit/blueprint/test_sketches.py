@@ -50,7 +50,6 @@ BODIES = {
 }
 STEPS = {
     "analysis": "{id: a, rollout: {analysis: [{id: j, type: a.b}]}, steps: [{id: i, type: a.b}]}",
-    "for_each_group": "{id: a, for_each: '${{ targets }}', steps: [{id: i, type: a.b}]}",
     "health": "{id: a, rollout: {health: {steps: [{id: j, type: a.b}]}}, steps: [{id: i, type: a.b}]}",
     "order_by": "{id: a, rollout: {order_by: '${{ host.name }}'}, steps: [{id: i, type: a.b}]}",
 }

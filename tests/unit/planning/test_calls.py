@@ -1,10 +1,18 @@
 """Blueprints called as steps: pinned, expanded, with a scope of their own."""
+# ruff: noqa: E501 - a step is one line of YAML
+
+import json
 
 import pytest
-from pilotage_coordinator.domain.plan import StepKind
+from pilotage_coordinator.domain.blueprint.parameter import ParameterType
+from pilotage_coordinator.domain.plan import HostsFrom, OnFailure, Rollout, StepKind
+from pilotage_coordinator.domain.planning.calls import DEEPEST_CALL
+from pilotage_coordinator.domain.planning.codec import from_json, to_json
 from pilotage_coordinator.domain.planning.pins import pins_of
-from pilotage_coordinator.domain.planning.planner import DEEPEST_CALL
+from pilotage_coordinator.domain.planning.previews import preview_questions
 from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, StoredBlueprint
+from pilotage_coordinator.domain.planning.view import hosts_of, view_plan
+from pilotage_coordinator.domain.share import Share
 
 from tests.unit.planning.fleet import THREE, Answers, host, plan_request, problems, step, stored, world
 
@@ -98,16 +106,208 @@ def test_calls_nest_to_a_depth(levels: int, refused: bool) -> None:
         assert step(planned(text, *books, last), "/".join("c" * (levels + 1))).hosts == ("db1",)
 
 
-def test_arguments_that_only_run_time_knows_are_refused_by_name() -> None:
-    text = """
-    targets: {hosts: [db1]}
+LATE = """
+targets: {hosts: [db1]}
+steps:
+  - {id: a, run_once: true, type: command.run, parameters: {argv: [x]}}
+  - {id: call, dependencies: [a], blueprint: inner@1, parameters: {hosts: [db1], who: "${{ steps.a.outputs.x }}"}}
+"""
+
+
+def test_an_argument_that_only_run_time_knows_is_hashed_as_an_expression_and_checked_when_the_call_begins() -> None:
+    found = planned(LATE, book("inner", INNER))
+    call = step(found, "call")
+    assert call.arguments == {"hosts": ["db1"], "token": None}
+    assert call.parameters == {"who": "${{ steps.a.outputs.x }}"}
+    assert call.accepts["who"].type is ParameterType.STRING
+    assert found.plan.resolved["call"][""].parameters == {"who": {"run_time": "${{ steps.a.outputs.x }}"}}
+    assert found.plan.resolved["call/a"][""].parameters == {"argv": [{"run_time": "${{ parameters.who }}"}, None]}
+    other = planned(LATE.replace("outputs.x", "outputs.y"), book("inner", INNER))
+    assert other.plan.digest != found.plan.digest
+    assert from_json(json.loads(json.dumps(to_json(found.plan)))) == found.plan
+
+
+@pytest.mark.parametrize(
+    ("inner", "words"),
+    [
+        ("parameters: {who: {type: host}}", "a host when the plan is made"),
+        ("parameters: {who: {type: hosts}}", "a hosts when the plan is made"),
+        ("parameters: {who: {type: secret}}", "a secret when the plan is made"),
+        ("parameters: {who: {type: string, sensitive: true}}", "it is sensitive"),
+        ("parameters: {wo: {type: string}}", "did you mean `wo`?"),
+        (
+            "parameters: {who: {type: string}}\n    targets: {hosts: '${{ parameters.who }}'}",
+            "only when the call begins",
+        ),
+        (
+            "parameters: {who: {type: integer}}\n    requires: {that: ['parameters.who > 1']}",
+            "only when the call begins",
+        ),
+    ],
+)
+def test_what_must_be_known_before_is_no_matter_of_run_time(inner: str, words: str) -> None:
+    body = f"""
+    {inner}
+    steps: [{{id: z, type: command.run, parameters: {{argv: [x]}}}}]
+"""
+    found = problems(LATE.replace("hosts: [db1], who", "who"), books=[book("inner", body)])
+    assert any(words in each.message for each in found), found
+
+
+def test_a_rollout_knows_its_numbers_when_the_plan_is_made() -> None:
+    body = """
+    parameters: {who: {type: integer}}
+    steps: [{id: z, type: command.run, parameters: {argv: [x]}, rollout: {max_parallel: "${{ parameters.who }}"}}]
+"""
+    (problem,) = problems(LATE.replace("hosts: [db1], who", "who"), books=[book("inner", body)])
+    assert problem.path == "call/z"
+    assert "only when the call begins" in problem.message
+
+
+IN_GROUP = """
+targets: {hosts: [db1, db2, web1]}
+steps:
+  - id: g
+    rollout: {max_parallel: 1}
     steps:
-      - {id: a, run_once: true, type: command.run, parameters: {argv: [x]}}
-      - {id: call, dependencies: [a], blueprint: inner@1, parameters: {hosts: [db1], who: "${{ steps.a.outputs.x }}"}}
-    """
-    (problem,) = problems(text, books=[book("inner", INNER)])
-    assert "argument `who`" in problem.message
-    assert "not available yet" in problem.message
+      - {id: before, type: command.run, parameters: {argv: [x]}}
+      - id: call
+        dependencies: [before]
+        blueprint: inner@1
+        parameters: {hosts: "${{ host.name }}", who: "${{ host.labels.role }}"}
+"""
+
+
+def test_a_call_inside_a_group_is_the_blueprint_run_for_each_host_alone() -> None:
+    found = planned(IN_GROUP, book("inner", INNER))
+    call = step(found, "g/call")
+    assert (call.hosts, call.targets) == ((), ("db1", "db2", "web1"))
+    assert hosts_of(found.plan)["g/call/a"] == ("db1", "db2", "web1")
+    assert found.plan.resolved["g/call"]["web1"].parameters == {"hosts": ["web1"], "who": "web"}
+    assert found.plan.resolved["g/call/a"]["web1"].parameters == {"argv": ["web", None]}
+    assert found.plan.resolved["g/call/a"]["db2"].parameters == {"argv": ["db", None]}
+    assert {each.key for each in preview_questions(found.plan)} >= {("g/call/a", "db1", "")}
+
+
+def test_a_call_inside_a_group_runs_where_its_blueprint_has_its_targets() -> None:
+    narrow = INNER.replace('{hosts: "${{ parameters.hosts }}"}', "{select: \"host.labels.role == 'db'\"}")
+    found = planned(IN_GROUP.replace('hosts: "${{ host.name }}", ', ""), book("inner", narrow))
+    assert step(found, "g/call").hosts == ("db1", "db2")
+    assert hosts_of(found.plan)["g/call/a"] == ("db1", "db2")
+    elsewhere = narrow.replace("'db'", "'mail'")
+    (problem,) = problems(
+        IN_GROUP.replace('hosts: "${{ host.name }}", ', ""),
+        host("mail1", labels={"role": "mail"}),
+        *THREE,
+        books=[book("inner", elsewhere)],
+    )
+    assert "none of the 3 hosts of the group" in problem.message
+
+
+ONE_HOST = """
+    parameters: {who: {type: string, default: x}}
+    requires: {hosts: {max: 1}}
+    steps:
+      - {id: find, type: discovery.data, at_plan: true}
+      - {id: once, dependencies: [find], run_once: true, type: command.run, parameters: {argv: ["${{ targets[0] }}"]}}
+      - id: all
+        dependencies: [once]
+        rollout: {max_parallel: 2, batches: [1], max_failures: "20%", health: {steps: [{id: up, type: http.check}]}}
+        steps: [{id: i, type: command.run, parameters: {argv: ["${{ steps.once.outputs.z }}", "${{ steps.find.outputs.n }}"]}}]
+      - {id: drill, dependencies: [all], targets: {from: all, order: random, limit: 1}, type: command.run, parameters: {argv: [x]}}
+    finally: [{id: told, type: notify.send, parameters: {to: "${{ count(steps.drill.results) }}"}}]
+"""
+
+
+def test_what_is_said_of_several_hosts_means_one_where_a_blueprint_is_called_for_each() -> None:
+    text = IN_GROUP.replace('hosts: "${{ host.name }}", ', "")
+    answers = Answers(by_path={"g/call/find": {"n": 4}})
+    found = plan_request(PlanRequest(stored(text)), world(THREE, book("inner", ONE_HOST)), answers)
+    assert step(found, "g/call/once").run_once is False
+    assert step(found, "g/call/once").hosts == ()
+    assert step(found, "g/call/all").on_failure is OnFailure.CONTINUE
+    assert step(found, "g/call/all").rollout == Rollout()
+    assert step(found, "g/call/all/!health").steps
+    assert step(found, "g/call/drill").hosts_from == HostsFrom("g/call/all")
+    assert step(found, "g/call/find").planned_outputs.keys() == {"db1", "db2", "web1"}
+    assert found.plan.resolved["g/call/once"]["db2"].parameters == {"argv": ["db2"]}
+    assert found.plan.resolved["g/call/all/i"]["db2"].parameters == {
+        "argv": [{"run_time": "${{ steps.once.outputs.z }}"}, 4]
+    }
+    again = plan_request(
+        PlanRequest(stored(text), pins=pins_of(found.plan)), world(THREE, book("inner", ONE_HOST)), answers
+    )
+    assert again.plan.digest == found.plan.digest
+
+
+@pytest.mark.parametrize(
+    "rollout", ["analysis: [{id: j, run_once: true, type: http.check}]", "on_failure: revert_all, max_failures: 0"]
+)
+def test_what_acts_on_several_hosts_is_refused_where_a_blueprint_is_called_for_each(rollout: str) -> None:
+    body = f"\n    steps: [{{id: z, type: command.run, rollout: {{{rollout}}}, parameters: {{argv: [x]}}}}]\n"
+    text = IN_GROUP.replace('{hosts: "${{ host.name }}", who: "${{ host.labels.role }}"}', "{}")
+    (problem,) = problems(text, books=[book("inner", body)])
+    assert problem.path == "g/call/z"
+    assert "host by host" in problem.message
+
+
+LOOPED = """
+targets: {hosts: [db1]}
+parameters: {apps: {type: list, default: [{name: web, port: 80}, {name: mail, port: 25}]}}
+steps:
+  - id: call
+    for_each: "${{ parameters.apps }}"
+    key: "${{ item.name }}"
+    rollout: {max_parallel: 1}
+    blueprint: inner@1
+    parameters: {hosts: "${{ targets }}", who: "${{ item.name }}"}
+"""
+
+
+def test_a_call_may_loop() -> None:
+    found = planned(LOOPED, book("inner", INNER))
+    call = step(found, "call")
+    assert (call.for_each, call.rollout.max_parallel) == ("${{ parameters.apps }}", Share(1))
+    assert call.arguments == {"hosts": ["db1"], "token": None}
+    assert [each["name"] for each in call.planned_items[""]] == ["web", "mail"]  # type: ignore[index, call-overload]
+    resolved = found.plan.resolved["call"][""]
+    assert (resolved.items, resolved.item_parameters) == (("web", "mail"), ({"who": "web"}, {"who": "mail"}))
+    inner = found.plan.resolved["call/a"]["db1"]
+    assert (inner.items, inner.item_parameters) == (
+        ("web", "mail"),
+        ({"argv": ["web", None]}, {"argv": ["mail", None]}),
+    )
+    assert {each.key for each in preview_questions(found.plan)} == {("call/a", "db1", "web"), ("call/a", "db1", "mail")}
+    assert view_plan(found.plan).step_runs == 2
+
+
+def test_each_item_is_checked_as_any_argument() -> None:
+    body = INNER.replace("who: {type: string, default: nobody}", "who: {type: string, choices: [web]}")
+    (problem,) = problems(LOOPED, books=[book("inner", body)])
+    assert (problem.path, "`mail` is none of the choices" in problem.message) == ("call", True)
+    body = INNER.replace(
+        "who: {type: string, default: nobody}", "who: {type: string, validation: {that: 'parameters.who < \"n\"'}}"
+    )
+    (problem,) = problems(LOOPED, books=[book("inner", body)])
+    assert "does not hold for `web`" in problem.message
+
+
+def test_loops_do_not_nest_through_a_call() -> None:
+    body = """
+    parameters: {hosts: {type: hosts}, who: {type: string}}
+    steps:
+      - {id: a, for_each: "${{ ['x'] }}", type: command.run, parameters: {argv: [x]}}
+      - {id: b, at_plan: true, type: discovery.data}
+"""
+    found = problems(LOOPED, books=[book("inner", body)])
+    assert {each.path for each in found} == {"call/a", "call/b"}
+    assert {each.message.partition(":")[0] for each in found} == {"it loops, and stands inside a for_each", "at_plan"}
+
+
+def test_targets_are_not_another_for_each_item() -> None:
+    body = INNER.replace('{hosts: "${{ parameters.hosts }}"}', '{hosts: ["${{ parameters.who }}"]}')
+    (problem,) = problems(LOOPED, books=[book("inner", body)])
+    assert "each item of the call's for_each" in problem.message
 
 
 def test_wrong_arguments_are_refused_at_the_call() -> None:

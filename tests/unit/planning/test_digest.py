@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.planning.codec import content, digest
 from pilotage_coordinator.domain.planning.difference import differences
 from pilotage_coordinator.domain.planning.drift import HostDrift, host_drift, value_drift
 from pilotage_coordinator.domain.planning.pins import pins_of
+from pilotage_coordinator.domain.planning.planned_values import PlannedValues
 from pilotage_coordinator.domain.planning.request import Planned, PlanRequest
 
 from tests.unit.planning.fleet import STEP_TYPES, Answers, host, plan, plan_request, step, step_type, stored, world
@@ -160,12 +161,12 @@ def test_a_value_that_is_another_one_than_planned_is_drift() -> None:
     approved = plan(text, FLEET[0]).plan
     (written,) = approved.steps
     as_planned = {"path": "/db", "content": ["Debian", "fixed"]}
-    assert value_drift(approved, written, "db1", "", as_planned) is None
-    drift = value_drift(approved, written, "db1", "", {**as_planned, "path": "/web"})
+    assert value_drift(PlannedValues(approved.resolved), written, "db1", "", as_planned) is None
+    drift = value_drift(PlannedValues(approved.resolved), written, "db1", "", {**as_planned, "path": "/web"})
     assert drift is not None
     assert "parameter path of a on db1 is /web, planned was /db" in drift.text
     left_out = plan(text, host("db1", labels={"role": "web"})).plan
-    drift = value_drift(left_out, left_out.steps[0], "db1", "", as_planned)
+    drift = value_drift(PlannedValues(left_out.resolved), left_out.steps[0], "db1", "", as_planned)
     assert drift is not None
     assert "was not to run on db1" in drift.text
 

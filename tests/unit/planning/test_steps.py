@@ -1,4 +1,5 @@
 """What a planned step says: inheritance, rollout, step types on hosts, what is refused by name."""
+# ruff: noqa: E501 - a step is one line of YAML
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,8 +8,9 @@ import pytest
 from pilotage_coordinator.domain.plan import Effect, FailureKind, HostsFrom, OnFailure, OnOffline, Place
 from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.pins import pins_of
+from pilotage_coordinator.domain.planning.previews import preview_questions
 from pilotage_coordinator.domain.planning.request import PlanRequest
-from pilotage_coordinator.domain.planning.view import hosts_of
+from pilotage_coordinator.domain.planning.view import hosts_of, view_plan
 from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 
@@ -67,7 +69,7 @@ def test_a_rollout_is_written_with_known_shares() -> None:
       - id: a
         rollout: {{max_parallel: "${{{{ parameters.at_once }}}}", batches: [1, {{size: 2, then: {{wait: 10m}}}}, "25%"], max_failures: 0}}
         {RUN.replace(", parameters", chr(10) + "        parameters")}
-    """)  # noqa: E501
+    """)
     rollout = step(found, "a").rollout
     assert rollout.max_parallel == Share(4)
     assert [each.size for each in rollout.batches] == [Share(1), Share(2), Share(25, percent=True)]
@@ -227,6 +229,50 @@ def test_targets_inside_a_group_that_meet_none_of_its_hosts_are_refused() -> Non
     (problem,) = problems(in_a_group(f"targets: {{hosts: [web2]}}, {RUN}"), *THREE, host("web2"))
     assert (problem.path, problem.kind) == ("g/a", FailureKind.TARGET)
     assert "none of its 1 hosts is one of the group around it" in problem.message
+
+
+def test_a_group_may_loop_and_what_is_inside_is_known_for_each_item() -> None:
+    text = """
+    targets: {hosts: [db1, db2]}
+    parameters: {apps: {type: list, default: [{n: a, p: 1}, {n: b, p: 2}]}}
+    steps:
+      - id: g
+        for_each: "${{ parameters.apps }}"
+        key: "${{ item.n }}"
+        rollout: {max_parallel: 1}
+        steps:
+          - {id: x, type: command.run, parameters: {argv: ["${{ item.p }}", "${{ host.name }}"]}, undo: [{id: u, type: command.run, parameters: {argv: ["${{ item_key }}"]}}]}
+          - {id: y, dependencies: [x], type: command.run, parameters: {argv: [y]}}
+        finally: [{id: z, type: command.run, parameters: {argv: ["${{ item_key }}"]}}]
+    """
+    found = plan(text)
+    group = step(found, "g")
+    assert (group.for_each, group.rollout.max_parallel, group.max_items) == ("${{ parameters.apps }}", Share(1), 1000)
+    assert group.planned_items["db2"] == [{"n": "a", "p": 1}, {"n": "b", "p": 2}]
+    inner = found.plan.resolved["g/x"]["db2"]
+    assert inner.items == ("a", "b")
+    assert inner.item_parameters == ({"argv": [1, "db2"]}, {"argv": [2, "db2"]})
+    assert found.plan.resolved["g/x/u"]["db1"].item_parameters == ({"argv": ["a"]}, {"argv": ["b"]})
+    assert view_plan(found.plan).step_runs == 3 * 2 * 2
+    assert {each.key for each in preview_questions(found.plan)} >= {("g/x", "db1", "a"), ("g/y", "db2", "b")}
+
+
+def test_items_of_a_group_that_only_run_time_knows_count_by_their_bound() -> None:
+    text = f"""
+    targets: {{hosts: [db1, db2]}}
+    steps:
+      - {{id: a, type: command.run, parameters: {{argv: [x]}}}}
+      - id: g
+        dependencies: [a]
+        for_each: "${{{{ steps.a.outputs.list }}}}"
+        max_items: 7
+        steps: [{{id: x, type: command.run, parameters: {{argv: ["${{{{ item }}}}", y]}}}}, {{id: y, {RUN}}}]
+    """
+    found = plan(text)
+    assert found.plan.resolved["g/x"]["db1"].parameters == {"argv": [{"run_time": "${{ item }}"}, "y"]}
+    view = view_plan(found.plan)
+    assert (view.step_runs, view.most_step_runs) == (2 + 4, 2 + 2 * 2 * 7)
+    assert {each.key[0] for each in preview_questions(found.plan)} == {"a"}
 
 
 def test_a_step_inside_a_group_may_have_a_gate_of_its_own() -> None:

@@ -10,7 +10,6 @@ FEATURES: Final = {
     "approvals": "approvals",
     "capacity": "shares of a host's capacity",
     "concurrency": "limits on executions of one blueprint",
-    "for_each_group": "for_each on a group or on a called blueprint",
     "health": "health gates",
     "locks": "locks",
     "order_by": "an order of hosts computed before each batch",

@@ -83,9 +83,6 @@ class _Check:
 
     def _in_group(self, step: Step, place: _Place) -> None:
         rollout, targets = step.rollout, step.targets
-        if step.kind is StepKind.CALL:
-            message = "a call inside a group is not available yet"
-            self._note(step, "blueprint", message, "call it beside the group, or write its steps here")
         if rollout is not None and step.for_each is None and not _gates_only(rollout):
             message = "inside a group a step goes with the group, host by host: its rollout has only `health`"
             self._note(step, "rollout", message, "write the others on the group, or take the step out of it")

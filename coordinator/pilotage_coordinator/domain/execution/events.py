@@ -197,6 +197,8 @@ class FrameOpened:
     path: str
     host: str
     item: str
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    """Of a call: the parameters of the blueprint that are not the same for all its runs, or were not known before."""
 
 
 @dataclass(frozen=True, slots=True)

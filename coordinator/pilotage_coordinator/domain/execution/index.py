@@ -9,6 +9,7 @@ from pilotage_coordinator.domain.expression.errors import ExpressionError
 from pilotage_coordinator.domain.expression.references import references
 from pilotage_coordinator.domain.expression.syntax import parse
 from pilotage_coordinator.domain.plan import Json, Place, Plan, PlannedStep, StepKind
+from pilotage_coordinator.domain.planning.planned_values import PlannedValues
 
 ROOT: Final = ""
 """Path of the frame of the whole execution."""
@@ -104,6 +105,8 @@ class PlanIndex:
     frames: Mapping[str, FrameInfo]
     names: Mapping[tuple[str, str], str]
     """(path of the nearest call, step id) to path: how expressions name steps."""
+    planned: PlannedValues
+    """What the plan says that parameters come to."""
 
 
 def index_plan(plan: Plan) -> PlanIndex:
@@ -124,7 +127,7 @@ def index_plan(plan: Plan) -> PlanIndex:
                 pending += _frames_of(info)
     # A leaf with a health gate stands in a group of its own name; it comes later, and the name is its.
     names = {(info.call, info.step.id): path for path, info in steps.items()}
-    return PlanIndex(steps, frames, names)
+    return PlanIndex(steps, frames, names, PlannedValues(plan.resolved))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ class ExecutionState:
     frames: Map[RunKey, Frame] = field(default_factory=Map)
     fans: Map[RunKey, Fan] = field(default_factory=Map)
     loops: Map[RunKey, Loop] = field(default_factory=Map)
+    arguments: Map[RunKey, Mapping[str, Json]] = field(default_factory=Map)
+    """Calls that have begun, to the parameters that they began with besides those that the plan gives to all. Kept for
+    good: what is inside may be compensated when the call itself is long over."""
+    items: Map[RunKey, Mapping[str, Json]] = field(default_factory=Map)
+    """Loops that have begun, to their items by key. Kept for good, as `arguments` are."""
     waits: Map[RunKey, int] = field(default_factory=Map)
     """Steps in their frames, to how many dependencies have not ended (only where more than one)."""
     kept: Map[RunKey, None] = field(default_factory=Map)

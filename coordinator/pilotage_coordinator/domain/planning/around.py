@@ -1,10 +1,24 @@
 """What a step has from its surroundings: the frame, the hosts of the group, and how sure it is to run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint, OnFailure, Step
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.bench import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A `for_each` around a step."""
+
+    max_items: int
+    items: Mapping[str, tuple[Sequence[Json], tuple[str, ...]]]
+    """Host to items and their keys, where they are known; "" for a loop that runs once."""
+
+    def on(self, host: str) -> tuple[Sequence[Json], tuple[str, ...] | None]:
+        """Return the items on a host and their keys; no keys: they are known at run time."""
+        return self.items.get(host) or self.items.get("") or ((), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +34,8 @@ class Around:
     """Something around may turn out not to run: expressions that fail now are left for run time."""
     on_failure: OnFailure | None = None
     """What a step does that says nothing; None: as its blueprint says."""
+    loop: Loop | None = None
+    """The loop around; there is one at most."""
 
     @property
     def in_group(self) -> bool:

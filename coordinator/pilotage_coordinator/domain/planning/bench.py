@@ -7,6 +7,7 @@ from pilotage_coordinator.domain.blueprint.model import Defaults, Step
 from pilotage_coordinator.domain.blueprint.position import NOWHERE, Position
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.plan import FailureKind, Json, Resolved
+from pilotage_coordinator.domain.planning.depends import Depends
 from pilotage_coordinator.domain.planning.errors import MOST_PROBLEMS, PlanProblem, PlanRefused
 from pilotage_coordinator.domain.planning.request import (
     Note,
@@ -39,6 +40,16 @@ class Frame:
     """Id of a step to the hosts that it can run on."""
     paths: dict[str, str] = field(default_factory=dict)
     """Id of a step to its path in the plan."""
+    on_host: bool = False
+    """It is called inside a group: for each host of the group, it is the blueprint run for that host alone."""
+    late: Mapping[str, Depends] = field(default_factory=dict)
+    """Parameters that each run of the call has of its own: HOST, ITEM, or RUN_TIME for what no plan knows."""
+    own: Mapping[tuple[str, str], Mapping[str, Json]] = field(default_factory=dict)
+    """(Host, item) of a run of the call to those of its own parameters that are known."""
+
+    def own_parameters(self, host: str, item: str) -> Mapping[str, Json]:
+        """Return what is known of the parameters that the run seen from a host and an item has of its own."""
+        return self.own.get((host if self.on_host else "", item), {}) if self.own else {}
 
     def inside(self, path: str) -> str:
         """Return the path of a step directly inside this frame."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from pilotage_coordinator.domain.blueprint.model import Targets
 from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.expression.references import union
 from pilotage_coordinator.domain.inventory import Host, host_scope
 from pilotage_coordinator.domain.plan import FailureKind, HostsFrom, Json
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
@@ -36,7 +37,7 @@ def choose(
     `within` are the hosts of the group around, where there is one: no others are chosen.
     """
     try:
-        choice = replace(_choice(targets, frame, bench, resolution, path), within=within)
+        choice = replace(_choice(targets, View(frame), bench, resolution, path), within=within)
     except DomainError as error:
         bench.refuse(FailureKind.TARGET, reason(error), path=path, at=targets.at)
         return ()
@@ -45,6 +46,34 @@ def choose(
     for problem in chosen.problems:
         bench.add(problem)
     return chosen.hosts
+
+
+def chosen_on(
+    targets: Targets, frame: Frame, bench: Bench, resolution: Resolution, path: str, group: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return those hosts of a group of which `targets` of a blueprint called inside it means each.
+
+    The blueprint is run for one host at a time, so each host is asked with the parameters that its run has.
+    """
+    found: list[str] = []
+    for name in group:
+        view = View(frame, name)
+        try:
+            choice = _choice(targets, view, bench, resolution, path)
+        except DomainError as error:
+            bench.refuse(FailureKind.TARGET, reason(error), path=path, host=name, at=targets.at)
+            return ()
+        parameters = {**frame.parameters, **frame.own_parameters(name, "")}
+        chosen = resolve_targets(choice, bench.world.inventory, selecting(resolution, parameters))
+        for problem in chosen.problems:
+            bench.add(problem)
+        if name in chosen.hosts:
+            found.append(name)
+    if group and not found and not bench.problems:
+        message = f"it means none of the {len(group)} hosts of the group around it"
+        fix = "`targets` inside a group narrow the group's, they never widen them"
+        bench.refuse(FailureKind.TARGET, message, fix, path=path, at=targets.at)
+    return tuple(found)
 
 
 def choose_from(targets: Targets, frame: Frame, bench: Bench, resolution: Resolution, path: str) -> HostsFrom | None:
@@ -66,9 +95,11 @@ def choose_from(targets: Targets, frame: Frame, bench: Bench, resolution: Resolu
     return HostsFrom(frame.paths[source], targets.exclude, limit, order)
 
 
-def _choice(targets: Targets, frame: Frame, bench: Bench, resolution: Resolution, path: str) -> Choice:
-    view = View(frame)
+def _choice(targets: Targets, view: View, bench: Bench, resolution: Resolution, path: str) -> Choice:
     select, hosts = targets.select, None
+    written = [targets.hosts_expression, *targets.hosts, *targets.exclude]
+    asked = [] if select is None else [resolution.condition_references(select)]
+    resolution.require_shared(union([resolution.tree_references(written), *asked]), view)
     if targets.hosts_expression is not None:
         select, hosts = _from_value(resolution.render(targets.hosts_expression, view))
     elif select is None:
@@ -77,7 +108,7 @@ def _choice(targets: Targets, frame: Frame, bench: Bench, resolution: Resolution
         select=select,
         hosts=hosts,
         exclude=tuple(_name(resolution.render(each, view)) for each in targets.exclude),
-        limit=share_of(targets.limit, frame, resolution),
+        limit=share_of(targets.limit, view.frame, resolution),
         order=targets.order,
         seed=f"{bench.request.seed}\0{path}",
         narrow=bench.narrow,

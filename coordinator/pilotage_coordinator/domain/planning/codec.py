@@ -159,6 +159,8 @@ def _reader(kind: Any) -> _Reader:
         return _mapping_reader(_reader(get_args(kind)[1]))
     if issubclass(kind, Enum):
         return _enum_reader(kind)
+    if kind is object:
+        return _read_plain
     if kind is float:
         return lambda value: float(value) if type(value) in (int, float) else _refuse(value)
     return lambda value: value if type(value) is kind else _refuse(value)
@@ -223,6 +225,8 @@ def _mapping_reader(inner: _Reader) -> _Reader:
 
 
 def _union_reader(kinds: Sequence[Any]) -> _Reader:
+    if _SCALARS.issuperset(kinds):
+        return lambda value: value if type(value) in kinds else _refuse(value)
     optional = types.NoneType in kinds
     text = str in kinds
     rest = [kind for kind in kinds if kind not in (types.NoneType, str)]

@@ -6,6 +6,7 @@ from typing import Final
 
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import Json, Place, Plan, PlannedStep
+from pilotage_coordinator.domain.planning.planned_values import PlannedValues
 from pilotage_coordinator.domain.planning.shortened import shortened
 
 _MARKS: Final = ({"run_time"}, {"sensitive"})
@@ -57,30 +58,21 @@ def host_drift(plan: Plan, step: PlannedStep, host: Host) -> HostDrift | None:
 
 
 def value_drift(
-    plan: Plan, step: PlannedStep, host: str, item: str, parameters: Mapping[str, Json]
+    planned: PlannedValues, step: PlannedStep, host: str, item: str, parameters: Mapping[str, Json]
 ) -> HostDrift | None:
     """Return which parameter of a step has another value on a host than the plan says; None when all are as planned.
 
     `parameters` are those that would be sent now. What the plan could not know, or must not show, is not compared.
+    O(parameters), however many items there are.
     """
-    by_host = plan.resolved.get(step.path)
-    if by_host is None:
-        return None
-    for where in ("", host):
-        resolved = by_host.get(where)
-        if resolved is None:
-            continue
-        if resolved.when is False and host == where:
-            text = f"{step.path} was not to run on {host}: its condition did not hold when the plan was made"
+    if planned.left_out(step.path, host):
+        text = f"{step.path} was not to run on {host}: its condition did not hold when the plan was made"
+        return HostDrift(text, text)
+    for name, value in planned.of(step.path, host, item).items():
+        if not _agrees(value, parameters.get(name)):
+            now = shortened(parameters.get(name))
+            text = f"parameter {name} of {step.path} on {host} is {now}, planned was {shortened(value)}"
             return HostDrift(text, text)
-        planned = dict(resolved.parameters)
-        if resolved.item_parameters and resolved.items is not None and item in resolved.items:
-            planned |= resolved.item_parameters[resolved.items.index(item)]
-        for name, value in planned.items():
-            if not _agrees(value, parameters.get(name)):
-                now = shortened(parameters.get(name))
-                text = f"parameter {name} of {step.path} on {host} is {now}, planned was {shortened(value)}"
-                return HostDrift(text, text)
     return None
 
 

@@ -6,7 +6,7 @@ from pilotage_coordinator.domain.blueprint.model import Place, Step
 from pilotage_coordinator.domain.plan import FailureKind, HostsFrom, OnOffline
 from pilotage_coordinator.domain.planning.around import Around
 from pilotage_coordinator.domain.planning.bench import Bench, Frame
-from pilotage_coordinator.domain.planning.choosing import choose, choose_from
+from pilotage_coordinator.domain.planning.choosing import choose, choose_from, chosen_on
 from pilotage_coordinator.domain.planning.resolution import Resolution
 
 
@@ -74,10 +74,13 @@ class Grounds:
             return Ground(
                 (), tuple(name for name in group if name in bound and name not in targets.exclude), hosts_from
             )
-        if targets is not None:
+        if targets is not None and frame.on_host:
+            hosts = chosen_on(targets, frame, self._bench, self._resolution, path, group)
+        elif targets is not None:
             chosen = choose(targets, frame, self._bench, self._resolution, path, group)
             hosts = tuple(name for name in group if name in chosen)
-        if step.run_once and hosts:
+        # A blueprint that is called for each host runs once for each: its first host is that host.
+        if step.run_once and hosts and not frame.on_host:
             hosts = self._pin_host(step, frame, path, hosts)
         return Ground(hosts if hosts != group else (), hosts)
 

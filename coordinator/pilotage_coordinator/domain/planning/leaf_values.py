@@ -10,9 +10,11 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.references import References, union
 from pilotage_coordinator.domain.expression.template import templates
 from pilotage_coordinator.domain.plan import FailureKind, Json, Resolved
+from pilotage_coordinator.domain.planning.around import Loop
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
+from pilotage_coordinator.domain.planning.depends import Depends
 from pilotage_coordinator.domain.planning.items import item_keys, read_items
-from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
+from pilotage_coordinator.domain.planning.resolution import Resolution, View
 
 
 @dataclass(slots=True)
@@ -25,6 +27,13 @@ class Looked:
     runs: dict[str, int] = field(default_factory=dict)
     """Host to step runs that are certain; a loop that is known at run time counts one."""
 
+    def loop(self, max_items: int) -> Loop:
+        """Return the step's own loop, for what is inside it."""
+        known = {
+            host: (self.items[host], found.items) for host, found in self.resolved.items() if found.items is not None
+        }
+        return Loop(max_items, known)
+
     def runs_on(self, host: str) -> bool:
         """Return whether the step may run on the host at all."""
         found = self.resolved.get(host)
@@ -34,12 +43,17 @@ class Looked:
 class LeafValues:
     """Looks at one leaf."""
 
-    def __init__(self, bench: Bench, resolution: Resolution, frame: Frame, step: Step, path: str) -> None:
+    def __init__(
+        self, bench: Bench, resolution: Resolution, frame: Frame, step: Step, path: str, loop: Loop | None = None
+    ) -> None:
+        """Take the leaf; `loop` is the one around it, where there is one."""
         self._bench = bench
         self._resolution = resolution
         self._frame = frame
         self._step = step
         self._path = path
+        self._loop = loop
+        self._looped = loop is not None or step.for_each is not None
 
     def references(self, parameters: Mapping[str, Any]) -> References:
         """Return what everything that the leaf says refers to; raises DomainError."""
@@ -101,7 +115,7 @@ class LeafValues:
 
     def _common(self, templated: Mapping[str, Any], lenient: bool) -> dict[str, Any]:
         """Return the parameters that are the same on every host."""
-        anybody = View(self._frame, items_known=self._step.for_each is not None, any_host=True)
+        anybody = View(self._frame, items_known=self._looped, any_host=True)
         return {
             name: self._resolution.show_tree(tree, View(self._frame), self._place(name), lenient)
             for name, tree in templated.items()
@@ -143,7 +157,7 @@ class LeafValues:
         """Return the items and their keys; no keys: there is no loop, or it is known at run time."""
         step = self._step
         if step.for_each is None:
-            return (), None
+            return self._loop.on(view.host) if self._loop is not None else ((), None)
         live = replace(view, live=True)
         references = self._resolution.references(step.for_each)
         if self._resolution.depends(references, live) is Depends.RUN_TIME:

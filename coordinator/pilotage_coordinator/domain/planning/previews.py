@@ -6,7 +6,8 @@ from typing import Final
 
 from pilotage_coordinator.domain.blueprint_files import with_files
 from pilotage_coordinator.domain.plan import Effect, Json, Place, Plan, StepKind
-from pilotage_coordinator.domain.planning.view import HostRow, PreviewKey, StepRow, has_mark, view_plan
+from pilotage_coordinator.domain.planning.planned_values import has_mark
+from pilotage_coordinator.domain.planning.view import HostRow, PreviewKey, StepRow, view_plan
 from pilotage_coordinator.domain.values import SECOND
 
 PREVIEW_TIMEOUT: Final = 30 * SECOND
@@ -46,11 +47,11 @@ def preview_questions(plan: Plan) -> Iterator[PreviewQuestion]:
 
 def _of_host(plan: Plan, row: StepRow, host: HostRow) -> Iterator[PreviewQuestion]:
     step = row.step
-    if host.skipped or step.type is None or (step.for_each is not None and host.items is None):
+    if host.skipped or step.type is None or (row.loops and host.items is None):
         return
     for item in host.items if host.items is not None else (None,):
         found = {**host.parameters, **(item.parameters if item is not None else {})}
-        if has_mark(found, "run_time") or has_mark(found, "sensitive"):
+        if has_mark(found, "run_time", "sensitive"):
             continue
         key = (step.path, host.host, item.key if item is not None else "")
         yield PreviewQuestion(key, step.type.name, with_files({**step.parameters, **found}, step.files, plan.files))

@@ -9,8 +9,9 @@ from pilotage_coordinator.domain.expression.references import References
 from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, PlannedStep
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.codec import plain
+from pilotage_coordinator.domain.planning.depends import Depends
 from pilotage_coordinator.domain.planning.request import Question
-from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
+from pilotage_coordinator.domain.planning.resolution import Resolution, View
 from pilotage_coordinator.domain.values import MINUTE
 
 READ_TIMEOUT: Final = 2 * MINUTE
@@ -43,7 +44,7 @@ class Reads:
                 self._one(host, references, answered)
             except DomainError as error:
                 self._refuse(FailureKind.PARAMETER, host, reason(error))
-        once = next(iter(answered.values()), None) if self._step.run_once else None
+        once = next(iter(answered.values()), None) if self._step.run_once and not self._frame.on_host else None
         self._frame.answered[self._step.id] = {"": once} if once is not None else dict(answered)
         return answered
 

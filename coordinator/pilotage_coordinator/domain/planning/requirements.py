@@ -20,9 +20,9 @@ NAMED: Final = 5
 
 
 def unfulfilled(
-    requires: Requires, hosts: Sequence[str], frame: Frame, world: World, resolution: Resolution
+    requires: Requires, hosts: Sequence[str], frame: Frame, world: World, resolution: Resolution, on: str = ""
 ) -> Iterator[PlanProblem]:
-    """Yield what does not hold of the hosts."""
+    """Yield what does not hold of the hosts; `on` is the host for which a blueprint inside a group is called."""
     at, path, count, inventory = requires.at, frame.path, len(hosts), world.inventory
     if requires.min_hosts is not None and count < requires.min_hosts:
         message = f"requires: {count} hosts are fewer than {requires.min_hosts}"
@@ -43,7 +43,9 @@ def unfulfilled(
         yield from _without_recent_backup(requires.backup_within, hosts, frame, requires.at, world)
     for condition in requires.that:
         try:
-            if not resolution.condition(condition, View(frame, live=True)):
+            view = View(frame, on, live=True)
+            resolution.require_shared(resolution.condition_references(condition), view)
+            if not resolution.condition(condition, view):
                 yield PlanProblem(FailureKind.TARGET, f"requires: `{condition}` does not hold", path=path, at=at)
         except DomainError as error:
             yield PlanProblem(FailureKind.TARGET, f"requires: {reason(error)}", path=path, at=at)

@@ -7,7 +7,6 @@ run time. Lists to loop over and the parameters of `at_plan` steps see facts as 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 from pilotage_coordinator.domain.blueprint.scope import CONDITION_PARAMETERS
@@ -19,20 +18,15 @@ from pilotage_coordinator.domain.inventory import STABLE_HOST_FIELDS
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.bench import Bench, Frame
 from pilotage_coordinator.domain.planning.codec import plain
+from pilotage_coordinator.domain.planning.depends import Depends
 from pilotage_coordinator.domain.planning.masking import mask
 
+_WHY: Final = {
+    Depends.HOST: "each host of the group around the call has of its own",
+    Depends.ITEM: "each item of the call's for_each has of its own",
+    Depends.RUN_TIME: "is known only when the call begins",
+}
 CLOCK_FUNCTIONS: Final = frozenset({"now_in"})
-
-
-class Depends(IntEnum):
-    """What the value of an expression depends on: the widest of its names."""
-
-    NOTHING = 0
-    PARAMETERS = 1
-    HOST = 2
-    ITEM = 3
-    RUN_TIME = 4
-    """It cannot be known by a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +122,11 @@ class Resolution:
         return found
 
     def _variables(self, view: View) -> dict[str, Any]:
+        frame = view.frame
+        parameters = self._used_parameters(frame) if view.host else dict(frame.parameters)
         variables: dict[str, Any] = {
-            "parameters": self._used_parameters(view.frame) if view.host else dict(view.frame.parameters),
-            "targets": list(view.frame.targets or ()),
+            "parameters": {**parameters, **frame.own_parameters(view.host, view.item_key)},
+            "targets": [view.host] if frame.on_host and view.host else list(frame.targets or ()),
             "hosts": self._inventory.scopes,
             "steps": self._steps(view),
         }
@@ -185,8 +181,10 @@ class Resolution:
 
     def _depends(self, path: tuple[str, ...], view: View) -> Depends:
         match path[0]:
-            case "parameters" | "targets":
-                return Depends.PARAMETERS
+            case "parameters":
+                return self._depends_on_parameter(path, view)
+            case "targets":
+                return Depends.HOST if view.frame.on_host else Depends.PARAMETERS
             case "host":
                 stable = len(path) > 1 and path[1] in STABLE_HOST_FIELDS
                 return Depends.HOST if stable or view.live else Depends.RUN_TIME
@@ -202,6 +200,22 @@ class Resolution:
                 known = bool(answers) if view.any_host else view.host in answers
                 return Depends.HOST if known else Depends.RUN_TIME
         return Depends.RUN_TIME
+
+    def _depends_on_parameter(self, path: tuple[str, ...], view: View) -> Depends:
+        late = view.frame.late
+        widths = [late[name] for name in (path[1:2] or late) if name in late]
+        width = max(widths, default=Depends.PARAMETERS)
+        return Depends.RUN_TIME if width is Depends.ITEM and not view.items_known else width
+
+    def require_shared(self, references: References, view: View) -> None:
+        """Raise DomainError where a value, wanted now, uses a parameter that is not known from `view`."""
+        known = view.frame.own_parameters(view.host, view.item_key)
+        for path in references.paths:
+            for name in (path[1:2] or view.frame.late) if path[0] == "parameters" else ():
+                if name in view.frame.late and name not in known:
+                    why = _WHY[view.frame.late[name]]
+                    decided = "hosts, and how work moves over them, are decided when the plan is made"
+                    raise DomainError(f"it uses the parameter `{name}`, which {why}; {decided}")
 
     def _steps(self, view: View) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -50,7 +50,7 @@ class RolloutSteps:
         if rollout is None:
             return planned
         # Both are read before the rollout has run: what they use may not be there yet.
-        inner = Around(around.frame, path, None, lenient=True, on_failure=OnFailure.STOP)
+        inner = Around(around.frame, path, None, lenient=True, on_failure=OnFailure.STOP, loop=around.loop)
         asked = [replace(each, targets=each.targets or step.targets) for each in rollout.refresh]
         refresh = self._siblings(asked, inner)
         self._only_read(asked, refresh, inner, "refresh asks before each batch")

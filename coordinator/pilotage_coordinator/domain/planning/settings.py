@@ -16,6 +16,7 @@ def share_of(amount: Amount | None, frame: Frame, resolution: Resolution) -> Sha
     """Return an amount as a share; raises DomainError when its expression fails or gives none."""
     if amount is None or amount.share is not None:
         return amount.share if amount is not None else None
+    resolution.require_shared(resolution.tree_references(amount.expression), View(frame))
     return read_share(resolution.render(amount.expression, View(frame)))
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-from pilotage_coordinator.domain.blueprint.model import OnFailure, Place, Step, StepKind, Undo
+from pilotage_coordinator.domain import plan
+from pilotage_coordinator.domain.blueprint.model import OnFailure, Place, Rollout, Step, StepKind, Undo
 from pilotage_coordinator.domain.blueprint_files import file_parameters, key_of, wrong_use
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.plan import (
@@ -12,17 +13,18 @@ from pilotage_coordinator.domain.plan import (
     FailureKind,
     HostsFrom,
     PlannedStep,
-    Rollout,
+    RolloutFailure,
     StepTypeUse,
 )
 from pilotage_coordinator.domain.planning.around import Around, in_order
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
 from pilotage_coordinator.domain.planning.codec import plain
+from pilotage_coordinator.domain.planning.depends import Depends
 from pilotage_coordinator.domain.planning.ground import Ground, Grounds
 from pilotage_coordinator.domain.planning.leaf_values import LeafValues, Looked
 from pilotage_coordinator.domain.planning.reads import Reads
-from pilotage_coordinator.domain.planning.resolution import Depends, Resolution, View
+from pilotage_coordinator.domain.planning.resolution import Resolution, View
 from pilotage_coordinator.domain.planning.rollout_steps import RolloutSteps
 from pilotage_coordinator.domain.planning.secrets import misplaced_secrets
 from pilotage_coordinator.domain.planning.settings import limits_of, on_failure_of, rollout_of
@@ -64,8 +66,10 @@ class StepPlanner:
             fix = "make several blueprints of it"
             self._bench.refuse(FailureKind.PARAMETER, f"the plan has more than {MOST_STEPS} steps", fix, path=path)
             self._bench.check()
-        for message, fix in unbuilt_in_step(step, around):
+        for message, fix in unbuilt_in_step(step):
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, fix)
+        if around.frame.on_host and around.in_group:
+            step = self._for_one_host(step, around, path)
         match step.kind:
             case StepKind.CALL:
                 planned = self._call(step, around, path)
@@ -87,9 +91,11 @@ class StepPlanner:
     def _group(self, step: Step, around: Around, path: str) -> PlannedStep:
         frame = around.frame
         ground = self._grounds.of(step, around, path)
-        active, unsure = self._active(step, around, path, ground.looked_at)
+        active, unsure = self.active(step, around, path, ground.looked_at)
         frame.hosts_of[step.id] = ground.looked_at
-        inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP)
+        looked = self._loop_of_group(step, around, path, active, unsure)
+        loop = looked.loop(step.max_items) if step.for_each is not None else around.loop
+        inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP, loop)
         steps = self.siblings(step.steps, inner)
         return PlannedStep(
             path=path,
@@ -97,11 +103,15 @@ class StepPlanner:
             hosts=ground.own,
             hosts_from=ground.hosts_from,
             run_once=step.run_once,
+            for_each=step.for_each,
+            key=step.key or "",
+            max_items=step.max_items,
+            planned_items=looked.items,
             rollout=self._rollout(step, around, path),
             steps=(*steps, *self._rollouts.gate(step.rollout, steps, inner)),
             finally_=self.siblings(step.finally_, inner),
             undo=step.undo.value,
-            undo_steps=self._undo(step, around, path, active),
+            undo_steps=self._undo(step, replace(around, loop=loop), path, active),
             **limits_of(step, frame),
         )
 
@@ -109,8 +119,8 @@ class StepPlanner:
         """Plan a leaf with a health gate: a group of its name, which holds the leaf and then the gate."""
         frame = around.frame
         ground = self._grounds.of(step, around, path)
-        active, unsure = self._active(step, around, path, ground.looked_at)
-        inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP)
+        active, unsure = self.active(step, around, path, ground.looked_at)
+        inner = Around(frame, path, active, around.lenient or unsure, OnFailure.STOP, around.loop)
         bare = replace(step, rollout=None, when=None, targets=None)
         leaf = self._leaf(bare, inner, inner.path(step.id))
         leaf = replace(leaf, name=step.name, on_failure=OnFailure.STOP, irreversible=step.irreversible)
@@ -124,8 +134,42 @@ class StepPlanner:
             steps=(leaf, *self._rollouts.gate(step.rollout, (leaf,), inner)),
         )
 
-    def _active(self, step: Step, around: Around, path: str, hosts: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-        """Return the hosts on which a group may run, and whether its `when` is known only at run time."""
+    def _loop_of_group(self, step: Step, around: Around, path: str, hosts: tuple[str, ...], unsure: bool) -> Looked:
+        if step.for_each is None:
+            return Looked({}, {})
+        return self.look(step, replace(around, lenient=around.lenient or unsure), path, hosts, {})
+
+    def look(
+        self, step: Step, around: Around, path: str, hosts: Sequence[str], parameters: Mapping[str, Any]
+    ) -> Looked:
+        """Resolve the loop of a group or a call, and the arguments of a call, on its hosts ("" = none)."""
+        self._refuse_nested(step, around, path)
+        values = LeafValues(self._bench, self._resolution, around.frame, step, path, around.loop)
+        before = self._bench.step_runs
+        looked = self._look(values, step, around, Ground((), tuple(hosts)), parameters, path)
+        self._bench.step_runs = before
+        return looked
+
+    def waits(self, step: Step, around: Around, path: str) -> bool:
+        """Return whether an answer is missing that a call depends on."""
+        try:
+            references = LeafValues(self._bench, self._resolution, around.frame, step, path).references(step.parameters)
+        except DomainError as error:
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, reason(error))
+            return True
+        waits = self._resolution.waits(references, around.frame)
+        self._bench.waiting = self._bench.waiting or waits
+        return waits
+
+    def _refuse_nested(self, step: Step, around: Around, path: str) -> None:
+        """Refuse a loop in a loop, which the loader cannot see where a call stands between."""
+        if step.for_each is not None and around.loop is not None:
+            message = "it loops, and stands inside a for_each: loops do not nest"
+            fix = "loop over one list that holds the pairs"
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, fix)
+
+    def active(self, step: Step, around: Around, path: str, hosts: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+        """Return the hosts on which a group or a call may run, and whether only run time knows its `when`."""
         found = {host: self.runs(step, around, path, host) for host in hosts}
         return tuple(host for host in hosts if found[host][0]), any(unsure for _, unsure in found.values())
 
@@ -155,7 +199,8 @@ class StepPlanner:
         once = own_type is not None and own_type.once
         ground = self._grounds.of_leaf(step, around, path, place, once=once)
         parameters = self._parameters(step, around, ground.looked_at)
-        values = LeafValues(self._bench, self._resolution, frame, step, path)
+        self._refuse_nested(step, around, path)
+        values = LeafValues(self._bench, self._resolution, frame, step, path, around.loop)
         looked = self._look(values, step, around, ground, parameters, path)
         active = tuple(host for host in ground.looked_at if looked.runs_on(host))
         if own_type is not None:
@@ -171,22 +216,22 @@ class StepPlanner:
             path=path,
             kind=StepKind.LEAF,
             type=pinned.use or StepTypeUse(step.type),
-            effect=self._effect(step, pinned.info, path),
+            effect=self._effect(step, pinned.info, path, looped=around.loop is not None),
             destructive=pinned.info is not None and pinned.info.destructive,
             place=place,
             type_on=pinned.on,
             parameters=parameters,
             files=files,
-            hosts=ground.own,
+            hosts=ground.looked_at if step.at_plan else ground.own,
             hosts_from=ground.hosts_from,
-            run_once=step.run_once,
+            run_once=step.run_once and not frame.on_host,
             for_each=step.for_each,
             key=step.key or "",
             max_items=step.max_items,
             rollout=self._rollout(step, around, path),
             on_unknown=step.on_unknown.value,
             undo=_undo_of(step, pinned.info),
-            undo_steps=self._undo(step, around, path, active),
+            undo_steps=self._undo(step, self._in_own_loop(step, around, looked), path, active),
             sensitive_outputs=step.sensitive_outputs,
             at_plan=step.at_plan,
             planned_items=looked.items,
@@ -263,7 +308,7 @@ class StepPlanner:
         if step.undo is not Undo.STEPS:
             return ()
         # What an undo reads exists only once the step has run.
-        inner = Around(around.frame, path, hosts, lenient=True, on_failure=OnFailure.STOP)
+        inner = Around(around.frame, path, hosts, lenient=True, on_failure=OnFailure.STOP, loop=around.loop)
         before = self._bench.step_runs
         planned = self.siblings(step.undo_steps, inner)
         self._bench.step_runs = before
@@ -305,7 +350,7 @@ class StepPlanner:
             self._bench.refuse(FailureKind.TARGET, misfit.message, misfit.fix, path=path, host=misfit.host, at=step.at)
         return pinned
 
-    def _effect(self, step: Step, info: StepTypeInfo | None, path: str) -> Effect:
+    def _effect(self, step: Step, info: StepTypeInfo | None, path: str, *, looped: bool) -> Effect:
         if info is None:
             return step.effect or Effect.ONCE
         effect = step.effect or info.effect
@@ -315,16 +360,45 @@ class StepPlanner:
         if step.at_plan and effect is not Effect.READ:
             message = f"at_plan: {step.type} has the effect `{effect}`, and planning changes nothing"
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "only effect `read` can run at plan")
+        if step.at_plan and looped:
+            message = "at_plan: it is called inside a for_each, and what it finds would be another for each item"
+            self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, "call its blueprint once")
         if step.at_plan and info.place is Place.COORDINATOR:
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, "at_plan is for steps that run on hosts")
         return effect
 
-    def _rollout(self, step: Step, around: Around, path: str) -> Rollout:
+    def _in_own_loop(self, step: Step, around: Around, looked: Looked) -> Around:
+        return replace(around, loop=looked.loop(step.max_items)) if step.for_each is not None else around
+
+    def _for_one_host(self, step: Step, around: Around, path: str) -> Step:
+        """Return a step of a blueprint that is called inside a group, as it is where there is one host only.
+
+        A window and batches over one host are none; what would be judged or reverted host by host is refused.
+        """
+        targets, rollout = step.targets, step.rollout
+        if targets is not None and targets.from_step is not None:
+            step = replace(step, targets=replace(targets, limit=None, order="name"))
+        if rollout is None or step.for_each is not None:
+            return step
+        for key, written in (
+            ("analysis", bool(rollout.analysis)),
+            ("on_failure", rollout.on_failure is not RolloutFailure.STOP),
+        ):
+            if written:
+                message = f"its blueprint is called inside a group, host by host: rollout.{key} has nothing to act on"
+                fix = "call it beside the group, or write it on the group"
+                self._bench.refuse_step(FailureKind.PARAMETER, step, path, message, fix)
+        tolerated = self._rollout(replace(step, rollout=Rollout(max_failures=rollout.max_failures)), around, path)
+        health = None if rollout.health is None else Rollout(health=rollout.health)
+        absorbed = tolerated.max_failures is not None and tolerated.max_failures.of(1) > 0
+        return replace(step, rollout=health, on_failure=OnFailure.CONTINUE if absorbed else step.on_failure)
+
+    def _rollout(self, step: Step, around: Around, path: str) -> plan.Rollout:
         try:
             rollout = rollout_of(step.rollout, around.frame, self._resolution)
         except DomainError as error:
             self._bench.refuse_step(FailureKind.PARAMETER, step, path, f"rollout: {reason(error)}")
-            return Rollout()
+            return plan.Rollout()
         return rollout if step.rollout is None else self._rollouts.with_steps(rollout, step, around, path)
 
 

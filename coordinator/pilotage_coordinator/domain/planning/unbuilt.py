@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from pilotage_coordinator.domain.blueprint.model import Blueprint, Step, StepKind
-from pilotage_coordinator.domain.planning.around import Around
+from pilotage_coordinator.domain.blueprint.model import Blueprint, Step
 
 Refusal = tuple[str, str]
 """Message and cure."""
@@ -28,10 +27,9 @@ def unbuilt_in_blueprint(blueprint: Blueprint, called: bool) -> Iterator[Refusal
         yield f"rollback actions of a called blueprint: this {_LATER}", "write `undo` at the steps themselves"
 
 
-def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
-    """Yield what a step asks for that is not built, or not where its blueprint is called from."""
+def unbuilt_in_step(step: Step) -> Iterator[Refusal]:
+    """Yield what a step asks for that is not built."""
     rollout = step.rollout
-    leaf = step.kind is StepKind.LEAF
     for name, present in (
         ("locks", step.locks),
         ("capacity", step.capacity),
@@ -39,8 +37,6 @@ def unbuilt_in_step(step: Step, around: Around) -> Iterator[Refusal]:
         ("requires_approval", step.requires_approval),
         ("approvers", step.approvers),
         ("an approval between batches", rollout is not None and any(batch.approval for batch in rollout.batches)),
-        ("for_each on a group or a call", step.for_each is not None and not leaf),
-        ("a call inside a group", step.kind is StepKind.CALL and around.in_group),
     ):
         if present:
             yield f"`{name}` {_LATER}", "remove it"

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from pilotage_coordinator.domain.plan import Effect, Json, Place, Plan, PlannedStep, Resolved, StepKind
 from pilotage_coordinator.domain.planning.every_step import all_steps
+from pilotage_coordinator.domain.planning.planned_values import has_mark
 from pilotage_coordinator.domain.planning.request import Note
 
 PreviewKey: TypeAlias = tuple[str, str, str]
@@ -73,6 +74,8 @@ class StepRow:
     """What is known at run time only, in words."""
     step_runs: int = 0
     most_step_runs: int = 0
+    loops: bool = False
+    """It runs for each item of a loop, its own or one around it."""
 
     @property
     def changes(self) -> bool:
@@ -133,7 +136,7 @@ def hosts_of(plan: Plan) -> dict[str, tuple[str, ...]]:
         for step in steps:
             own = _own_hosts(step, around, found)
             found[step.path] = own
-            inner = around if step.kind is StepKind.CALL else own
+            inner = None if step.kind is StepKind.CALL and around is None else own
             visit((*step.steps, *step.finally_), inner)
             visit(step.undo_steps, own)
             visit((*step.rollout.refresh, *step.rollout.analysis), None)
@@ -165,20 +168,24 @@ class _Viewer:
         self._previews = previews
         self._hosts = hosts
 
-    def rows(self, steps: Sequence[PlannedStep], section: str, depth: int) -> Iterator[StepRow]:
+    def rows(
+        self, steps: Sequence[PlannedStep], section: str, depth: int, most_items: int | None = None
+    ) -> Iterator[StepRow]:
+        """Yield rows; `most_items` is the bound of the loop around, None where there is none."""
         waves = _waves(steps)
         for step in steps:
-            yield self._row(step, section, depth, waves[step.path])
-            yield from self.rows(step.rollout.refresh, "refresh", depth + 1)
-            yield from self.rows(step.steps, section, depth + 1)
-            yield from self.rows(step.finally_, "finally" if section == "steps" else section, depth + 1)
-            yield from self.rows(step.rollout.analysis, "analysis", depth + 1)
-            yield from self.rows(step.undo_steps, "undo", depth + 1)
+            inner = step.max_items if step.for_each is not None else most_items
+            yield self._row(step, section, depth, waves[step.path], inner)
+            yield from self.rows(step.rollout.refresh, "refresh", depth + 1, most_items)
+            yield from self.rows(step.steps, section, depth + 1, inner)
+            yield from self.rows(step.finally_, "finally" if section == "steps" else section, depth + 1, inner)
+            yield from self.rows(step.rollout.analysis, "analysis", depth + 1, most_items)
+            yield from self.rows(step.undo_steps, "undo", depth + 1, inner)
 
-    def _row(self, step: PlannedStep, section: str, depth: int, wave: int) -> StepRow:
+    def _row(self, step: PlannedStep, section: str, depth: int, wave: int, most_items: int | None) -> StepRow:
         hosts = [self._host(step, name) for name in self._hosts[step.path]]
         active = [row for row in hosts if not row.skipped]
-        few, many = _step_runs(step, active) if step.kind is StepKind.LEAF else (0, 0)
+        few, many = _step_runs(step, active, most_items) if step.kind is StepKind.LEAF else (0, 0)
         return StepRow(
             path=step.path,
             depth=depth,
@@ -189,6 +196,7 @@ class _Viewer:
             run_time=tuple(self._run_time(step, active)),
             step_runs=few,
             most_step_runs=many,
+            loops=most_items is not None,
         )
 
     def _host(self, step: PlannedStep, host: str) -> HostRow:
@@ -220,10 +228,10 @@ class _Viewer:
             yield f"parameter {name}"
 
 
-def _step_runs(step: PlannedStep, hosts: Sequence[HostRow]) -> tuple[int, int]:
+def _step_runs(step: PlannedStep, hosts: Sequence[HostRow], most_items: int | None) -> tuple[int, int]:
     """Return how many step runs are certain where all hosts take part, and how many there may be at most."""
     few = [len(row.items) if row.items is not None else 1 for row in hosts]
-    unknown = step.max_items if step.for_each is not None else 1
+    unknown = 1 if most_items is None else most_items
     many = [len(row.items) if row.items is not None else unknown for row in hosts]
     if step.hosts_from is not None and step.hosts_from.limit is not None:
         count = step.hosts_from.limit.of(len(hosts))
@@ -236,17 +244,6 @@ def _unknown(row: HostRow) -> Iterator[str]:
         for name, value in parameters.items():
             if has_mark(value, "run_time"):
                 yield name
-
-
-def has_mark(value: Any, mark: str) -> bool:
-    """Return whether a resolved value holds `{"run_time": …}` or `{"sensitive": …}`."""
-    match value:
-        case Mapping():
-            alone = len(value) == 1 and isinstance(value.get(mark), str)
-            return alone or any(has_mark(each, mark) for each in value.values())
-        case list() | tuple():
-            return any(has_mark(each, mark) for each in value)
-    return False
 
 
 def _waves(steps: Sequence[PlannedStep]) -> dict[str, int]:

@@ -137,6 +137,7 @@ def _loop_opened(draft: Draft, event: e.LoopOpened, at: int) -> None:
     begun(draft, key)
     share = draft.index.steps[event.path].step.rollout.max_parallel
     loop = Loop(keys=(), values=dict(event.items))
+    draft.items = draft.items.set(key, loop.values)
     keys: list[str] = []
     for name, _ in event.items:
         item = RunKey(event.path, event.host, name)
@@ -153,6 +154,8 @@ def _loop_opened(draft: Draft, event: e.LoopOpened, at: int) -> None:
 def _frame_opened(draft: Draft, event: e.FrameOpened, at: int) -> None:
     key = RunKey(event.path, event.host, event.item)
     begun(draft, key)
+    if event.arguments:
+        draft.arguments = draft.arguments.set(key, event.arguments)
     draft.put(fresh_run(draft, key)._replace(status=_S.RUNNING, started_at=at, ended_at=0, error="", unknown=0))
     gate = draft.index.steps[event.path].step.health
     if gate is None:

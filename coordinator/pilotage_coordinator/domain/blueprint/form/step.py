@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pilotage_coordinator.domain.blueprint.errors import did_you_mean
-from pilotage_coordinator.domain.blueprint.features import FEATURES, RESERVED
+from pilotage_coordinator.domain.blueprint.features import RESERVED
 from pilotage_coordinator.domain.blueprint.form.aliases import ALIASES
 from pilotage_coordinator.domain.blueprint.form.retry import RETRY_POLICY
 from pilotage_coordinator.domain.blueprint.form.rollout import PRINCIPAL, rollout_record
@@ -92,6 +92,8 @@ def _misplaced(kind: StepKind, node: MapNode, path: Path, reading: Reading) -> b
         wrong, advice = _NOT_ON_GROUPS, "write it on the steps inside the group"
     else:
         wrong, advice = _NOT_ON_CALLS, "it belongs to the blueprint that is called; pass it a parameter"
+        if node.get("for_each") is not None:
+            wrong -= {"rollout"}
     found = False
     for key, _ in node.entries:
         into = FIELDS[key.text].into or key.text if key.text in FIELDS else key.text
@@ -182,9 +184,6 @@ def _build(values: Mapping[str, Any], node: MapNode, path: Path, reading: Readin
         return INVALID
     if kind is StepKind.GROUP and not given["steps"]:
         return reading.refuse(node.get("steps") or node, (*path, "steps"), "this group has no steps")
-    if kind is not StepKind.LEAF and "for_each" in given and "for_each_group" not in reading.features:
-        message = f"`for_each` here ({FEATURES['for_each_group']}) is not available yet"
-        return reading.refuse(node.get("for_each") or node, (*path, "for_each"), message, "loop on the steps inside")
     misfit = _loop_misfit(kind, given) or _place_misfit(given)
     if misfit:
         return reading.refuse(node, path, misfit)
