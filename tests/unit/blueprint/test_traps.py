@@ -1,7 +1,10 @@
 """Each trap of BLUEPRINTS.md, and each abuse of the issue, is refused with a line that helps."""
 
 import pytest
-from pilotage_coordinator.domain.blueprint.reader import DEEPEST, LARGEST_FILE, MOST_NODES
+from pilotage_coordinator.domain.blueprint.errors import Problems
+from pilotage_coordinator.domain.blueprint.form.step import MOST_STEPS
+from pilotage_coordinator.domain.blueprint.nodes import ListNode, MapNode, Node
+from pilotage_coordinator.domain.blueprint.reader import DEEPEST, LARGEST_FILE, MOST_NODES, read_tree
 
 from tests.unit.blueprint.writing import load, only_problem, problems, rich, with_steps
 
@@ -164,7 +167,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
             with_steps("{id: a, type: a.b, parameters: {" + ", ".join(f"k{n}: {n}" for n in range(70_000)) + "}}"),
             "values",
         ),
-        ("pilotage: 1\nworkflows:\n" + "".join(f"  b{n}: {{steps: []}}\n" for n in range(25_000)), "values"),
+        ("pilotage: 1\nworkflows:\n" + "".join(f"  b{n}: {{steps: []}}\n" for n in range(35_000)), "values"),
         (
             with_steps(*(f"{{id: s{n}, type: a.b, dependencies: [s{(n + 1) % 5_000}]}}" for n in range(5_000))),
             "wait for",
@@ -183,6 +186,24 @@ def test_more_than_five_thousand_steps() -> None:
     steps = "\n".join(f"      - {{id: s{i}, type: a.b}}" for i in range(5_001))
     problem = only_problem(rich("", steps))
     assert "more than 5000 steps" in problem.message
+
+
+def test_five_thousand_steps_of_the_usual_size_hold_no_more_values_than_a_file_may() -> None:
+    step = "      - {{id: step_{0}, type: command.run, dependencies: [step_{1}], when: 'parameters.on', timeout: 5m,"
+    step += " parameters: {{argv: [/usr/bin/run, --number, '{0}'], env: {{N: '{0}'}}}}}}"
+    written = [step.format(number, number - 1) for number in range(1000, 1010)]
+    assert max(map(len, written)) * MOST_STEPS < LARGEST_FILE
+
+    def values(node: Node) -> int:
+        match node:
+            case MapNode():
+                return 1 + sum(1 + values(value) for _, value in node.entries)
+            case ListNode():
+                return 1 + sum(map(values, node.items))
+        return 1
+
+    each = values(read_tree("\n".join(written), Problems("large.yaml"))) / len(written)
+    assert each * MOST_STEPS < MOST_NODES
 
 
 def test_a_chain_of_many_steps_is_read() -> None:

@@ -18,9 +18,10 @@ from pilotage_coordinator.domain.blueprint.position import Position
 
 LARGEST_FILE = 1024 * 1024
 DEEPEST = 40
-MOST_NODES = 60_000
-"""Of the whole tree, with every alias counted as what it stands for: enough for 5,000 steps. With `MOST_LINES`, what
-keeps the reading of any file to a few seconds of a thread: a value takes some forty microseconds, a line five."""
+MOST_NODES = 120_000
+"""Of the whole tree, with every alias counted as what it stands for: 24 for each of 5,000 steps, which fill a file.
+With `MOST_LINES`, what keeps the reading of any file to some seconds of a thread: a value takes some forty
+microseconds, a line five."""
 MOST_LINES = 50_000
 
 _SPLIT = "split it into several files of blueprints"
