@@ -137,7 +137,8 @@ async def list_blueprints(services: Services, caller: Caller, request: ListBluep
 async def show_blueprint(services: Services, caller: Caller, request: ShowBlueprint) -> BlueprintDetail:
     """Show one blueprint: its parameters, steps and source."""
     record = await find(services, request.blueprint)
-    (blueprint,) = (each for each in await services.library.read(record.source, record.id) if each.id == record.id)
+    # As it was stored: what hosts offer today decides whether it can be planned, not whether it can be looked at.
+    blueprint = (await services.library.get(record.id, record.version)).blueprint
     return BlueprintDetail(
         **_summary(record, blueprint).model_dump(),
         category=blueprint.category,

@@ -139,6 +139,17 @@ async def test_a_stored_blueprint_is_found_by_version_and_major(desk: Desk) -> N
     assert "1.0.0" in refusal.value.fix
 
 
+async def test_a_stored_blueprint_is_shown_whatever_hosts_offer_now(desk: Desk) -> None:
+    source = SOURCE.replace("validation.assert", "acme.greet").replace("that:", "words:")
+    await blueprints.add_blueprint(desk.services, OWNER, blueprints.BlueprintFile(source=source))
+    inventory = desk.services.library.inventory  # type: ignore[attr-defined]
+    await desk.add_host("db1", ({"name": "command.run"},))
+    await inventory.reload("db1")
+    assert set(inventory.step_types()) == {"command.run"}
+    shown = await blueprints.show_blueprint(desk.services, OWNER, blueprints.ShowBlueprint(blueprint="check"))
+    assert [each.type for each in shown.steps] == ["acme.greet"]
+
+
 async def test_a_stored_version_never_changes(desk: Desk) -> None:
     file = blueprints.BlueprintFile(source=SOURCE)
     await blueprints.add_blueprint(desk.services, OWNER, file)
