@@ -3,7 +3,9 @@
 
 import pytest
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError
-from pilotage_coordinator.domain.blueprint.loader import load_blueprint
+from pilotage_coordinator.domain.blueprint.expand import content_digest, expand
+from pilotage_coordinator.domain.blueprint.features import BUILT
+from pilotage_coordinator.domain.blueprint.loader import load_blueprint, load_blueprints
 from pilotage_coordinator.domain.blueprint.model import BlueprintCall, OnUnknown, RetryPolicy, Undo
 from pilotage_coordinator.domain.plan import Effect, FailureKind, OnFailure, OnOffline, Place, RolloutFailure, StepKind
 from pilotage_coordinator.domain.share import Share
@@ -242,3 +244,14 @@ def test_positions_of_parts_are_known_after_loading() -> None:
     blueprint = load(with_steps("{id: a, type: dummy.sleep, parameters: {seconds: 3}}"))
     at = blueprint.position((*blueprint.steps[0].path, "parameters", "seconds"))
     assert (at.line, at.column) == (5, 58)
+
+
+def test_keys_that_start_with_x_are_data_where_keys_are_data() -> None:
+    step = "      - {id: a, type: a.b, x-note: 1, parameters: {x-header: {x-y: 2}}}"
+    text = rich("    files: {x-foo: one, y: two}\n    x-mine: {any: thing}", step)
+    blueprint = load(text)
+    assert blueprint.files == {"x-foo": "one", "y": "two"}
+    assert blueprint.steps[0].parameters == {"x-header": {"x-y": 2}}
+    (again,) = load_blueprints(expand(blueprint), "again.yaml", BUILT)
+    assert again == blueprint
+    assert content_digest(again) != content_digest(load(text.replace("x-foo: one", "x-foo: other")))

@@ -140,7 +140,7 @@ BLUEPRINT: Final = Record(
         "finally": Field(STEPS, "Done however it ended."),
         "rollback_plan": Field(ROLLBACK, "What rollback does."),
         "outputs": Field(MapOf(NAME, Text(empty=False)), "What a caller of this blueprint sees."),
-        "files": Field(MapOf(FILE_NAME, Text(262_144)), "Texts that steps use by name."),
+        "files": Field(MapOf(FILE_NAME, Text(262_144), extensible=False), "Texts that steps use by name."),
     },
     _build,
     reserved=RESERVED,

@@ -95,6 +95,8 @@ class MapOf:
 
     name: Shape
     value: Shape
+    extensible: bool = True
+    """Keys that start with `x-` are the author's, as in records. False where keys are data: none is left out."""
 
     def read(self, node: Node, path: Path, reading: Reading) -> Any:
         if not isinstance(node, MapNode):
@@ -102,7 +104,7 @@ class MapOf:
         found: dict[str, Any] = {}
         failed = False
         for key, value in node.entries:
-            if key.text.startswith("x-"):
+            if self.extensible and key.text.startswith("x-"):
                 continue
             inner = (*path, key.text)
             name = self.name.read(key, inner, reading)
@@ -115,7 +117,9 @@ class MapOf:
         names = self.name.schema(definitions)
         return {
             "type": "object",
-            "propertyNames": {"anyOf": [names, {"pattern": "^x-"}]} if "pattern" in names else names,
+            "propertyNames": {"anyOf": [names, {"pattern": "^x-"}]}
+            if self.extensible and "pattern" in names
+            else names,
             "additionalProperties": self.value.schema(definitions),
         }
 

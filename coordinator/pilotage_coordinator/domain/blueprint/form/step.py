@@ -49,7 +49,7 @@ DEEPEST_GROUP: Final = 4
 
 STEPS: Final = ListOf(Later(lambda: STEP), most=MOST_NODES)
 SOME_STEPS: Final = ListOf(Later(lambda: STEP), least=1, most=MOST_NODES)
-PARAMETERS: Final = MapOf(Text(255, empty=False), Anything())
+PARAMETERS: Final = MapOf(Text(255, empty=False), Anything(), extensible=False)
 ON_FAILURE: Final = OneOf(tuple(each.value for each in OnFailure), enum=OnFailure)
 ON_OFFLINE: Final = OneOf(tuple(each.value for each in OnOffline), enum=OnOffline)
 
