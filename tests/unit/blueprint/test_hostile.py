@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError
-from pilotage_coordinator.domain.blueprint.features import ALL, BUILT
+from pilotage_coordinator.domain.blueprint.features import ALL
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.order import Order
 from pilotage_coordinator.domain.expression.evaluation import Expressions
@@ -20,7 +20,7 @@ from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.planner import make_plan
 from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, Questions, StoredBlueprint, World
 
-from tests.unit.blueprint.writing import load, only_problem, problems, rich, with_steps
+from tests.unit.blueprint.writing import load, problems, rich, with_steps
 from tests.unit.planning.fleet import KEY, ON_COORDINATOR, Shelf, host
 
 MANY = 2000
@@ -104,11 +104,6 @@ def test_loops_do_not_nest(inner: str, line: int) -> None:
     assert found[0].line == line
     assert found[0].path.endswith("for_each")
     assert "`a`" in found[0].message
-
-
-def test_a_loop_on_a_group_is_refused_by_name() -> None:
-    text = with_steps(f"{{id: a, for_each: '${{{{ [1] }}}}', steps: [{step(1)}]}}")
-    assert "not available yet" in only_problem(text, BUILT).message
 
 
 EXPRESSIONS = some.sampled_from(

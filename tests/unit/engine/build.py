@@ -1,6 +1,6 @@
 """Tiny words for plans, a small world, and an execution that a test drives by hand."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from pilotage_coordinator.domain.plan import (
     Effect,
     FailureKind,
     Health,
+    HostsFrom,
     Json,
     Place,
     Plan,
@@ -88,6 +89,7 @@ def placed(step: PlannedStep, parent: str = "") -> PlannedStep:
         step,
         path=path,
         dependencies=tuple(join(name) for name in step.dependencies),
+        hosts_from=_of_sibling(step, join),
         steps=tuple(placed(inner, path) for inner in step.steps),
         finally_=tuple(placed(inner, path) for inner in step.finally_),
         undo_steps=tuple(placed(inner, path) for inner in step.undo_steps),
@@ -96,6 +98,14 @@ def placed(step: PlannedStep, parent: str = "") -> PlannedStep:
             analysis=tuple(placed(inner, path) for inner in step.rollout.analysis),
             refresh=tuple(placed(inner, path) for inner in step.rollout.refresh),
         ),
+    )
+
+
+def _of_sibling(step: PlannedStep, join: Callable[[str], str]) -> HostsFrom | None:
+    """The step's `hosts_from`, which names a step that it depends on as its dependencies do, and any other in full."""
+    source = step.hosts_from
+    return (
+        replace(source, path=join(source.path)) if source is not None and source.path in step.dependencies else source
     )
 
 
