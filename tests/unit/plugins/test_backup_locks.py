@@ -64,7 +64,11 @@ def test_who_holds_the_lock_is_said_with_the_way_out() -> None:
 
 
 def test_a_process_that_has_ended_does_not_live() -> None:
-    child = subprocess.Popen(["true"])
-    child.wait()
+    child = subprocess.Popen(["true"], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.read()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not process_lives(child.pid), "nobody has taken note of its end yet"
+    child.communicate()
     assert process_lives(os.getpid())
     assert not process_lives(child.pid)

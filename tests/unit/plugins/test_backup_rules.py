@@ -10,6 +10,7 @@ from pilotage_plugin_api import ProgramResult, SecretRef, TargetFailed
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.backup.damage import damaged_packs
 from pilotage_plugins.backup.errors import failure
+from pilotage_plugins.backup.outage import Outage
 from pilotage_plugins.backup.progress import BackupListener, RestoreListener
 from pilotage_plugins.backup.protection import deletion_warning
 from pilotage_plugins.backup.recipe import restore_database, restore_files
@@ -77,6 +78,25 @@ def test_how_to_restore_by_hand_names_secrets_and_quotes_what_people_chose() -> 
     assert " restore cafe " in restore_database(
         hidden, "cafe", Database(engine=Engine.SQLITE, name="s", path="/srv/s.db"), "/srv/s.db"
     )
+
+
+def test_an_outage_is_over_when_one_request_has_failed_for_long_enough() -> None:
+    now = [100.0]
+    outage = Outage(lambda: now[0], 10)
+
+    def say(request: str) -> bool:
+        outage.note(f"{request} returned error, retrying after 1.5s: dial tcp: connection refused".encode())
+        return outage.over.is_set()
+
+    outage.note(b"Save(<data/aa>) is slow")
+    assert not say("Save(<data/aa>)")
+    now[0] += 9
+    assert not say("Save(<data/aa>)")
+    assert not say("Load(<index/bb>, 10, 0)")
+    now[0] += 1
+    assert not say("Load(<index/bb>, 10, 0)"), "another request, which may have begun to fail just now"
+    assert say("Save(<data/aa>)")
+    assert outage.reason == "dial tcp: connection refused"
 
 
 def test_a_restore_listener_reports_within_its_part(harness: Harness) -> None:

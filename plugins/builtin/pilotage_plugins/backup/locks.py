@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from pilotage_plugin_api import InfrastructureFailed
@@ -80,11 +81,21 @@ def still_locked(repository: str, locks: Iterable[Lock], policy: Unlock, waited:
 
 
 def process_lives(pid: int) -> bool:
-    """Whether a process with this id lives on this host, a stranger that took the number included."""
+    """Whether a process with this id lives on this host, a stranger that took the number included; one that has ended
+    and that nobody has taken note of yet (a zombie) does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
         return True
-    return pid > 0
+    return pid > 0 and not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        said = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    # The name in brackets may hold anything, brackets and blanks too.
+    return said.rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])

@@ -47,6 +47,9 @@ class RepositoryParams(StepParams):
     )
     cache: Path | None = Field(None, description="Folder for restic's cache (a remote repository gets one by default)")
     lock_wait: Duration = Field(timedelta(minutes=2), description="How long to wait while somebody else holds its lock")
+    outage_wait: Duration = Field(
+        timedelta(minutes=5), description="How long one request is tried again when the repository goes away meanwhile"
+    )
     unlock: Unlock = Field(
         Unlock.OWN,
         description="Locks to remove: own (this host's whose process is gone), expired (also any not renewed for half"

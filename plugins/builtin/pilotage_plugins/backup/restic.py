@@ -10,13 +10,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pilotage_plugin_api import Availability, ProgramResult, StepContext, StepFailed, StepType, TargetFailed
+from pilotage_plugin_api import (
+    Availability,
+    InfrastructureFailed,
+    ProgramResult,
+    StepCancelled,
+    StepContext,
+    StepFailed,
+    StepType,
+    Stream,
+    TargetFailed,
+)
 from pilotage_plugin_api.program import CancelSignal
 from pydantic import BaseModel
 
 from pilotage_plugins.backup.errors import failure, is_locked
 from pilotage_plugins.backup.locks import Lock, process_lives, read_lock, removable, still_locked
-from pilotage_plugins.backup.repository import RepositoryParams, cache_arguments
+from pilotage_plugins.backup.outage import Outage
+from pilotage_plugins.backup.repository import RepositoryParams, cache_arguments, masked
+from pilotage_plugins.backup.signals import EitherSignal
 
 OLDEST_RESTIC: Final = (0, 14)
 LOCK_POLL_SECONDS: Final = 2.0
@@ -68,11 +80,12 @@ class Restic:
         """Run a command and return how it ended, whatever its exit code.
 
         When a lock is in the way, it is removed if it may be (see `locks`), and the command is tried again until
-        `lock_wait` has passed; then InfrastructureFailed names the holder.
+        `lock_wait` has passed; then InfrastructureFailed names the holder. It also tells of a repository that went
+        away in the middle and did not come back within `outage_wait`.
         """
         started = self.ctx.clock()
         while True:
-            result = await self._start(
+            result = await self._while_reachable(
                 *arguments, on_line=on_line, on_error_line=on_error_line, stdin=stdin, stdout_to=stdout_to
             )
             if not is_locked(result):
@@ -84,6 +97,38 @@ class Restic:
                 raise still_locked(self.params.repository, await self._locks(), self.params.unlock, waited)
             self.ctx.log("the repository is locked; waiting")
             await self.ctx.sleep(LOCK_POLL_SECONDS)
+
+    async def _while_reachable(
+        self,
+        *arguments: Argument,
+        on_line: Callable[[bytes], None] | None,
+        on_error_line: Callable[[bytes], None] | None,
+        stdin: Callable[[], AsyncIterable[bytes]] | None,
+        stdout_to: int | None,
+    ) -> ProgramResult:
+        outage = Outage(self.ctx.clock, self.params.outage_wait.total_seconds())
+
+        def listen(line: bytes) -> None:
+            outage.note(line)
+            if on_error_line is not None:
+                on_error_line(line)
+            else:
+                self.ctx.log(line.decode("utf-8", "backslashreplace"), Stream.STDERR)
+
+        stoppable = self.stopped_by(EitherSignal(self.ctx.cancel, outage.over))
+        try:
+            return await stoppable._start(
+                *arguments, on_line=on_line, on_error_line=listen, stdin=stdin, stdout_to=stdout_to
+            )
+        except StepCancelled:
+            if not outage.over.is_set() or self.ctx.cancel.is_set():
+                raise
+        seconds = self.params.outage_wait.total_seconds()
+        raise InfrastructureFailed(
+            f"the repository {masked(self.params.repository)} went away, and did not come back for {seconds:g} s."
+            " Try again when it can be reached; nothing of what was stored is lost."
+            f" restic said: {masked(outage.reason)}"
+        )
 
     async def version(self) -> tuple[int, int]:
         """Return the program's version; (0, 0) when it does not say."""
