@@ -8,8 +8,8 @@ from pilotage_blueprints import shipped
 from pilotage_coordinator.domain.blueprint.expand import content_digest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
-from pilotage_coordinator.domain.expression.errors import ExpressionError
 from pilotage_coordinator.domain.expression.evaluation import Expressions
+from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect
 from pilotage_coordinator.domain.planning.codec import from_json, to_json
 from pilotage_coordinator.domain.planning.difference import differences
@@ -66,7 +66,7 @@ def step_types() -> dict[str, StepTypeInfo]:
     }
 
 
-def planned(blueprint: Blueprint, hosts: int = 3) -> Planned:
+def planned(blueprint: Blueprint, hosts: int = 3, *lost: Host) -> Planned:
     ref = BlueprintRef(blueprint.id, blueprint.version, content_digest(blueprint))
     types = step_types()
     fleet = [host(f"db{number}", step_types=types, vars={"replaces": f"old{number}"}) for number in range(1, hosts + 1)]
@@ -78,7 +78,7 @@ def planned(blueprint: Blueprint, hosts: int = 3) -> Planned:
         "snapshots": LISTED,
         "first_backup/discover": FOUND,
     }
-    return plan_request(request, world(fleet, *LIBRARY), Answers(by_path=answers))
+    return plan_request(request, world([*fleet, *lost], *LIBRARY), Answers(by_path=answers))
 
 
 @pytest.mark.parametrize("id", BLUEPRINTS)
@@ -119,22 +119,22 @@ def test_a_credential_for_pruning_without_a_trusted_host_is_refused(monkeypatch:
         planned(BLUEPRINTS["fleet_backup_orchestration"])
 
 
-def test_a_recovery_installs_what_was_asked_for_on_the_lost_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = GIVEN.get("disaster_recovery", {})
+@pytest.mark.parametrize(
+    ("same", "facts", "installed"),
+    [
+        (True, {"packages_manual": ["nginx", "curl"]}, ["restic", "nginx", "curl"]),
+        (False, {"packages_manual": ["nginx", "curl"]}, ["restic"]),
+        (True, {}, ["restic"]),
+    ],
+)
+def test_a_recovery_installs_what_the_lost_host_had(same: bool, facts: dict[str, Any], installed: list[str]) -> None:
     prepare = step(planned(BLUEPRINTS["disaster_recovery"]), "prepare")
-    monkeypatch.setitem(GIVEN, "disaster_recovery", {**given, "same_packages": True, "packages": ["restic"]})
-    found = planned(BLUEPRINTS["disaster_recovery"])
-    assert found.plan.resolved["prepare"]["db1"].when is True
-    lost = {"name": "old1", "facts": {"packages_manual": ["nginx", "curl"]}}
     scope = {
-        "parameters": {"same_packages": True, "packages": ["restic"]},
-        "hosts": {"old1": lost},
+        "parameters": {"same_packages": same, "packages": ["restic"]},
+        "hosts": {"old1": {"name": "old1", "facts": facts}},
         "host": {"vars": {"replaces": "old1"}},
     }
-    rendered = Expressions().render(prepare.parameters, scope)
-    assert rendered == {"packages": ["restic", "nginx", "curl"]}
-    with pytest.raises(ExpressionError, match="packages_manual"):
-        Expressions().render(prepare.parameters, {**scope, "hosts": {"old1": {"name": "old1", "facts": {}}}})
+    assert Expressions().render(prepare.parameters, scope) == {"packages": installed}
 
 
 def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,3 +195,13 @@ def test_a_maintenance_window_is_refused_until_there_are_any(monkeypatch: pytest
     monkeypatch.setitem(GIVEN, "safe_container_upgrade", given)
     with pytest.raises(PlanRefused, match="maintenance_window"):
         planned(BLUEPRINTS["safe_container_upgrade"])
+
+
+def test_a_recovery_brings_back_what_the_lost_host_told_of_itself() -> None:
+    project = {"name": "shop", "directory": "/srv/shop", "config_files": ["/srv/shop/compose.yaml"]}
+    lost = host("old1", online=False, step_types={}, labels={"backup": "no"}, facts={"compose_projects": [project]})
+    found = planned(BLUEPRINTS["disaster_recovery"], 2, lost)
+    stacks = found.plan.resolved["stacks"]["db1"]
+    assert (stacks.items, stacks.item_parameters[0]["directory"]) == (("shop",), "/srv/shop")
+    assert found.plan.resolved["stacks"]["db2"].items == ()
+    assert found.plan.resolved["data"]["db1"].items == ("0" * 64,)
