@@ -25,7 +25,8 @@ COORDINATOR_TYPES = ("validation.assert", "")
 def count_starts(fleet: Fleet, execution: str) -> Iterator[str]:
     """Yield a line for each host: how many step runs its journal has begun, each at its first and only attempt."""
     shown = fleet.json("run", "show", execution)
-    types = dict(_types(fleet.json("blueprint", "show", shown["blueprint"])["steps"]))
+    blueprint = fleet.json("blueprint", "show", shown["blueprint"])
+    types = dict(_types([*blueprint["steps"], *blueprint["finally_steps"]]))
     counted: Counter[str] = Counter()
     for host in fleet.hosts:
         journal = _read_journal(fleet, host)
