@@ -9,7 +9,7 @@ help: ## Say what there is to make
 
 .PHONY: demo
 demo: setup-demo ## Back up three hosts for real, with kill -9 in the middle (KEEP=1 leaves it up)
-	@python -m tests.demo $(if $(KEEP),--keep)
+	@python -m tests.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 .PHONY: test
 test: setup-test lint ## Lint, types, import rules and every test

@@ -193,6 +193,7 @@ class Plan(TypedDict):
     digest: str
     blueprint: str
     version: str
+    name: str
     blueprint_digest: str
     made_at: str
     targets: list[str]
@@ -218,11 +219,12 @@ class Started(TypedDict):
 
 
 class ExecutionSummary(TypedDict):
-    """An execution in a list. `counts` holds step runs by state."""
+    """An execution in a list. `name` is what people call its blueprint, `counts` holds step runs by state."""
 
     id: str
     blueprint: str
     version: str
+    name: str
     plan_digest: str
     state: str
     reason: str
@@ -267,6 +269,7 @@ class ExecutionDetail(ExecutionSummary):
     """One execution, whole; `sequence` is that of the newest event in it."""
 
     sequence: int
+    parameters: dict[str, Json]
     outputs: dict[str, Json]
     runs: list[StepRun]
     runs_omitted: int

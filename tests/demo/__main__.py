@@ -1,4 +1,7 @@
-"""`make demo`: back up three hosts for real, kill -9 coordinator and agent in the middle, and prove the result."""
+"""`make demo`: back up three hosts for real, kill -9 coordinator and agent in the middle, and prove the result.
+
+While backups are made, each host runs a step that must not be repeated and that is under way through every kill.
+"""
 
 import argparse
 import asyncio
@@ -7,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,23 +21,27 @@ from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.watching import watch
 
 from tests.demo.data import fill_host
-from tests.demo.proof import check_restores, count_starts, restore_hint
+from tests.demo.proof import check_charges, check_journals, check_restores, restore_hint
 from tests.fleet.fleet import Fleet, FleetFailed
+from tests.fleet.process import stop_left_behind
 
 FOLDER = Path(".demo")
 HOSTS = ("db1", "files1", "web1")
 VICTIM = "files1"
-BLUEPRINT = "fleet_backup_orchestration"
+BLUEPRINT = Path(__file__).with_name("demo.yaml")
+ONCE = "charge"
+"""The step of the blueprint that must not be repeated."""
 
 
 def main() -> int:
     """Run the demo; the exit code is 0 only if everything was proved."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the coordinator and its agents running")
-    keep = parser.parse_args().keep
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where everything is; emptied first")
+    given = parser.parse_args()
     began = time.monotonic()
     try:
-        _demo(keep)
+        _demo(given.folder.resolve(), keep=given.keep)
     except FleetFailed as error:
         print(f"\ndemo failed: {error}", file=sys.stderr)
         return 1
@@ -42,11 +49,13 @@ def main() -> int:
     return 0
 
 
-def _demo(keep: bool) -> None:
+def _demo(folder: Path, *, keep: bool) -> None:
     if shutil.which("restic") is None:
         raise FleetFailed("restic is not installed; `make demo` installs it, or: apt-get install restic")
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    fleet = Fleet(FOLDER.resolve(), HOSTS)
+    if ended := stop_left_behind(folder):
+        print(f"Ended what an earlier demo had left running (processes {', '.join(map(str, ended))}).")
+    shutil.rmtree(folder, ignore_errors=True)
+    fleet = Fleet(folder, HOSTS)
     title("Three hosts with data of their own; each has a database that is being written")
     for seed, host in enumerate(HOSTS):
         fill_host(fleet.data_of(host), seed)
@@ -60,11 +69,14 @@ def _demo(keep: bool) -> None:
             fleet.stop()
             raise
     if keep:
+        for host in HOSTS:
+            fleet.agents[host].start()
+        fleet.await_online()
         title("Still running; look around with")
         print(f"  export PILOTAGE_SOCKET={fleet.socket} PATH=$PWD/.venv/bin:$PATH")
         for command in ("run show last", "logs last drill", "host show db1", "exec -l backup=yes -- uptime"):
             print(f"  pilotage {command}")
-        print("and end it with")
+        print("and end it with (another `make demo` does it, too)")
         print("  pilotage coordinator stop --yes; kill " + " ".join(str(each.pid) for each in fleet.agents.values()))
     else:
         fleet.stop()
@@ -98,7 +110,13 @@ def _set_up(fleet: Fleet) -> None:
     fleet.await_online()
     fleet.call(lambda client: _describe_hosts(client, fleet))
     (fleet.folder / "vault").mkdir()
+    accounts(fleet).mkdir()
     fleet.show("host", "list")
+
+
+def accounts(fleet: Fleet) -> Path:
+    """Return the folder where the step that must not be repeated leaves its mark on each host."""
+    return fleet.folder / "accounts"
 
 
 async def _describe_hosts(client: PilotageClient, fleet: Fleet) -> None:
@@ -112,15 +130,13 @@ async def _describe_hosts(client: PilotageClient, fleet: Fleet) -> None:
 
 def _back_up(fleet: Fleet) -> str:
     parameters = [
+        "-p", f"folder={accounts(fleet)}",
         "-p", f"repository={fleet.folder}/vault/{{host}}",
         "-p", "password=secret://restic/{host}",
-        "-p", "read_data=full",
-        "-p", "at_once=2",
-        "-p", "kinds=volumes,databases",  # the three hosts are one machine, whose servers are none of our business
     ]  # fmt: skip
     title("The plan: what will happen, on which host, in which order")
     plan = fleet.folder / "backup.plan"
-    if fleet.show("plan", BLUEPRINT, *parameters, "-o", str(plan)):
+    if fleet.show("plan", "-f", str(BLUEPRINT), *parameters, "-o", str(plan)):
         raise FleetFailed("there is no plan")
     title("The run; in the middle the coordinator and one agent are killed with kill -9")
     told: list[Line] = []
@@ -130,7 +146,7 @@ def _back_up(fleet: Fleet) -> str:
     saboteur.join()
     if saboteur.failure:
         raise FleetFailed(saboteur.failure)
-    (execution,) = (each["id"] for each in fleet.json("run", "list") if each["blueprint"] == BLUEPRINT)
+    (execution,) = (each["id"] for each in fleet.json("run", "list"))
     if code:
         raise FleetFailed(f"the backup ended with exit code {code}; see `pilotage run show {execution}`")
     return str(execution)
@@ -145,7 +161,10 @@ async def _apply(fleet: Fleet, plan: Path, told: list[Line]) -> int:
 
 
 class Saboteur(threading.Thread):
-    """Kills the coordinator once a backup is being made, then the agent of a host in the middle of its steps."""
+    """Kills the coordinator once a backup is being made, then the agent of a host in the middle of its steps.
+
+    The step that must not be repeated runs through all of it: it ends when the bell rings, after the last kill.
+    """
 
     def __init__(self, fleet: Fleet, told: list[Line]) -> None:
         super().__init__(name="saboteur", daemon=True)
@@ -161,10 +180,13 @@ class Saboteur(threading.Thread):
             self._kill_agent()
         except (FleetFailed, ClientError) as error:
             self.failure = f"the kill -9 in the middle did not go as it must: {error}"
+        finally:
+            (accounts(self._fleet) / "bell").touch()
 
     def _kill_coordinator(self) -> None:
         fleet = self._fleet
-        _await_running(fleet, lambda step, host: step.endswith("/volumes"))
+        _await_running(fleet, ONCE, *HOSTS)
+        _await_running(fleet, "backup/protect/volumes")
         pid = fleet.coordinator.kill()
         self._say(f"*** kill -9 {pid}: the coordinator is dead; steps on hosts go on")
         time.sleep(1.0)
@@ -173,11 +195,12 @@ class Saboteur(threading.Thread):
 
     def _kill_agent(self) -> None:
         fleet = self._fleet
-        _await_running(fleet, lambda step, host: host == VICTIM and "/" in step)
+        _await_running(fleet, ONCE, VICTIM)
         pid = fleet.agents[VICTIM].kill()
         self._say(f"*** kill -9 {pid}: the agent of {VICTIM} is dead; what it had begun goes on")
         time.sleep(1.0)
         fleet.agents[VICTIM].start()
+        fleet.await_online([VICTIM])
         self._say(f"*** the agent of {VICTIM} was started again, and finds its worker or what it left")
 
     def _say(self, text: str) -> None:
@@ -187,29 +210,39 @@ class Saboteur(threading.Thread):
             print(text, flush=True)
 
 
-def _await_running(fleet: Fleet, wanted: Callable[[str, str], bool]) -> None:
-    """Wait until such a step runs; raise FleetFailed when everything is over before."""
-    until = time.monotonic() + 60
+def _await_running(fleet: Fleet, step: str, *hosts: str) -> None:
+    """Wait until a step whose path begins so runs, on all these hosts (on any, without them).
+
+    Raises FleetFailed when everything is over before.
+    """
+    until = time.monotonic() + 120
     while time.monotonic() < until:
-        for each in fleet.call(lambda client: client.list_runs(blueprint=BLUEPRINT)):
-            identifier = each["id"]
-            shown = fleet.call(lambda client, execution=identifier: client.show_run(execution))  # type: ignore[misc]
-            if any(run["state"] == "running" and wanted(run["step"], run["host"]) for run in shown["runs"]):
+        for each in fleet.call(lambda client: client.list_runs()):
+            shown = fleet.call(lambda client, execution=each["id"]: client.show_run(execution))  # type: ignore[misc]
+            on = {run["host"] for run in shown["runs"] if run["state"] == "running" and run["step"].startswith(step)}
+            if on and on.issuperset(hosts):
                 return
             if shown["ended_at"]:
                 raise FleetFailed("the run was over before there was anything to kill")
         time.sleep(0.05)
-    raise FleetFailed("for a minute there was nothing to kill")
+    raise FleetFailed("for two minutes there was nothing to kill")
 
 
 def _prove(fleet: Fleet, execution: str) -> None:
-    title("Proof 1: every step that must not be repeated was started once (from the agents' journals)")
-    for line in count_starts(fleet, execution):
+    title("Proof 1: what must not happen twice happened once on each host (by the mark that the step itself leaves)")
+    for line in check_charges(fleet, accounts(fleet)):
         print(f"  {line}")
-    title("Proof 2: restored by plain restic, without Pilotage, and compared byte for byte")
+    title("Proof 2: everything else ran once, and nothing that the coordinator does not know (by the agents' journals)")
+    shown = fleet.json("run", "show", execution, "--all")
+    plan = fleet.json("plan", shown["plan_digest"])
+    for agent in fleet.agents.values():
+        agent.stop()
+    for line in check_journals(fleet, shown, plan):
+        print(f"  {line}")
+    title("Proof 3: restored by plain restic, without Pilotage, and compared byte for byte")
     for line in check_restores(fleet):
         print(f"  {line}", flush=True)
-    title("Should Pilotage be gone, restic alone brings everything back (proof 2 typed these lines)")
+    title("Should Pilotage be gone, restic alone brings everything back (proof 3 typed these lines)")
     for line in restore_hint(fleet):
         print(f"  {line}")
     title("Where everything is")

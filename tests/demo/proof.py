@@ -1,11 +1,8 @@
-"""The demo's proofs, made without asking the coordinator to judge itself: journals, plain restic, byte comparison."""
+"""The demo's proofs, made without asking the coordinator to judge itself: marks, journals, plain restic, bytes."""
 
 import os
 import shlex
-import shutil
-import sqlite3
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.demo.data import books_agree
 from tests.demo.tree import differences, entries
+from tests.fleet.books import read_journal
 from tests.fleet.fleet import Fleet, FleetFailed
 
 FOLDERS = ("files", "media")
@@ -22,48 +20,46 @@ COORDINATOR_TYPES = ("validation.assert", "")
 """Decided by the coordinator itself, or a group: no agent has them in its journal."""
 
 
-def count_starts(fleet: Fleet, execution: str) -> Iterator[str]:
-    """Yield a line for each host: how many step runs its journal has begun, each at its first and only attempt."""
-    shown = fleet.json("run", "show", execution)
-    blueprint = fleet.json("blueprint", "show", shown["blueprint"])
-    types = dict(_types([*blueprint["steps"], *blueprint["finally_steps"]]))
-    counted: Counter[str] = Counter()
+def check_charges(fleet: Fleet, folder: Path) -> Iterator[str]:
+    """Yield a line for each host: its account says one start and one end, by one and the same process."""
     for host in fleet.hosts:
-        journal = _read_journal(fleet, host)
+        lines = (folder / host).read_text().splitlines()
+        process = lines[0].rpartition(" ")[2] if lines else "none"
+        if lines != [f"charged by process {process}", f"done by process {process}"]:
+            raise FleetFailed(f"the step that must not be repeated left these marks on {host}: {lines}")
+        yield f"{host}: charged once, by process {process}, which went on while others were killed"
+
+
+def check_journals(fleet: Fleet, shown: Any, plan: Any) -> Iterator[str]:
+    """Yield a line for each host: how many step runs its journal has begun, each at its first attempt and no other.
+
+    The agents must be at rest: then nothing of the journals is only in memory.
+    """
+    types = dict(_types(plan["steps"] + plan["finally_steps"]))
+    for host in fleet.hosts:
+        book = read_journal(fleet, host)
+        if book.open:
+            raise FleetFailed(f"the journal of {host} still has open attempts: {sorted(map(str, book.open))}")
+        expected = set()
         for run in shown["runs"]:
             if run["host"] != host or not run["attempts"] or types[run["step"]] in COORDINATOR_TYPES:
                 continue
-            key = AttemptKey(execution, run["step"], host, run["item"], AttemptKind.RUN, run["attempts"])
-            found = journal.get(run_of(key))
-            if found is None:
-                raise FleetFailed(f"the journal of {host} does not know {run['step']} [{run['item']}]")
-            attempt, began = found
-            if attempt != run["attempts"] or not began:
-                raise FleetFailed(f"{run['step']} on {host}: the journal says attempt {attempt}, began {began}")
-            counted[host] += 1
-            if attempt != 1:
-                raise FleetFailed(f"{run['step']} on {host} [{run['item']}] was started {attempt} times")
-        yield f"{host}: {counted[host]} step runs, each started exactly once"
+            name = f"{run['step']}[{run['item']}] on {host}"
+            key = run_of(AttemptKey(shown["id"], run["step"], host, run["item"], AttemptKind.RUN, 1))
+            expected.add(key)
+            if book.settled.get(key) != (1, "succeeded", True):
+                raise FleetFailed(f"the journal says of {name}: {book.settled.get(key, 'nothing')}")
+            if run["attempts"] != 1:
+                raise FleetFailed(f"{name} was started {run['attempts']} times")
+        if book.settled.keys() != expected:
+            raise FleetFailed(f"{host} ran {len(book.settled)} step runs, the coordinator knows of {len(expected)}")
+        yield f"{host}: {len(expected)} step runs, each begun, ended well and settled at its first attempt"
 
 
-def _types(steps: list[Any], around: str = "") -> Iterator[tuple[str, str]]:
+def _types(steps: list[Any]) -> Iterator[tuple[str, str]]:
     for step in steps:
-        yield around + step["id"], step["type"]
-        yield from _types(step["steps"], f"{around}{step['id']}/")
-
-
-def _read_journal(fleet: Fleet, host: str) -> dict[bytes, tuple[int, bool]]:
-    """Read a copy of a journal: its agent keeps the original locked."""
-    copy = fleet.folder / "journals" / host
-    copy.mkdir(parents=True, exist_ok=True)
-    for file in fleet.state_of(host).glob("journal.db*"):
-        shutil.copy(file, copy)
-    connection = sqlite3.connect(copy / "journal.db")
-    try:
-        rows = connection.execute("SELECT run, attempt, began FROM settled").fetchall()
-    finally:
-        connection.close()
-    return {run: (attempt, bool(began)) for run, attempt, began in rows}
+        yield step["path"], step["type"]
+        yield from _types(step["steps"] + step["finally_steps"])
 
 
 def check_restores(fleet: Fleet) -> Iterator[str]:

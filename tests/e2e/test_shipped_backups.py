@@ -87,7 +87,7 @@ def test_a_quick_backup_is_there_for_plain_restic(fleet: Fleet) -> None:
 
 
 def test_a_fleet_backup_that_backed_up_nothing_has_failed(fleet: Fleet) -> None:
-    run = start(fleet, "fleet_backup_orchestration", "hosts=db1", "repository=/dev/null/vault", code=1)
+    run = start(fleet, "fleet_backup_orchestration", "hosts=db1", "kinds=volumes", "repository=/dev/null/vault", code=1)
     assert (run["state"], run["outputs"]["failed_hosts"]) == ("failed", ["db1"])
     (judged,) = (each for each in run["runs"] if each["step"] == "all_protected")
     assert "not backed up, or not proved: db1 " in judged["error"]
@@ -95,7 +95,7 @@ def test_a_fleet_backup_that_backed_up_nothing_has_failed(fleet: Fleet) -> None:
 
 def test_one_host_that_is_away_fails_a_fleet_backup_that_made_all_others(fleet: Fleet) -> None:
     vault = fleet.folder / "shared"
-    run = start(fleet, "fleet_backup_orchestration", f"repository={vault}", "read_data=full", code=1)
+    run = start(fleet, "fleet_backup_orchestration", f"repository={vault}", "kinds=volumes", code=1)
     assert (run["state"], run["outputs"]["failed_hosts"]) == ("failed", [AWAY])
     assert len(run["outputs"]["drilled_hosts"]) == 1
     assert {host: restored(fleet, vault, host) for host in ("db1", "web1")} == {"db1": "of db1\n", "web1": "of web1\n"}

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,19 @@ class Process:
     def output(self) -> str:
         """Return what it has written to its log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def stop_left_behind(folder: Path) -> list[int]:
+    """End every process that works for a fleet below `folder`, politely where that helps; returns their pids."""
+    found = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_left_behind(entry, folder)]
+    for entry in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(entry.name), signal.SIGTERM)
+    until = time.monotonic() + STOP_SECONDS
+    while any(_is_left_behind(entry, folder) for entry in found) and time.monotonic() < until:
+        time.sleep(0.05)
+    kill_left_behind(folder)
+    return sorted(int(entry.name) for entry in found)
 
 
 def kill_left_behind(folder: Path) -> list[int]:

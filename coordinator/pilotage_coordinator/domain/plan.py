@@ -282,5 +282,7 @@ class Plan:
     """The texts of the blueprints' files that steps use, by the digest of each; taken as they are, never rendered."""
     host_ids: Mapping[str, str] = field(default_factory=dict)
     """Name to id of every host that a step names: a name can pass to another machine, an id never does."""
+    name: str = ""
+    """What people call the blueprint; of a command, its words. Decides nothing, and is no part of the digest."""
     digest: str = ""
     """sha256 of the canonical content (`domain.planning.content`)."""

@@ -186,6 +186,7 @@ class Executor:
             requested_by=start.requested_by,
             created_at=self.clock.now(),
             progress=Progress(status=ExecutionStatus.PENDING, reason=start.reason),
+            name=start.plan.name,
         )
         inputs = replace(start.inputs, answers=await beside(start.plan, lambda: answers_of(start.plan)))
         creation = ExecutionCreation(record, inputs, audit=start.audit, answer=start.answer, secrets=start.secrets)

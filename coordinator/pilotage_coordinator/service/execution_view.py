@@ -45,6 +45,8 @@ class ExecutionSummary(Answer):
     id: str
     blueprint: str
     version: str
+    name: str
+    """What people call the blueprint; of a command, its words."""
     plan_digest: str
     state: str
     reason: str
@@ -90,6 +92,8 @@ class ExecutionDetail(ExecutionSummary):
     """One execution, whole. `sequence` is that of the newest event in it."""
 
     sequence: int
+    parameters: dict[str, JsonValue]
+    """Those of its plan: sensitive ones are masked."""
     outputs: dict[str, JsonValue]
     runs: list[StepRunAnswer]
     runs_omitted: int
@@ -123,6 +127,7 @@ def summary(record: ExecutionRecord) -> ExecutionSummary:
         id=record.id,
         blueprint=record.blueprint_id,
         version=record.blueprint_version,
+        name=record.name,
         plan_digest=record.plan_digest,
         state=progress.status,
         reason=progress.reason,
@@ -164,6 +169,7 @@ def detail(
     return ExecutionDetail(
         **row,
         sequence=sequence,
+        parameters=dict(state.plan.parameters),
         outputs=dict(state.outputs),
         runs=[step_run(state, run) for run in shown],
         runs_omitted=len(runs) - len(shown),

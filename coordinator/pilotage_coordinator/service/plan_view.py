@@ -133,6 +133,8 @@ class PlanAnswer(Answer):
     digest: str
     blueprint: str
     version: str
+    name: str
+    """What people call the blueprint; of a command, its words."""
     blueprint_digest: str
     made_at: str
     targets: list[str]
@@ -160,6 +162,7 @@ def plan_answer(planned: Planned) -> PlanAnswer:
         digest=plan.digest,
         blueprint=plan.blueprint.id,
         version=plan.blueprint.version,
+        name=plan.name,
         blueprint_digest=plan.blueprint.digest,
         made_at=rfc3339(planned.made_at),
         targets=list(plan.targets),

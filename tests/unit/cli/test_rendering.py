@@ -197,6 +197,8 @@ def _detail(*runs: dict[str, Any], **fields: Any) -> Any:
         "id": "exe_1",
         "blueprint": "b",
         "version": "1.0.0",
+        "name": "",
+        "parameters": {"days": 3},
         "plan_digest": "sha256:0",
         "state": "completed",
         "reason": "",
@@ -303,3 +305,14 @@ def test_a_long_fact_is_shown_by_its_beginning() -> None:
     assert shown.startswith('["package0", "package1"')
     assert shown.endswith("… (500 in all; --json shows it whole)")
     assert len(shown) < LONGEST_FACT + 50
+
+
+def test_a_run_of_a_command_is_known_by_its_words_and_every_run_by_its_parameters() -> None:
+    command = _detail({}, blueprint="command", version="0.0.0", name="df -h /srv", parameters={"argv": ["df", "-h"]})
+    lines = [line.text for line in run_lines(command)]
+    assert lines[0] == "$ df -h /srv  completed"
+    assert '  argv = ["df", "-h"]' in lines
+    assert "  days = 3" in [line.text for line in run_lines(_detail({}))]
+    assert "  token = <sensitive>" in [
+        line.text for line in run_lines(_detail({}, parameters={"token": {"sensitive": "hmac"}}))
+    ]

@@ -15,6 +15,7 @@ from pilotage_coordinator.cli.exits import ExitCode
 from pilotage_coordinator.cli.moments import local, seconds_between, span
 from pilotage_coordinator.cli.moments import since as moment_since
 from pilotage_coordinator.cli.render.run import run_lines
+from pilotage_coordinator.cli.render.title import title
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.starting import (
@@ -291,7 +292,7 @@ def _row(run: ExecutionSummary) -> tuple[str, ...]:
     lasted = seconds_between(run["started_at"], run["ended_at"])
     return (
         run["id"],
-        f"{run['blueprint']}@{run['version']}",
+        title(run),
         run["state"],
         f"{counts.get('succeeded', 0)}/{sum(counts.values())}" if counts else "",
         local(run["started_at"] or run["created_at"]),

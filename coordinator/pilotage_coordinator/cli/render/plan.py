@@ -15,6 +15,7 @@ from pilotage_coordinator.cli.render.plan_values import (
     value_lines,
     value_text,
 )
+from pilotage_coordinator.cli.render.title import title
 
 MOST_CHANGES = 20
 _SIGNS = {"create": "+", "update": "~", "delete": "-", "run": "▸", "none": "="}
@@ -39,7 +40,7 @@ def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
     """Yield the whole plan, with `values` also what each step is given; the last line says that nothing has been
     changed."""
     hosts = counted(len(plan["targets"]), "host")
-    yield Line(f"Plan for {plan['blueprint']}@{plan['version']} on {hosts}, {_step_runs(plan)}", "bold")
+    yield Line(f"Plan for {title(plan)} on {hosts}, {_step_runs(plan)}", "bold")
     if plan["targets"]:
         yield Line(f"hosts {host_names(plan['targets'])}")
     yield Line(f"digest {plan['digest']}", "dim")
@@ -105,9 +106,9 @@ class _Steps:
             ("finally", step["finally_steps"], f"{number}.f"),
             ("after each wave", step.get("analysis_steps", []), f"{number}.a"),
         )
-        for title, steps, before in inside:
-            if steps and title:
-                yield Line(f"{inner}{title}")
+        for label, steps, before in inside:
+            if steps and label:
+                yield Line(f"{inner}{label}")
             for count, each in enumerate(steps, 1):
                 yield from self._step(each, f"{before}{count}", inner, main=main)
 

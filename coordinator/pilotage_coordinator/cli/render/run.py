@@ -7,7 +7,9 @@ from pilotage_client.answers import ExecutionDetail
 
 from pilotage_coordinator.cli.moments import local, seconds_between, span
 from pilotage_coordinator.cli.render.plan import Line
+from pilotage_coordinator.cli.render.plan_values import value_text
 from pilotage_coordinator.cli.render.timeline import step_of, timeline
+from pilotage_coordinator.cli.render.title import title
 from pilotage_coordinator.cli.screen import WIDE, state_style
 
 MOST_ERRORS = 20
@@ -20,13 +22,13 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
     `width`: columns that a line of the timeline may have. Unless `every` step run must be seen, those of many are told
     in one line a host.
     """
-    yield Line(
-        f"{run['blueprint']}@{run['version']}  {run['state'].replace('_', ' ')}", state_style(run["state"]) or "bold"
-    )
+    yield Line(f"{title(run)}  {run['state'].replace('_', ' ')}", state_style(run["state"]) or "bold")
     yield Line(f"{run['id']}, plan {run['plan_digest']}", "dim")
     lasted = seconds_between(run["started_at"], run["ended_at"])
     took = f", took {span(lasted)}" if lasted is not None and run["ended_at"] else ""
     yield Line(f"asked for by {run['requested_by']} at {local(run['created_at'])}{took}", "dim")
+    for name, value in sorted(run["parameters"].items()):
+        yield Line(f"  {name} = {value_text(value)}", "dim")
     if run["reason"] and not any(each["error"] and each["error"] in run["reason"] for each in run["runs"]):
         yield Line(f"because: {run['reason']}")
     yield Line(", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(run["counts"].items())))

@@ -21,7 +21,7 @@ FORMAT: Final = 1
 """The form of a stored plan. Higher ones are refused."""
 
 OUTSIDE_THE_DIGEST: Final[Mapping[type, frozenset[str]]] = {
-    Plan: frozenset({"digest"}),
+    Plan: frozenset({"digest", "name"}),
     PlannedStep: frozenset({"planned_outputs", "planned_items"}),
 }
 """What a plan carries that people do not approve: answers and items as such change by themselves; what they decide

@@ -76,6 +76,7 @@ class _Planner:
         bench.check()
         plan = Plan(
             blueprint=stored.ref,
+            name=blueprint.name,
             parameters=values.shown(self._world.sensitive_key, ""),
             targets=frame.targets or (),
             steps=steps,

@@ -46,6 +46,8 @@ class ExecutionRecord:
     """Grows by one with each change."""
     sequence: int = 0
     """Sequence number of the newest event."""
+    name: str = ""
+    """What people call its blueprint; of a command, its words."""
 
 
 @dataclass(frozen=True, slots=True)

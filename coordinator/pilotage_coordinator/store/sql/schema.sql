@@ -66,7 +66,8 @@ CREATE TABLE workflow_executions (
     started_at INTEGER,
     ended_at INTEGER,
     counts TEXT NOT NULL, -- JSON
-    warnings TEXT NOT NULL -- JSON
+    warnings TEXT NOT NULL, -- JSON
+    name TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX executions_by_blueprint ON workflow_executions (blueprint_id);
 CREATE INDEX executions_by_status ON workflow_executions (status);

@@ -37,6 +37,7 @@ def creation_row(creation: ExecutionCreation) -> Row:
         record.progress.ended_at,
         write_json(record.progress.counts),
         write_json(record.progress.warnings),
+        record.name,
     )
 
 
@@ -170,6 +171,7 @@ def execution_record(row: Row) -> ExecutionRecord:
             counts=read_json(row[13]),
             warnings=tuple(read_json(row[14])),
         ),
+        name=row[15],
     )
 
 

@@ -26,7 +26,7 @@ from pilotage_coordinator.store.sqlite import execution_changes, execution_rows,
 from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.paging import LARGEST_INTEGER, bounded, read_cursor, write_cursor
 
-_NUMBER = 15
+_NUMBER = 16
 """Column `number` of the queries over executions."""
 
 

@@ -1,8 +1,8 @@
 -- name: execution_insert
 INSERT INTO workflow_executions (
     id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
-    status, reason, outcome, started_at, ended_at, counts, warnings
-) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?);
+    status, reason, outcome, started_at, ended_at, counts, warnings, name
+) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: inputs_insert
 INSERT INTO execution_inputs (execution, parameters, sealed, answers) VALUES (?, ?, ?, ?);
@@ -48,7 +48,7 @@ WHERE execution = :execution AND path = :path AND host = :host AND item = :item 
 
 -- name: execution_by_id
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
-    status, reason, outcome, started_at, ended_at, counts, warnings, number
+    status, reason, outcome, started_at, ended_at, counts, warnings, name, number
 FROM workflow_executions WHERE id = ?;
 
 -- name: inputs_by_execution
@@ -59,34 +59,34 @@ SELECT min(number) FROM workflow_executions INDEXED BY executions_by_creation WH
 
 -- name: executions_newest
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
-    status, reason, outcome, started_at, ended_at, counts, warnings, number
+    status, reason, outcome, started_at, ended_at, counts, warnings, name, number
 FROM workflow_executions WHERE number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_of_blueprint
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
-    status, reason, outcome, started_at, ended_at, counts, warnings, number
+    status, reason, outcome, started_at, ended_at, counts, warnings, name, number
 FROM workflow_executions INDEXED BY executions_by_blueprint
 WHERE blueprint_id = :blueprint AND number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_in_status
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
-    status, reason, outcome, started_at, ended_at, counts, warnings, number
+    status, reason, outcome, started_at, ended_at, counts, warnings, name, number
 FROM workflow_executions INDEXED BY executions_by_status
 WHERE status = :status AND number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_of_blueprint_in_status
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
-    status, reason, outcome, started_at, ended_at, counts, warnings, number
+    status, reason, outcome, started_at, ended_at, counts, warnings, name, number
 FROM workflow_executions INDEXED BY executions_by_blueprint_status
 WHERE blueprint_id = :blueprint AND status = :status AND number < :before AND number >= :first AND created_at >= :since
 ORDER BY number DESC LIMIT :limit;
 
 -- name: executions_active
 SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_at, version, sequence,
-    status, reason, outcome, started_at, ended_at, counts, warnings, number
+    status, reason, outcome, started_at, ended_at, counts, warnings, name, number
 FROM workflow_executions INDEXED BY executions_active
 WHERE ended_at IS NULL ORDER BY number;
 
