@@ -29,6 +29,7 @@ from pilotage_coordinator.fleet.store_registry import StoreRegistry
 from pilotage_coordinator.log import configure as configure_log
 from pilotage_coordinator.parts import Base, Fleet, Process
 from pilotage_coordinator.runtime.clock import SystemClock
+from pilotage_coordinator.runtime.failpoint import FailpointRefused
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
@@ -67,7 +68,7 @@ async def serve(
     """
     try:
         await _serve(config, opened, after_restore)
-    except (StoreError, SecurityError, FleetError, ApiError, OSError) as error:
+    except (StoreError, SecurityError, FleetError, ApiError, FailpointRefused, OSError) as error:
         raise CannotServe(str(error)) from error
 
 

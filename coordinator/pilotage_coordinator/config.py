@@ -108,6 +108,13 @@ def _text(value: Any) -> str:
     return value
 
 
+def _listen(value: Any) -> str:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{value!r} is no HOST:PORT, such as 127.0.0.1:7443")
+    return f"{host}:{port}"
+
+
 def _days(value: Any) -> int:
     try:
         days = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else -1
@@ -138,8 +145,8 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
     {
         "state_dir": _path,
         "socket": _path,
-        "fleet_listen": _text,
-        "enrol_listen": _text,
+        "fleet_listen": _listen,
+        "enrol_listen": _listen,
         "advertise": _text,
         "history_days": _days,
         "attempt_log_mb": _size,

@@ -1,13 +1,16 @@
 """The root of the command line: global options and the table of commands."""
 
+import json
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.main
+from typer.exceptions import TyperException
 
 from pilotage_coordinator.cli.arguments import global_first
 from pilotage_coordinator.cli.deferred import DeferredGroup, Place
@@ -56,7 +59,7 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def root(
     context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Answer in JSON; streams as one object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON; streams as one object a line.")] = False,
     socket: Annotated[
         Path | None,
         typer.Option(
@@ -71,9 +74,28 @@ def root(
 
     Begin with `pilotage up`.
     """
-    context.obj = GlobalOptions(json=json, socket=socket)
+    context.obj = GlobalOptions(json=as_json, socket=socket)
 
 
 def main() -> None:
     """Run the command line with the process's arguments and exit."""
-    typer.main.get_command(app)(global_first(sys.argv[1:]), prog_name="pilotage")
+    run(sys.argv[1:])
+
+
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Run the command line and exit; where JSON is asked for, a command line that makes no sense is told in JSON."""
+    command = typer.main.get_command(app)
+    given = global_first(arguments)
+    if "--json" not in given[: given.index("--") if "--" in given else None]:
+        command(given, prog_name="pilotage")
+    try:
+        sys.exit(command.main(given, prog_name="pilotage", standalone_mode=False) or 0)
+    except TyperException as error:
+        refusal: Any = error
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "pilotage"
+        said = {"error": refusal.format_message(), "kind": "usage", "fix": f"see {where} --help", "problems": []}
+        print(json.dumps(said), file=sys.stderr)
+        sys.exit(refusal.exit_code)
+    except typer.Abort:
+        sys.exit(1)

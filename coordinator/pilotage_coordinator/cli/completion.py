@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import typer
 from pilotage_client import ClientError, PilotageClient
@@ -53,13 +54,16 @@ def secrets(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return _offer(context, incomplete, ask)
 
 
+STATES: Final = (
+    "pending", "waiting_approval", "running", "pausing", "paused", "cancelling", "needs_attention", "finishing",
+    "rolling_back", "completed", "failed", "cancelled", "rolled_back", "rollback_incomplete",
+)  # fmt: skip
+"""The states of an execution."""
+
+
 def states(incomplete: str) -> list[str]:
     """Offer the states of an execution."""
-    known = (
-        "pending waiting_approval running pausing paused cancelling needs_attention finishing rolling_back "
-        "completed failed cancelled rolled_back rollback_incomplete"
-    )
-    return [each for each in known.split() if each.startswith(incomplete)]
+    return [each for each in STATES if each.startswith(incomplete)]
 
 
 def _offer(context: typer.Context, incomplete: str, ask: Ask) -> list[tuple[str, str]]:

@@ -19,8 +19,14 @@ class ExitCode(IntEnum):
     """Ctrl-C, as shells have it (128 + SIGINT); what was started goes on."""
 
 
+class NotUnderstood(ClientError):
+    """The command line, or a file that it names, makes no sense: nothing was asked of the coordinator."""
+
+
 def code_of_error(error: ClientError) -> ExitCode:
     """Return the exit code for what a client raised."""
+    if isinstance(error, NotUnderstood):
+        return ExitCode.USAGE
     if isinstance(error, CoordinatorUnreachable):
         return ExitCode.UNREACHABLE
     if isinstance(error, Denied):

@@ -53,11 +53,13 @@ class Program:
             self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.mkdir(mode=0o700, exist_ok=True)
             with self.log.open("ab") as log:
+                begins = log.tell()
                 process = subprocess.Popen(
                     list(self.argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
             identity = _identity(process.pid)
-            self.mark.write_text(json.dumps({"pid": process.pid, "identity": identity}), encoding="utf-8")
+            mark = {"pid": process.pid, "identity": identity, "log_begins": begins}
+            self.mark.write_text(json.dumps(mark), encoding="utf-8")
         except OSError as error:
             raise ClientError(f"{self.name} cannot be started: {error}", f"look at {self.folder}") from error
         return process.pid
@@ -81,10 +83,14 @@ class Program:
         return True
 
     def last_words(self) -> str:
-        """Return the last lines of its log."""
+        """Return the last lines that it has written to its log since its last start."""
+        try:
+            begins = int(json.loads(self.mark.read_text(encoding="utf-8")).get("log_begins", 0))
+        except (OSError, ValueError):
+            begins = 0
         try:
             with self.log.open("rb") as log:
-                log.seek(max(0, self.log.stat().st_size - 8192))
+                log.seek(max(begins, self.log.stat().st_size - 8192))
                 lines = log.read().decode(errors="replace").splitlines()
         except OSError:
             return ""

@@ -9,7 +9,7 @@ import typer
 from pilotage_client import ClientError, PilotageClient, RequestRefused
 from pilotage_client.place import socket_path
 
-from pilotage_coordinator.cli.exits import ExitCode, code_of_error
+from pilotage_coordinator.cli.exits import ExitCode, NotUnderstood, code_of_error
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.settings import GlobalOptions
 
@@ -47,7 +47,7 @@ def show_error(screen: Screen, error: ClientError) -> None:
     if isinstance(error, RequestRefused):
         problems = [dict(each) for each in error.problems]
     if screen.json:
-        kind = error.kind if isinstance(error, RequestRefused) else "infrastructure"
+        kind = _kind(error)
         screen.error_object({"error": error.detail, "kind": kind, "fix": error.fix, "problems": problems})
         return
     screen.error(error.detail)
@@ -57,6 +57,12 @@ def show_error(screen: Screen, error: ClientError) -> None:
             screen.error_line(problem_line(each))
     if error.fix:
         screen.hint(error.fix)
+
+
+def _kind(error: ClientError) -> str:
+    if isinstance(error, RequestRefused):
+        return error.kind
+    return "usage" if isinstance(error, NotUnderstood) else "infrastructure"
 
 
 def problem_line(problem: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pilotage_client.answers import Plan
 
 from pilotage_coordinator.cli.completion import blueprints
 from pilotage_coordinator.cli.confirm import confirmed
-from pilotage_coordinator.cli.exits import ExitCode, code_of_state
+from pilotage_coordinator.cli.exits import ExitCode, NotUnderstood, code_of_state
 from pilotage_coordinator.cli.inputs import read_blueprint, read_json_object, read_parameters
 from pilotage_coordinator.cli.render.plan import plan_lines
 from pilotage_coordinator.cli.screen import Screen
@@ -63,7 +63,10 @@ class Wanted:
     limit: str
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the client's `make_plan`; raise a usage error unless name or file is given."""
+        """Return the arguments of the client's `make_plan`; raise a usage error unless name or file is given.
+
+        Raises NotUnderstood where a file stands in place of a name.
+        """
         if (self.name is None) == (self.file is None):
             raise typer.BadParameter("name one stored blueprint, or a file with -f")
         found: dict[str, Any] = {
@@ -73,6 +76,8 @@ class Wanted:
         }
         if self.file is not None:
             found |= {"source": read_blueprint(self.file, sys.stdin), "file": str(self.file), "workflow": self.workflow}
+        elif self.name is not None and (self.name.endswith((".yaml", ".yml")) or Path(self.name).is_file()):
+            raise NotUnderstood(f"{self.name} is a file, no stored blueprint's name", f"give it with -f {self.name}")
         else:
             found["blueprint"] = self.name
         return found

@@ -34,7 +34,7 @@ _ADVICE: Final[Mapping[type[i.Input], tuple[str, str]]] = MappingProxyType(
         i.PauseRequested: ("paused", "only an execution that goes on can be paused"),
         i.Drift: ("paused", "only an execution that goes on can be paused"),
         i.ResumeRequested: ("resumed", "only a paused execution can be resumed"),
-        i.CancelRequested: ("cancelled", "it has ended, or it is being rolled back: pause it instead"),
+        i.CancelRequested: ("cancelled", "it has ended already"),
         i.GateReleased: ("released", "it waits for no gate"),
         i.UnknownResolved: ("resolved", "nothing in it is unknown"),
         i.RetryFailed: ("retried", "wait until it has ended; after a rollback, start a new execution"),
@@ -50,4 +50,6 @@ def admit(draft: Draft, input: i.Input) -> None:
     if admitted is None or draft.status in admitted:
         return
     what, advice = _ADVICE[type(input)]
+    if isinstance(input, i.CancelRequested) and draft.status is _E.ROLLING_BACK:
+        advice = "pause it instead, or let the rollback come to its end"
     raise Refused(f"{draft.id} cannot be {what}: it is {draft.status}. {advice[0].upper()}{advice[1:]}.")

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import os
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -150,10 +152,10 @@ class FleetServer:
         )
         try:
             port = server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise ServerError(f"{address} cannot be listened on (taken by another coordinator?): {error}") from error
+        except RuntimeError:
+            port = 0
         if port == 0:
-            raise ServerError(f"{address} cannot be listened on (taken by another coordinator?)")
+            raise ServerError(f"{address} cannot be listened on: {_why_not(address)}")
         return port
 
     def _current_identity(self) -> ServerIdentity:
@@ -174,3 +176,18 @@ class FleetServer:
             except Exception:
                 _log.exception("fleet.sweep_failed")
             await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _why_not(address: str) -> str:
+    """Return why an address cannot be listened on, as the system says it: gRPC says only that it cannot."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(place)
+    except OSError as error:
+        taken = "; another coordinator may run here" if error.errno == errno.EADDRINUSE else ""
+        return f"{error.strerror or error}{taken}"
+    return "the system gave no reason; try again"

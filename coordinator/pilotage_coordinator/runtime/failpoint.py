@@ -9,7 +9,11 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
+from pilotage_coordinator.domain.errors import DomainError
+
 VARIABLE: Final = "PILOTAGE_FAILPOINT"
+
+_OURS: Final = "coordinator."
 
 FAILPOINTS: Final = (
     "coordinator.execution.created",
@@ -22,17 +26,27 @@ FAILPOINTS: Final = (
 )
 
 
+class FailpointRefused(DomainError):
+    """A failpoint that does not exist: a test that armed it would pass without having tested anything."""
+
+
 class Failpoints:
     """The failpoint that is armed in this process, if any."""
 
     def __init__(self, armed: str = "") -> None:
         name, _, count = armed.partition(":")
-        self._name = name if name in FAILPOINTS else ""
-        self._left = int(count) if count.isdigit() else 1
+        if name.startswith(_OURS) and name not in FAILPOINTS:
+            raise FailpointRefused(
+                f"{VARIABLE}={armed}: there is no failpoint {name}; there are {', '.join(FAILPOINTS)}"
+            )
+        if count and not (count.isdigit() and int(count) > 0):
+            raise FailpointRefused(f"{VARIABLE}={armed}: write NAME or NAME:COUNT with a count from 1 up")
+        self._name = name
+        self._left = int(count or 1)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Failpoints":
-        """Arm what the environment names."""
+        """Arm what the environment names; raises FailpointRefused for an unknown name of ours."""
         return cls(environment.get(VARIABLE, ""))
 
     def reach(self, name: str) -> None:

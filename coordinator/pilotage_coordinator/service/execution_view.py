@@ -149,7 +149,7 @@ def detail(
     them. Raises Invalid for a step or host that is not in it.
     """
     every = [run for run in state.runs.values() if run.kind in (StepKind.LEAF, StepKind.HEALTH)]
-    _known(record, state, chosen)
+    refuse_unknown(record, state, chosen)
     runs = [run for run in every if run in chosen]
     # Not a sort of all: that is one call, which would hold the interpreter even in a thread.
     first = nsmallest(MOST_RUNS, runs, key=lambda run: (_urgency(run), run.started_at or run.planned_at, run.key))
@@ -222,7 +222,8 @@ def inside(path: str, wanted: str) -> bool:
     return not wanted or f"{path}/".startswith(f"{wanted}/") or wanted in parts
 
 
-def _known(record: ExecutionRecord, state: ExecutionState, chosen: ChosenRuns) -> None:
+def refuse_unknown(record: ExecutionRecord, state: ExecutionState, chosen: ChosenRuns) -> None:
+    """Raise Invalid when a step or host that is asked for is not in the execution."""
     paths = [path for path in state.index.steps if path]
     if chosen.step and not any(inside(path, chosen.step) for path in paths):
         near = get_close_matches(chosen.step, [*paths, *(path.rpartition("/")[2] for path in paths)], n=1)

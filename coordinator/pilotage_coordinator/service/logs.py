@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.execution_record import record_of
+from pilotage_coordinator.service.execution_view import ChosenRuns, refuse_unknown
 from pilotage_coordinator.service.ports import LogLine
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import stream, verb
@@ -51,7 +52,7 @@ class LogAnswer(Answer):
 @verb("logs.read")
 async def read_logs(services: Services, caller: Caller, request: ReadLogs) -> Page[LogAnswer]:
     """Read what the steps of an execution wrote."""
-    await record_of(services, request.execution)
+    await _check(services, request)
     lines = await services.logs.read(request.execution, request.step, request.host, request.cursor, request.limit)
     return Page(
         items=[_answer(each) for each in lines],
@@ -62,9 +63,17 @@ async def read_logs(services: Services, caller: Caller, request: ReadLogs) -> Pa
 @stream("logs.follow")
 async def follow_logs(services: Services, caller: Caller, request: FollowLogs) -> AsyncIterator[LogAnswer]:
     """Follow what the steps of an execution write, until it ends."""
-    await record_of(services, request.execution)
+    await _check(services, request)
     lines = services.logs.follow(request.execution, request.step, request.host, request.after)
     return (_answer(each) async for each in lines)
+
+
+async def _check(services: Services, request: ReadLogs | FollowLogs) -> None:
+    """Raise what refuses an execution, step or host that is not there; nothing would be written for it."""
+    record = await record_of(services, request.execution)
+    if request.step or request.host:
+        state = await services.runs.state(request.execution)
+        refuse_unknown(record, state, ChosenRuns(step=request.step, host=request.host))
 
 
 def _answer(line: LogLine) -> LogAnswer:

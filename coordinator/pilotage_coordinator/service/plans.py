@@ -1,5 +1,6 @@
 """Operations on plans: what would happen, before anything does."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
@@ -92,6 +93,9 @@ async def plan(services: Services, caller: Caller, request: WhatToRun, *, previe
         raise
     except PlanRefused as error:
         refusal = refused(error)
+        if request.command is not None:
+            # Nobody wrote the blueprint that a command is made into, so its lines say nothing.
+            refusal.problems = tuple(replace(each, file="", line=0, column=0, path="") for each in refusal.problems)
         if isinstance(blueprint, str) and any(
             (each.path or each.message).startswith("parameters.") for each in refusal.problems
         ):

@@ -9,13 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-import typer.main
 from pilotage_client import PilotageClient
 from pilotage_client.transport import Transport
 from pilotage_coordinator.api.application import application
 from pilotage_coordinator.cli import session
-from pilotage_coordinator.cli.app import app
-from pilotage_coordinator.cli.arguments import global_first
+from pilotage_coordinator.cli.app import run
 from pilotage_coordinator.cli.exits import ExitCode
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import Work
@@ -73,8 +71,7 @@ class Terminal:
         with self._monkeypatch.context() as patch:
             patch.setattr(session, "_with_client", with_client)
             try:
-                typer.main.get_command(app)(global_first(arguments), prog_name="pilotage")
-                code = 0
+                run(arguments)
             except SystemExit as exit:
                 code = int(exit.code or 0)
         out, err = self._capsys.readouterr()
@@ -83,8 +80,7 @@ class Terminal:
     def run_alone(self, *arguments: str, socket: Path) -> Said:
         """Run `pilotage` where no coordinator is."""
         try:
-            typer.main.get_command(app)(global_first(["--socket", str(socket), *arguments]), prog_name="pilotage")
-            code = 0
+            run(["--socket", str(socket), *arguments])
         except SystemExit as exit:
             code = int(exit.code or 0)
         out, err = self._capsys.readouterr()

@@ -112,8 +112,8 @@ def test_a_host_is_labelled_and_a_label_removed(terminal: Terminal) -> None:
         {"n": [1]},
     )
     assert said.audit == [("host.set", "allowed", "db1")]
-    assert terminal.run("host", "set", "db1", "--label", "role", prepare=one_host).code == 1
-    assert terminal.run("host", "set", "db1", prepare=one_host).code == 1
+    assert terminal.run("host", "set", "db1", "--label", "role", prepare=one_host).code == 2
+    assert terminal.run("host", "set", "db1", prepare=one_host).code == 2
 
 
 def test_a_token_is_printed_alone_so_that_it_can_be_copied(terminal: Terminal) -> None:
@@ -171,7 +171,7 @@ def test_a_file_that_cannot_be_read_is_named(
     if content is not None:
         file.write_bytes(content)
     said = terminal.run("blueprint", "validate", str(file))
-    assert said.code == 1
+    assert said.code == 2
     assert str(file) in said.err
     assert words in said.err
 
@@ -198,7 +198,7 @@ def test_a_plan_is_kept_and_applied(terminal: Terminal, blueprint: str, tmp_path
     assert said.json["plan_digest"] == DIGEST
     file.write_text("{}")
     said = terminal.run("apply", str(file))
-    assert (said.code, "is no plan file" in said.err) == (1, True)
+    assert (said.code, "is no plan file" in said.err) == (2, True)
 
 
 def test_a_plan_that_drifted_is_not_started(terminal: Terminal, blueprint: str) -> None:
@@ -443,9 +443,9 @@ def test_what_is_no_time_is_a_usage_error_with_examples(terminal: Terminal, when
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("run", "show", "exe_nope"), "this is no execution's id"),
+        (("run", "show", "exe_nope"), "'exe_nope' is no execution"),
         (("run", "show", EXECUTION), "`pilotage run list` shows"),
-        (("run", "list", "--state", "faild"), "it must be 'pending'"),
+        (("run", "list", "--state", "faild"), "'faild' is no state of an execution"),
         (("host", "set", "db1", "--label", "bad name=1"), "a label's or variable's name"),
         (("blueprint", "show", "chekc"), "no blueprint chekc"),
         (("host", "show", "-x"), "No such option"),
@@ -482,3 +482,50 @@ def test_a_plan_is_shown_again_by_its_digest(terminal: Terminal) -> None:
     refused = terminal.run("plan", DIGEST, "-p", "days=3")
     assert refused.code == 2
     assert "stands alone" in refused.err
+
+
+NO_SENSE = [
+    ("run", "list", "--state", "bogus"),
+    ("run", "list", "--limit", "0"),
+    ("run", "show", "nosuch"),
+    ("run", "lst"),
+    ("plan", "check", "-p", "days"),
+    ("plan", "-f", "/nonexistent/check.yaml"),
+    ("plan",),
+    ("apply", "/nonexistent/check.plan"),
+    ("host", "list", "--wrong"),
+]
+
+
+@pytest.mark.parametrize("words", NO_SENSE, ids=" ".join)
+def test_a_command_line_that_makes_no_sense_ends_with_2_and_is_told_in_the_form_that_was_asked_for(
+    terminal: Terminal, words: tuple[str, ...]
+) -> None:
+    said = terminal.run(*words)
+    assert (said.code, said.out, said.err != "") == (2, "", True)
+    said = terminal.run("--json", *words)
+    told = json.loads(said.err)
+    assert (said.code, said.out, told["kind"], told["problems"]) == (2, "", "usage", [])
+    assert told["error"]
+
+
+def test_a_file_in_the_wrong_place_is_told_from_a_name_and_from_a_plan(terminal: Terminal, blueprint: str) -> None:
+    said = terminal.run("plan", blueprint)
+    assert (said.code, f"give it with -f {blueprint}" in said.err) == (2, True)
+    said = terminal.run("apply", blueprint)
+    assert (said.code, "is no plan file" in said.err, f"run start -f {blueprint}" in said.err) == (2, True, True)
+
+
+def test_no_value_is_asked_for_under_a_name_that_no_secret_can_have(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    said = terminal.run("secret", "set", "Bad Name!")
+    assert (said.code, "begins with a letter or digit" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("words", [("nosuchstep",), ("--host", "nohost"), ("-f", "nosuchstep")], ids=" ".join)
+def test_logs_of_what_is_not_there_are_refused(terminal: Terminal, words: tuple[str, ...]) -> None:
+    said = terminal.run("logs", EXECUTION, *words, prepare=one_execution)
+    assert (said.code, said.out) == (1, "")
+    assert "has no step `nosuchstep`" in said.err or "nothing to do on `nohost`" in said.err

@@ -1,13 +1,13 @@
 """`pilotage apply`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pilotage_client import ClientError, PilotageClient
+from pilotage_client import PilotageClient
 
-from pilotage_coordinator.cli.exits import ExitCode
-from pilotage_coordinator.cli.inputs import read_json_object
+from pilotage_coordinator.cli.exits import ExitCode, NotUnderstood
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.starting import NoWaitOption, ReasonOption, start_digest
@@ -31,9 +31,17 @@ def apply(
 
 
 def read_digest(file: Path) -> str:
-    """Return the digest in a plan file; raise ClientError if it is none."""
-    document = read_json_object(file)
-    plan = document.get("plan")
-    if document.get("pilotage_plan") != 1 or not isinstance(plan, dict) or not isinstance(plan.get("digest"), str):
-        raise ClientError(f"{file} is no plan file", f"write one: pilotage plan NAME -o {file}")
+    """Return the digest in a plan file; raise NotUnderstood if it is none."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotUnderstood(f"{file}: {error.strerror}") from error
+    except ValueError:
+        document = None
+    plan = document.get("plan") if isinstance(document, dict) and document.get("pilotage_plan") == 1 else None
+    if not isinstance(plan, dict) or not isinstance(plan.get("digest"), str):
+        raise NotUnderstood(
+            f"{file} is no plan file, which is what `pilotage plan -o FILE` writes",
+            f"to run a blueprint's file: pilotage run start -f {file}",
+        )
     return str(plan["digest"])

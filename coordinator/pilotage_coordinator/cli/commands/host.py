@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
-from pilotage_client import ClientError, PilotageClient
+from pilotage_client import PilotageClient
 from pilotage_client.answers import HostDetail, HostProof, HostSummary
 
 from pilotage_coordinator.cli.completion import hosts
 from pilotage_coordinator.cli.confirm import confirmed
+from pilotage_coordinator.cli.exits import NotUnderstood
 from pilotage_coordinator.cli.inputs import read_labels
 from pilotage_coordinator.cli.moments import ago, local
 from pilotage_coordinator.cli.screen import Screen
@@ -148,7 +149,7 @@ def set_(
     async def work(client: PilotageClient, screen: Screen) -> None:
         labels, variables = read_labels(label or []), read_labels(var or [])
         if not labels and not variables and environment is None:
-            raise ClientError("nothing to set", "name a label: pilotage host set NAME --label role=db")
+            raise NotUnderstood("nothing to set", "name a label: pilotage host set NAME --label role=db")
         host = await client.set_host(
             name,
             labels=labels,

@@ -8,7 +8,7 @@ import typer
 from pilotage_client import PilotageClient
 from pilotage_client.answers import ExecutionSummary
 
-from pilotage_coordinator.cli.completion import blueprints, hosts, states
+from pilotage_coordinator.cli.completion import STATES, blueprints, hosts, states
 from pilotage_coordinator.cli.confirm import confirmed
 from pilotage_coordinator.cli.execution import ExecutionArgument, found
 from pilotage_coordinator.cli.exits import ExitCode
@@ -94,6 +94,8 @@ def list_(
 ) -> None:
     """List executions, newest first."""
     began = _since(since)
+    for each in set(state or []).difference(STATES):
+        raise typer.BadParameter(f"{each!r} is no state of an execution; there are {', '.join(STATES)}")
 
     async def work(client: PilotageClient, screen: Screen) -> None:
         page = await client.page_runs(cursor, blueprint=blueprint, states=state or [], since=began, limit=limit)

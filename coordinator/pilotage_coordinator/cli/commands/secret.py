@@ -1,6 +1,7 @@
 """`pilotage secret`."""
 
 import getpass
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,8 @@ app = typer.Typer(
 )
 
 LARGEST = 64 * 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+"""As the coordinator takes them; asked here, too, so that nobody types a value for a name that cannot be."""
 Name = Annotated[
     str,
     typer.Argument(
@@ -40,6 +43,11 @@ def set_(
     A value is never taken from the command line, where every process of the machine could read it. One line break at
     the end of standard input does not belong to it.
     """
+
+    if _NAME.fullmatch(name) is None:
+        raise typer.BadParameter(
+            f"{name!r}: a secret's name has at most 200 letters, digits and . _ / -, and begins with a letter or digit"
+        )
 
     async def work(client: PilotageClient, screen: Screen) -> None:
         stored = await client.set_secret(name, _value(name, from_file))

@@ -204,8 +204,10 @@ def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
     more = len(preview["changes"]) - MOST_CHANGES
     if more > 0:
         yield Line(f"    … and {counted(more, 'more change')}")
-    if not preview["complete"] or (preview["note"] and not preview["changes"]):
-        yield Line(f"    ? {place}: {preview['note'] or 'more is known only when it runs'}", "dim")
+    if preview["note"]:
+        yield Line(f"    ! {place}: {preview['note']}", "yellow")
+    elif not preview["complete"]:
+        yield Line(f"    ? {place}: more is known only when it runs", "dim")
 
 
 def _all(steps: list[PlanStep]) -> Iterator[PlanStep]:

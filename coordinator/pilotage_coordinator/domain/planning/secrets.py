@@ -1,6 +1,6 @@
 """The secrets that a plan names: known when it is made, so that a missing one is told then and not at run time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pilotage_coordinator.domain.plan import FailureKind, Json, Plan, PlannedStep, Resolved
@@ -27,13 +27,15 @@ def secret_places(plan: Plan) -> dict[str, list[tuple[str, str]]]:
 
 
 def missing_secrets(missing: Mapping[str, list[tuple[str, str]]]) -> list[PlanProblem]:
-    """Return what to say about secrets that do not exist, by their places."""
-    problems = [
-        PlanProblem(FailureKind.PARAMETER, f"{place}: there is no secret `{name}`", f"pilotage secret set {name}", path)
-        for name, places in missing.items()
-        for path, place in dict.fromkeys(places)
-    ]
-    return problems[:MOST_PROBLEMS]
+    """Return what to say about secrets that do not exist: each once, with the first place that names it."""
+    return [_missing(name, list(dict.fromkeys(places))) for name, places in missing.items()][:MOST_PROBLEMS]
+
+
+def _missing(name: str, places: Sequence[tuple[str, str]]) -> PlanProblem:
+    path, place = places[0]
+    others = f", as in {len(places) - 1} more place{'s' if len(places) > 2 else ''}" if len(places) > 1 else ""
+    message = f"{place}: there is no secret `{name}`{others}"
+    return PlanProblem(FailureKind.PARAMETER, message, f"pilotage secret set {name}", path)
 
 
 def misplaced_secrets(

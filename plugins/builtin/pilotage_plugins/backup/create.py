@@ -90,13 +90,17 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
     async def preview(self, ctx: StepContext, params: BackupCreateParams) -> Preview:
         """Name the paths and those that are not there, the hooks, and the danger to the backups."""
         changes = [Change(action=Action.RUN, subject=" ".join(hook.argv)[:4096]) for hook in params.hooks.before]
+        problems = {path: unfit(path) for path in params.paths}
         changes += [
-            Change(action=Action.CREATE, subject=path, note=unfit(path) or f"snapshot in {masked(params.repository)}")
+            Change(action=Action.CREATE, subject=path, note=f"snapshot in {masked(params.repository)}")
             for path in params.paths
+            if not problems[path]
         ]
         changes += [Change(action=Action.RUN, subject=" ".join(hook.argv)[:4096]) for hook in params.hooks.after]
         warning = deletion_warning(params, params.protected)
-        return Preview(changes=tuple(changes), note=f"Warning: {warning}" if warning else "")
+        told = [f"it will fail: {path}: {problem}" for path, problem in problems.items() if problem]
+        told += [f"Warning: {warning}"] if warning else []
+        return Preview(changes=tuple(changes), note="; ".join(told))
 
     async def run(self, ctx: StepContext, params: BackupCreateParams) -> BackupCreateOutputs:
         """Bring to rest, survey, back up, wake; then describe, and store the manifest."""

@@ -30,6 +30,7 @@ _DAMAGED: Final = re.compile(
     r"ciphertext verification failed|invalid data returned|does not match id|unable to load index|load <(config|index)"
     r"|returned invalid data|unexpected file size|config or key .* is damaged|invalid character|Load\(<.*unexpected EOF"
 )
+_ASKS_BACK: Final = re.compile(r"^Is there a repository at the following location\?\n.*\n?", re.MULTILINE)
 _NOISE: Final = re.compile(r"^(\[\d+:\d\d\]|\s*$)|^\{.message_type.:.(status|summary|verbose_status)")
 
 
@@ -79,7 +80,8 @@ def failure(result: ProgramResult, what: str, repository: str) -> StepError:
 def last_words(result: ProgramResult, limit: int = 1500) -> str:
     """Return the last lines that mean something, of standard error or else of standard output."""
     for stream in (result.stderr, result.stdout):
-        lines = [line.strip() for line in _text(stream).splitlines() if not _NOISE.search(line)]
+        said = _ASKS_BACK.sub("", _text(stream))
+        lines = [line.strip() for line in said.splitlines() if not _NOISE.search(line)]
         if lines:
             return masked(" | ".join(lines[-8:]))[-limit:]
     return "nothing"

@@ -208,7 +208,9 @@ class Record:
                 values[into] = read
         for name, each in self.fields.items():
             if each.required and (each.into or name) not in written:
-                reading.refuse(node, path, f"this {self.name} has no `{name}`", each.help)
+                what = each.help.rstrip(".")
+                hint = f"add `{name}:`" + (f", {what[:1].lower()}{what[1:]}" if what else "")
+                reading.refuse(node, path, f"this {self.name} has no `{name}`", hint)
                 complete = False
         return self.build(values, node, path, reading) if complete else INVALID
 
