@@ -105,7 +105,9 @@ async def _ask_child(environment: Mapping[str, str], *argv: str) -> bytes:
             "pilotage_agent.catalogue_probe",
             *argv,
             env={
-                name: environment[name] for name in ("PATH", "LANG", "PYTHONPATH", "DOCKER_HOST") if name in environment
+                name: environment[name]
+                for name in ("PATH", "LANG", "PYTHONPATH", "DOCKER_HOST", "DOCKER_CONFIG")
+                if name in environment
             },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

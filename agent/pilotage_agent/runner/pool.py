@@ -31,7 +31,16 @@ RETRY_SECONDS: Final = (0.1, 5.0)
 STATUS_SECONDS: Final = 0.5
 """How long to wait for the zygote's word on how a worker ended."""
 
-_ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "DOCKER_HOST", "PILOTAGE_FAILPOINT", "PYTHONPATH")
+_ENVIRONMENT: Final = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "DOCKER_HOST",
+    "DOCKER_CONFIG",
+    "PILOTAGE_FAILPOINT",
+    "PYTHONPATH",
+)
 
 
 class Worker:

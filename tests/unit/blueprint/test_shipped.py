@@ -53,6 +53,7 @@ def blueprint(name: str) -> Blueprint:
 def test_what_is_shipped() -> None:
     assert {blueprint(name).id for name in FILES} == {
         "backup_prune",
+        "compose_stack",
         "config_rollout",
         "database_restore_drill",
         "disaster_recovery",
@@ -60,6 +61,7 @@ def test_what_is_shipped() -> None:
         "fleet_backup_orchestration",
         "patch_and_reboot",
         "quick_backup",
+        "replica_upgrade",
         "safe_container_upgrade",
     }
     assert all(name == f"{blueprint(name).id}.yaml" for name in FILES)

@@ -25,6 +25,8 @@ from tests.unit.planning.fleet import Answers, host, plan_request, step, world
 
 BLUEPRINTS = {each.id: each for name, text in shipped() for each in load_blueprints(text, name)}
 GIVEN: dict[str, Mapping[str, Any]] = {
+    "compose_stack": {"hosts": ["db1", "db2"], "directory": "/srv/shop", "env": {"TOKEN": "secret://shop/token"}},
+    "replica_upgrade": {"hosts": "db1", "label": "app=shop", "image": "shop/app:2", "canaries": 2, "port": 8080},
     "config_rollout": {"hosts": ["db1", "db2"], "path": "/etc/site.conf", "content": "new", "unit": "nginx"},
     "patch_and_reboot": {"hosts": ["db1", "db2"], "services": ["nginx"]},
     "backup_prune": {"keeper": "db3", "hosts": ["db1", "db2"], "repository": "secret://prune/{host}"},
@@ -33,7 +35,7 @@ GIVEN: dict[str, Mapping[str, Any]] = {
     "quick_backup": {"paths": ["/home"], "repository": "/mnt/b", "hosts": "db1"},
     "safe_container_upgrade": {"hosts": {"select": "true"}, "image": "shop/app:2"},
 }
-WITHOUT_SECRETS = {"config_rollout", "patch_and_reboot", "safe_container_upgrade"}
+WITHOUT_SECRETS = {"config_rollout", "patch_and_reboot", "replica_upgrade", "safe_container_upgrade"}
 RESOLVED = {"image": "shop/app:2", "ref": "shop/app@sha256:" + "0" * 64, "digest": "sha256:" + "0" * 64}
 LISTED = {
     "snapshots": [{"id": "0" * 64, "time": "", "host": "old1", "paths": ["/srv"], "tags": [], "whole": True}],
@@ -57,6 +59,7 @@ def step_types() -> dict[str, StepTypeInfo]:
             name=each["name"],
             effect=Effect(each["effect"]),
             destructive=each["destructive"],
+            author_effects=tuple(Effect(effect) for effect in each["author_effects"]),
             params_schema=each["params_schema"],
             distribution=each["distribution"],
             version=each["version"],
@@ -74,6 +77,8 @@ def planned(blueprint: Blueprint, hosts: int = 3, *lost: Host) -> Planned:
     answers: dict[str, Any] = {
         "pending": {"count": 1},
         "discover": FOUND,
+        "find": {"containers": [{"name": f"shop{number}"} for number in range(1, 7)]},
+        "read": {"project": "shop", "images": ["shop/app:2"]},
         "resolve": RESOLVED,
         "snapshots": LISTED,
         "first_backup/discover": FOUND,
@@ -205,3 +210,10 @@ def test_a_recovery_brings_back_what_the_lost_host_told_of_itself() -> None:
     assert (stacks.items, stacks.item_parameters[0]["directory"]) == (("shop",), "/srv/shop")
     assert found.plan.resolved["stacks"]["db2"].items == ()
     assert found.plan.resolved["data"]["db1"].items == ("0" * 64,)
+
+
+def test_the_canaries_and_the_rest_are_all_replicas() -> None:
+    found = planned(BLUEPRINTS["replica_upgrade"]).plan.resolved
+    canaries, rest = (found[step]["db1"] for step in ("canary", "rest"))
+    assert (canaries.items, rest.items) == (("shop1", "shop2"), ("shop3", "shop4", "shop5", "shop6"))
+    assert [each["container"] for each in rest.item_parameters] == list(rest.items or ())
