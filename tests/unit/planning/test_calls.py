@@ -281,6 +281,19 @@ def test_a_call_may_loop() -> None:
     assert view_plan(found.plan).step_runs == 2
 
 
+def test_a_call_inside_a_group_may_loop() -> None:
+    text = IN_GROUP.replace(
+        "        blueprint: inner@1", "        for_each: \"${{ ['x', 'y'] }}\"\n        blueprint: inner@1"
+    )
+    text = text.replace('who: "${{ host.labels.role }}"', 'who: "${{ item }}", token: "${{ host.name }}"')
+    found = planned(text, book("inner", INNER))
+    resolved = found.plan.resolved["g/call"]["web1"]
+    assert resolved.parameters == {"hosts": ["web1"], "token": "web1"}
+    assert resolved.item_parameters == ({"who": "x"}, {"who": "y"})
+    inner = found.plan.resolved["g/call/a"]["db2"]
+    assert (inner.items, inner.item_parameters) == (("x", "y"), ({"argv": ["x", "db2"]}, {"argv": ["y", "db2"]}))
+
+
 def test_each_item_is_checked_as_any_argument() -> None:
     body = INNER.replace("who: {type: string, default: nobody}", "who: {type: string, choices: [web]}")
     (problem,) = problems(LOOPED, books=[book("inner", body)])

@@ -27,7 +27,8 @@ _KNOWN_BEFORE: Final = frozenset({ParameterType.HOST, ParameterType.HOSTS, Param
 """Where work is done and which secrets it may see is decided, and approved, before any host has answered."""
 
 Instance = tuple[str, str]
-"""Host and item of one run of a call; each empty where there is none."""
+"""Host and item of one run of a call; each empty where there is none. A host without an item stands besides for what
+all its items share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class Arguments:
             each = [self._one(blueprint, given, shared, planned, (host, item)) for item in resolved.items or ("",)]
             for item, values in zip(resolved.items or ("",), each, strict=True):
                 own.values[host, item] = values
+            if resolved.items:
+                wide = {name: value for name, value in each[0].items() if given.depends[name] is Depends.HOST}
+                own.values[host, ""] = wide
             own.resolved[host] = replace(
                 resolved,
                 parameters=_laid_over(resolved.parameters, each[0] if each else {}),
