@@ -588,7 +588,7 @@ MUTANTS = (
     Mutant("the numbers of attempts are not compared", 110, ("2", "3", "6"), _attempt_numbers_are_not_compared),
     Mutant("a coordinator does not raise its epoch", 0, ("7",), _epoch_is_not_raised),
     Mutant("a new journal is not noticed", 64, ("1",), _new_journal_is_not_noticed),
-    Mutant("a new journal is remembered too early", 0, ("1",), _new_journal_is_remembered_too_early),
+    Mutant("a new journal is remembered too early", 64, ("1",), _new_journal_is_remembered_too_early),
     Mutant("an execution that cannot be read is forgotten", 27, ("4", "12"), _what_cannot_be_read_is_forgotten),
     Mutant("what is read late is not compared", 64, ("1", "12"), _sessions_stay_when_an_execution_is_read_late),
     Mutant("attempts end before journals are read", 7, ("1", "4"), _ended_before_reconciliation),
