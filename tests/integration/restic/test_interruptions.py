@@ -21,7 +21,7 @@ from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.backup.verify import BackupVerify
 
-from tests.integration.restic.conftest import PASSWORD
+from tests.integration.restic.conftest import PASSWORD, restic_version
 from tests.integration.restic.cutting_proxy import CuttingProxy, running_proxy
 from tests.integration.restic.rest_server import running_rest_server
 
@@ -97,6 +97,7 @@ def test_a_network_that_is_cut_in_a_restore_is_infrastructure_and_the_next_run_w
     assert host.run(BackupPrune(), {**far, "keep": {"last": 1}})["kept"] == 1
 
 
+@pytest.mark.skipif(restic_version() >= (0, 17), reason="this restic may be told that what it sends again is there")
 def test_a_network_that_comes_back_in_time_is_no_failure(
     host: Harness, far: dict[str, Any], line: CuttingProxy, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pilotage_plugin_api import ProgramResult, SecretRef, TargetFailed
+from pilotage_plugin_api import InfrastructureFailed, ProgramResult, SecretRef, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.backup.damage import damaged_packs
 from pilotage_plugins.backup.errors import failure
@@ -78,6 +78,13 @@ def test_how_to_restore_by_hand_names_secrets_and_quotes_what_people_chose() -> 
     assert " restore cafe " in restore_database(
         hidden, "cafe", Database(engine=Engine.SQLITE, name="s", path="/srv/s.db"), "/srv/s.db"
     )
+
+
+def test_an_upload_that_broke_off_and_is_refused_the_second_time_is_infrastructure() -> None:
+    said = b"Save(<data/aa>) returned error, retrying after 1s: EOF\n"
+    said += b"Save(<data/%b>) failed: unexpected HTTP response (403)"
+    for second, kind in ((b"aa", InfrastructureFailed), (b"bb", StepFailed)):
+        assert isinstance(failure(ProgramResult(1, b"", said % second, 0, 0, 0.1), "backing up", "/r"), kind)
 
 
 def test_an_outage_is_over_when_one_request_has_failed_for_long_enough() -> None:

@@ -20,6 +20,11 @@ _NETWORK: Final = re.compile(
     r"|subprocess ssh: (Permission denied|Connection)",
     re.IGNORECASE,
 )
+_BROKEN_UPLOAD: Final = re.compile(
+    r"Save\((<[^>]+>)\) returned error, retrying after .*Save\(\1\) failed: unexpected HTTP response \(403\)", re.DOTALL
+)
+"""A connection broke when the other side had all of it; a newer restic sends it again, and is told that it is there."""
+
 _NO_SPACE: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _NO_REPOSITORY: Final = re.compile(r"Is there a repository at the following location|repository does not exist")
 _WRONG_PASSWORD: Final = re.compile(r"wrong password or no key found")
@@ -72,7 +77,7 @@ def failure(result: ProgramResult, what: str, repository: str) -> StepError:
             f"{where}: the repository is damaged. Do not prune it; find out what with backup.verify read_data: full,"
             f" and see docs/backups.md (Repair). restic said: {last_words(result)}"
         )
-    if _NETWORK.search(text):
+    if _NETWORK.search(text) or _BROKEN_UPLOAD.search(text):
         return InfrastructureFailed(f"{where}: the repository cannot be reached. restic said: {last_words(result)}")
     return StepFailed(f"{where}: restic ended with {result.ending}. It said: {last_words(result)}")
 
