@@ -590,7 +590,7 @@ MUTANTS = (
     Mutant("a new journal is not noticed", 64, ("1",), _new_journal_is_not_noticed),
     Mutant("a new journal is remembered too early", 64, ("1",), _new_journal_is_remembered_too_early),
     Mutant("an execution that cannot be read is forgotten", 27, ("4", "12"), _what_cannot_be_read_is_forgotten),
-    Mutant("what is read late is not compared", 64, ("1", "12"), _sessions_stay_when_an_execution_is_read_late),
+    Mutant("what is read late is not compared", 177, ("1", "12"), _sessions_stay_when_an_execution_is_read_late),
     Mutant("attempts end before journals are read", 7, ("1", "4"), _ended_before_reconciliation),
     Mutant("open attempts are not sent again", 7, ("12",), _open_attempts_are_not_sent_again),
     Mutant("old attempts are not fenced", 7, ("7", "12"), _old_attempts_are_not_fenced),
