@@ -31,6 +31,10 @@ lint: setup ## Style, types and import rules
 bench: setup-demo ## Measure throughput, latency and memory against bare ceilings, and print a report
 	@python -m tests.benchmarks $(BENCH)
 
+.PHONY: dist
+dist: setup ## Build the wheels that machines install, into dist/
+	@.tools/uv/bin/uv build --all-packages --wheel --out-dir dist
+
 .PHONY: proto
 proto: setup ## Generate the wire code from proto/
 	python -m grpc_tools.protoc -I proto --python_out=proto --pyi_out=proto --grpc_python_out=proto proto/pilotage_proto/v1/fleet.proto

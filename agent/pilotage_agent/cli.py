@@ -114,18 +114,29 @@ def status_command(
 
 
 @app.command("doctor")
-def doctor_command(state_dir: StateDirOption = None, config: ConfigOption = None) -> None:
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    state_dir: StateDirOption = None,
+    config: ConfigOption = None,
+) -> None:
     """Check what the agent needs, and say how to mend what is missing."""
     settings = load_config(config, state_dir, os.environ)
-    failed = 0
-    for name, check in _CHECKS:
-        try:
-            typer.echo(f"ok    {name}: {check(settings)}")
-        except (AgentError, OSError) as error:
-            failed += 1
-            typer.echo(f"FAIL  {name}: {error}")
-    if failed:
+    found = [_examined(name, check, settings) for name, check in _CHECKS]
+    healthy = all(each["verdict"] == "ok" for each in found)
+    if as_json:
+        typer.echo(json.dumps({"healthy": healthy, "items": found}))
+    else:
+        for each in found:
+            typer.echo(f"{'ok  ' if each['verdict'] == 'ok' else 'FAIL'}  {each['check']}: {each['detail']}")
+    if not healthy:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _examined(name: str, check: Callable[[AgentConfig], str], settings: AgentConfig) -> dict[str, str]:
+    try:
+        return {"check": name, "verdict": "ok", "detail": check(settings)}
+    except (AgentError, OSError) as error:
+        return {"check": name, "verdict": "failure", "detail": str(error)}
 
 
 def status_of(config: AgentConfig) -> dict[str, object]:
@@ -177,6 +188,24 @@ def _check_coordinator(config: AgentConfig) -> str:
         return f"{address} answers in {(time.monotonic() - begin) * 1000:.0f} ms"
 
 
+def _check_link(config: AgentConfig) -> str:
+    """Say how the running agent's own link is: that the port answers does not mean that this host is let in."""
+    state = StateDir(config.state_dir)
+    if not _is_locked(state):
+        return "the agent does not run, so nobody has asked; start it with pilotage-agent run, or install"
+    try:
+        status = json.loads(state.status.read_text())
+        connected, text = bool(status["connected"]), str(status["text"])
+    except (OSError, ValueError, KeyError):
+        return "not known yet"
+    if connected:
+        return text
+    cure = ""
+    if "revoked" in text:
+        cure = ". To let this machine in again: `pilotage host token` on the coordinator, `pilotage-agent join --again`"
+    raise ConfigRefused(f"{text}{cure}")
+
+
 def _check_journal(config: AgentConfig) -> str:
     state = StateDir(config.state_dir)
     if not state.journal.exists():
@@ -202,6 +231,7 @@ def _check_space(config: AgentConfig) -> str:
 _CHECKS: Final[tuple[tuple[str, Callable[[AgentConfig], str]], ...]] = (
     ("identity", _check_identity),
     ("coordinator", _check_coordinator),
+    ("link", _check_link),
     ("journal", _check_journal),
     ("disk", _check_space),
 )

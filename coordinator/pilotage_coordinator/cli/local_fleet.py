@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import sys
@@ -51,6 +52,15 @@ class LocalFleet:
             options,
         )
 
+    @property
+    def _join_again(self) -> str:
+        return shlex.join(["pilotage-agent", "join", "--again", *self.agent_options, "TOKEN"])
+
+    @property
+    def doctor(self) -> str:
+        """Return the command that examines this agent, wherever its state is."""
+        return shlex.join(["pilotage-agent", "doctor", *self.agent_options])
+
     async def bring_up_coordinator(self, client: PilotageClient, screen: Screen) -> bool:
         """Start the coordinator unless it answers; return whether it was started."""
         try:
@@ -73,10 +83,13 @@ class LocalFleet:
             await self._agent("join", "-", "--name", name, stdin=token["token"] + "\n")
             status = await self._agent_status()
         if status is None:
-            raise ClientError(
-                "this machine joined, and yet its agent knows nothing of it", "run `pilotage-agent doctor`"
-            )
+            raise ClientError("this machine joined, and yet its agent knows nothing of it", f"run `{self.doctor}`")
         name = str(status["host_name"])
+        if "revoked" in str(status["link"]):
+            raise ClientError(
+                f"this machine joined as {name}, and {name} was revoked: it is shut out for good",
+                f"let it join anew: pilotage host token, then {self._join_again}",
+            )
         started = not status["running"]
         if started:
             screen.say("starting the agent")
@@ -98,7 +111,7 @@ class LocalFleet:
     async def _agent(self, *arguments: str, stdin: str = "") -> None:
         code, output = await self._run(*arguments, stdin=stdin)
         if code != 0:
-            raise ClientError(f"pilotage-agent {arguments[0]}: {output.strip()}", "run `pilotage-agent doctor`")
+            raise ClientError(f"pilotage-agent {arguments[0]}: {output.strip()}", f"run `{self.doctor}`")
 
     async def _run(self, *arguments: str, stdin: str = "") -> tuple[int, str]:
         try:
@@ -128,7 +141,7 @@ class LocalFleet:
                 words = program.last_words()
                 raise ClientError(f"the {name} ended at once:\n{words}", f"its log is {program.log}")
             if loop.time() > end:
-                where = f"its log is {program.log}" if program else "look at it with `pilotage-agent doctor`"
+                where = f"its log is {program.log}" if program else f"look at it with `{self.doctor}`"
                 raise ClientError(f"the {name} did not {what} within {timeout:.0f} s", where)
             await asyncio.sleep(0.1)
 
