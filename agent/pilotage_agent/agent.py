@@ -165,6 +165,7 @@ class Agent:
             facts=lambda: self._knowledge.facts,
             unseal=lambda context, name, blob: self._identity.sealing_key.unseal(context, name, blob),
             is_builtin=lambda name: self._knowledge.catalogue.is_builtin(name),
+            recovers=lambda name: self._knowledge.catalogue.recovers(name),
             now=microseconds,
         )
         limits = Limits(memory_bytes=config.memory_limit_mb << 20, tasks=config.max_processes)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from pilotage_agent.errors import JournalUnwritable, SealBroken, WorkerLost
 from pilotage_agent.failpoint import Failpoints
@@ -22,6 +22,7 @@ from pilotage_agent.ledger import (
     Entry,
     Ignore,
     OutcomeFound,
+    Recover,
     Repeat,
     Settle,
     StillRunning,
@@ -32,7 +33,9 @@ from pilotage_agent.ledger import (
     judge_assignment,
     judge_cancel,
     judge_lost,
+    judge_outcome,
     judge_probe,
+    judge_recovery,
     judge_restart,
     may_forget,
     tombstone,
@@ -146,8 +149,7 @@ class Attempts:
         found = await self._runner.reattach(entry)
         self._send_log(entry.key)
         if isinstance(found, OutcomeFound | WorkerGone):
-            verdict = judge_restart(entry, found, self._now())
-            await self._conclude(entry, verdict)
+            await self._conclude(entry, judge_restart(entry, found, self._now()))
             return
         assert isinstance(judge_restart(entry, StillRunning(), self._now()), Attach)
         await self._watch(entry, found)
@@ -283,11 +285,17 @@ class Attempts:
         """Journal the start; nothing of the step happens before this has returned an entry."""
         known = self._journal.find(key)
         assert known is not None
-        started = replace(known, state=EntryState.STARTED, started_at=self._now(), worker=run.identity)
+        started = replace(
+            known,
+            state=EntryState.STARTED,
+            started_at=self._now(),
+            worker=run.identity,
+            recovers=key.kind is AttemptKind.RUN and self._runner.recovers(known.step_type),
+        )
         self._failpoints.reach("agent.started.before_journal")
         self._runs[key] = run
         try:
-            if started.effect.starts_once:
+            if started.starts_durably:
                 await self._journal.append(started)
             else:
                 self._journal.note(started)
@@ -314,20 +322,27 @@ class Attempts:
             self._runs.pop(entry.key, None)
         self._logs.nudge(entry.key)
         match found:
-            case OutcomeFound(result):
-                await self._settle(entry, result)
+            case OutcomeFound():
+                await self._conclude(entry, judge_outcome(entry, found, self._now()))
             case WorkerGone(begun=False):
                 await self._conclude(entry, judge_restart(entry, found, self._now()))
             case WorkerGone(cause=cause):
                 await self._conclude(entry, judge_lost(entry, cause, self._now()))
 
-    async def _conclude(self, entry: Entry, verdict: Attach | AskProbe | Settle) -> None:
+    async def _conclude(self, entry: Entry, verdict: Attach | Recover | AskProbe | Settle) -> None:
+        """Carry a verdict out. Until it is settled the journal says STARTED, so that a crash in between leads here
+        again."""
+        if isinstance(verdict, Recover):
+            self._failpoints.reach("agent.recovery.before")
+            recovered = await self._runner.recover(entry)
+            self._failpoints.reach("agent.recovery.after")
+            verdict = judge_recovery(entry, verdict, recovered, self._now())
         match verdict:
             case Settle(result):
                 await self._settle(entry, result)
-            case AskProbe(cause):
+            case AskProbe():
                 answer = await self._runner.probe(entry)
-                await self._settle(entry, judge_probe(entry, cause, answer, self._now()))
+                await self._settle(entry, judge_probe(entry, verdict, answer, self._now()))
 
     async def _settle(self, entry: Entry, result: Result) -> None:
         """Journal how an attempt ended, and then report it."""

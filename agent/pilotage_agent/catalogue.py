@@ -22,7 +22,7 @@ from pilotage_agent.errors import AgentError
 
 CATALOGUE_SECONDS: Final = 60.0
 BUILTIN_DISTRIBUTION: Final = "pilotage"
-_NEEDED_HERE: Final = ("effect", "author_effects", "distribution")
+_NEEDED_HERE: Final = ("effect", "author_effects", "distribution", "has_recover")
 _OUTPUT_LIMIT: Final = 8 * 1024 * 1024
 
 
@@ -56,6 +56,10 @@ class HostCatalogue:
     def is_builtin(self, step_type: str) -> bool:
         """Whether a step type comes with Pilotage itself."""
         return self.by_name.get(step_type, {}).get("distribution") == BUILTIN_DISTRIBUTION
+
+    def recovers(self, step_type: str) -> bool:
+        """Whether interrupted attempts of a step type are to be put in order."""
+        return bool(self.by_name.get(step_type, {}).get("has_recover"))
 
 
 def _fitting(entries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -21,6 +21,8 @@ FAILPOINTS: Final = (
     "agent.started.before_journal",
     "agent.started.after_journal",
     "agent.worker.spawned",
+    "agent.recovery.before",
+    "agent.recovery.after",
     "agent.exited.before_journal",
     "agent.exited.after_journal",
     "agent.result.sent",

@@ -11,11 +11,11 @@ from pilotage_agent.messages import Assignment, Effect, EntryState, FailureKind,
 
 
 def entry_to_json(entry: Entry) -> str:
-    """Write an entry. The assignment, which may be large, is kept only for a probe that has begun.
+    """Write an entry. The assignment, which may be large, is kept only for a recovery or a probe, once it has begun.
 
     One that is merely accepted is sent again after a restart, and taken then because it has none.
     """
-    keep = entry.effect is Effect.PROBE and entry.state is EntryState.STARTED
+    kept = entry.assignment if entry.outlives_its_start else None
     return json.dumps(
         {
             "key": _key_to_list(entry.key),
@@ -26,8 +26,9 @@ def entry_to_json(entry: Entry) -> str:
             "timeout_ms": entry.timeout_ms,
             "started_at": entry.started_at,
             "worker": _worker_to_list(entry.worker),
-            "assignment": _assignment_to_dict(entry.assignment) if keep and entry.assignment else None,
+            "assignment": None if kept is None else _assignment_to_dict(kept),
             "result": result_to_dict(entry.result) if entry.result else None,
+            "recovers": entry.recovers,
         }
     )
 
@@ -55,6 +56,8 @@ def _entry_from_dict(data: dict[str, Any]) -> Entry:
         worker=None if worker is None else WorkerIdentity(str(worker[0]), int(worker[1]), int(worker[2])),
         assignment=None if data["assignment"] is None else _assignment_from_dict(key, epoch, data["assignment"]),
         result=None if data["result"] is None else result_from_dict(key, epoch, data["result"]),
+        # Records of an agent that knew no recovery lack it.
+        recovers=bool(data.get("recovers", False)),
     )
 
 

@@ -12,8 +12,11 @@ from typing import Any, Final
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from pilotage_agent.messages import Assignment, Cancel, Effect, EntryState, FailureKind, Outcome, Result
-from pilotage_agent.results import make_result
+from pilotage_agent.results import add_evidence, bounded, make_result
 from pilotage_agent.settled import SettledRuns
+
+_SAID: Final = 1_000
+"""Characters that evidence keeps of a text, so that the whole of it is never too long to be told."""
 
 _OVERTAKEN: Final = "an attempt of this step run with this number or a higher one came before it"
 """The same words whether that attempt is still open or was acknowledged meanwhile: one key has one answer."""
@@ -30,9 +33,11 @@ class WorkerIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One open attempt. `assignment` is kept while it is needed: until the start, and for a probe afterwards.
+    """One open attempt. `assignment` is kept while it is needed: until the start, and for a recovery or a probe
+    afterwards.
 
-    `started_at` is 0 before STARTED; `worker` is who was given the attempt.
+    `started_at` is 0 before STARTED; `worker` is who was given the attempt. `recovers`: should it be interrupted, its
+    step type puts in order what it left half done.
     """
 
     key: AttemptKey
@@ -45,6 +50,17 @@ class Entry:
     worker: WorkerIdentity | None = None
     assignment: Assignment | None = field(default=None, repr=False)
     result: Result | None = None
+    recovers: bool = False
+
+    @property
+    def starts_durably(self) -> bool:
+        """Whether nothing of it may begin before its start would survive a power cut."""
+        return self.effect.starts_once or self.recovers
+
+    @property
+    def outlives_its_start(self) -> bool:
+        """Whether the assignment is wanted after the start."""
+        return self.state is EntryState.STARTED and (self.effect is Effect.PROBE or self.recovers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +178,11 @@ class StillRunning:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeFound:
-    """The worker left a whole outcome file; `result` is what it says."""
+    """The worker left a whole outcome file; `result` is what it says. `cut_off`: the step did not end by itself, but
+    was killed, so it may have left things half done."""
 
     result: Result
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +201,10 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class AskProbe:
-    """Let the step type find out what became of the attempt."""
+    """Let the step type find out what became of the attempt. `evidence` is what a recovery before it has to say."""
 
     cause: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +214,33 @@ class Settle:
     result: Result
 
 
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Let the step type put in order what the attempt left half done, and then go on with `then`. `cause` says why the
+    attempt is taken for cut off."""
+
+    cause: str
+    then: AskProbe | Settle
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What came of a recovery: what was put in order, or why it was not."""
+
+    ok: bool
+    text: str
+
+
 Found = StillRunning | OutcomeFound | WorkerGone
 
 
-def judge_restart(entry: Entry, found: Found, now: int) -> Attach | AskProbe | Settle:
+def judge_restart(entry: Entry, found: Found, now: int) -> Attach | Recover | AskProbe | Settle:
     """Decide how a STARTED entry goes on after the agent came back."""
     match found:
         case StillRunning():
             return Attach()
-        case OutcomeFound(result):
-            return Settle(result)
+        case OutcomeFound():
+            return judge_outcome(entry, found, now)
         case WorkerGone(begun=False, same_boot=True, cause=cause):
             text = f"the attempt was never begun: {cause}"
             return Settle(
@@ -221,17 +257,45 @@ def judge_restart(entry: Entry, found: Found, now: int) -> Attach | AskProbe | S
             return judge_lost(entry, cause, now)
 
 
-def judge_lost(entry: Entry, cause: str, now: int) -> AskProbe | Settle:
+def judge_outcome(entry: Entry, found: OutcomeFound, now: int) -> Recover | AskProbe | Settle:
+    """Decide what an outcome leads to: one of a step that was cut off is told only when its host is in order."""
+    settle = Settle(found.result)
+    if not found.cut_off:
+        return settle
+    return _in_order_first(entry, found.result.error or f"it was {found.result.outcome}", settle, now)
+
+
+def judge_lost(entry: Entry, cause: str, now: int) -> Recover | AskProbe | Settle:
     """Decide what a begun attempt whose worker vanished without an outcome leads to."""
+    then: AskProbe | Settle = Settle(interrupted(entry, {"cause": cause}, now))
     if entry.effect is Effect.PROBE and entry.key.kind is AttemptKind.RUN and entry.assignment is not None:
-        return AskProbe(cause)
-    return Settle(interrupted(entry, {"cause": cause}, now))
+        then = AskProbe(cause)
+    return _in_order_first(entry, cause, then, now)
 
 
-def judge_probe(entry: Entry, cause: str, answer: Mapping[str, Any], now: int) -> Result:
+def judge_recovery(entry: Entry, verdict: Recover, recovered: Recovered, now: int) -> AskProbe | Settle:
+    """Decide how an attempt goes on after its recovery. One that failed is the end of what is known: whatever else
+    there is to say, the attempt is not called cancelled, failed, done or not done while its host may be out of order.
+    """
+    if not recovered.ok:
+        return Settle(_out_of_order(entry, verdict.cause, recovered.text, now))
+    evidence = {"recovery": "done", "recovery_evidence": bounded(recovered.text, _SAID)}
+    match verdict.then:
+        case AskProbe(cause):
+            return AskProbe(cause, evidence)
+        case Settle(result):
+            return Settle(add_evidence(result, evidence))
+
+
+def judge_probe(entry: Entry, asked: AskProbe, answer: Mapping[str, Any], now: int) -> Result:
     """Turn a probe's answer, `{"answer", "outputs", "evidence"}`, into the attempt's result."""
     found = str(answer.get("answer", "unknown"))
-    evidence = {"cause": cause, "probe": found, "probe_evidence": str(answer.get("evidence", ""))}
+    evidence = {
+        "cause": asked.cause,
+        **asked.evidence,
+        "probe": found,
+        "probe_evidence": str(answer.get("evidence", "")),
+    }
     if found != "done":
         return interrupted(entry, evidence, now)
     return make_result(
@@ -257,6 +321,20 @@ def interrupted(entry: Entry, evidence: Mapping[str, Any], now: int) -> Result:
         ended_at=now,
         evidence={**evidence, "journal": {"state": entry.state.value, "started_at": entry.started_at}},
     )
+
+
+def _in_order_first(entry: Entry, cause: str, then: AskProbe | Settle, now: int) -> Recover | AskProbe | Settle:
+    if not entry.recovers or entry.key.kind is not AttemptKind.RUN:
+        return then
+    if entry.assignment is None:
+        return Settle(_out_of_order(entry, cause, "the attempt's parameters are not in the journal", now))
+    return Recover(cause, then)
+
+
+def _out_of_order(entry: Entry, cause: str, why: str, now: int) -> Result:
+    cause, why = bounded(cause, _SAID), bounded(why, _SAID)
+    evidence = {"cause": f"{cause}; and what it left half done could not be put in order: {why}"}
+    return interrupted(entry, {**evidence, "recovery": "failed", "recovery_evidence": why}, now)
 
 
 def cancelled_unbegun(key: AttemptKey, epoch: int, reason: str, now: int) -> Result:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from pilotage_proto.attempt import AttemptKey
 
-from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentity
+from pilotage_agent.ledger import Entry, OutcomeFound, Recovered, WorkerGone, WorkerIdentity
 from pilotage_agent.messages import Assignment, Query, QueryAnswer
 
 
@@ -86,6 +86,14 @@ class Runner(Protocol):
     def left_behind(self) -> Iterable[Entry]:
         """Return the attempts that a former agent process began, as far as traces of them are found, whether the
         journal knows them or not."""
+
+    def recovers(self, step_type: str) -> bool:
+        """Whether the step type puts in order what an interrupted attempt left half done."""
+
+    async def recover(self, entry: Entry) -> Recovered:
+        """Let the step type put in order what the attempt left half done, when nothing of it is at work any more;
+        tries again for a while when that fails. Never raises. Any number of times, also while an earlier call, of a
+        former agent process, is at work: the two do not overlap."""
 
     async def probe(self, entry: Entry) -> Mapping[str, Any]:
         """Ask the step type what became of an interrupted attempt: `{"answer", "outputs", "evidence"}`."""

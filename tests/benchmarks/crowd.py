@@ -29,7 +29,7 @@ from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.identity import Identity, load_identity
 from pilotage_agent.journal import Journal
 from pilotage_agent.journal_sqlite import ThreadedCommits, open_or_replace
-from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentity
+from pilotage_agent.ledger import Entry, OutcomeFound, Recovered, WorkerGone, WorkerIdentity
 from pilotage_agent.link.backoff import Backoff
 from pilotage_agent.link.channel import fleet_channel
 from pilotage_agent.link.connection import Connection
@@ -100,6 +100,12 @@ class AnsweringRunner:
 
     def left_behind(self) -> Iterable[Entry]:
         return ()
+
+    def recovers(self, step_type: str) -> bool:
+        return False
+
+    async def recover(self, entry: Entry) -> Recovered:
+        return Recovered(False, "nothing here recovers")
 
     async def probe(self, entry: Entry) -> Mapping[str, Any]:
         return {"answer": "unknown"}
@@ -180,6 +186,7 @@ class Crowd:
             facts=lambda: "{}",
             unseal=lambda context, name, blob: identity.sealing_key.unseal(context, name, blob),
             is_builtin=self.catalogue.is_builtin,
+            recovers=self.catalogue.recovers,
             now=microseconds,
         )
         return LocalRunner(state.attempts, self.pool, parts, Limits(), Failpoints.from_environment({}))

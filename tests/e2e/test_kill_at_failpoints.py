@@ -65,6 +65,8 @@ STEPS = ("once", "probe", "idempotent", "again")
 IN_WORKER = tuple(name for name in OF_AGENT if name.startswith("worker."))
 AT_CANCEL = ("agent.cancel.received", "agent.tombstone.noted")
 """The second needs a cancel for an attempt that never came: played in tests/integration/agent/test_failpoints.py."""
+AT_RECOVERY = ("agent.recovery.before", "agent.recovery.after")
+"""They need a step whose process is killed: played there, too."""
 NEVER_BEGUN = "agent.started.after_journal"
 AT_CONNECT = ("agent.session.counted", "agent.hello.sent", "coordinator.session.reconciled")
 UNKNOWN_AFTER = {"worker.begun", "worker.outcome.before_write"}
@@ -86,11 +88,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         fleet.stop()
 
 
-WALKED = tuple(name for name in (*OF_COORDINATOR, *OF_AGENT) if name not in AT_CANCEL)
+WALKED = tuple(name for name in (*OF_COORDINATOR, *OF_AGENT) if name not in (*AT_CANCEL, *AT_RECOVERY))
 
 
 def test_every_failpoint_is_walked() -> None:
-    assert {*WALKED, *AT_CANCEL} == {*OF_COORDINATOR, *OF_AGENT}
+    assert {*WALKED, *AT_CANCEL, *AT_RECOVERY} == {*OF_COORDINATOR, *OF_AGENT}
     assert {*IN_WORKER, *AT_CONNECT} <= set(WALKED)
 
 

@@ -39,15 +39,16 @@ class Batches:
 
     def __init__(self, execution: str, plan: Plan, violate: Callable[[str], None]) -> None:
         self._execution = execution
-        self._plan = plan
         self._violate = violate
-        self._judged: dict[str, Judged] = {}
-        self._forget()
+        steps = [*plan.steps, *plan.finally_]
+        self._judged = {step.path: Judged(step) for step in steps if step.rollout.analysis}
 
     def follow(self, type_: str, data: Mapping[str, Any], at: int) -> None:
         """Read an event."""
         if type_ == "execution_reopened":
-            self._forget()
+            # Hosts that have begun and batches that were found good stay so: a rollout goes on behind them.
+            for known in self._judged.values():
+                known.said, known.doubt = {}, ""
         elif type_ == "gate_answered":
             self._answered(data)
         elif "path" in data and (judged := self._judged.get(str(data["path"]).split("/")[0])) is not None:
@@ -56,10 +57,6 @@ class Batches:
             for path, *_ in (_key(run) for run in data["runs"]):
                 if (judged := self._judged.get(path.split("/")[0])) is not None:
                     _say(judged, path, str(data["status"]))
-
-    def _forget(self) -> None:
-        steps = [*self._plan.steps, *self._plan.finally_]
-        self._judged = {step.path: Judged(step) for step in steps if step.rollout.analysis}
 
     def _read(self, judged: Judged, type_: str, data: Mapping[str, Any]) -> None:
         path = str(data["path"])

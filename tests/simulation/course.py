@@ -131,7 +131,12 @@ class Course:
         probed = self.interrupted[key] = str(evidence.get("probe", ""))
         if evidence.get("journal") == FORGOTTEN:
             self.forgotten.add(key)
-        if step is not None and step.effect not in RESTARTABLE and probed != "not_done":
+        if step is None:
+            return
+        out_of_order = evidence.get("recovery") == "failed"
+        if out_of_order and data["becomes"] != ("failed" if step.on_unknown == "fail" else "unknown"):
+            self._wrong("recovery", key, f"is not in order, and its run becomes {data['becomes']}")
+        if out_of_order or (step.effect not in RESTARTABLE and probed != "not_done"):
             self._undecided.add(_unit(data))
 
     def _unknown_settled(self, data: Mapping[str, Any]) -> None:

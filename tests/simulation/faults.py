@@ -28,6 +28,8 @@ MOMENTS = (
     "exited journaled",
     "step begun",
     "worker ended",
+    "recovery begun",
+    "put in order",
     "committed",
 )
 
@@ -48,6 +50,7 @@ class Chaos:
             "kill agent": self.kill_agent,
             "kill coordinator": self.kill_coordinator,
             "restart coordinator": self.restart_coordinator,
+            "kill step": self.kill_step,
             "lose power": self.lose_power,
             "lose journal": self.lose_journal,
             "cut off": self.cut_off,
@@ -114,6 +117,15 @@ class Chaos:
         agent = self.agents[self._host(host)]
         self._kill_soon(agent, power=False)
         self.universe.loop.later(spread(self.universe.random, 0.05, 8), agent.start)
+
+    def kill_step(self, host: str) -> None:
+        """kill -9 a step that is at work, as a machine without memory does."""
+        machine = self.agents[self._host(host)].machine
+        at_work = [worker for worker in machine.workers.values() if worker is not None and worker.begun]
+        if at_work:
+            worker = self.universe.random.choice(at_work)
+            self.universe.trace(f"{machine.name}: a step is killed")
+            worker.end(None)
 
     def lose_power(self, host: str) -> None:
         """Let a machine restart hard."""

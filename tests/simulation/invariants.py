@@ -58,6 +58,8 @@ class Oracle:
 
     forgotten: set[AttemptKey] = field(default_factory=set)
     """Attempts that were sent before a restore, and of which the restored database knows nothing."""
+    told_out_of_order: set[AttemptKey] = field(default_factory=set)
+    """Attempts whose hosts have told that they could not be put in order."""
     after_restore: bool = False
     """The disk was restored: an end that an agent was told to forget may be asked for again, and is not known then."""
 
@@ -96,6 +98,18 @@ class Oracle:
         ):
             number = 3 if result.outcome is Outcome.CANCELLED else 2
             self.universe.violate(f"{number}: {short(result.key)} is reported {result.outcome}, which is not journaled")
+        self._told_in_order(result)
+
+    def _told_in_order(self, result: Result) -> None:
+        """recovery: what was cut off is put in order before its end is told, or it is told that it could not be."""
+        left = any(result.key in machine.out_of_order for machine in self._at(result.key.host))
+        if not left or self._forgetful(result.key.host) or result.key in self.told_out_of_order:
+            return
+        said = json.loads(result.evidence or b"{}").get("recovery")
+        if result.outcome is Outcome.INTERRUPTED and said == "failed":
+            self.told_out_of_order.add(result.key)
+        else:
+            self.universe.violate(f"recovery: {short(result.key)} is reported {result.outcome} and is not in order")
 
     def step_begun(self, key: AttemptKey) -> None:
         """1, 10: a step begins on a host: once if it must, and nothing without a committed intent."""

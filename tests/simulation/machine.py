@@ -13,7 +13,7 @@ from pilotage_agent.ledger import Entry, WorkerIdentity
 from pilotage_agent.messages import Effect, FailureKind, Outcome, Result
 from pilotage_agent.results import make_result
 from pilotage_agent.settled import Settled
-from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.simulation.loop import spread
 from tests.simulation.universe import Universe, short
@@ -141,8 +141,10 @@ class Worker:
         if self.ended.done():
             return
         machine, key = self.machine, self.entry.key
-        if outcome is not None and key in machine.folders:
-            machine.folders[key].outcome = outcome
+        if outcome is not None:
+            machine.out_of_order.discard(key)
+            if key in machine.folders:
+                machine.folders[key].outcome = outcome
         machine.workers.pop(self.identity, None)
         machine.universe.trace(f"{machine.name}: worker of {short(key)} ends {outcome.outcome if outcome else '-'}")
         self.ended.set_result(None)
@@ -195,6 +197,8 @@ class Machine:
     starts: Counter[AttemptKey] = field(default_factory=Counter)
     effects: set[AttemptKey] = field(default_factory=set)
     kinds: dict[AttemptKey, Effect] = field(default_factory=dict)
+    out_of_order: set[AttemptKey] = field(default_factory=set)
+    """Attempts that began and came neither to an end by themselves nor to a recovery, where steps recover."""
     forgetful: bool = False
     """Its journal was lost at least once."""
     plugin: str = FIRST_VERSION
@@ -212,6 +216,11 @@ class Machine:
     def now(self) -> int:
         """Return what its clock shows."""
         return self.universe.wall() + self.offset
+
+    @property
+    def recovers(self) -> bool:
+        """Whether the plugin of this host puts in order what interrupted attempts leave half done: on every second."""
+        return self.name[-1:] in "02468"
 
     def spare(self) -> WorkerIdentity:
         """Fork a worker without a job."""
@@ -234,10 +243,23 @@ class Machine:
         """A step has begun."""
         key, effect = worker.entry.key, worker.entry.effect
         self.starts[key] += 1
+        if self.recovers and key.kind is AttemptKind.RUN:
+            self.out_of_order.add(key)
         self.kinds[key] = effect
         self.universe.trace(f"{self.name}: STEP {short(key)} begins ({effect})")
         self.universe.on_step_begun(key)
         self.universe.moment("step begun", self.name)
+
+    def end_worker(self, entry: Entry) -> None:
+        """Make sure that nothing of an attempt is at work."""
+        worker = self.workers.get(entry.worker) if entry.worker is not None else None
+        if worker is not None:
+            self.universe.violate(f"recovery: {short(entry.key)} is to be put in order while it is at work")
+
+    def put_in_order(self, key: AttemptKey) -> None:
+        """A recovery has done its work."""
+        self.universe.trace(f"{self.name}: {short(key)} is put in order")
+        self.out_of_order.discard(key)
 
     def agent_died(self) -> None:
         """Spare workers end with the agent that forked them; the others go on."""
@@ -253,7 +275,7 @@ class Machine:
         self.boot += 1
         for key, folder in list(self.folders.items()):
             # That a step began is never synced, how it ended only where it must not begin again.
-            synced = folder.outcome is not None and folder.entry.effect.starts_once
+            synced = folder.outcome is not None and folder.entry.starts_durably
             if not synced and self.universe.random.random() < 0.5:
                 del self.folders[key]
 

@@ -213,6 +213,40 @@ def _resent_without_a_probe(patches: Patches) -> None:
     patches.replace(ledger, "judge_lost", make)
 
 
+def _interrupted_is_told_before_it_is_in_order(patches: Patches) -> None:
+    patches.replace(ledger, "_in_order_first", lambda _: lambda entry, cause, then, now: then)
+
+
+def _failed_recovery_is_taken_for_done(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        return lambda entry, verdict, recovered, now: original(entry, verdict, replace(recovered, ok=True), now)
+
+    patches.replace(agent_attempts, "judge_recovery", make)
+
+
+def _recovery_is_journaled_as_the_end(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        async def conclude(self: Any, entry: Any, verdict: Any) -> None:
+            if isinstance(verdict, ledger.Recover):
+                self._end(entry, ledger.interrupted(entry, {"cause": verdict.cause}, self._now()))
+            await original(self, entry, verdict)
+
+        return conclude
+
+    patches.replace(agent_attempts.Attempts, "_conclude", make)
+
+
+def _out_of_order_is_retried(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        def judge(execution: str, step: Any, run: Any, attempt: Any, report: AttemptReport, now: int) -> Any:
+            told = {key: value for key, value in report.evidence.items() if key != "recovery"}
+            return original(execution, step, run, attempt, replace(report, evidence=told), now)
+
+        return judge
+
+    patches.replace(verdict, "_interrupted", make)
+
+
 def _forgotten_before_the_acknowledgement(patches: Patches) -> None:
     def make(original: Any) -> Any:
         async def report(self: Any, key: Any) -> None:
@@ -577,6 +611,15 @@ MUTANTS = (
     Mutant("an attempt's folder is believed after a reboot", 43, ("3",), _folder_is_believed_after_a_reboot),
     Mutant("a probe that cannot tell means done", 29, ("2",), _probe_that_cannot_tell_means_done),
     Mutant("an unknown end is retried without a probe", 1, ("1",), _resent_without_a_probe),
+    Mutant(
+        "an interrupted attempt is told before it is in order",
+        1,
+        ("recovery",),
+        _interrupted_is_told_before_it_is_in_order,
+    ),
+    Mutant("a failed recovery is taken for done", 69, ("recovery",), _failed_recovery_is_taken_for_done),
+    Mutant("an end is journaled before the recovery", 69, ("recovery",), _recovery_is_journaled_as_the_end),
+    Mutant("what is out of order is retried", 55, ("recovery", "1"), _out_of_order_is_retried),
     Mutant("an attempt is forgotten before its acknowledgement", 1, ("4", "12"), _forgotten_before_the_acknowledgement),
     Mutant("running attempts are not taken up again", 7, ("12",), _running_attempts_are_not_taken_up_again),
     Mutant("results are told once only", 5, ("12",), _results_are_told_once_only),
@@ -604,7 +647,7 @@ MUTANTS = (
     Mutant("rollouts ignore their window", 1, ("rollout",), _rollouts_ignore_their_window),
     Mutant("an old epoch is told that nothing began", 36, ("1", "3"), _old_epochs_are_told_that_nothing_began),
     Mutant("sessions do not wait for recovery", 31, ("1", "3", "7", "12"), _sessions_do_not_wait_for_recovery),
-    Mutant("a late greeting is taken for a copied host", 703, ("refused",), _late_greeting_is_taken_for_a_copy),
+    Mutant("a late greeting is taken for a copied host", 73, ("refused",), _late_greeting_is_taken_for_a_copy),
     Mutant("what is accepted is taken for begun", 52, ("2", "12"), _begun_when_accepted),
     Mutant("a restored coordinator begins no higher epoch", 15, ("7", "12"), _restored_epochs_are_not_raised, True),
     Mutant("settled attempts are forgotten after a restore", 7, ("1",), _settled_attempts_are_forgotten, True),

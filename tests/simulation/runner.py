@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pilotage_agent.errors import WorkerLost
-from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentity
+from pilotage_agent.ledger import Entry, OutcomeFound, Recovered, WorkerGone, WorkerIdentity
 from pilotage_agent.messages import Assignment, FailureKind, Outcome, Query, QueryAnswer
 from pilotage_agent.results import make_result
 from pilotage_agent.running import LogSource, Run
@@ -50,7 +50,7 @@ class SimulatedRun:
         if outcome is not None:
             return OutcomeFound(outcome)
         if self._stop is not None:
-            return OutcomeFound(self._cancelled(begun=self._worker.begun))
+            return OutcomeFound(self._cancelled(begun=self._worker.begun), cut_off=self._worker.begun)
         same_boot = self._identity.boot_id == self._machine.boot_id
         return WorkerGone(begun=self._worker.begun, same_boot=same_boot, cause="its worker ended without an outcome")
 
@@ -90,6 +90,20 @@ class SimulatedRunner:
 
     def left_behind(self) -> Iterable[Entry]:
         return [folder.entry for folder in self._machine.folders.values()]
+
+    def recovers(self, step_type: str) -> bool:
+        return self._machine.recovers
+
+    async def recover(self, entry: Entry) -> Recovered:
+        draw, machine = self._machine.universe.random, self._machine
+        machine.end_worker(entry)
+        machine.universe.moment("recovery begun", machine.name)
+        await asyncio.sleep(spread(draw, 0.001, 2))
+        if draw.random() < 0.1:
+            return Recovered(False, "it cannot be put in order")
+        machine.put_in_order(entry.key)
+        machine.universe.moment("put in order", machine.name)
+        return Recovered(True, "it was put in order")
 
     async def probe(self, entry: Entry) -> Mapping[str, Any]:
         draw = self._machine.universe.random

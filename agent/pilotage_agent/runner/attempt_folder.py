@@ -10,20 +10,24 @@ Few files, because each costs a commit of the file system's journal when others 
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey
 
-from pilotage_agent.journal_record import entry_from_json
+from pilotage_agent.journal_record import entry_from_json, entry_to_json
 from pilotage_agent.ledger import Entry
+
+CUT_OFF: Final = "cut_off"
+"""In an outcome: the step was told to stop, and did not come to the end of its clean-up."""
 
 
 def folder_name(key: AttemptKey) -> str:
@@ -66,6 +70,12 @@ class AttemptFolder:
             self.path.unlink(missing_ok=True)
             raise
         return handle
+
+    def begin_again(self, entry: Entry) -> None:
+        """Make the record of an attempt that has begun and whose record a power cut took, if that is so: a claim on it
+        (`only_one`) needs a file. On a full disk there is none, and no claim."""
+        with contextlib.suppress(OSError):
+            os.close(self.begin(entry_to_json(entry)))
 
     def finish(self, handle: int, outcome: dict[str, Any]) -> None:
         """Add how the attempt ended. From now on it survives the end of the worker and of the agent."""
@@ -143,6 +153,32 @@ class AttemptFolder:
             return self.path.read_bytes().split(b"\n")
         except OSError:
             return []
+
+
+@contextlib.contextmanager
+def only_one(record: Path) -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether this process alone may act for the attempt of this record, and that claims it
+    if so. The kernel gives the claim back when the process ends, however it does, and nothing is written for it.
+
+    Without a record there is no claim, and nobody is kept out.
+    """
+    try:
+        handle = os.open(record, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield lambda: True
+        return
+
+    def claim() -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    try:
+        yield claim
+    finally:
+        os.close(handle)
 
 
 def read_progress(logs: Path) -> tuple[float | None, str] | None:

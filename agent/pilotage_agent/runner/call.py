@@ -20,6 +20,7 @@ from pilotage_plugin_api.invocation import (
     outputs_of_failure,
     preview_step,
     probe_step,
+    recover_step,
     run_step,
     undo_step,
 )
@@ -49,13 +50,15 @@ class StepTypes:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What a call came to. `clean` is false when the process should not be used again."""
+    """What a call came to. `clean` is false when the process should not be used again; `cut_off` says that the step
+    was told to stop and did not come to the end of its clean-up."""
 
     outcome: Outcome
     outputs: Mapping[str, Any] = field(default_factory=dict)
     failure_kind: FailureKind | None = None
     error: str = ""
     clean: bool = True
+    cut_off: bool = False
 
     @property
     def ok(self) -> bool:
@@ -109,10 +112,11 @@ async def call_step(
         )
         return Called(Outcome.SUCCEEDED, await _call(job, step_type, ctx, parameters))
     except StepCancelled as stopped:
-        return Called(Outcome.CANCELLED, error=str(stopped), clean=False)
+        return Called(Outcome.CANCELLED, error=str(stopped), clean=False, cut_off=stopped.cut_off)
     except StepError as failure:
         found = outputs_of_failure(step_type, failure) if step_type is not None and job.purpose is Purpose.RUN else {}
-        return Called(Outcome.FAILED, found, FailureKind(failure.kind.value), str(failure))
+        kind = FailureKind(failure.kind.value)
+        return Called(Outcome.FAILED, found, kind, str(failure), cut_off=failure.cut_off)
     except Exception as error:
         return Called.failed(f"{job.step_type} failed: {type(error).__name__}: {error}", clean=False)
 
@@ -145,6 +149,8 @@ async def _call(job: Job, step_type: StepType[Any, Any], ctx: StepContext, param
             return {}
         case Purpose.PROBE:
             return await probe_step(step_type, ctx, parameters, job.key)
+        case Purpose.RECOVER:
+            return {"evidence": await recover_step(step_type, ctx, parameters, job.key)}
         case Purpose.PREVIEW:
             preview: dict[str, Any] = (await preview_step(step_type, ctx, parameters)).model_dump(mode="json")
             return preview

@@ -13,6 +13,7 @@ class Purpose(StrEnum):
     RUN = "run"
     UNDO = "undo"
     PROBE = "probe"
+    RECOVER = "recover"
     PREVIEW = "preview"
     READ = "read"
 
@@ -28,7 +29,8 @@ class Job:
     journal entry. `key` is the attempt's one-line key, or a name for a question.
 
     JSON values travel as text, so that only the worker parses them. `timeout_ms` 0 means none, `memory_bytes` 0 none.
-    `durable`: the outcome file must survive a power cut.
+    `durable`: the outcome file must survive a power cut. `alone`: the record of an attempt that is over, for which only
+    one process at a time may be at work; empty for no such bound.
     """
 
     purpose: Purpose
@@ -48,6 +50,7 @@ class Job:
     timeout_ms: int = 0
     memory_bytes: int = 0
     durable: bool = True
+    alone: str = ""
     reuse: bool = False
 
     def to_message(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class Job:
             "timeout_ms": self.timeout_ms,
             "memory_bytes": self.memory_bytes,
             "durable": self.durable,
+            "alone": self.alone,
             "reuse": self.reuse,
         }
 

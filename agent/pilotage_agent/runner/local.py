@@ -12,21 +12,27 @@ from typing import Any, Final
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
-from pilotage_agent.errors import AgentError
+from pilotage_agent.errors import AgentError, SealBroken
 from pilotage_agent.failpoint import Failpoints
-from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone
+from pilotage_agent.ledger import Entry, OutcomeFound, Recovered, WorkerGone
 from pilotage_agent.messages import Assignment, FailureKind, Query, QueryAnswer, QueryPurpose
 from pilotage_agent.runner.attempt_folder import AttemptFolder, folder_name, folders_in
 from pilotage_agent.runner.job import Job, Purpose
 from pilotage_agent.runner.local_log import LocalLog
 from pilotage_agent.runner.local_run import AttachedRun, Limits, LocalRun, Question, outcome_of
 from pilotage_agent.runner.pool import WorkerPool
-from pilotage_agent.runner.process import boot_id, is_alive
+from pilotage_agent.runner.process import boot_id, is_alive, kill_tree
 from pilotage_agent.runner.step_log import last_lines
 
 _log = logging.getLogger("pilotage.agent.runner")
 
 PROBE_TIMEOUT_MS: Final = 5 * 60 * 1000
+RECOVERY_TIMEOUT_MS: Final = 15 * 60 * 1000
+"""Long enough for programs of an author's that wake an application, and for one that stops slowly."""
+
+RECOVERY_PAUSES: Final = (1.0, 4.0, 15.0, 40.0)
+"""Between tries of a recovery, seconds: after a power cut the agent may be up before what it needs."""
+
 QUERY_TIMEOUT_MS: Final = 60 * 1000
 EVIDENCE_LINES: Final = 20
 SWEEP_SECONDS: Final = 0.2
@@ -35,12 +41,14 @@ SWEEP_SECONDS: Final = 0.2
 @dataclass(frozen=True, slots=True)
 class RunnerParts:
     """What a runner is told about its host. `facts` is JSON; `unseal` opens one sealed secret (context, name, blob);
-    `is_builtin` says whether a step type may share a worker with others."""
+    `is_builtin` says whether a step type may share a worker with others, `recovers` whether it puts in order what an
+    interrupted attempt left half done."""
 
     host: str
     facts: Callable[[], str]
     unseal: Callable[[str, str, bytes], bytes]
     is_builtin: Callable[[str], bool]
+    recovers: Callable[[str], bool]
     now: Callable[[], int]
 
 
@@ -80,7 +88,7 @@ class LocalRunner:
             facts=self._parts.facts(),
             timeout_ms=entry.timeout_ms,
             memory_bytes=self._limits.memory_bytes,
-            durable=entry.effect.starts_once,
+            durable=entry.starts_durably,
             reuse=reuse,
         )
         log = self._logs[entry.key] = LocalLog(entry.key, folder.logs)
@@ -121,6 +129,38 @@ class LocalRunner:
     def logs(self) -> Iterable[LocalLog]:
         """Return every log that is here."""
         return tuple(self._logs.values())
+
+    def recovers(self, step_type: str) -> bool:
+        return self._parts.recovers(step_type)
+
+    async def recover(self, entry: Entry) -> Recovered:
+        """Run the step type's recovery in a fresh worker; what may heal, such as a service that comes up after us, is
+        tried again."""
+        if entry.worker is not None:
+            # It has told its outcome, and a thread of the step's may still be at work in it.
+            await asyncio.to_thread(kill_tree, entry.worker, self._boot)
+        await asyncio.to_thread(self.folder(entry.key).begin_again, entry)
+        for pause in (*RECOVERY_PAUSES, None):
+            recovered, final = await self._recover_once(entry)
+            if recovered.ok or final or pause is None:
+                break
+            _log.warning("%s could not be put in order, trying again in %g s: %s", entry.key, pause, recovered.text)
+            await asyncio.sleep(pause)
+        return recovered
+
+    async def _recover_once(self, entry: Entry) -> tuple[Recovered, bool]:
+        """Return what came of one try, and whether another cannot come to anything else."""
+        assert entry.assignment is not None
+        try:
+            secrets = await self._open_secrets(str(entry.key), entry.assignment.secrets)
+            answer = await self._ask(
+                Purpose.RECOVER, entry.assignment, secrets, RECOVERY_TIMEOUT_MS, entry.effect.value, key=str(entry.key)
+            )
+        except (AgentError, OSError) as error:
+            return Recovered(False, f"the recovery could not be run: {error}"), isinstance(error, SealBroken)
+        if not answer["ok"]:
+            return Recovered(False, str(answer["error"])), answer["failure_kind"] == FailureKind.PARAMETER
+        return Recovered(True, str(json.loads(answer["answer"])["evidence"])), True
 
     async def probe(self, entry: Entry) -> Mapping[str, Any]:
         """Run the step type's probe in a fresh worker; an answer that cannot be had is `unknown`."""
@@ -214,7 +254,8 @@ class LocalRunner:
     ) -> dict[str, Any]:
         """Let a worker answer something that is no attempt; raises WorkerLost."""
         folder = AttemptFolder(self._root / uuid.uuid4().hex)
-        reuse = not secrets and purpose is not Purpose.PROBE and self._parts.is_builtin(subject.step_type)
+        about_attempt = isinstance(subject, Assignment)
+        reuse = not secrets and not about_attempt and self._parts.is_builtin(subject.step_type)
         job = Job(
             purpose=purpose,
             key=key,
@@ -229,6 +270,7 @@ class LocalRunner:
             timeout_ms=timeout_ms,
             memory_bytes=self._limits.memory_bytes,
             durable=False,
+            alone=str(self.folder(subject.key).path) if isinstance(subject, Assignment) else "",
             reuse=reuse,
         )
         try:

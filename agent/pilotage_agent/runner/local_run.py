@@ -14,7 +14,7 @@ from pilotage_agent.journal_record import entry_to_json, result_from_dict
 from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentity
 from pilotage_agent.messages import FailureKind, Outcome
 from pilotage_agent.results import make_result
-from pilotage_agent.runner.attempt_folder import AttemptFolder
+from pilotage_agent.runner.attempt_folder import CUT_OFF, AttemptFolder
 from pilotage_agent.runner.job import Job
 from pilotage_agent.runner.local_log import LocalLog
 from pilotage_agent.runner.pool import Worker, WorkerPool
@@ -47,7 +47,7 @@ class Breach:
 
 def outcome_of(entry: Entry, body: Mapping[str, Any]) -> OutcomeFound:
     """Return what an outcome file says as the attempt's result."""
-    return OutcomeFound(result_from_dict(entry.key, entry.epoch, dict(body)))
+    return OutcomeFound(result_from_dict(entry.key, entry.epoch, dict(body)), bool(body.get(CUT_OFF)))
 
 
 class Watch:
@@ -155,7 +155,8 @@ def judge_end(
             error=f"{entry.step_type}: {breach.text}" if failed else breach.text,
             started_at=entry.started_at if begun else 0,
             ended_at=now,
-        )
+        ),
+        cut_off=begun,
     )
 
 

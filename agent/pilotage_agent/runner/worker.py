@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,7 +26,8 @@ from pilotage_proto.redaction import MASK, Redactor
 
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal_record import result_to_dict
-from pilotage_agent.runner.attempt_folder import AttemptFolder, make_folder, remove_folder
+from pilotage_agent.messages import FailureKind
+from pilotage_agent.runner.attempt_folder import CUT_OFF, AttemptFolder, make_folder, only_one, remove_folder
 from pilotage_agent.runner.call import Called, StepTypes, call_step
 from pilotage_agent.runner.fork_handlers import ForkHandlers
 from pilotage_agent.runner.frames import FrameBroken, pack, receive
@@ -41,6 +42,9 @@ REUSE_LIMIT: Final = 1_000
 
 REHEARSED: Final = "dummy.read"
 """A built-in step type that does nothing unless it is asked to."""
+
+LOOK_AGAIN_SECONDS: Final = 0.1
+"""How often a recovery looks whether an earlier one has ended."""
 
 _OOM_SCORE: Final = b"500"
 _MOST_FILES: Final = 1 << 16
@@ -191,7 +195,12 @@ def rehearse(stage: Stage, times: int = 12) -> None:
 def _run(job: Job, scratch: Path, reporter: AttemptReporter, cancel: asyncio.Event, stage: Stage) -> Called:
     """Call the step type; what it prints meanwhile goes to the attempt's log."""
     deadline = time.monotonic() + job.timeout_ms / 1000 if job.timeout_ms else None
-    work = call_step(job, scratch, reporter, GrantedSecrets(job.secrets), cancel, deadline, stage.step_types)
+    work = _alone(
+        job,
+        cancel,
+        deadline,
+        call_step(job, scratch, reporter, GrantedSecrets(job.secrets), cancel, deadline, stage.step_types),
+    )
     streams = sys.stdout, sys.stderr
     printed = PrintedText(reporter, Stream.STDOUT), PrintedText(reporter, Stream.STDERR)
     sys.stdout, sys.stderr = printed
@@ -205,12 +214,27 @@ def _run(job: Job, scratch: Path, reporter: AttemptReporter, cancel: asyncio.Eve
         sys.stdout, sys.stderr = streams
 
 
+async def _alone(job: Job, cancel: asyncio.Event, deadline: float | None, call: Coroutine[Any, Any, Called]) -> Called:
+    """Await the call when no other process is at the same, if the job says so: a recovery that a former agent process
+    asked for may still be at work."""
+    if not job.alone:
+        return await call
+    with only_one(Path(job.alone)) as is_ours:
+        while not is_ours():
+            if cancel.is_set() or (deadline is not None and time.monotonic() > deadline):
+                call.close()
+                return Called.failed("an earlier recovery is still at work", FailureKind.INFRASTRUCTURE)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return await call
+
+
 def _finish(job: Job, called: Called, redactor: Redactor) -> dict[str, Any]:
     """Redact what the step gave and put it into the form in which it travels."""
     outputs: Mapping[str, Any] = redactor.value(called.outputs)
     if job.purpose.is_attempt:
         hidden = {name: MASK for name in job.sensitive_outputs if name in outputs}
-        return result_to_dict(called.result(job, {**outputs, **hidden}, redactor.text(called.error), microseconds()))
+        told = called.result(job, {**outputs, **hidden}, redactor.text(called.error), microseconds())
+        return {**result_to_dict(told), CUT_OFF: called.cut_off}
     return {
         "ok": called.ok,
         "answer": json.dumps(outputs),

@@ -54,7 +54,9 @@ def _interrupted(
 ) -> Verdict:
     error = report.error or "the attempt was interrupted: it began, and nobody knows how it ended"
     infrastructure = FailureKind.INFRASTRUCTURE
-    if not step.effect.restartable and report.evidence.get("probe") != "not_done":
+    out_of_order = report.evidence.get("recovery") == "failed"
+    known = step.effect.restartable or report.evidence.get("probe") == "not_done"
+    if out_of_order or not known:
         if step.on_unknown == "fail":
             return Verdict(_S.FAILED, infrastructure, error)
         return Verdict(_S.UNKNOWN, infrastructure, error)

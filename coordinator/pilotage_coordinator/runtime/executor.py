@@ -8,6 +8,7 @@ from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import inputs as i
+from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.events import AttemptFinished, AttemptPlanned, Event
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
@@ -201,6 +202,10 @@ class Executor:
         live = self._live.get(start.execution) or self._add(state, Position())
         try:
             await asyncio.shield(self.later(live, i.Begin(seed=start.execution, requested_by=start.requested_by)))
+        except Refused:
+            # A recovery that is under way has found it on the disk, and has begun it before us.
+            if not live.position.sequence:
+                raise
         except StoreError as error:
             raise StoreUnavailable(
                 f"{start.execution} is stored and begins by itself once its beginning can be stored too: {error}"

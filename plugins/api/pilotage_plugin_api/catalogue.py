@@ -13,7 +13,7 @@ from pilotage_plugin_api.errors import Refused, RegistrationRefused
 from pilotage_plugin_api.hooks import PROJECT, PilotageHooks
 from pilotage_plugin_api.registration import check_step_type, docs_of, overrides
 from pilotage_plugin_api.step_type import StepType
-from pilotage_plugin_api.version import API_VERSION, ApiRange, incompatibility, read_range
+from pilotage_plugin_api.version import API_VERSION, RECOVER_SINCE, ApiRange, incompatibility, read_range
 
 GROUP: Final = "pilotage.plugins"
 BUILTIN_DISTRIBUTION: Final = "pilotage"
@@ -40,6 +40,11 @@ class Registered:
     origin: Origin
     api_range: ApiRange
 
+    @property
+    def recovers(self) -> bool:
+        """Whether an interrupted attempt of this step type is to be put in order by its `recover`."""
+        return self.api_range[1] >= RECOVER_SINCE and overrides(self.step_type, "recover")
+
     def describe(self) -> dict[str, Any]:
         """Return what a coordinator must know, as JSON values; the schemas are JSON Schema 2020-12."""
         kind = self.step_type
@@ -52,6 +57,7 @@ class Registered:
             "has_preview": overrides(kind, "preview"),
             "has_undo": overrides(kind, "undo"),
             "has_probe": overrides(kind, "probe"),
+            "has_recover": self.recovers,
             "params_schema": kind.Params.model_json_schema(mode="validation"),
             "outputs_schema": kind.Outputs.model_json_schema(mode="serialization"),
             "distribution": self.origin.distribution,
@@ -144,7 +150,10 @@ def _load(entry: EntryPoint, origin: Origin) -> list[Registered]:
         check_step_type(step_type)
         if step_type.name in brought:
             raise RegistrationRefused(f"{origin} registers the step type {step_type.name} twice")
-        brought[step_type.name] = Registered(step_type, origin, api_range)
+        new = Registered(step_type, origin, api_range)
+        if new.recovers and step_type.effect is Effect.READ:
+            raise RegistrationRefused(f"{step_type.name} has effect read but brings a recover()")
+        brought[step_type.name] = new
 
     manager.hook.pilotage_register_step_types(register=register)
     if not brought:

@@ -18,7 +18,12 @@ class FailureKind(StrEnum):
 
 
 class PluginApiError(Exception):
-    """The root of every error that this package raises or expects."""
+    """The root of every error that this package raises or expects.
+
+    `cut_off`: the step did not end within its grace, so its clean-up was ended with it. Set by `invocation.guard`.
+    """
+
+    cut_off: bool = False
 
 
 class StepError(PluginApiError):

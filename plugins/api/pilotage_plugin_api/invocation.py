@@ -19,6 +19,9 @@ from pilotage_plugin_api.step_type import Availability, StepType
 OUTPUTS_LIMIT: Final = 64 * 1024
 """Outputs of one attempt as JSON, bytes (ARCHITECTURE, Conventions)."""
 
+RECOVERY_TEXT_LIMIT: Final = 4_000
+"""Characters of what a recovery says that it did."""
+
 STOP_GRACE_SECONDS: Final = 10.0
 """How long a step may clean up after it was told to stop, before we answer without it."""
 
@@ -107,6 +110,21 @@ async def probe_step(step_type: AnyStepType, ctx: StepContext, params: Mapping[s
     return {"answer": answer.state.value, "outputs": outputs, "evidence": answer.evidence}
 
 
+async def recover_step(step_type: AnyStepType, ctx: StepContext, params: Mapping[str, Any], key: str) -> str:
+    """Put in order what the interrupted attempt `key` left half done; returns what that was, at most 4,000 characters.
+
+    Raises a StepError when it could not be done.
+    """
+    values = validate_params(step_type, params)
+    said = await guard(ctx, f"recovery of {step_type.name}", lambda: step_type.recover(ctx, values, key))
+    if not isinstance(said, str):
+        raise StepFailed(
+            f"recover() of {step_type.name} returned {type(said).__name__}, not what it did as a text:"
+            " a fault of its plugin"
+        )
+    return said[:RECOVERY_TEXT_LIMIT]
+
+
 async def check_available(step_type: AnyStepType, ctx: StepContext) -> Availability:
     """Say whether the host can run the step type now; a failing check is an unavailable step type, never an error."""
     try:
@@ -139,7 +157,7 @@ async def guard(ctx: StepContext, what: str, call: Callable[[], Awaitable[T]]) -
         reason: PluginApiError = DeadlineExceeded(f"{what} was still running at the attempt's deadline and was stopped")
         if cancelled.done():
             reason = StepCancelled(f"{what} was cancelled")
-        await _stop(work, ctx, what)
+        reason.cut_off = not await _stop(work, ctx, what)
         raise reason
     finally:
         cancelled.cancel()
@@ -147,8 +165,8 @@ async def guard(ctx: StepContext, what: str, call: Callable[[], Awaitable[T]]) -
             work.cancel()
 
 
-async def _stop(work: "asyncio.Future[T]", ctx: StepContext, what: str) -> None:
-    """Cancel the work and wait a bounded time for its clean-up."""
+async def _stop(work: "asyncio.Future[T]", ctx: StepContext, what: str) -> bool:
+    """Cancel the work and wait a bounded time for its clean-up; says whether that came to its end."""
     work.cancel()
     started = time.monotonic()
     await asyncio.wait({work}, timeout=STOP_GRACE_SECONDS)
@@ -156,6 +174,7 @@ async def _stop(work: "asyncio.Future[T]", ctx: StepContext, what: str) -> None:
         ctx.log(f"{what} ignores that it should stop ({time.monotonic() - started:.0f} s); its process will be killed")
     elif not work.cancelled() and (error := work.exception()) and not isinstance(error, PluginApiError):
         ctx.log(f"{what} failed while it stopped: {type(error).__name__}: {error}")
+    return work.done()
 
 
 def _result(work: "asyncio.Future[T]", what: str) -> T:

@@ -38,7 +38,7 @@ def docs_of(step_type: StepType[Any, Any]) -> str:
 
 
 def overrides(step_type: StepType[Any, Any], method: str) -> bool:
-    """Whether the step type brings its own `preview`, `undo`, `probe` or `available`."""
+    """Whether the step type brings its own `preview`, `undo`, `probe`, `recover` or `available`."""
     return getattr(type(step_type), method) is not getattr(StepType, method)
 
 

@@ -65,8 +65,8 @@ class StepType(ABC, Generic[ParamsT, OutputsT]):
     """One verb that hosts can run. The class docstring is its documentation: its first paragraph is shown in lists.
 
     Who calls what. An instance is made once per process and holds no state of an attempt; every call gets its own
-    `StepContext` and already validated parameters, in a child process of the agent. Only `run` and `undo` may change
-    anything. Calls of one attempt never overlap; calls of different attempts may.
+    `StepContext` and already validated parameters, in a child process of the agent. Only `run`, `undo` and `recover`
+    may change anything. Calls of one attempt never overlap; calls of different attempts may.
 
     Cancellation. When the attempt is cancelled or its deadline passes, the running task gets
     `asyncio.CancelledError` at its next await; programs started by `ctx.program` are killed with their whole group.
@@ -118,6 +118,24 @@ class StepType(ABC, Generic[ParamsT, OutputsT]):
         `key` is the `ctx.attempt_key` that the interrupted `run` saw. Changes nothing.
         """
         raise Refused(f"{self.name} cannot probe an interrupted attempt")
+
+    async def recover(self, ctx: StepContext, params: ParamsT, key: str) -> str:
+        """Put in order what the attempt `key` left half done when its process was ended in the middle; return, in a
+        sentence, what that was, empty when there was nothing. For step types that put something out of order for a
+        while: a container that is paused, one that was stopped before its successor is proven.
+
+        `key` is the `ctx.attempt_key` that the interrupted `run` saw. The agent calls it in a process of its own,
+        with the attempt's parameters and secrets, when the attempt's process is gone, and before anybody is told how
+        the attempt ended; after it, `probe` is asked. It may be called for an attempt that did all its work, and must
+        leave that work alone, except with effect idempotent, where the attempt is made again or not wanted; it may be
+        called again after it was itself cut off, also when it had finished; and it must not touch what another
+        attempt, which may be at work, has done. It keeps in mind nothing but what `run` wrote down before it changed
+        anything. It has a quarter of an hour, and raises a `StepError` when it cannot succeed: it is tried again for a
+        minute or so, then the attempt is `unknown`, and a person reads the error.
+
+        Needs `PILOTAGE_API = (…, 2)` or newer: agents that speak only version 1 never call it.
+        """
+        raise Refused(f"{self.name} leaves nothing half done that it could put in order")
 
     async def available(self, ctx: StepContext) -> Availability:
         """Say whether this host can run the step type now. Quick (a second at most), changes nothing, no secrets."""

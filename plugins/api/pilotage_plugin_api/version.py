@@ -2,8 +2,12 @@
 
 from typing import Final
 
-API_VERSION: Final = 1
-"""What this package speaks. It grows by one when a plugin written for the old one could misbehave."""
+API_VERSION: Final = 2
+"""What this package speaks. It grows by one when a plugin written for the old one could misbehave, or when a plugin
+may come to rely on something that agents with the old one never do. 2: `StepType.recover` is called."""
+
+RECOVER_SINCE: Final = 2
+"""A plugin whose range ends below this may have a method `recover` of its own: nobody calls it."""
 
 OLDEST_SUPPORTED: Final = 1
 """The oldest version whose plugins still work here."""

@@ -23,7 +23,7 @@ from pilotage_plugins.snapshot import SNAPSHOT_STEP_TYPES
 from pilotage_plugins.transfer import TRANSFER_STEP_TYPES
 from pilotage_plugins.wait.until import WaitUntil
 
-PILOTAGE_API: Final = (1, 1)
+PILOTAGE_API: Final = (1, 2)
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from pilotage_plugin_api import Register, hookimpl
 
 from acme_pilotage.line import AcmeLine
 
-PILOTAGE_API = (1, 1)  # the oldest and the newest plugin API that this works with
+PILOTAGE_API = (1, 2)  # the oldest and the newest plugin API that this works with
 
 
 @hookimpl

@@ -32,6 +32,8 @@ from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.unit.agent.world import AllowAll
 
+RECOVERING = ("dummy.probe", "container.upgrade", "container.pause", "backup.create")
+
 
 def microseconds() -> int:
     return time.time_ns() // 1000
@@ -57,6 +59,7 @@ class RunnerSite:
             facts=lambda: '{"cpu_count": 2}',
             unseal=lambda context, name, blob: blob,
             is_builtin=lambda name: True,
+            recovers=lambda name: name in RECOVERING,
             now=microseconds,
         )
         self.runner = LocalRunner(self.folder, self.pool, parts, limits, Failpoints())

@@ -34,14 +34,17 @@ EXPECTED = {
     # A cancel before the start: cancelled, never begun; one that hits the running step: cancelled.
     "agent.cancel.received": {pb.OUTCOME_CANCELLED},
     "agent.tombstone.noted": {pb.OUTCOME_CANCELLED},
+    "agent.recovery.before": {pb.OUTCOME_INTERRUPTED},
+    "agent.recovery.after": {pb.OUTCOME_INTERRUPTED},
 }
+BY_THEMSELVES = ("agent.tombstone", "agent.recovery")
 
 
 def test_every_failpoint_is_walked() -> None:
     assert set(EXPECTED) == set(FAILPOINTS)
 
 
-@pytest.mark.parametrize("name", [name for name in FAILPOINTS if not name.startswith("agent.tombstone")])
+@pytest.mark.parametrize("name", [name for name in FAILPOINTS if not name.startswith(BY_THEMSELVES)])
 async def test_a_kill_at(name: str, coordinator: SmallCoordinator, state: StateDir, tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     key = attempt_key()
@@ -67,6 +70,27 @@ async def test_a_kill_at(name: str, coordinator: SmallCoordinator, state: StateD
         assert len(begun) == 1
     if result.started_at == 0:
         assert begun == []
+
+
+@pytest.mark.parametrize(("name", "recoveries"), [("agent.recovery.before", 1), ("agent.recovery.after", 2)])
+async def test_a_kill_at_a_recovery_repeats_it(
+    name: str, recoveries: int, coordinator: SmallCoordinator, state: StateDir, tmp_path: Path
+) -> None:
+    key, mess, recovered = attempt_key(), tmp_path / "mess", tmp_path / "recovered"
+    places = {"mess": str(mess), "recover_write": str(recovered), "finished": str(tmp_path / "finished")}
+    job = assignment(key, "dummy.probe", pb.EFFECT_PROBE, {"crash": "sigkill", **places})
+    async with running_agent(state, {"PILOTAGE_FAILPOINT": name}) as agent:
+        session = await coordinator.next_session()
+        session.send(assignment=job)
+        assert await agent.ended() == -9
+    async with running_agent(state):
+        session = await coordinator.next_session()
+        result = await _result(session)
+    assert result.outcome in EXPECTED[name], result
+    evidence = json.loads(result.evidence)
+    assert (evidence["recovery"], evidence["probe"]) == ("done", "not_done")
+    assert not mess.exists()
+    assert len(recovered.read_text().splitlines()) == recoveries
 
 
 async def test_a_kill_with_a_tombstone_not_yet_written(coordinator: SmallCoordinator, state: StateDir) -> None:

@@ -1,13 +1,16 @@
 """Steps that misbehave, in real worker processes: each ends with the right news, and nothing of it is left."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pilotage_agent.messages import Cancel, FailureKind, Outcome, Query, QueryPurpose
+from pilotage_agent.runner import local
 from pilotage_agent.runner.local_run import Limits
 from pilotage_agent.runner.process import descendants_of, resident_bytes
 
@@ -56,6 +59,77 @@ async def test_a_crash_is_interrupted_and_says_how(tmp_path: Path, how: str, wor
         evidence = json.loads(result.evidence)
         assert word in evidence["cause"]
         assert evidence["log"][-1] == "before"
+
+
+async def test_a_killed_attempt_is_put_in_order_in_a_process_of_its_own(tmp_path: Path) -> None:
+    async with runner_site(tmp_path / "site") as site:
+        mess, recovered, starts = tmp_path / "mess", tmp_path / "recovered", tmp_path / "starts"
+        places: dict[str, Any] = {"mess": str(mess), "recover_write": str(recovered), "write": str(starts)}
+        result = await site.run(key(), "dummy.probe", crash="sigkill", finished=str(tmp_path / "finished"), **places)
+        assert result.outcome is Outcome.INTERRUPTED, result
+        evidence = json.loads(result.evidence)
+        assert (evidence["recovery"], evidence["probe"]) == ("done", "not_done")
+        assert f"took {mess} away" in evidence["recovery_evidence"]
+        assert not mess.exists()
+        assert starts.read_text().split()[1] != recovered.read_text().split()[1]
+
+
+async def test_a_step_that_is_killed_after_a_cancel_is_put_in_order_first(tmp_path: Path) -> None:
+    async with runner_site(tmp_path / "site", Limits(stop_grace=1.0)) as site:
+        mess = tmp_path / "mess"
+        site.assign(key(), "dummy.probe", hang=True, block=True, mess=str(mess))
+        await _exists(mess)
+        site.attempts.cancel(Cancel(key(), 1, "enough"))
+        result = await site.result(key())
+        assert (result.outcome, json.loads(result.evidence)["recovery"]) == (Outcome.CANCELLED, "done")
+        assert not mess.exists()
+
+
+async def test_a_clean_up_that_is_cut_off_after_its_grace_is_put_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    # Read by every process that starts: the ten seconds of the plugin API are too long for a test.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pilotage_plugin_api.invocation as i\ni.STOP_GRACE_SECONDS = 0.2\n"
+    )
+    async with runner_site(tmp_path / "site") as site:
+        mess = tmp_path / "mess"
+        result = await site.run(key(), "dummy.probe", hang=True, ignore_cancel=True, mess=str(mess), timeout_ms=300)
+        assert (result.outcome, json.loads(result.evidence).get("recovery")) == (Outcome.FAILED, "done"), result
+        assert not mess.exists()
+
+
+async def test_a_recovery_that_fails_is_tried_again_and_then_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "RECOVERY_PAUSES", (0.0, 0.0))
+    async with runner_site(tmp_path / "site") as site:
+        mess: dict[str, Any] = {"mess": str(tmp_path / "mess"), "crash": "sigkill", "answer": "not_done"}
+        healed = await site.run(key(1), "dummy.probe", recover_fail=2, counter=str(tmp_path / "count"), **mess)
+        assert (healed.outcome, json.loads(healed.evidence)["recovery"]) == (Outcome.INTERRUPTED, "done")
+        failed = await site.run(key(2), "dummy.probe", recover_fail=-1, **mess)
+        evidence = json.loads(failed.evidence)
+        assert (failed.outcome, evidence["recovery"]) == (Outcome.INTERRUPTED, "failed")
+        assert "the dummy was asked to fail its recovery" in evidence["recovery_evidence"]
+        assert "probe" not in evidence
+
+
+async def test_two_recoveries_of_one_attempt_do_not_overlap(tmp_path: Path) -> None:
+    """A former agent process may have asked for one that is still at work: it holds the attempt's record."""
+    async with runner_site(tmp_path / "site") as site:
+        mess, recovered = tmp_path / "mess", tmp_path / "recovered"
+        site.assign(key(), "dummy.probe", hang=True, mess=str(mess), recover_write=str(recovered))
+        await _exists(mess)
+        held = os.open(site.runner.folder(key()).path, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (worker,) = [entry.worker for entry in site.journal.entries() if entry.worker is not None]
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(TimeoutError):
+            await site.result(key(), 1.0)
+        assert not recovered.exists()
+        os.close(held)
+        assert json.loads((await site.result(key())).evidence)["recovery"] == "done"
 
 
 async def test_a_step_that_ignores_its_timeout_is_killed(tmp_path: Path) -> None:

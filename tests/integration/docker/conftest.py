@@ -22,6 +22,14 @@ def running_engine() -> Iterator[EngineSite]:
         yield site
 
 
+@pytest.fixture(autouse=True)
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the notes of step runs, which have the same names in many tests."""
+    folder = tmp_path / "notes"
+    monkeypatch.setattr(shelf, "folder", lambda: folder)
+    return folder
+
+
 @pytest.fixture
 def engine(running_engine: EngineSite) -> Iterator[EngineSite]:
     """The engine, seen from the host on which it runs."""

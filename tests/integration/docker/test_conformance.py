@@ -21,6 +21,7 @@ from pilotage_plugins.container.lifecycle import (
     ContainerUnpause,
 )
 from pilotage_plugins.container.network import NetworkCreate, NetworkRemove, VolumeCreate, VolumeRemove
+from pilotage_plugins.container.resume import ContainerResumeAll
 from pilotage_plugins.container.revert import ContainerRevert
 from pilotage_plugins.container.snapshot import ContainerSnapshot
 from pilotage_plugins.container.upgrade import ContainerUpgrade
@@ -143,15 +144,9 @@ class TestStart(OnEngine):
         self.site.docker("stop", "web")
         return {"container": "web"}
 
-    def more(self) -> dict[str, Any]:
-        return {"ignored_outputs": CHANGED}
-
 
 class TestStop(OnEngine):
     step_type = ContainerStop()
-
-    def more(self) -> dict[str, Any]:
-        return {"ignored_outputs": CHANGED}
 
 
 class TestRestart(OnEngine):
@@ -161,8 +156,15 @@ class TestRestart(OnEngine):
 class TestPause(OnEngine):
     step_type = ContainerPause()
 
-    def more(self) -> dict[str, Any]:
-        return {"ignored_outputs": CHANGED}
+    def in_order(self, world: World) -> None:
+        assert self.site.inspect("web")["State"]["Status"] == "running"
+
+
+class TestResumeAll(OnEngine):
+    step_type = ContainerResumeAll()
+
+    def parameters(self) -> dict[str, Any]:
+        return {"paused_by": "exe_test"}
 
 
 class TestUnpause(OnEngine):
@@ -209,6 +211,11 @@ class TestUpgrade(OnEngine):
 
     def more(self) -> dict[str, Any]:
         return {"long": {"container": "web", "image": f"{APP}:2", "health": {"min_healthy_time": "40s"}}}
+
+    def in_order(self, world: World) -> None:
+        assert self.site.names() == {"web"}
+        found = self.site.inspect("web")
+        assert (found["State"]["Running"], found["Config"]["Image"]) == (True, f"{APP}:1")
 
 
 class TestRevert(OnEngine):

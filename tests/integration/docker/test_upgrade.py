@@ -181,15 +181,15 @@ CHANGES = ("create", "connect", "disconnect", "set_restart_policy", "rename", "s
 """The requests by which an upgrade changes anything; it makes seven of them."""
 
 
-def run_and_die(host: Harness, after: int, wanted: dict[str, Any]) -> None:
-    """Run the upgrade in a process that gets SIGKILL right after that many changes."""
+def run_and_die(host: Harness, after: int, wanted: dict[str, Any], work: Callable[[], object] | None = None) -> None:
+    """Run the upgrade, or other work, in a process that gets SIGKILL right after that many changes."""
     pid = os.fork()
     if pid == 0:
         try:
             left = [after]
             for name in CHANGES:
                 setattr(Engine, name, _dying(getattr(Engine, name), left))
-            host.run(ContainerUpgrade(), wanted, key=KEY)
+            work() if work else host.run(ContainerUpgrade(), wanted, key=KEY)
         finally:
             os._exit(1)
     host.attempts += 1
@@ -220,12 +220,14 @@ def test_killed_anywhere_the_old_one_can_be_had_back(
     wanted = params(engine, f"{APP}:2")
     run_and_die(host, after, wanted)
 
+    for _ in range(2):
+        host.recover(ContainerUpgrade(), wanted, "exe_test/another/host1//run/1")
+        said = host.recover(ContainerUpgrade(), wanted, KEY)
+    assert said == ""
     answer = host.probe(ContainerUpgrade(), wanted, KEY)
     assert answer["answer"] == ("done" if after == SETTLED else "not_done")
     if answer["answer"] == "done":
         host.undo(ContainerUpgrade(), wanted, answer["outputs"])
-    else:
-        host.run(ContainerRevert(), {"container": "web", "stop_timeout": "1s"})
 
     found = engine.inspect("web")
     assert found["Id"] == before["Id"]
@@ -278,6 +280,43 @@ def test_killed_in_the_middle_the_next_attempt_ends_it_or_leaves_the_old_one(
     host.run(ContainerUpgrade(), params(engine, f"{APP}:2", keep_previous=False))
     assert body() == "version 2"
     assert engine.names() == {"web"}
+
+
+def test_killed_during_its_recovery_it_is_put_in_order_by_the_next(
+    host: Harness, engine: EngineSite, start: Start
+) -> None:
+    before = start("web", "-p", "8080:8080", "--restart", "always", f"{APP}:1")
+    wanted = params(engine, f"{APP}:2")
+    for after in (1, 2, 3, 4):
+        run_and_die(host, 6, wanted)
+        run_and_die(host, after, wanted, lambda: host.recover(ContainerUpgrade(), wanted, KEY))
+        host.recover(ContainerUpgrade(), wanted, KEY)
+        assert engine.names() == {"web"}
+        assert kept(engine.inspect("web")) == kept(before)
+        assert body() == "version 1"
+
+
+@pytest.mark.parametrize("broken", [ZeroDivisionError("a fault"), UnicodeError("label empty or too long")])
+def test_whatever_goes_wrong_on_trial_the_old_one_comes_back(
+    host: Harness, engine: EngineSite, start: Start, monkeypatch: pytest.MonkeyPatch, broken: Exception
+) -> None:
+    before = start("web", "-p", "8080:8080", f"{APP}:1")
+
+    async def fails(*args: Any, **more: Any) -> None:
+        raise broken
+
+    monkeypatch.setattr("pilotage_plugins.container.upgrade.wait_until_healthy", fails)
+    with pytest.raises(StepFailed, match=rf"{type(broken).__name__}.*runs again"):
+        host.run(ContainerUpgrade(), params(engine, f"{APP}:2"))
+    assert engine.inspect("web")["Id"] == before["Id"]
+    assert body() == "version 1"
+
+
+@pytest.mark.parametrize("host_name", ["a..b", "", "a b", "x" * 300])
+def test_a_check_of_what_is_no_host_is_refused(host: Harness, engine: EngineSite, start: Start, host_name: str) -> None:
+    start("web", f"{APP}:1")
+    with pytest.raises(Refused, match="host"):
+        host.run(ContainerUpgrade(), params(engine, f"{APP}:2", health={"tcp": {"port": 1, "host": host_name}}))
 
 
 def test_a_second_upgrade_keeps_only_the_version_before(host: Harness, engine: EngineSite, start: Start) -> None:
@@ -352,6 +391,15 @@ def test_a_stopped_container_is_upgraded_and_started_or_left_stopped(
     assert engine.inspect("web")["State"]["Status"] == "exited"
     host.run(ContainerUpgrade(), params(engine, f"{APP}:2"))
     assert engine.inspect("web")["State"]["Running"]
+
+
+def test_preview_warns_of_what_will_not_come_back(host: Harness, engine: EngineSite, start: Start) -> None:
+    start("web", "--label", "com.docker.compose.project=shop", f"{APP}:1")
+    wanted = params(engine, f"{APP}:2", keep_previous=False)
+    note = host.preview(ContainerUpgrade(), wanted).note
+    assert "there is no way back" in note
+    assert "compose project shop" in note
+    assert "way back" not in host.preview(ContainerUpgrade(), params(engine, f"{APP}:2")).note
 
 
 def test_preview_says_which_image_gives_way(host: Harness, engine: EngineSite, start: Start) -> None:

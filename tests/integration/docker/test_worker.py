@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pilotage_agent.catalogue import probe_catalogue
-from pilotage_agent.messages import Assignment, Effect, Outcome
+from pilotage_agent.messages import Assignment, Cancel, Effect, Outcome
 from pilotage_agent.runner.process import children_of
 from pilotage_proto.attempt import AttemptKey
 
@@ -41,7 +42,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_worker_killed_on_trial_is_probed_and_the_next_attempt_heals(
+async def test_a_worker_killed_on_trial_is_put_in_order_and_the_next_attempt_upgrades(
     tmp_path: Path, engine: EngineSite, start: Callable[..., dict[str, Any]]
 ) -> None:
     before = start("web", f"{APP}:1")
@@ -54,8 +55,10 @@ async def test_a_worker_killed_on_trial_is_probed_and_the_next_attempt_heals(
         cut_off = await site.result(key(1, 1), 60)
         assert cut_off.outcome is Outcome.INTERRUPTED, cut_off
         evidence = json.loads(cut_off.evidence)
-        assert evidence["probe"] == "not_done"
-        assert "puts web back" in str(evidence)
+        assert (evidence["recovery"], evidence["probe"]) == ("done", "not_done")
+        assert "put web back" in evidence["recovery_evidence"]
+        assert engine.inspect("web")["Id"] == before["Id"]
+        assert engine.inspect("web")["State"]["Running"]
         site.acknowledge(key(1, 1))
 
         assign(site, engine, key(1, 2), "100ms")
@@ -66,6 +69,30 @@ async def test_a_worker_killed_on_trial_is_probed_and_the_next_attempt_heals(
         assert outputs["after"]["id"] == engine.inspect("web")["Id"]
         site.acknowledge(key(1, 2))
     assert engine.names() == {"web", "web.pilotage-previous"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_agent_and_worker_killed_and_then_cancelled_the_old_one_serves(
+    tmp_path: Path, engine: EngineSite, start: Callable[..., dict[str, Any]], when: str
+) -> None:
+    """The cancel comes while the agent puts things in order, or when it has told the end."""
+    before = start("web", f"{APP}:1")
+    async with runner_site(tmp_path / "agent") as site:
+        assign(site, engine, key(1, 1), "20s")
+        await until(lambda: "web.pilotage-old" in engine.names() and engine.inspect("web")["State"]["Running"])
+        (worker,) = [entry.worker for entry in site.journal.entries() if entry.worker is not None]
+    os.kill(worker.pid, signal.SIGKILL)
+    async with runner_site(tmp_path / "agent") as site:
+        if when == "before":
+            site.attempts.cancel(Cancel(key(1, 1), 1, "enough"))
+        result = await site.result(key(1, 1), 60)
+        # Whether the agent has seen the worker's end before the cancel or after it makes this difference only.
+        assert result.outcome in (Outcome.INTERRUPTED, Outcome.CANCELLED)
+        assert json.loads(result.evidence)["recovery"] == "done"
+        site.attempts.cancel(Cancel(key(1, 1), 1, "enough"))
+    assert engine.names() == {"web"}
+    found = engine.inspect("web")
+    assert (found["Id"], found["State"]["Running"]) == (before["Id"], True)
 
 
 async def test_an_agent_offers_what_its_engine_can_do(engine: EngineSite) -> None:

@@ -9,7 +9,7 @@ from pilotage_agent.attempts import AttemptParts, Attempts
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal import Journal
 from pilotage_agent.journal_store import InlineCommits, JournalContent, JournalHead, MemoryJournalStore
-from pilotage_agent.ledger import Entry, OutcomeFound, WorkerGone, WorkerIdentity
+from pilotage_agent.ledger import Entry, OutcomeFound, Recovered, WorkerGone, WorkerIdentity
 from pilotage_agent.messages import (
     Assignment,
     Effect,
@@ -41,6 +41,7 @@ class Process:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: Result | None = None
     stopped: bool = False
+    cut_off: bool = False
 
 
 @dataclass
@@ -55,6 +56,13 @@ class World:
     queries: int = 0
     """Queries that are being worked on."""
     no_workers: Exception | None = None
+    recovering: bool = False
+    """Whether the step type recovers."""
+    mess: set[AttemptKey] = field(default_factory=set)
+    """What attempts have begun and neither ended by themselves nor been put in order."""
+    recoveries: list[AttemptKey] = field(default_factory=list)
+    recovery: "asyncio.Future[Recovered] | None" = None
+    """What recoveries wait for and then answer; None: they succeed at once."""
     seal_broken: bool = False
     store: MemoryJournalStore = field(default_factory=lambda: MemoryJournalStore(JournalContent(JournalHead("jrn_1"))))
 
@@ -64,7 +72,16 @@ class World:
         if process.outcome is None and not process.ended.is_set():
             entry = process.entry
             process.outcome = make_result(of, entry.epoch, outcome, started_at=entry.started_at, ended_at=9)
+            self.mess.discard(of)
             process.ended.set()
+
+    def kill(self, of: AttemptKey) -> None:
+        """Let a step that does not stop be killed."""
+        self.mess.add(of)
+        process = self.processes[of]
+        process.outcome = make_result(of, 1, Outcome.CANCELLED, started_at=process.entry.started_at, ended_at=9)
+        process.cut_off = True
+        process.ended.set()
 
     def crash(self, of: AttemptKey) -> None:
         """Let a step's process vanish."""
@@ -100,11 +117,12 @@ class WorldRun:
                 return OutcomeFound(make_result(entry.key, entry.epoch, Outcome.CANCELLED, ended_at=1))
             self._world.starts[self._key] = self._world.starts.get(self._key, 0) + 1
             self._world.processes[self._key] = Process(entry)
+            self._world.mess.add(self._key)
         process = self._world.processes[self._key]
         await process.ended.wait()
         if process.outcome is None:
             return WorkerGone(begun=True, same_boot=True, cause="it vanished")
-        return OutcomeFound(process.outcome)
+        return OutcomeFound(process.outcome, process.cut_off)
 
 
 class WorldRunner:
@@ -125,13 +143,26 @@ class WorldRunner:
         if process is None:
             return WorkerGone(begun=False, same_boot=True, cause="its worker is gone")
         if process.outcome is not None:
-            return OutcomeFound(process.outcome)
+            return OutcomeFound(process.outcome, process.cut_off)
         if process.ended.is_set():
             return WorkerGone(begun=True, same_boot=True, cause="its worker is gone")
         return WorldRun(self._world, entry.key, attached=True)
 
     def left_behind(self) -> Iterable[Entry]:
         return [process.entry for process in self._world.processes.values()]
+
+    def recovers(self, step_type: str) -> bool:
+        return self._world.recovering
+
+    async def recover(self, entry: Entry) -> Recovered:
+        assert entry.assignment is not None
+        self._world.recoveries.append(entry.key)
+        recovered = Recovered(True, "put in order")
+        if self._world.recovery is not None:
+            recovered = await asyncio.shield(self._world.recovery)
+        if recovered.ok:
+            self._world.mess.discard(entry.key)
+        return recovered
 
     async def probe(self, entry: Entry) -> Mapping[str, Any]:
         return self._world.probe_answer

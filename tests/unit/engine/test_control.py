@@ -197,6 +197,19 @@ def test_a_probe_that_says_not_done_allows_another_start() -> None:
     assert run.key("a@h1").attempt == 2
 
 
+@pytest.mark.parametrize("effect", [Effect.IDEMPOTENT, Effect.PROBE, Effect.ONCE])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_could_not_be_put_in_order_is_unknown_whatever_else_is_known(effect: Effect, cancelled: bool) -> None:
+    run = Run(plan(leaf("a", "h1", effect=effect)))
+    if cancelled:
+        run.give(i.CancelRequested("anna"))
+    run.end("a@h1", Outcome.INTERRUPTED, evidence={"probe": "not_done", "recovery": "failed"})
+    assert run.run("a@h1").status == "unknown"
+    assert run.status == "needs_attention"
+    assert run.open() == []
+    run.refold()
+
+
 def test_on_unknown_fail_counts_as_failed_and_is_not_retried() -> None:
     run = Run(plan(leaf("a", "h1", on_unknown="fail", retry=tries(5))))
     run.end("a@h1", Outcome.INTERRUPTED)

@@ -13,7 +13,7 @@ from pilotage_plugin_api.registration import docs_of, overrides
 PAGE = Path(__file__).parents[3] / "docs" / "steps.md"
 BEGIN = "<!-- made from the code: python -m tests.unit.plugins.reference -->"
 END = "<!-- end of what is made from the code -->"
-HEAD = "| step type | what it does | effect | preview | undo | probe |\n|---|---|---|---|---|---|"
+HEAD = "| step type | what it does | effect | preview | undo | probe | recover |\n|---|---|---|---|---|---|---|"
 
 
 def table() -> str:
@@ -24,7 +24,7 @@ def table() -> str:
     for name, info in coordinator_types().items():
         properties: Any = info.params_schema["properties"]
         takes = ", ".join(f"`{parameter}`" for parameter in properties)
-        rows[name] = f"| `{name}` | On the coordinator, not on a host; takes {takes}. | {info.effect} | – | – | – |"
+        rows[name] = f"| `{name}` | On the coordinator, not on a host; takes {takes}. | {info.effect} | – | – | – | – |"
     return "\n".join([BEGIN, HEAD, *(rows[name] for name in sorted(rows)), END])
 
 
@@ -39,7 +39,7 @@ def _row(entry: Registered) -> str:
     kind = entry.step_type
     said = " ".join(docs_of(kind).split("\n\n")[0].split()).replace("|", "\\|")
     effect = " or ".join([kind.effect, *(f"{other}*" for other in sorted(kind.author_effects))])
-    has = ["yes" if overrides(kind, method) else "–" for method in ("preview", "undo", "probe")]
+    has = ["yes" if overrides(kind, method) else "–" for method in ("preview", "undo", "probe", "recover")]
     if kind.effect == "read":
         has[0] = "changes nothing"
     marked = f"`{kind.name}`{' †' if kind.destructive else ''}"

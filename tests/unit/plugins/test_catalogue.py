@@ -73,6 +73,26 @@ def test_a_good_plugin_is_described_with_its_origin(shop: Shop) -> None:
     assert (described["has_undo"], described["has_probe"], described["has_preview"]) == (False, False, False)
 
 
+RECOVERS = """
+async def recover(self, ctx, params, key):
+    return "put in order"
+Greet.recover = recover
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "recovers"), [("", False), ("PILOTAGE_API = (1, 1)", False), ("PILOTAGE_API = (1, 2)", True)]
+)
+def test_recover_is_called_of_plugins_only_that_know_of_it(shop: Shop, declared: str, recovers: bool) -> None:
+    """One written for version 1 may have a method of that name for itself."""
+    shop.install("acme", good("acme.greet", f"{declared}\n{RECOVERS}"))
+    shop.install("beta", good("beta.greet", declared))
+    assert {one["name"]: one["has_recover"] for one in shop.load().describe()} == {
+        "acme.greet": recovers,
+        "beta.greet": False,
+    }
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -86,6 +106,7 @@ def test_a_good_plugin_is_described_with_its_origin(shop: Shop) -> None:
         (good("bad.docs", "Greet.__doc__ = None"), "no documentation"),
         (good("bad.effect", "Greet.effect = 'once'"), "effect must be one of"),
         (good("bad.probe", "Greet.effect = Effect.PROBE"), "brings no probe"),
+        (good("bad.read", f"PILOTAGE_API = (1, 2)\n{RECOVERS}\nGreet.effect = Effect.READ"), "brings a recover"),
         (good("bad.extra", "import pydantic\nclass P(pydantic.BaseModel): x: int\nGreet.Params = P"), "extra"),
         (
             good(

@@ -27,6 +27,7 @@ from pilotage_plugin_api.testing import Conformance, Harness, Sample
 from pilotage_plugin_api.testing import conformance as kit
 from pilotage_plugin_api.testing.conformance import World
 from pilotage_plugin_api.testing.schema import broken_promises, schemas_of
+from pilotage_plugin_api.testing.tree import tree_of
 
 SECRET = b"canary-5518"
 
@@ -155,6 +156,44 @@ class BusyProbe(LyingProbe):
         return ProbeAnswer.unknown("nobody knows")
 
 
+class CarefulParams(GoodParams):
+    slow: bool = False
+
+
+class Careful(Good):
+    """Write a file through a draft, which does not stay when the attempt is cut off."""
+
+    name = "test.careful"
+    Params = CarefulParams
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        draft = params.path.with_suffix(".draft")
+        draft.write_text("written\n")
+        if isinstance(params, CarefulParams) and params.slow:
+            await asyncio.sleep(60)
+        draft.rename(params.path)
+        return GoodOutputs()
+
+    async def recover(self, ctx: StepContext, params: GoodParams, key: str) -> str:
+        params.path.with_suffix(".draft").unlink(missing_ok=True)
+        return ""
+
+
+class RecoversTooMuch(Careful):
+    """Takes away, on recovery, what was finished."""
+
+    async def recover(self, ctx: StepContext, params: GoodParams, key: str) -> str:
+        params.path.unlink(missing_ok=True)
+        return await super().recover(ctx, params, key)
+
+
+class LeavesDrafts(Careful):
+    """Brings a recovery that does nothing."""
+
+    async def recover(self, ctx: StepContext, params: GoodParams, key: str) -> str:
+        return "all is well"
+
+
 class TakesPlainSecrets(StepType[Loose, GoodOutputs]):
     """Take a password as it is instead of by its name."""
 
@@ -219,7 +258,8 @@ def sample(step_type: StepType[Any, Any], sandbox: Path) -> Sample:
     params: dict[str, Any] = {"path": str(sandbox / "file")}
     if "password" in step_type.Params.model_fields:
         params["password"] = "secret://db"
-    return Sample(params, secrets={"db": SECRET})
+    slow = "slow" in step_type.Params.model_fields
+    return Sample(params, secrets={"db": SECRET}, long={**params, "slow": True} if slow else None, tidy=slow)
 
 
 @pytest.fixture
@@ -245,6 +285,8 @@ BAD = [
     (IgnoresStop, "test_cancellation_is_honoured"),
     (IgnoresStop, "test_deadline_is_honoured"),
     (AvailableByDoing, "test_availability_is_an_answer"),
+    (RecoversTooMuch, "test_recovery_leaves_finished_work_alone"),
+    (LeavesDrafts, "test_recovery_puts_a_killed_attempt_in_order"),
 ]
 
 
@@ -253,9 +295,9 @@ def call(step_type: StepType[Any, Any], check: str, harness: Harness, request: p
     suite.step_type = step_type
     harness.secrets.contents["db"] = SECRET
     arguments: dict[str, Any] = {
-        "world": World(step_type, harness, sample(step_type, harness.sandbox)),
+        "world": World(step_type, harness, sample(step_type, harness.sandbox), tree_of(harness.sandbox)),
         "request": request,
-        "after": 0.02,
+        "after": 0.3 if "killed" in check else 0.02,
     }
     method = getattr(suite, check)
     wanted = method.__code__.co_varnames[1 : method.__code__.co_argcount]
@@ -279,8 +321,9 @@ def test_each_bad_plugin_is_found(
 
 @pytest.mark.parametrize("check", sorted({check for _, check in BAD}))
 def test_a_good_plugin_passes(check: str, harness: Harness, request: pytest.FixtureRequest) -> None:
+    good = Careful() if "recovery" in check else Good()
     with contextlib.suppress(pytest.skip.Exception):
-        call(Good(), check, harness, request)
+        call(good, check, harness, request)
 
 
 def test_every_check_has_a_bad_plugin() -> None:

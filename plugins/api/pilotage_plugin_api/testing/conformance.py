@@ -35,8 +35,9 @@ class Sample:
     """Parameters that work, and what the suite must know about them.
 
     `secrets`: by name; their contents must never be seen. `long`: parameters under which the step takes at least
-    half a minute, for cancellation and deadline; without them those tests use `params` and accept a step that is
-    quicker. `ignored_outputs`: names of outputs that may differ between two runs of an idempotent type, such as
+    half a minute, for cancellation, deadline and recovery; without them those tests use `params` and accept a step
+    that is quicker. `tidy`: under `long` the step finishes nothing, so that a recovery must bring the sandbox back to
+    what it was. `ignored_outputs`: names of outputs that may differ between two runs of an idempotent type, such as
     durations.
     """
 
@@ -45,6 +46,7 @@ class Sample:
     long: Mapping[str, Any] | None = None
     ignored_outputs: frozenset[str] = frozenset()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    tidy: bool = False
 
 
 class Conformance:
@@ -71,6 +73,9 @@ class Conformance:
             "test_probe_finds_what_was_done_and_nothing_else": step_type.effect is Effect.PROBE,
             "test_probe_answers_after_an_interruption": step_type.effect is Effect.PROBE,
             "test_undo_restores": overrides(step_type, "undo"),
+            "test_recovery_leaves_finished_work_alone": overrides(step_type, "recover")
+            and step_type.effect is not Effect.IDEMPOTENT,
+            "test_recovery_puts_a_killed_attempt_in_order": overrides(step_type, "recover"),
         }
         for name, needed in applies.items():
             if not needed:
@@ -93,7 +98,7 @@ class Conformance:
         sample = self.sample(harness.sandbox)
         harness.secrets.contents.update(sample.secrets)
         harness.facts.update(sample.facts)
-        return World(self.step_type, harness, sample)
+        return World(self.step_type, harness, sample, tree_of(harness.sandbox))
 
     def test_it_can_be_registered(self) -> None:
         """Name, docs, effect, models and methods fit together."""
@@ -234,6 +239,49 @@ class Conformance:
         world.harness.undo(self.step_type, world.sample.params, outputs)
         assert tree_of(world.harness.sandbox) == before
 
+    def test_recovery_leaves_finished_work_alone(self, world: "World") -> None:
+        """An attempt that did all its work is not put back, however often it is asked for, nor that of another key.
+        With effect idempotent it may be: such an attempt is made again, or was not wanted any more."""
+        if not overrides(self.step_type, "recover") or self.step_type.effect is Effect.IDEMPOTENT:
+            pytest.skip("nothing to leave alone")
+        key = "exe_test/finished/host1//run/1"
+        world.run(key=key)
+        before, answer = tree_of(world.harness.sandbox), self._probed(world, key)
+        for other in (key, key, "exe_test/never/host1//run/1"):
+            world.harness.recover(self.step_type, world.sample.params, other)
+        assert tree_of(world.harness.sandbox) == before, "it puts back what was finished"
+        assert self._probed(world, key) == answer, "the probe answers otherwise after it"
+
+    @pytest.mark.parametrize("after", [0.02, 0.3])
+    def test_recovery_puts_a_killed_attempt_in_order(self, world: "World", after: float) -> None:
+        """Whenever the attempt's process was killed: it succeeds, a second time too, and changes nothing then; it
+        shows no secret; and the step can be run again. A step that is cut off before it has put anything out of order
+        leaves the sandbox as it was: what is temporary must not stay."""
+        if not overrides(self.step_type, "recover"):
+            pytest.skip("no recover")
+        key = "exe_test/killed/host1//run/1"
+        world.harness.kill_in_the_middle(self.step_type, world.long, key, after)
+        said = world.harness.recover(self.step_type, world.long, key)
+        after_first = tree_of(world.harness.sandbox)
+        said += world.harness.recover(self.step_type, world.long, key)
+        assert tree_of(world.harness.sandbox) == after_first, "a second recovery changes something more"
+        self.in_order(world)
+        for name, content in world.sample.secrets.items():
+            for form in _forms(content):
+                assert form not in said, f"it shows the secret {name}"
+        world.run(key="exe_test/killed/host1//run/2")
+
+    def in_order(self, world: "World") -> None:
+        """Check what must hold after a recovery: that the sandbox is as it was before the attempt, if the sample says
+        so by `tidy`. Look elsewhere in your own class when the step type's world is not the sandbox."""
+        if world.sample.tidy:
+            assert tree_of(world.harness.sandbox) == world.before, "what the attempt put out of order is not in order"
+
+    def _probed(self, world: "World", key: str) -> Any:
+        if not overrides(self.step_type, "probe"):
+            return None
+        return world.harness.probe(self.step_type, world.sample.params, key)["answer"]
+
     @pytest.mark.parametrize("after", [0.0, 0.02, 0.3])
     def test_cancellation_is_honoured(self, world: "World", after: float) -> None:
         """Cancelled early or late, it ends within the bound and leaves no process."""
@@ -258,6 +306,7 @@ class World:
     step_type: StepType[Any, Any]
     harness: Harness
     sample: Sample
+    before: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def long(self) -> Mapping[str, Any]:

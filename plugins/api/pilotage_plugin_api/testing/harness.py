@@ -1,10 +1,14 @@
 """Runs a step type in this process as an agent's worker would, with everything recorded."""
 
 import asyncio
+import contextlib
 import json
+import os
 import shutil
+import signal
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +23,13 @@ from pilotage_plugin_api.invocation import (
     invoker_from,
     preview_step,
     probe_step,
+    recover_step,
     run_step,
     undo_step,
 )
 from pilotage_plugin_api.preview import Preview
 from pilotage_plugin_api.step_type import Availability, StepType
-from pilotage_plugin_api.testing.processes import gone_within, living_children
+from pilotage_plugin_api.testing.processes import gone_within, living_children, processes_marked
 
 T = TypeVar("T")
 AnyStepType = StepType[Any, Any]
@@ -120,6 +125,36 @@ class Harness:
         """Ask what became of the attempt."""
         with self._attempt(None) as (name, scratch):
             return self._call(lambda ctx: probe_step(step_type, ctx, params, key), name, scratch)
+
+    def recover(self, step_type: AnyStepType, params: Mapping[str, Any], key: str) -> str:
+        """Put in order what the attempt left half done."""
+        with self._attempt(None) as (name, scratch):
+            return self._call(lambda ctx: recover_step(step_type, ctx, params, key), name, scratch)
+
+    def kill_in_the_middle(
+        self, step_type: AnyStepType, params: Mapping[str, Any], key: str, after: float, seconds: float = 30.0
+    ) -> bool:
+        """Run an attempt in a process of its own and end that, with all it started, by SIGKILL `after` seconds; says
+        whether it came to that: the attempt may be quicker."""
+        with warnings.catch_warnings():
+            # The child runs one attempt and is killed; a lock that another thread of the tests held stops nobody else.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            try:
+                self.run(step_type, params, key=key, timeout=seconds)
+            finally:
+                os._exit(0)
+        self.attempts += 1
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        for pid in processes_marked(self.marker):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        gone_within(self.marker, set(), 2.0)
+        shutil.rmtree(self.scratch_root / str(self.attempts), ignore_errors=True)
+        return os.WIFSIGNALED(status)
 
     def available(self, step_type: AnyStepType) -> Availability:
         """Ask whether the step type can run here."""

@@ -15,10 +15,11 @@ from pilotage_plugin_api import (
 )
 from pydantic import Field
 
-from pilotage_plugins.backup.hooks import Hooks, around
+from pilotage_plugins.backup.hooks import Hooks, around, run_owed
 from pilotage_plugins.backup.manifests import note_partial
 from pilotage_plugins.backup.parameters import Compression, PlainPath, Tag
 from pilotage_plugins.backup.protection import deletion_warning
+from pilotage_plugins.backup.quiesce import AtRest, Quiesce, at_rest, wake_interrupted
 from pilotage_plugins.backup.recipe import restore_files
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
@@ -45,6 +46,7 @@ class BackupCreateParams(RepositoryParams):
     one_file_system: bool = Field(False, description="Do not cross into other mounted file systems")
     tags: tuple[Tag, ...] = Field((), max_length=50)
     compression: Compression = Compression.AUTO
+    quiesce: Quiesce | None = Field(None, description="Containers to pause or stop while the data is read")
     hooks: Hooks = Field(Hooks(), description="Programs to run before and after the data is read")
     space_check: bool = Field(
         True, description="Refuse when what is new would not fit on the repository's disk (a folder of this host)"
@@ -59,7 +61,8 @@ class BackupCreateParams(RepositoryParams):
 
 class BackupCreateOutputs(StepOutputs):
     """The snapshot and its size. `bytes_added`: what the repository grew by; None when a probe found the snapshot.
-    `restore_with`: the command of plain restic that brings it back; secrets are in it by name."""
+    `restore_with`: the command of plain restic that brings it back; secrets are in it by name. `rested`: the containers
+    that were at rest while the data was read, for `rested_s` seconds."""
 
     snapshot_id: str
     bytes_added: int | None
@@ -71,6 +74,8 @@ class BackupCreateOutputs(StepOutputs):
     duration_s: float | None = None
     warnings: tuple[str, ...] = ()
     restore_with: str = ""
+    rested: tuple[str, ...] = ()
+    rested_s: float | None = None
 
 
 class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
@@ -78,8 +83,9 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
 
     Files that vanish while they are read are counted; a file that cannot be read fails the step, which names it, and
     the snapshot without it stays, marked as partial, never taken for the `latest`. With `manifest` everything is read
-    a second time, and what was there is stored beside the data for `restore.drill`. There is no undo: a rollback
-    never destroys a backup.
+    a second time, and what was there is stored beside the data for `restore.drill`. Containers in `quiesce` rest while
+    the data is read; they and what hooks have stopped come back also when the attempt is cut off. There is no undo: a
+    rollback never destroys a backup.
     """
 
     name = "backup.create"
@@ -90,6 +96,9 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
     async def preview(self, ctx: StepContext, params: BackupCreateParams) -> Preview:
         """Name the paths and those that are not there, the hooks, and the danger to the backups."""
         changes = [Change(action=Action.RUN, subject=" ".join(hook.argv)[:4096]) for hook in params.hooks.before]
+        if params.quiesce:
+            rest = f"{params.quiesce.how}, for at most {params.quiesce.max}"
+            changes += [Change(action=Action.RUN, subject=name, note=rest) for name in params.quiesce.containers]
         problems = {path: unfit(path) for path in params.paths}
         changes += [
             Change(action=Action.CREATE, subject=path, note=f"snapshot in {masked(params.repository)}")
@@ -106,9 +115,15 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
         """Bring to rest, survey, back up, wake; then describe, and store the manifest."""
         source = await asyncio.to_thread(_source, ctx, params)
         async with open_repository(ctx, params) as restic:
-            async with around(ctx, params.hooks) as hooks:
-                await _survey(ctx, restic, params, source)
-                listener = await save(ctx, restic, source, _how(ctx, params))
+            rest = AtRest()
+            try:
+                async with around(ctx, params.hooks) as hooks, at_rest(ctx, params.quiesce) as rest:
+                    await _survey(ctx, restic, params, source)
+                    listener = await save(ctx, restic, source, _how(ctx, params))
+            except StepFailed:
+                if rest.expired:
+                    await _call_partial(ctx, restic)
+                raise
             snapshot = (await find(restic, tags=[OURS, attempt_tag(ctx.attempt_key)]))[-1]
             if listener.failed:
                 await note_partial(ctx, restic, snapshot.id, listener.errors)
@@ -131,6 +146,8 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
             duration_s=round(float(listener.summary.get("total_duration", 0.0)), 3),
             warnings=(warning,) if warning else (),
             restore_with=restore_files(params, snapshot.id),
+            rested=rest.containers,
+            rested_s=rest.seconds if rest.containers else None,
         )
 
     async def probe(self, ctx: StepContext, params: BackupCreateParams, key: str) -> ProbeAnswer[BackupCreateOutputs]:
@@ -146,9 +163,10 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
             return ProbeAnswer.not_done(f"snapshot {snapshot.id} is partial; another snapshot is harmless")
         if params.manifest and size.files is None:
             return ProbeAnswer.not_done(f"snapshot {snapshot.id} has no manifest; another snapshot is harmless")
-        if params.hooks.after and not params.manifest:
+        if (params.hooks.after or params.quiesce) and not params.manifest:
             return ProbeAnswer.not_done(
-                f"snapshot {snapshot.id} is there, but the `after` hooks may not have run; another run will see to it"
+                f"snapshot {snapshot.id} is there, but what was stopped for it may have run again before it was whole;"
+                " another snapshot is harmless"
             )
         warning = deletion_warning(params, params.protected)
         outputs = BackupCreateOutputs(
@@ -161,6 +179,12 @@ class BackupCreate(ResticStepType[BackupCreateParams, BackupCreateOutputs]):
             restore_with=restore_files(params, snapshot.id),
         )
         return ProbeAnswer.done(outputs, f"snapshot {snapshot.id} carries the attempt's tag")
+
+    async def recover(self, ctx: StepContext, params: BackupCreateParams, key: str) -> str:
+        """Wake the containers that the attempt put to rest, and run the `after` hooks that it owes."""
+        woken = await wake_interrupted(ctx, params.quiesce, key)
+        ran = await run_owed(ctx, params.hooks, key)
+        return "; ".join(filter(None, (woken, ran)))
 
 
 def _how(ctx: StepContext, params: BackupCreateParams) -> Saving:
@@ -194,3 +218,9 @@ async def _survey(ctx: StepContext, restic: Restic, params: BackupCreateParams, 
         check_room(params, await asyncio.to_thread(bytes_changed_since, source.surveyed, since), free)
     if params.manifest:
         await ctx.sleep(SETTLE_SECONDS)
+
+
+async def _call_partial(ctx: StepContext, restic: Restic) -> None:
+    """Mark a snapshot that was finished just before its containers were woken too early."""
+    for snapshot in await find(restic, tags=[OURS, attempt_tag(ctx.attempt_key)]):
+        await note_partial(ctx, restic, snapshot.id, ["the containers ran again before everything was read"])

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from pilotage_plugin_api import (
     DeadlineExceeded,
@@ -15,9 +15,12 @@ from pilotage_plugin_api import (
     StepContext,
     StepError,
     StepFailed,
+    StepOutputs,
     StepParams,
 )
 from pydantic import Field, field_validator
+
+from pilotage_plugins.note import shelf
 
 STOPPING_SECONDS: Final = 4.0
 """What all `after` hooks together get when the attempt is being cancelled or is past its deadline: with the five
@@ -53,6 +56,13 @@ class Hooks(StepParams):
     after: tuple[Hook, ...] = Field((), max_length=20)
 
 
+class Owing(StepOutputs):
+    """The note of an attempt that has begun with its hooks: it owes the `after` hooks."""
+
+    kind: Literal["hooks"] = "hooks"
+    attempt: str
+
+
 @dataclass(slots=True)
 class HookRun:
     """What became of the `after` hooks, once they have run."""
@@ -76,6 +86,9 @@ async def around(ctx: StepContext, hooks: Hooks) -> AsyncIterator[HookRun]:
     of the hooks are logged.
     """
     run = HookRun()
+    if hooks.after:
+        # Noted before anything is stopped: should this process be killed, its agent finds out by it what is owed.
+        await shelf.write(_owner(ctx.attempt_key), Owing(attempt=ctx.attempt_key))
     try:
         for hook in hooks.before:
             if problem := await _run(ctx, hook):
@@ -86,6 +99,24 @@ async def around(ctx: StepContext, hooks: Hooks) -> AsyncIterator[HookRun]:
             ctx.log(f"the `after` hook {problem}")
         raise
     run.problems += await _run_after(ctx, hooks)
+
+
+async def run_owed(ctx: StepContext, hooks: Hooks, attempt: str) -> str:
+    """Run the `after` hooks of an interrupted attempt that began with its hooks and did not come to these; says so.
+
+    Raises StepFailed when one of them fails; they are owed then as before.
+    """
+    if await asyncio.to_thread(shelf.find, _owner(attempt), Owing) is None:
+        return ""
+    problems = [problem for hook in hooks.after if (problem := await _run(ctx, hook))]
+    if problems:
+        raise StepFailed(f"what a `before` hook stopped may still stand: the `after` hook {'; '.join(problems)}")
+    await asyncio.to_thread(shelf.forget, _owner(attempt))
+    return f"ran {len(hooks.after)} `after` hook(s)"
+
+
+def _owner(attempt: str) -> str:
+    return f"hooks/{attempt}"
 
 
 async def _run_after(ctx: StepContext, hooks: Hooks) -> list[str]:
@@ -101,6 +132,8 @@ async def _run_after(ctx: StepContext, hooks: Hooks) -> list[str]:
             problem = f"`{_name(hook)}` was still running when the attempt had to end, and was killed"
         if problem:
             problems.append(problem)
+    # What went wrong is told by the attempt itself.
+    await asyncio.to_thread(shelf.forget, _owner(ctx.attempt_key))
     return problems
 
 

@@ -18,6 +18,7 @@ from pilotage_plugins.container.lifecycle import (
     ContainerUnpause,
 )
 from pilotage_plugins.container.network import NetworkCreate, NetworkRemove, VolumeCreate, VolumeRemove
+from pilotage_plugins.container.resume import ContainerResumeAll
 from pilotage_plugins.container.revert import ContainerRevert
 from pilotage_plugins.container.snapshot import ContainerSnapshot
 from pilotage_plugins.container.upgrade import ContainerUpgrade
@@ -35,6 +36,7 @@ CONTAINER_STEP_TYPES: Final = (
     ContainerRestart,
     ContainerPause,
     ContainerUnpause,
+    ContainerResumeAll,
     ContainerRemove,
     ContainerExec,
     ContainerSnapshot,

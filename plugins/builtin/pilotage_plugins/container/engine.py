@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiodocker
 import aiohttp
 from aiodocker.stream import Message
-from pilotage_plugin_api import InfrastructureFailed
+from pilotage_plugin_api import InfrastructureFailed, StepFailed
 
 from pilotage_plugins.container.errors import NO_CONNECTION, failure
 from pilotage_plugins.container.reference import repository_of
@@ -26,6 +26,9 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 OUTPUT_TAIL: Final = 64 * 1024
+
+LOOK_AGAIN_SECONDS: Final = 0.1
+"""How often a program is looked at that has closed its output and not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,16 @@ class Engine:
                     _keep(tails, message)
                     on_output(message.stream, message.data)
             ended = await started.inspect()
-        return Executed(int(ended["ExitCode"] or 0), bytes(tails[1]), bytes(tails[2]))
+            while ended["Running"]:
+                # It has closed its output and works on.
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                ended = await started.inspect()
+        if ended["ExitCode"] is None:
+            raise StepFailed(
+                f"{argv[0]} in the container {name} is over, and the engine does not know how it ended:"
+                " the container was perhaps stopped meanwhile"
+            )
+        return Executed(int(ended["ExitCode"]), bytes(tails[1]), bytes(tails[2]))
 
     async def logs(self, name: str, *, lines: int, since: int = 0) -> str:
         """Return the last lines that a container wrote, both streams in their order."""

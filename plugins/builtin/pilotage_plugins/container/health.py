@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 from pilotage_plugin_api import Duration, StepContext, StepError, StepFailed, StepOutputs, StepParams, TargetFailed
 from pydantic import AfterValidator, Field, model_validator
 
+from pilotage_plugins.container.command_check import CommandCheck
 from pilotage_plugins.http.client import check_url, request
+from pilotage_plugins.network.tcp import HostName
 
 if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
@@ -41,7 +43,7 @@ class TcpCheck(StepParams):
     """Connect to a `port` of the container's own address, or of `host`."""
 
     port: Port
-    host: str | None = Field(None, max_length=255)
+    host: HostName | None = None
 
 
 class HealthCheck(StepParams):
@@ -89,16 +91,23 @@ async def wait_until_healthy(ctx: StepContext, engine: "Engine", container: str,
     Raises StepFailed when it dies, restarts again and again, is unhealthy by Docker's check, or `healthy_deadline`
     passes; TargetFailed when it has no health check and none was given.
     """
-    started = ctx.clock()
     found = await engine.inspect(container)
     kind = kind_of(check, found)
+    async with CommandCheck(engine, found["Id"], check.command or ()) as command:
+        return await _wait(ctx, engine, found, check, command, kind)
+
+
+async def _wait(
+    ctx: StepContext, engine: "Engine", found: dict[str, Any], check: HealthCheck, command: CommandCheck, kind: str
+) -> Verdict:
+    started, container = ctx.clock(), found["Id"]
     restarts_before = restarts = int(found["RestartCount"])
     healthy_since: float | None = None
     checks, last = 0, "it was never checked"
     while True:
         found = await engine.inspect(container)
         await _must_live(engine, found, restarts_before)
-        problem = await _problem(ctx, engine, found, check, kind)
+        problem = await _problem(engine, found, check, command, kind)
         now, checks = ctx.clock(), checks + 1
         if found["RestartCount"] != restarts:
             restarts, problem = int(found["RestartCount"]), problem or "it restarted"
@@ -150,12 +159,14 @@ async def _must_live(engine: "Engine", found: dict[str, Any], restarts_before: i
 
 
 async def _problem(
-    ctx: StepContext, engine: "Engine", found: dict[str, Any], check: HealthCheck, kind: str
+    engine: "Engine", found: dict[str, Any], check: HealthCheck, command: CommandCheck, kind: str
 ) -> str | None:
     """Ask once; return what is wrong, None when nothing is. Raises StepFailed for Docker's final `unhealthy`."""
     state = found["State"]
     if state["Status"] != "running":
         return f"it is {state['Status']}"
+    if kind == "command":
+        return await command.problem(CHECK_SECONDS)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             match kind:
@@ -167,9 +178,6 @@ async def _problem(
                 case "tcp":
                     assert check.tcp
                     return await _tcp(found, check.tcp)
-                case "command":
-                    assert check.command
-                    return await _command(engine, found, check.command)
     except TimeoutError:
         return f"the {kind} check took longer than {CHECK_SECONDS:g} seconds"
     return None
@@ -202,18 +210,12 @@ async def _tcp(found: dict[str, Any], check: TcpCheck) -> str | None:
     host = check.host or _address(found)
     try:
         _, writer = await asyncio.open_connection(host, check.port)
+    except UnicodeError as error:
+        return f"{host} is no name of a host: {error}"
     except OSError as error:
         return f"cannot connect to {host}:{check.port}: {error.strerror or error}"
     writer.transport.abort()
     return None
-
-
-async def _command(engine: "Engine", found: dict[str, Any], argv: tuple[str, ...]) -> str | None:
-    ended = await engine.exec(found["Id"], argv, lambda stream, data: None)
-    if ended.exit_code == 0:
-        return None
-    said = (ended.stderr or ended.stdout).decode("utf-8", "backslashreplace").strip()[-300:]
-    return f"{argv[0]} ended with {ended.exit_code}: {said}"
 
 
 def _address(found: dict[str, Any]) -> str:

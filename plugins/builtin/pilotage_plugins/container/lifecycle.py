@@ -1,6 +1,7 @@
 """`container.start`, `.stop`, `.restart`, `.pause`, `.unpause` and `.remove`: a container from one state to another."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal
 
 from pilotage_plugin_api import (
     Action,
@@ -17,7 +18,9 @@ from pydantic import Field
 
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.naming import ContainerName
+from pilotage_plugins.container.rest import execution_of
 from pilotage_plugins.container.seconds import whole_seconds
+from pilotage_plugins.note import shelf
 
 if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
@@ -41,6 +44,19 @@ class LifecycleOutputs(StepOutputs):
     container: str
     id: str | None
     changed: bool
+
+
+class Before(StepOutputs):
+    """The note of a step run: the container before its first attempt that changed anything, and the newest that did."""
+
+    kind: Literal["container"] = "container"
+    verb: Literal["start", "stop", "pause"]
+    attempt: str
+    execution: str
+    container: str
+    name: str
+    running: bool
+    paused: bool
 
 
 class _OnContainer:
@@ -68,9 +84,9 @@ class ContainerStart(_OnContainer, StepType[ContainerParams, LifecycleOutputs]):
         """Start it."""
         async with open_engine(ctx, params) as engine:
             found = await engine.inspect(params.container)
-            await engine.start(params.container)
-        changed = not found["State"]["Running"]
-        return LifecycleOutputs(container=params.container, id=found["Id"], changed=changed)
+            before = await _remember(ctx, "start", found, changing=not found["State"]["Running"])
+            await engine.start(found["Id"])
+        return LifecycleOutputs(container=params.container, id=found["Id"], changed=not before.running)
 
     async def undo(self, ctx: StepContext, params: ContainerParams, outputs: LifecycleOutputs) -> None:
         """Stop it if it was this that started it."""
@@ -96,9 +112,9 @@ class ContainerStop(_OnContainer, StepType[StopParams, LifecycleOutputs]):
         """Stop it."""
         async with open_engine(ctx, params) as engine:
             found = await engine.inspect(params.container)
-            await engine.stop(params.container, whole_seconds(params.stop_timeout))
-        changed = bool(found["State"]["Running"])
-        return LifecycleOutputs(container=params.container, id=found["Id"], changed=changed)
+            before = await _remember(ctx, "stop", found, changing=bool(found["State"]["Running"]))
+            await engine.stop(found["Id"], whole_seconds(params.stop_timeout))
+        return LifecycleOutputs(container=params.container, id=found["Id"], changed=before.running)
 
     async def undo(self, ctx: StepContext, params: StopParams, outputs: LifecycleOutputs) -> None:
         """Start it if it was this that stopped it."""
@@ -132,7 +148,8 @@ class ContainerRestart(_OnContainer, StepType[StopParams, LifecycleOutputs]):
 class ContainerPause(_OnContainer, StepType[ContainerParams, LifecycleOutputs]):
     """Freeze a container's processes, so that its files stand still. Undo lets them go on.
 
-    Put `container.unpause` into the blueprint's `finally`: a paused container answers nobody.
+    Put `container.resume_all` into the blueprint's `finally`: a paused container answers nobody. An attempt that is cut
+    off leaves it running.
     """
 
     name = "container.pause"
@@ -149,16 +166,26 @@ class ContainerPause(_OnContainer, StepType[ContainerParams, LifecycleOutputs]):
         """Pause it."""
         async with open_engine(ctx, params) as engine:
             found = await engine.inspect(params.container)
-            if not found["State"]["Paused"]:
-                await engine.pause(params.container)
-        changed = not found["State"]["Paused"]
-        return LifecycleOutputs(container=params.container, id=found["Id"], changed=changed)
+            paused = bool(found["State"]["Paused"])
+            before = await _remember(ctx, "pause", found, changing=not paused)
+            if not paused:
+                await engine.pause(found["Id"])
+        return LifecycleOutputs(container=params.container, id=found["Id"], changed=not before.paused)
 
     async def undo(self, ctx: StepContext, params: ContainerParams, outputs: LifecycleOutputs) -> None:
         """Let it go on if it was this that paused it."""
         async with open_engine(ctx, params) as engine:
             if outputs.changed and outputs.id:
-                await _unpause(engine, outputs.id)
+                await unpause(engine, outputs.id)
+
+    async def recover(self, ctx: StepContext, params: ContainerParams, key: str) -> str:
+        """Let it go on if it was this attempt that paused it: the next one pauses it again, and if there is none
+        nobody else would."""
+        note = await asyncio.to_thread(shelf.find, key.rpartition("/")[0], Before)
+        if note is None or note.attempt != key or note.paused:
+            return ""
+        async with open_engine(ctx, params) as engine:
+            return f"unpaused {note.name}" if await unpause(engine, note.container) else ""
 
 
 class ContainerUnpause(_OnContainer, StepType[ContainerParams, LifecycleOutputs]):
@@ -180,8 +207,7 @@ class ContainerUnpause(_OnContainer, StepType[ContainerParams, LifecycleOutputs]
         """Unpause it."""
         async with open_engine(ctx, params) as engine:
             found = await engine.inspect(params.container)
-            await _unpause(engine, found["Id"])
-        changed = bool(found["State"]["Paused"])
+            changed = await unpause(engine, found["Id"])
         return LifecycleOutputs(container=params.container, id=found["Id"], changed=changed)
 
 
@@ -221,10 +247,35 @@ class ContainerRemove(_OnContainer, StepType[RemoveParams, LifecycleOutputs]):
         )
 
 
-async def _unpause(engine: "Engine", container: str) -> None:
+async def unpause(engine: "Engine", container: str) -> bool:
+    """Let a container go on if it is there and paused; says whether it was."""
     found = await engine.find(container)
-    if found is not None and found["State"]["Paused"]:
+    paused = found is not None and bool(found["State"]["Paused"])
+    if paused:
         await engine.unpause(container)
+    return paused
+
+
+async def _remember(
+    ctx: StepContext, verb: Literal["start", "stop", "pause"], found: dict[str, Any], *, changing: bool
+) -> Before:
+    """Return the container as it was before this step run's first attempt, noting it before anything is changed: a
+    retried run sees its own work."""
+    note = await asyncio.to_thread(shelf.find, ctx.step_run, Before)
+    if note is None or note.container != found["Id"]:
+        note = Before(
+            verb=verb,
+            attempt=ctx.attempt_key,
+            execution=execution_of(ctx.attempt_key),
+            container=found["Id"],
+            name=str(found["Name"]).lstrip("/"),
+            running=bool(found["State"]["Running"]),
+            paused=bool(found["State"]["Paused"]),
+        )
+    if changing:
+        note = note.model_copy(update={"attempt": ctx.attempt_key})
+        await shelf.write(ctx.step_run, note)
+    return note
 
 
 async def _preview(engine: "Engine", container: str, wanted: str) -> Preview:

@@ -1,6 +1,5 @@
 """`container.upgrade`: the same container from another image, proven healthy, or the old one back."""
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
@@ -52,6 +51,8 @@ if TYPE_CHECKING:
 
 CANCELLED_STOP_SECONDS = 2
 """A stopped attempt has ten seconds to clean up, so the new container gets less than it may ask for."""
+
+COMPOSE_PROJECT = "com.docker.compose.project"
 
 BACK_DRAIN_SECONDS = 3.0
 """So long a new container that gives the traffic back answers what it was asked: within those ten seconds. What was
@@ -160,7 +161,7 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
     capabilities and health check go over; what came from the old image's defaults comes from the new image's. When
     the new one dies, restarts again and again, or is not healthy in time, the old container itself is put back and
     started, and the step fails saying why. Undo does the same later. An attempt that was killed in the middle is seen
-    by its labels, and the next one first puts the old container back.
+    by its labels: the agent, or the next attempt, puts the old container back.
     """
 
     name = "container.upgrade"
@@ -184,7 +185,7 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
         elif params.method is Method.BLUE_GREEN:
             note = f"both run until {params.runs_on} after the switch; names are switched, not addresses"
         change = Change(action=Action.UPDATE, subject=params.container, before=before, after=after, note=note)
-        return Preview(changes=(change,), complete=wanted is not None)
+        return Preview(changes=(change,), complete=wanted is not None, note=" ".join(_warnings(old, params)))
 
     async def run(self, ctx: StepContext, params: UpgradeParams) -> UpgradeOutputs:
         """Do it, or leave what was there."""
@@ -224,7 +225,8 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
                 )
 
     async def probe(self, ctx: StepContext, params: UpgradeParams, key: str) -> ProbeAnswer[UpgradeOutputs]:
-        """Tell a settled upgrade from one that was cut off; the latter is taken back by the next attempt."""
+        """Tell a settled upgrade from one that was cut off; the latter is taken back by `recover`, else by the next
+        attempt."""
         async with open_engine(ctx, params) as engine:
             for swap, settled in await swaps_of(engine, params.container):
                 if swap.attempt != key:
@@ -235,6 +237,17 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
                     )
                 return await _finished(engine, swap)
         return ProbeAnswer.not_done(f"no container carries the label {ATTEMPT}={key}")
+
+    async def recover(self, ctx: StepContext, params: UpgradeParams, key: str) -> str:
+        """Put the old container back if the attempt was cut off before its swap was settled."""
+        async with open_engine(ctx, params) as engine:
+            await remove_rehearsals(engine, params.container)
+            ready = until_ready(ctx, engine, params.health)
+            for swap, settled in await swaps_of(engine, params.container):
+                if swap.attempt == key and not settled:
+                    await take_back(engine, swap, whole_seconds(params.stop_timeout), ready)
+                    return f"put {swap.name} back as it was before the upgrade ({swap.old[:12]})"
+        return ""
 
     async def available(self, ctx: StepContext) -> Availability:
         """Whether the engine answers."""
@@ -274,18 +287,25 @@ class _Upgrade:
             else:
                 verdict, downtime = await self._rolling(swap)
             await settle(self._engine, swap, keep=self._params.keep_previous)
-        except (asyncio.CancelledError, StepCancelled):
-            await whatever_comes(self._take_back(swap, CANCELLED_STOP_SECONDS))
-            self._ctx.log(f"{swap.name} was put back as it was")
+        except Exception as error:
+            if isinstance(error, StepCancelled):
+                await self._given_up(swap)
+                raise
+            known = error if isinstance(error, StepError) else StepFailed(f"{type(error).__name__}: {error}.")
+            raise await self._taken_back(swap, before, image, known) from error
+        except BaseException:
+            await self._given_up(swap)
             raise
-        except StepError as error:
-            raise await self._taken_back(swap, before, image, error) from error
         after = await _generation(self._engine, await self._engine.inspect(swap.new))
         return UpgradeOutputs(
             container=swap.name, changed=True, before=before, after=after,
             previous_kept=self._params.keep_previous, health=verdict, downtime_s=round(downtime, 3), cut=tuple(cut),
             rehearsed=rehearsed,
         )  # fmt: skip
+
+    async def _given_up(self, swap: Swap) -> None:
+        await whatever_comes(self._take_back(swap, CANCELLED_STOP_SECONDS))
+        self._ctx.log(f"{swap.name} was put back as it was")
 
     async def _rolling(self, swap: Swap) -> tuple[Verdict, float]:
         """Stop, start, gate. One that left its names comes back to them only now."""
@@ -357,7 +377,7 @@ class _Upgrade:
         seconds = CANCELLED_STOP_SECONDS if late else whole_seconds(self._params.stop_timeout)
         try:
             await whatever_comes(self._take_back(swap, seconds))
-        except StepError as worse:
+        except Exception as worse:
             return StepFailed(
                 f"{swap.name} was not upgraded to {image.ref} ({error}), AND its old container {swap.old[:12]} could"
                 f" not be put back: {worse}. Run container.revert for it once that is mended"
@@ -366,6 +386,22 @@ class _Upgrade:
         state = "runs again" if now["State"]["Running"] else "is back, stopped as before"
         text = f"{swap.name} was not upgraded to {image.ref}: {error} The old version {before.ref} {state}."
         return type(error)(text)
+
+
+def _warnings(old: dict[str, Any], params: UpgradeParams) -> list[str]:
+    """Return what whoever approves the upgrade should know of its way back, and of what comes after it."""
+    found = []
+    if not params.keep_previous:
+        found.append(
+            "Warning: keep_previous is false, so there is no way back once the new one is healthy: the old container is"
+            " removed, and a rollback cannot undo this step."
+        )
+    if project := (old["Config"].get("Labels") or {}).get(COMPOSE_PROJECT):
+        found.append(
+            f"Warning: {params.container} belongs to the compose project {project}: the next `docker compose up` brings"
+            " back the image that its file names. Change it there too."
+        )
+    return found
 
 
 async def _finished(engine: "Engine", swap: Swap) -> ProbeAnswer[UpgradeOutputs]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.sqlite_copy import companions, is_sqlite
 from pilotage_plugins.discovery.servers import find_server_databases
+from pilotage_plugins.discovery.users import containers_writing_to
 from pilotage_plugins.tree.exclusion import Exclusion
 from pilotage_plugins.tree.walk import Found, Walk, path_key
 
@@ -45,7 +46,8 @@ class DiscoveryDataParams(StepParams):
 
 
 class Volume(StepOutputs):
-    """A folder. `name` is unique on the host. `bytes` counts hard-linked files once. `exclude` names the databases
+    """A folder. `name` is unique on the host. `bytes` counts hard-linked files once. `containers` may write to it, as
+    far as the Docker Engine of the host tells: for `quiesce` of `backup.create`. `exclude` names the databases
     in it, with their journals, for a backup that leaves them to `backup.database`."""
 
     name: str
@@ -90,6 +92,10 @@ class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
     async def run(self, ctx: StepContext, params: DiscoveryDataParams) -> DiscoveryDataOutputs:
         """Walk every root."""
         found = await asyncio.to_thread(_Search(ctx, params).run)
+        if found.volumes:
+            users = await containers_writing_to(ctx, [volume.path for volume in found.volumes])
+            volumes = [one.model_copy(update={"containers": users.get(one.path, ())}) for one in found.volumes]
+            found = found.model_copy(update={"volumes": tuple(volumes)})
         if Kind.SERVERS not in params.kinds:
             return found
         servers, silent = await find_server_databases(ctx, params.sockets)

@@ -58,12 +58,19 @@ class DummyParams(StepParams):
     finished: Path | None = Field(None, description="Append the key here when all is done; the probe looks here")
     outputs: dict[str, JsonValue] = Field(default_factory=dict, description="Return these as `values`")
     answer: FixedAnswer = Field(FixedAnswer.FIND_OUT, description="What the probe answers")
+    mess: Path | None = Field(
+        None, description="Make this file at the start and take it away at the end; of an effect that recovers, only"
+    )
+    recover_write: Path | None = Field(None, description="A recovery appends a line here")
+    recover_sleep: Duration = Field(timedelta(0), description="A recovery takes so long")
+    recover_fail: int = Field(0, ge=-1, description="A recovery fails the first so many times; -1: always")
     undo_write: Path | None = Field(None, description="Undo appends a line here")
     undo_fail: int = Field(0, ge=-1, description="Undo fails the first so many times; -1: always")
 
     @model_validator(mode="after")
     def _counting_needs_a_place(self) -> "DummyParams":
-        counted = self.fail > 0 or self.undo_fail > 0 or (self.crash is not Crash.NONE and self.crash_times < 1_000_000)
+        some_crash = self.crash is not Crash.NONE and self.crash_times < 1_000_000
+        counted = some_crash or max(self.fail, self.undo_fail, self.recover_fail) > 0
         if counted and self.counter is None:
             raise ValueError("counting starts needs a file: give counter")
         return self

@@ -57,10 +57,34 @@ class DummyIdempotent(_UndoableDummy):
 
 
 class DummyProbe(_UndoableDummy):
-    """Behave as the parameters say, with effect probe: after an interruption, the file `finished` is asked."""
+    """Behave as the parameters say, with effect probe: after an interruption, the file `finished` is asked.
+
+    It recovers: what it made a `mess` of is put in order.
+    """
 
     name = "dummy.probe"
     effect = Effect.PROBE
+
+    async def run(self, ctx: StepContext, params: DummyParams) -> DummyOutputs:
+        if params.mess is None:
+            return await act(ctx, params)
+        await asyncio.to_thread(append_line, params.mess, quote(ctx.attempt_key))
+        try:
+            return await act(ctx, params)
+        finally:
+            params.mess.unlink()
+
+    async def recover(self, ctx: StepContext, params: DummyParams, key: str) -> str:
+        if params.recover_write:
+            await asyncio.to_thread(append_line, params.recover_write, f"{quote(key)} {os.getpid()}")
+        await ctx.sleep(params.recover_sleep.total_seconds())
+        start = await asyncio.to_thread(count, params.counter, "recover") if params.counter else 0
+        if params.recover_fail == -1 or 0 < start <= params.recover_fail:
+            raise StepFailed("the dummy was asked to fail its recovery")
+        if params.mess is None or quote(key) not in await asyncio.to_thread(_lines, params.mess):
+            return ""
+        params.mess.unlink(missing_ok=True)
+        return f"took {params.mess} away"
 
     async def probe(self, ctx: StepContext, params: DummyParams, key: str) -> ProbeAnswer[DummyOutputs]:
         done = ProbeAnswer.done(DummyOutputs(values=params.outputs), f"{params.finished} names {key}")

@@ -65,6 +65,8 @@ async def request(
         )
     except ssl.SSLError as error:
         raise InfrastructureFailed(f"{url}: TLS failed: {error.reason or error}") from error
+    except UnicodeError as error:
+        raise InfrastructureFailed(f"{url}: {parts.hostname!r} is no name of a host: {error}") from error
     except OSError as error:
         raise InfrastructureFailed(f"{url}: cannot connect: {error.strerror or error}") from error
     try:

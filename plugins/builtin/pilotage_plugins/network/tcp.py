@@ -18,7 +18,11 @@ from pydantic import Field, StringConstraints
 
 READ_LIMIT = 4096
 
-HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:%-]{1,253}$")]
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_IP_V6 = r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9_.-]+)?"
+
+HostName = Annotated[str, StringConstraints(pattern=rf"^(?:{_LABEL}(?:\.{_LABEL})*\.?|{_IP_V6})$", max_length=253)]
+"""A name of labels between dots, or an IP address, with a zone where it has one."""
 
 
 class TcpCheckParams(StepParams):

@@ -5,6 +5,7 @@ small, durable when `keep` returns, and only the newest are kept; losing one cos
 undo its memory after a crash, never more.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -46,11 +47,35 @@ def keep(owner: str, note: BaseModel) -> None:
     place(path, note.model_dump_json().encode(), 0o600, -1, -1, owner)
 
 
+async def write(owner: str, note: BaseModel) -> None:
+    """Keep a note as `keep` does, off the event loop, and to its end though the task is cancelled meanwhile: else it
+    might appear when somebody has looked for it already."""
+    kept = asyncio.ensure_future(asyncio.to_thread(keep, owner, note))
+    try:
+        await asyncio.shield(kept)
+    except asyncio.CancelledError:
+        await asyncio.wait({kept})
+        if not kept.cancelled():
+            kept.exception()
+        raise
+
+
 def find(owner: str, kind: type[NoteT]) -> NoteT | None:
     """Return the owner's note; None without one, or when it cannot be read. Blocking."""
     with contextlib.suppress(OSError, ValidationError):
         return kind.model_validate_json(_path(owner).read_bytes())
     return None
+
+
+def every(kind: type[NoteT]) -> list[NoteT]:
+    """Return all notes of this kind, oldest first. Other kinds are told apart by their fields. Blocking."""
+    found: list[tuple[int, NoteT]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(folder()):
+            with contextlib.suppress(OSError, ValidationError):
+                if entry.name.endswith(".json"):
+                    found.append((entry.stat().st_mtime_ns, kind.model_validate_json(Path(entry).read_bytes())))
+    return [note for _, note in sorted(found, key=lambda pair: pair[0])]
 
 
 def forget(owner: str) -> None:
