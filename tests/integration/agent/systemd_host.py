@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 IMAGE = "pilotage-test-systemd:12"
 NEEDED = ("dockerd", "docker", "debootstrap", "nsenter", "ip")
@@ -22,10 +23,17 @@ def why_not() -> str:
     return f"needs {', '.join(missing)}" if missing else ""
 
 
-class SystemdHost:
-    """One container that boots systemd; `address` is ours as it sees us."""
+class Docker(Protocol):
+    """Whoever runs the docker program on an engine of the tests' own."""
 
-    def __init__(self, engine: "Engine", name: str) -> None:
+    def docker(self, *argv: str, check: bool = True, seconds: float = 120) -> "subprocess.CompletedProcess[str]":
+        """Run it and return what it said."""
+
+
+class SystemdHost:
+    """One container that boots systemd."""
+
+    def __init__(self, engine: Docker, name: str) -> None:
         self._engine = engine
         self.name = name
 
@@ -56,6 +64,19 @@ class SystemdHost:
         raise AssertionError(f"the container does not boot: {state}")
 
 
+def boot(engine: Docker, name: str, *volumes: str) -> SystemdHost:
+    """Start a systemd host with these volumes (SOURCE:TARGET[:ro]) in the engine's own network."""
+    engine.docker(
+        "run", "-d", "--name", name, "--network", "host", "--cap-add", "SYS_ADMIN",
+        "--stop-signal", "SIGRTMIN+3", "--tmpfs", "/run", "--tmpfs", "/tmp",
+        "-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro", *(part for each in volumes for part in ("-v", each)),
+        IMAGE, "/sbin/init",
+    )  # fmt: skip
+    host = SystemdHost(engine, name)
+    host.wait_until_booted()
+    return host
+
+
 class Engine:
     """A dockerd in a namespace. `address` is this side's end of the wire into it."""
 
@@ -72,15 +93,7 @@ class Engine:
 
     def boot(self, name: str, *mounts: Path) -> SystemdHost:
         """Start a systemd host that sees some of our folders, read-only, under their own names."""
-        volumes = [part for mount in mounts for part in ("-v", f"{mount}:{mount}:ro")]
-        self.docker(
-            "run", "-d", "--name", name, "--network", "host", "--cap-add", "SYS_ADMIN",
-            "--stop-signal", "SIGRTMIN+3", "--tmpfs", "/run", "--tmpfs", "/tmp",
-            "-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro", *volumes, IMAGE, "/sbin/init",
-        )  # fmt: skip
-        host = SystemdHost(self, name)
-        host.wait_until_booted()
-        return host
+        return boot(self, name, *(f"{mount}:{mount}:ro" for mount in mounts))
 
 
 @contextlib.contextmanager
@@ -103,7 +116,7 @@ def engine() -> Iterator[Engine]:
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         _wait_for(made, folder)
-        _import(made)
+        import_image(made._socket)
         yield made
     finally:
         if daemon is not None:
@@ -147,11 +160,12 @@ def _wait_for(made: Engine, folder: Path) -> None:
     raise AssertionError((folder / "dockerd.log").read_text()[-4000:])
 
 
-def _import(made: Engine) -> None:
+def import_image(address: str) -> None:
+    """Give the engine at this address the image of a systemd host."""
     tree = _tree()
     packed = subprocess.Popen(["tar", "-C", str(tree), "-c", "."], stdout=subprocess.PIPE)
     subprocess.run(
-        ["docker", "-H", made._socket, "import", "-", IMAGE], stdin=packed.stdout, check=True, capture_output=True
+        ["docker", "-H", address, "import", "-", IMAGE], stdin=packed.stdout, check=True, capture_output=True
     )
     assert packed.stdout is not None
     packed.stdout.close()
