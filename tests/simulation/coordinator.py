@@ -18,6 +18,7 @@ from pilotage_coordinator.runtime.dispatch import Dispatcher
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.listener import AgentListener
+from pilotage_coordinator.runtime.live import MOST_STEPS
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
@@ -114,6 +115,8 @@ class SimulatedCoordinator:
         self.after_restore = False
         """The disk holds an older state: the next process hears the agents first, as `serve --after-restore` does."""
         self.credit = universe.random.choice([1, 2, 5, 1000])
+        self.most_steps = {1: 1, 5: 4}.get(self.credit, MOST_STEPS)
+        """Where credit is short, decisions are made in small slices too."""
         self._tokens = 0
         self._serving: set[asyncio.Task[None]] = set()
         self._stop: asyncio.Event | None = None
@@ -228,7 +231,16 @@ class SimulatedCoordinator:
         vault = SecretVault(store.secrets, CIPHER, clock)
         dispatcher = Dispatcher(roster, vault, inventory, epoch, credit=self.credit)
         world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
-        executor = Executor(store, dispatcher, world, clock, epoch, SecondRedaction(vault), restored=restored)
+        executor = Executor(
+            store,
+            dispatcher,
+            world,
+            clock,
+            epoch,
+            SecondRedaction(vault),
+            restored=restored,
+            most_steps=self.most_steps,
+        )
         restoration = Restoration(store.executions, store.audit, clock, set(HOSTS)) if restored else None
         listener = AgentListener(executor, store.hosts, KeptLogs(), inventory, clock, restoration)  # type: ignore[arg-type]
         roster.listen(listener)

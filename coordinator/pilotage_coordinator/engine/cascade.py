@@ -24,16 +24,19 @@ def run(decision: Decision) -> None:
     """Let everything that follows follow, then record the execution's status if it has changed."""
     draft = decision.draft
     while draft.duties or draft.agenda:
-        decision.steps += 1
         if draft.duties:
+            decision.steps += 1
             _do(decision, draft.duties.popleft())
         elif not decision.starting:
             draft.agenda.clear()  # found again by `survey` when the pause ends
+        elif decision.spent:
+            break
         else:
+            decision.steps += 1
             _start(decision, draft.agenda.popleft())
     if ROOT_KEY not in draft.frames or draft.frames[ROOT_KEY].phase is Phase.CLOSED:
         return
-    shown = shown_status(draft)
+    shown = shown_status(draft, going_on=bool(draft.agenda))
     if shown is not draft.status:
         reason = draft.pause_reason if draft.pause_reason is not None else draft.reason
         decision.emit(e.ExecutionMoved(shown, reason))
@@ -49,6 +52,8 @@ def _start(decision: Decision, work: Work) -> None:
             starting.start_items(decision, work.key)
         case "wave":
             reverting.start_wave(decision)
+        case "host":
+            _go_on_with(decision, work.key.host)
 
 
 def _do(decision: Decision, duty: Duty) -> None:
@@ -140,7 +145,11 @@ def survey(decision: Decision) -> None:
 
 
 def look_for(decision: Decision, host: str) -> None:
-    """Go on with what waits for a host, if it is there now, and with what was held for its drift."""
+    """Put on the agenda what waits for a host, if it is there now, and what was held for its drift."""
+    decision.draft.agenda.append(Work("host", RunKey("", host)))
+
+
+def _go_on_with(decision: Decision, host: str) -> None:
     draft = decision.draft
     online = decision.world.online(host)
     for key in sorted(draft.by_host.get(host, ())):
@@ -153,3 +162,6 @@ def look_for(decision: Decision, host: str) -> None:
             reverting.begin_undo(decision, key)
         else:
             attempting.begin(decision, key)
+        if decision.spent:
+            draft.agenda.appendleft(Work("host", RunKey("", host)))
+            return

@@ -1,6 +1,6 @@
 """One input becomes events: the only way in which an execution changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.engine import cascade, health, reopening, reverting, stopping, timing, verdict
 from pilotage_coordinator.engine.admission import admit
 from pilotage_coordinator.engine.decision import Decision
-from pilotage_coordinator.engine.draft import Draft
+from pilotage_coordinator.engine.draft import Draft, Work
 from pilotage_coordinator.engine.nesting import frame_key
 from pilotage_coordinator.engine.world import World
 
@@ -37,20 +37,32 @@ class Reaction:
     """Every step run that is another than before, in the order of first change."""
     steps: int
     """How many things the decision looked at: a measure of its cost that no clock blurs."""
+    left: tuple[Work, ...] = ()
+    """What a bounded decision did not come to: to be given to the next one. `Continue(anew=True)` finds it again."""
 
 
-def react(state: ExecutionState, input: i.Input, now: int, world: World) -> Reaction:
-    """Decide what an input at `now` (UTC microseconds) leads to; raise Refused when the state cannot take it."""
-    decision = Decision(Draft(state), now, world)
+def react(
+    state: ExecutionState, input: i.Input, now: int, world: World, *, left: Iterable[Work] = (), most: int = 0
+) -> Reaction:
+    """Decide what an input at `now` (UTC microseconds) leads to; raise Refused when the state cannot take it.
+
+    `left`: what an earlier decision has left; it goes before what the input makes possible. `most`: after how many
+    steps nothing more is started, so that a large plan does not keep everything else waiting; 0 is no bound. What must
+    follow from the input itself always does.
+    """
+    decision = Decision(Draft(state), now, world, most=most)
     admit(decision.draft, input)
+    decision.draft.agenda.extend(left)
     _HANDLERS[type(input)](decision, input)
     cascade.run(decision)
     if not decision.draft.status.terminal:
         timing.fire(decision)
         cascade.run(decision)
+    draft = decision.draft
+    left = () if draft.status.terminal else tuple(draft.agenda)
     if not decision.events:
-        return Reaction((), state, (), decision.steps)
-    return Reaction(tuple(decision.events), decision.draft.freeze(), tuple(decision.draft.touched), decision.steps)
+        return Reaction((), state, (), decision.steps, left)
+    return Reaction(tuple(decision.events), draft.freeze(), tuple(draft.touched), decision.steps, left)
 
 
 def decide(state: ExecutionState, input: i.Input, now: int, world: World) -> tuple[e.Event, ...]:
@@ -126,9 +138,18 @@ def _recovered(decision: Decision, input: i.Recovered) -> None:
     if draft.status.terminal or ROOT_KEY not in draft.frames:
         return
     health.restart(decision)
+    _look_everywhere(decision)
+
+
+def _continue(decision: Decision, input: i.Continue) -> None:
+    draft = decision.draft
+    if input.anew and not draft.status.terminal and ROOT_KEY in draft.frames:
+        _look_everywhere(decision)
+
+
+def _look_everywhere(decision: Decision) -> None:
     cascade.survey(decision)
-    cascade.run(decision)
-    for host in sorted(draft.by_host):
+    for host in sorted(decision.draft.by_host):
         cascade.look_for(decision, host)
 
 
@@ -248,6 +269,7 @@ _HANDLERS: Final[dict[type[i.Input], Callable[[Decision, Any], None]]] = {
     i.HostChanged: _host_changed,
     i.Tick: _tick,
     i.Recovered: _recovered,
+    i.Continue: _continue,
     i.PauseRequested: _pause,
     i.Drift: _drift,
     i.ResumeRequested: _resume,

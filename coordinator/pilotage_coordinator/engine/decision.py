@@ -19,6 +19,8 @@ class Decision:
     events: list[Event] = field(default_factory=list)
     steps: int = 0
     """How many things were looked at: what the flatness of costs is measured by."""
+    most: int = 0
+    """After how many steps nothing more is started; 0: no bound."""
 
     def emit(self, event: Event) -> None:
         """Record an event and fold it into the draft."""
@@ -29,6 +31,11 @@ class Decision:
     def starting(self) -> bool:
         """Return whether anything new may start."""
         return self.draft.pause_reason is None
+
+    @property
+    def spent(self) -> bool:
+        """Return whether what else may start is left to a later decision."""
+        return 0 < self.most <= self.steps
 
     def scope(self, variables: dict[str, object]) -> Scope:
         """Return an evaluation scope at this decision's time."""

@@ -27,8 +27,8 @@ from pilotage_coordinator.domain.execution.states import (
 from pilotage_coordinator.domain.execution.timers import Timer, TimerKind, Timers
 from pilotage_coordinator.domain.plan import Json, Plan
 
-WorkKind: TypeAlias = Literal["step", "fan", "loop", "wave"]
-"""What may start: a step in its frame, more hosts, more items, the next compensations."""
+WorkKind: TypeAlias = Literal["step", "fan", "loop", "wave", "host"]
+"""What may start: a step in its frame, more hosts, more items, the next compensations, what waited for a host."""
 
 DutyKind: TypeAlias = Literal["body", "revert", "return", "health", "analysis", "refresh"]
 """What must be decided even in a pause: what follows the body, a rollout's reverting, what a frame returns, what the

@@ -27,11 +27,14 @@ def final_status(draft: Draft) -> ExecutionStatus:
     return outcome
 
 
-def shown_status(draft: Draft) -> ExecutionStatus:
-    """Return the status that the state of an execution that has begun and not ended amounts to."""
+def shown_status(draft: Draft, *, going_on: bool = False) -> ExecutionStatus:
+    """Return the status that the state of an execution that has begun and not ended amounts to.
+
+    `going_on`: more is about to start, whatever it waits for besides.
+    """
     if draft.pause_reason is not None:
         return _E.PAUSING if draft.open else _E.PAUSED
-    if not draft.open and not draft.sleeping:
+    if not draft.open and not draft.sleeping and not going_on:
         if draft.unknown:
             return _E.NEEDS_ATTENTION
         if draft.gates:

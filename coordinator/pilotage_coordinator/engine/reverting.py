@@ -6,9 +6,11 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.index import ROOT
 from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.state import ROOT_KEY
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.plan import OnFailure, RolloutFailure
 from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.draft import Work
 from pilotage_coordinator.engine.scope import variables
 
 _S = StepRunStatus
@@ -68,8 +70,12 @@ def start_wave(decision: Decision) -> None:
     if rollback is None or rollback.wave >= len(rollback.waves):
         return
     for key in rollback.waves[rollback.wave]:
-        if key in rollback.waiting:
-            begin_undo(decision, key)
+        if key not in rollback.waiting:
+            continue
+        begin_undo(decision, key)
+        if decision.spent:
+            decision.draft.agenda.appendleft(Work("wave", ROOT_KEY))
+            return
 
 
 def begin_undo(decision: Decision, key: RunKey) -> None:

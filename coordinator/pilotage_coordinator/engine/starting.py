@@ -13,6 +13,7 @@ from pilotage_coordinator.engine import attempting, batching
 from pilotage_coordinator.engine.choosing import hosts_from, succeeded_on
 from pilotage_coordinator.engine.closing import awaits_analysis
 from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.draft import Work
 from pilotage_coordinator.engine.nesting import fan_key, frame_key
 from pilotage_coordinator.engine.scope import variables
 
@@ -23,7 +24,9 @@ def start_step(decision: Decision, key: RunKey) -> None:
     """Open a step whose turn has come in its frame; nothing if it has begun or its frame takes no more steps."""
     draft = decision.draft
     info = draft.index.steps[key.path]
-    frame = draft.frames[frame_key(draft.index, key)]
+    frame = draft.frames.get(frame_key(draft.index, key))
+    if frame is None:
+        return
     expected = Phase.BODY if info.role is Role.BODY else Phase.FINALLY
     if key.path in frame.closed or frame.phase is not expected or has_begun(decision, info, key):
         return
@@ -114,6 +117,9 @@ def start_hosts(decision: Decision, key: RunKey) -> None:
         if fan.max_parallel and len(fan.running) >= fan.max_parallel:
             return
         start_unit(decision, RunKey(key.path, fan.hosts[fan.cursor], key.item))
+        if decision.spent:
+            draft.agenda.appendleft(Work("fan", key))
+            return
 
 
 def start_items(decision: Decision, key: RunKey) -> None:
@@ -127,6 +133,9 @@ def start_items(decision: Decision, key: RunKey) -> None:
         if loop.max_parallel and len(loop.running) >= loop.max_parallel:
             return
         start_body(decision, RunKey(key.path, key.host, loop.keys[loop.cursor]))
+        if decision.spent:
+            draft.agenda.appendleft(Work("loop", key))
+            return
 
 
 def start_unit(decision: Decision, key: RunKey) -> None:

@@ -12,7 +12,8 @@ _S = StepRunStatus
 
 
 def fire(decision: Decision) -> None:
-    """Let everything happen that is due by now; in a pause, nothing is."""
+    """Let everything happen that is due by now; in a pause, nothing is. What a bounded decision does not come to is
+    still due after it."""
     draft = decision.draft
     while decision.starting:
         first = draft.timers.first()
@@ -22,6 +23,8 @@ def fire(decision: Decision) -> None:
         kind, key = first[1]
         _fire(decision, kind, key)
         cascade.run(decision)
+        if decision.spent:
+            return
 
 
 def _fire(decision: Decision, kind: TimerKind, key: RunKey) -> None:

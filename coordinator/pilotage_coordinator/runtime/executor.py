@@ -24,7 +24,7 @@ from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.dispatch import Dispatcher
 from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.history import EVENTS_AT_ONCE, History
-from pilotage_coordinator.runtime.live import LiveExecution
+from pilotage_coordinator.runtime.live import MOST_STEPS, LiveExecution
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.projection import Position
 from pilotage_coordinator.runtime.projection import attempt_key as key_of_event
@@ -83,6 +83,8 @@ class Executor:
     failpoints: Failpoints = field(default_factory=Failpoints)
     restored: bool = False
     """Whether the store was restored from a backup: what was under way then is held until somebody resumes it."""
+    most_steps: int = MOST_STEPS
+    """How much of what may start in an execution is started in one commit."""
     _live: dict[str, LiveExecution] = field(default_factory=dict)
     _loading: dict[str, "asyncio.Task[LiveExecution | None]"] = field(default_factory=dict)
     _progress: dict[str, dict[RunKey, tuple[float | None, str]]] = field(default_factory=dict)
@@ -170,6 +172,8 @@ class Executor:
 
     async def close(self) -> None:
         """Finish the commits that are under way; steps that run on hosts are not disturbed."""
+        for live in self._live.values():
+            live.leave_off()
         await self.background.close()
 
     # --- what people ask --------------------------------------------------------------------------------------
@@ -470,6 +474,7 @@ class Executor:
             self.epoch,
             self.failpoints,
             self._spawn_drain,
+            self.most_steps,
         )
         self._live[state.id] = live
         return live

@@ -186,6 +186,15 @@ async def test_an_older_epoch_is_refused_and_a_newer_one_kept() -> None:
     assert host.journal.highest_epoch == 4
 
 
+@pytest.mark.parametrize("protocol", [0, 2])
+async def test_a_protocol_that_was_not_offered_is_refused(protocol: int) -> None:
+    host = await Host(World()).recover()
+    welcome = Welcome(protocol=protocol, epoch=1, clock=0, heartbeat_seconds=60, log_window=1)
+    with pytest.raises(LinkRefused, match=f"chose protocol {protocol}, which we did not offer") as refused:
+        await session(host, MemoryTransport(welcome)).run()
+    assert not refused.value.retry
+
+
 async def test_a_session_is_counted_before_hello() -> None:
     host = await Host(World()).recover()
     for number in (1, 2):

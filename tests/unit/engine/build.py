@@ -29,6 +29,7 @@ from pilotage_coordinator.domain.plan import (
 )
 from pilotage_coordinator.domain.planning.drift import HostDrift
 from pilotage_coordinator.engine.decide import Reaction, react
+from pilotage_coordinator.engine.draft import Work
 from pilotage_coordinator.engine.due import due, next_wakeup
 from pilotage_coordinator.engine.evolve import evolve, fold
 from pilotage_coordinator.steps import coordinator_steps
@@ -159,6 +160,9 @@ class Run:
         self.world = world or FakeWorld()
         self.now = START
         self.state = ExecutionState.new("exe_1", plan)
+        self.most = 0
+        self.left: tuple[Work, ...] = ()
+        """What a decision bounded by `most` has left to the next."""
         self.history: list[tuple[e.Event, int]] = []
         self.starts: list[AttemptKey] = []
         if begin:
@@ -166,7 +170,8 @@ class Run:
 
     def give(self, input: i.Input) -> Reaction:
         """Feed one input."""
-        reaction = react(self.state, input, self.now, self.world)
+        reaction = react(self.state, input, self.now, self.world, left=self.left, most=self.most)
+        self.left = reaction.left
         state = self.state
         for event in reaction.events:
             event = decode(type_name(event), encode(event))

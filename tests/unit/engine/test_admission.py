@@ -130,6 +130,7 @@ INPUTS: list[i.Input] = [
     i.HostChanged("h1"),
     i.Tick(),
     i.Recovered(),
+    i.Continue(anew=True),
     i.PauseRequested("anna"),
     i.ResumeRequested("anna"),
     i.CancelRequested("anna"),

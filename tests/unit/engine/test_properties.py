@@ -166,6 +166,8 @@ class Storm:
         self.random = random.Random(seed)
         maker = Maker(seed)
         self.run = Run(maker.plan(), begin=False, world=FakeWorld(HOSTS))
+        self.slices = random.Random(-seed - 1)
+        self.run.most = self.slices.choice([0, 1, 2, 5])
         self.ended: list[AttemptKey] = []
         self.terminal: Counter[AttemptKey] = Counter()
         self.give(i.Begin("seed", "anna"))
@@ -183,6 +185,8 @@ class Storm:
                 key = AttemptKey("exe_1", event.path, event.host, event.item, event.kind, event.attempt)
                 self.terminal[key] += 1
         self.check()
+        if self.run.left and self.slices.random() < 0.6:
+            self.give(i.Continue())
 
     def check(self) -> None:
         """Look at the state as a whole."""
@@ -206,14 +210,17 @@ class Storm:
         if state.status in (ExecutionStatus.NEEDS_ATTENTION, ExecutionStatus.WAITING_APPROVAL):
             assert not state.open, "something still progresses"
             assert not state.sleeping, "something still progresses"
+            assert not self.run.left, "something still progresses"
         if state.terminal:
+            assert not self.run.left
             assert not state.open
             assert not state.unknown
             assert not state.sleeping
             assert not state.gates
             assert state.timers.first() is None
         elif not state.open and state.pause_reason is None:
-            assert state.sleeping or state.unknown or state.gates, f"{state.status} with nothing to wait for"
+            waits = state.sleeping or state.unknown or state.gates or self.run.left
+            assert waits, f"{state.status} with nothing to wait for"
 
     def blow(self) -> None:
         """One random thing happens."""
@@ -246,6 +253,9 @@ class Storm:
                 self.give(i.UnknownResolved(draw.choice(sorted(run.state.unknown)), as_, "anna"))
             case "crash":
                 run.refold()
+                if run.left:
+                    run.left = ()
+                    self.give(i.Continue(anew=True))
 
     def key(self, run: RunKey) -> AttemptKey:
         """The key of a run's open attempt."""
@@ -272,6 +282,8 @@ class Storm:
                 return
             if run.state.pause_reason is not None:
                 self.give(i.ResumeRequested("anna"))
+            elif run.left:
+                self.give(i.Continue())
             elif run.state.open:
                 self.end(self.key(sorted(run.state.open)[0]), Outcome.SUCCEEDED)
             elif (wakeup := next_wakeup(run.state)) is not None:

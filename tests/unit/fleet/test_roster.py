@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from pilotage_coordinator.domain.fleet import JournalState, Outcome, Query, QueryPurpose
 from pilotage_coordinator.domain.plan import FailureKind
+from pilotage_coordinator.fleet import admission
 from pilotage_coordinator.fleet.admission import Marks
 from pilotage_coordinator.fleet.peer import Peer
 from pilotage_coordinator.fleet.registry import Certificate, Host
@@ -112,6 +113,7 @@ async def fleet() -> AsyncIterator[Fleet]:
     [
         ([heartbeat()], pb.REFUSAL_REASON_BAD_MESSAGE),
         ([hello(protocol=(2, 9)), journal()], pb.REFUSAL_REASON_PROTOCOL),
+        ([hello(protocol=(0, 0)), journal()], pb.REFUSAL_REASON_PROTOCOL),
         ([hello(highest_epoch=8), journal()], pb.REFUSAL_REASON_OLD_COORDINATOR),
         ([hello(), result(key())], pb.REFUSAL_REASON_BAD_MESSAGE),
         ([hello(), hello()], pb.REFUSAL_REASON_BAD_MESSAGE),
@@ -128,6 +130,42 @@ async def test_a_wrong_handshake_is_refused(fleet: Fleet, items: list[pb.AgentIt
     assert refusal.reason == reason
     await fleet.ended()
     assert not fleet.roster.online("db1")
+
+
+@pytest.mark.parametrize(
+    ("agent", "coordinator", "chosen"), [((0, 1), (1, 1), 1), ((1, 1), (1, 3), 1), ((1, 4), (1, 3), 3)]
+)
+async def test_an_older_side_is_met_in_the_newest_protocol_of_both(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, agent: tuple[int, int], coordinator: tuple[int, int], chosen: int
+) -> None:
+    monkeypatch.setattr(admission, "PROTOCOL_MIN", coordinator[0])
+    monkeypatch.setattr(admission, "PROTOCOL_MAX", coordinator[1])
+    transport = fleet.connect(hello(protocol=agent), journal())
+    (welcome,) = await transport.until("welcome")
+    assert welcome.protocol == chosen
+    await fleet.listener.until("ready")
+
+
+async def test_an_agent_that_is_too_old_is_told_which_side_to_upgrade(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "PROTOCOL_MIN", 3)
+    monkeypatch.setattr(admission, "PROTOCOL_MAX", 4)
+    transport = fleet.connect(hello(protocol=(1, 2)), journal())
+    (refusal,) = await transport.until("refusal")
+    assert (refusal.reason, refusal.retry) == (pb.REFUSAL_REASON_PROTOCOL, False)
+    assert "the agent speaks protocol 1 to 2" in refusal.message
+    assert "upgrade the older of the two" in refusal.message
+
+
+async def test_an_agent_that_lacks_what_newer_ones_say_has_a_session_all_the_same(fleet: Fleet) -> None:
+    """Fields are only added: an old agent's greeting has their zero values."""
+    bare = hello()
+    for name in ("agent_version", "boot_id", "clock", "inventory", "slots"):
+        bare.hello.ClearField(name)
+    fleet.connect(bare, journal())
+    await fleet.listener.until("ready")
+    assert fleet.roster.online("db1")
 
 
 async def test_an_old_coordinator_names_what_happened(fleet: Fleet) -> None:

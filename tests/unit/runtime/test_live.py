@@ -13,7 +13,7 @@ from pilotage_coordinator.domain.fleet import AttemptReport, Outcome
 from pilotage_coordinator.engine.decide import react
 from pilotage_coordinator.engine.due import attempt_key
 from pilotage_coordinator.runtime.failpoint import Failpoints
-from pilotage_coordinator.runtime.live import LiveExecution
+from pilotage_coordinator.runtime.live import MOST_INPUTS, LiveExecution
 from pilotage_coordinator.runtime.projection import Position
 from pilotage_coordinator.store.errors import Conflict, StoreUnavailable
 from pilotage_coordinator.store.records import ExecutionChange
@@ -116,6 +116,55 @@ async def test_inputs_during_a_commit_wait_and_then_share_the_next() -> None:
     site.gate.set()
     await asyncio.gather(begun, *waiting)
     assert len(site.commits) == 1
+
+
+async def test_what_becomes_possible_is_started_in_slices_each_with_a_commit() -> None:
+    site = Site()
+    site.live.most = 1
+    begun = site.live.submit(i.Begin("seed", "anna"))
+    await begun
+    assert len(site.live.state.open) < len(HOSTS)
+    paused = site.live.submit(i.Tick())
+    await asyncio.gather(paused, *site.tasks)
+    assert len(site.live.state.open) == len(HOSTS)
+    assert len(site.commits) > 2
+    assert sorted(each.key.host for commit in site.commits for each in commit.attempts) == list(HOSTS)
+
+
+async def test_slices_that_the_store_did_not_take_are_found_again() -> None:
+    site = Site()
+    site.live.most = 1
+    await site.live.submit(i.Begin("seed", "anna"))
+    site.before = broken(StoreUnavailable("the disk is full"))
+    await asyncio.gather(*site.tasks)
+    assert site.live.doubtful
+    assert len(site.live.state.open) < len(HOSTS)
+    site.before = lambda: None
+    await site.live.submit(None)
+    await asyncio.gather(*site.tasks)
+    assert len(site.live.state.open) == len(HOSTS)
+
+
+async def test_a_process_that_ends_starts_nothing_more() -> None:
+    site = Site()
+    site.live.most = 1
+    await site.live.submit(i.Begin("seed", "anna"))
+    site.live.leave_off()
+    await asyncio.gather(*site.tasks)
+    assert len(site.live.state.open) < len(HOSTS)
+
+
+async def test_many_inputs_are_decided_some_at_a_time() -> None:
+    site = Site()
+    await site.live.submit(i.Begin("seed", "anna"))
+    [first, *_] = site.ends()
+    done = [site.live.submit(i.Tick()) for _ in range(2 * MOST_INPUTS)]
+    last = site.live.submit(first)
+    site.gate.clear()
+    await asyncio.gather(*done)
+    assert not last.done()
+    site.gate.set()
+    await last
 
 
 async def test_one_refused_input_does_not_hurt_its_neighbours() -> None:

@@ -50,6 +50,13 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on where a bounded decision has stopped; `anew`: find out again what may start, as that was not kept."""
+
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PauseRequested:
     """Start nothing new."""
 
@@ -132,6 +139,7 @@ Input: TypeAlias = (
     | HostChanged
     | Tick
     | Recovered
+    | Continue
     | PauseRequested
     | ResumeRequested
     | CancelRequested
