@@ -185,8 +185,6 @@ class Storm:
                 key = AttemptKey("exe_1", event.path, event.host, event.item, event.kind, event.attempt)
                 self.terminal[key] += 1
         self.check()
-        if self.run.left and self.slices.random() < 0.6:
-            self.give(i.Continue())
 
     def check(self) -> None:
         """Look at the state as a whole."""
@@ -256,6 +254,8 @@ class Storm:
                 if run.left:
                     run.left = ()
                     self.give(i.Continue(anew=True))
+        if run.left and self.slices.random() < 0.6:
+            self.give(i.Continue())
 
     def key(self, run: RunKey) -> AttemptKey:
         """The key of a run's open attempt."""

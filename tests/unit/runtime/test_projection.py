@@ -76,7 +76,7 @@ class MirroredStorm(Storm):
         """Feed one input, and store what follows."""
         before, now = self.run.state, self.run.now
         try:
-            reaction = react(before, input, now, self.run.world)
+            reaction = react(before, input, now, self.run.world, left=self.run.left, most=self.run.most)
         except DomainError:
             super().give(input)
             return
