@@ -39,6 +39,7 @@ from pilotage_agent.outbox import Outbox
 from pilotage_agent.policy import LocalPolicy
 from pilotage_agent.runner.local import LocalRunner, RunnerParts
 from pilotage_agent.runner.local_run import Limits
+from pilotage_agent.runner.memory import default_limit
 from pilotage_agent.runner.pool import WorkerPool
 from pilotage_agent.runner.process import boot_id, return_free_memory
 from pilotage_agent.state_dir import StateDir, StateLock
@@ -168,7 +169,8 @@ class Agent:
             recovers=lambda name: self._knowledge.catalogue.recovers(name),
             now=microseconds,
         )
-        limits = Limits(memory_bytes=config.memory_limit_mb << 20, tasks=config.max_processes)
+        memory = default_limit() if config.memory_limit_mb is None else config.memory_limit_mb << 20
+        limits = Limits(memory_bytes=memory, tasks=config.max_processes)
         return LocalRunner(self._state.attempts, pool, parts, limits, self._failpoints)
 
     async def _dial(self) -> Transport:

@@ -11,6 +11,8 @@ from pilotage_agent.errors import ConfigRefused
 
 SYSTEM_CONFIG: Final = Path("/etc/pilotage/agent.toml")
 SYSTEM_STATE: Final = Path("/var/lib/pilotage-agent")
+NO_LIMIT: Final = "none"
+"""What `memory_limit_mb` may say instead of a number."""
 _PREFIX: Final = "PILOTAGE_AGENT_"
 
 
@@ -19,14 +21,15 @@ class AgentConfig:
     """Settings of one agent.
 
     `allow`: patterns of step types that may run here (`backup.*`), whatever a coordinator says; everything without it.
-    `slots`: attempts outstanding at once. `memory_limit_mb`: per attempt, 0 for none. `max_processes`: per attempt.
+    `slots`: attempts outstanding at once. `memory_limit_mb`: per attempt, 0 for none; without it a share of the host's
+    memory. `max_processes`: per attempt.
     `spares`: workers kept ready. `refresh_minutes`: how often facts and plugins are looked at again.
     """
 
     state_dir: Path
     allow: tuple[str, ...] = ("*",)
     slots: int = 32
-    memory_limit_mb: int = 0
+    memory_limit_mb: int | None = None
     max_processes: int = 1024
     spares: int = 2
     refresh_minutes: int = 15
@@ -78,7 +81,7 @@ def _read(file: Path, *, required: bool) -> dict[str, Any]:
 def _from_text(variable: str, name: str, text: str) -> Any:
     if name == "allow":
         return [part.strip() for part in text.split(",") if part.strip()]
-    if name in ("state_dir", "log_level"):
+    if name in ("state_dir", "log_level") or (name == "memory_limit_mb" and text == NO_LIMIT):
         return text
     try:
         return int(text)
@@ -93,11 +96,14 @@ def _checked(values: dict[str, Any], file: Path) -> AgentConfig:
     allow = values.get("allow", ["*"])
     if not isinstance(allow, list) or not all(isinstance(one, str) for one in allow):
         raise ConfigRefused(f'{file}: allow must be a list of patterns such as ["backup.*"]')
+    if values.get("memory_limit_mb") == NO_LIMIT:
+        values["memory_limit_mb"] = 0
     for name in ("slots", "memory_limit_mb", "max_processes", "spares", "refresh_minutes"):
         value = values.get(name, 1)
         least = 0 if name in ("memory_limit_mb", "max_processes") else 1
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigRefused(f"{file}: {name} must be a whole number from {least} up")
+            other = f', or "{NO_LIMIT}"' if name == "memory_limit_mb" else ""
+            raise ConfigRefused(f"{file}: {name} must be a whole number from {least} up{other}")
     if values.get("log_level", "info") not in ("debug", "info", "warning", "error"):
         raise ConfigRefused(f"{file}: log_level must be debug, info, warning or error")
     return AgentConfig(**{**values, "state_dir": Path(values["state_dir"]).absolute(), "allow": tuple(allow)})

@@ -30,6 +30,7 @@ from pilotage_proto.attempt import parse_attempt_key
 from pilotage_agent.messages import Effect, FailureKind, Outcome, Result
 from pilotage_agent.results import make_result
 from pilotage_agent.runner.job import Job, Purpose
+from pilotage_agent.runner.memory import limit_text
 
 
 class StepTypes:
@@ -116,7 +117,9 @@ async def call_step(
     except StepError as failure:
         found = outputs_of_failure(step_type, failure) if step_type is not None and job.purpose is Purpose.RUN else {}
         kind = FailureKind(failure.kind.value)
-        return Called(Outcome.FAILED, found, kind, str(failure), cut_off=failure.cut_off)
+        refused = job.memory_bytes and isinstance(failure.__cause__, MemoryError)
+        bound = f"no more than {limit_text(job.memory_bytes)}" if refused else ""
+        return Called(Outcome.FAILED, found, kind, f"{failure}{bound}", cut_off=failure.cut_off)
     except Exception as error:
         return Called.failed(f"{job.step_type} failed: {type(error).__name__}: {error}", clean=False)
 

@@ -17,8 +17,9 @@ from pilotage_agent.results import make_result
 from pilotage_agent.runner.attempt_folder import CUT_OFF, AttemptFolder
 from pilotage_agent.runner.job import Job
 from pilotage_agent.runner.local_log import LocalLog
+from pilotage_agent.runner.memory import limit_text, used_bytes
 from pilotage_agent.runner.pool import Worker, WorkerPool
-from pilotage_agent.runner.process import descendants_of, is_alive, kill_tree, resident_bytes
+from pilotage_agent.runner.process import descendants_of, is_alive, kill_tree
 
 STOP_GRACE_SECONDS: Final = 12.0
 """How long a step may take to end after it was told to, before its whole tree is killed. The plugin API gives steps
@@ -29,8 +30,8 @@ WATCH_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one attempt, 0 for none. `memory_bytes` bounds each process at once (RLIMIT_DATA), and the resident
-    sum of all its processes at the next look; `tasks` bounds how many there may be."""
+    """Bounds of one attempt, 0 for none. `memory_bytes` bounds each process at once (RLIMIT_DATA), and the sum of all
+    its processes at the next look (see memory.py for what counts); `tasks` bounds how many there may be."""
 
     memory_bytes: int = 0
     tasks: int = 1024
@@ -125,9 +126,9 @@ class Watch:
         if self._limits.tasks and len(tree) > self._limits.tasks:
             return Breach(Outcome.FAILED, f"it ran {len(tree)} processes, more than {self._limits.tasks}; all killed")
         if self._limits.memory_bytes:
-            used = sum(resident_bytes(pid) for pid in tree)
+            used = used_bytes(tree, self._limits.memory_bytes)
             if used > self._limits.memory_bytes:
-                text = f"it used {used >> 20} MiB of memory, more than {self._limits.memory_bytes >> 20} MiB; killed"
+                text = f"it used {used >> 20} MiB of memory, more than {limit_text(self._limits.memory_bytes)}; killed"
                 return Breach(Outcome.FAILED, text)
         return None
 

@@ -26,13 +26,14 @@ from pilotage_proto.redaction import MASK, Redactor
 
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal_record import result_to_dict
-from pilotage_agent.messages import FailureKind
+from pilotage_agent.messages import FailureKind, Outcome
 from pilotage_agent.runner.attempt_folder import CUT_OFF, AttemptFolder, make_folder, only_one, remove_folder
 from pilotage_agent.runner.call import Called, StepTypes, call_step
 from pilotage_agent.runner.fork_handlers import ForkHandlers
 from pilotage_agent.runner.frames import FrameBroken, pack, receive
 from pilotage_agent.runner.inherited_loop import InheritedLoop
 from pilotage_agent.runner.job import Job, Purpose
+from pilotage_agent.runner.memory import note_on_peak
 from pilotage_agent.runner.process import become_subreaper, children_of, kill_descendants
 from pilotage_agent.runner.reporting import AttemptReporter, GrantedSecrets, PrintedText, microseconds
 from pilotage_agent.runner.step_log import StepLogWriter
@@ -231,15 +232,18 @@ async def _alone(job: Job, cancel: asyncio.Event, deadline: float | None, call: 
 def _finish(job: Job, called: Called, redactor: Redactor) -> dict[str, Any]:
     """Redact what the step gave and put it into the form in which it travels."""
     outputs: Mapping[str, Any] = redactor.value(called.outputs)
+    error = redactor.text(called.error)
+    if called.outcome is Outcome.FAILED and not job.reuse:
+        error += note_on_peak(job.memory_bytes)
     if job.purpose.is_attempt:
         hidden = {name: MASK for name in job.sensitive_outputs if name in outputs}
-        told = called.result(job, {**outputs, **hidden}, redactor.text(called.error), microseconds())
+        told = called.result(job, {**outputs, **hidden}, error, microseconds())
         return {**result_to_dict(told), CUT_OFF: called.cut_off}
     return {
         "ok": called.ok,
         "answer": json.dumps(outputs),
         "failure_kind": called.failure_kind or "",
-        "error": redactor.text(called.error),
+        "error": error,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pilotage_agent import agent, holdings
 from pilotage_agent.config import AgentConfig
+from pilotage_agent.runner.memory import default_limit
 from pilotage_agent.state_dir import StateDir
 from pilotage_proto.v1 import fleet_pb2 as pb
 
@@ -39,6 +40,17 @@ async def test_a_command_runs_and_is_reported_with_its_log(coordinator: SmallCoo
         assert [json.loads(line)["m"] for line in lines] == ["hello fleet"]
         session.send(result_ack=pb.ResultAck(key=key))
         await _until(lambda: not files_below(state.attempts))
+
+
+async def test_without_a_setting_a_step_gets_a_share_of_the_memory(
+    coordinator: SmallCoordinator, state: StateDir
+) -> None:
+    async with running_agent(state):
+        session = await coordinator.next_session()
+        say_limit = {"argv": ["sh", "-c", "ulimit -d"]}
+        session.send(assignment=assignment(attempt_key(), "command.run", pb.EFFECT_ONCE, say_limit))
+        [result] = await session.wait_for("result")
+        assert int(json.loads(result.outputs)["stdout"]) == default_limit() >> 10
 
 
 async def test_a_step_survives_the_death_of_its_agent_and_is_reported_by_the_next(

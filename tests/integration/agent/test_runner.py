@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,25 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
         result = await site.run(key(), "dummy.once", allocate=1 << 30)
         assert result.outcome is Outcome.FAILED
         assert "emory" in result.error
+        assert "256 MiB that one step may use on this host (memory_limit_mb" in result.error
         assert resident_bytes(site.pool.zygote_pid or 0) < 200 << 20
+
+
+async def test_a_program_that_is_refused_memory_fails_with_the_limit(tmp_path: Path) -> None:
+    grow = "held = []\nwhile True: held.append(bytearray(b'x' * (8 << 20)))"
+    async with runner_site(tmp_path, Limits(memory_bytes=192 << 20)) as site:
+        result = await site.run(key(), "command.run", argv=[sys.executable, "-c", grow])
+        assert result.outcome is Outcome.FAILED
+        assert "192 MiB that one step may use on this host (memory_limit_mb" in result.error
+
+
+async def test_the_processes_of_a_step_are_bounded_together(tmp_path: Path) -> None:
+    hold = "held = b'x' * (96 << 20); import time; time.sleep(3600)"
+    both = f'{sys.executable} -c "$0" & {sys.executable} -c "$0"'
+    async with runner_site(tmp_path, Limits(memory_bytes=160 << 20)) as site:
+        result = await site.run(key(), "command.run", argv=["sh", "-c", both, hold])
+        assert result.outcome is Outcome.FAILED
+        assert "160 MiB that one step may use on this host (memory_limit_mb" in result.error
 
 
 async def test_too_many_processes_are_killed(tmp_path: Path) -> None:
