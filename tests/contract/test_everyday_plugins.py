@@ -17,6 +17,7 @@ from pilotage_plugins.file.remove import FileRemove
 from pilotage_plugins.file.template import FileTemplate
 from pilotage_plugins.http.measure import HttpMeasure
 from pilotage_plugins.http.request import HttpRequest
+from pilotage_plugins.metric.read import MetricRead
 from pilotage_plugins.network.tcp import TcpCheck
 
 TOKEN = b"canary-5519"
@@ -75,7 +76,7 @@ class _Echo(BaseHTTPRequestHandler):
     """Answers with how much came, and refuses who does not know the secret."""
 
     def do_GET(self) -> None:
-        self._answer(b"well")
+        self._answer(b"up 1\n" if self.path == "/metrics" else b"well")
 
     def do_POST(self) -> None:
         got = self.rfile.read(int(self.headers["Content-Length"]))
@@ -110,6 +111,15 @@ class _AgainstServer(Conformance):
             "secret_headers": {"Authorization": "secret://token"},
             **more,
         }
+
+
+class TestMetricRead(_AgainstServer):
+    step_type = MetricRead()
+
+    def sample(self, sandbox: Path) -> Sample:
+        asking = self.asking(metric="up", at_most=1)
+        asking["url"] += "metrics"
+        return Sample(asking, long={**asking, "settle": "30s"}, secrets={"token": TOKEN})
 
 
 class TestHttpRequest(_AgainstServer):

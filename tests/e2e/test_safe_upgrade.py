@@ -129,3 +129,31 @@ def test_a_version_that_fails_its_test_is_reverted_everywhere(fleet: Fleet, shop
     states = {(run["step"], run["host"]): run["state"] for run in execution["runs"]}
     assert states["upgrade/swap", "web1"] == "compensated"
     assert {host: shop.inspect(host)["Id"] for host in HOSTS} == before
+
+
+@pytest.mark.parametrize(
+    ("how", "failed", "says", "swap"),
+    [
+        ({"metric": "shop_queue"}, "no_worse", "more than 1.5 times the old one's", "compensated"),
+        ({"metric": "shop_queue", "metric_labels": {"version": "1"}}, "figure_after", "is not there", "compensated"),
+        ({"metric": "shop_gone"}, "figure_before", "is not there", None),
+        ({"metric": "shop_queue", "metric_tolerance": 3}, None, "", "succeeded"),
+    ],
+    ids=["worse", "gone afterwards", "never there", "tolerated"],
+)
+def test_a_figure_decides(
+    fleet: Fleet, shop: EngineSite, how: dict[str, Any], failed: str | None, says: str, swap: str | None
+) -> None:
+    shop.docker("rm", "-f", "web1")
+    fixed = ("--network", "front", "--ip", "172.31.7.77", "--stop-signal", "SIGKILL")
+    shop.docker("run", "-d", "--name", "web1", *fixed, f"{APP}:1")
+    before = shop.inspect("web1")["Id"]
+    url = "http://172.31.7.77:8080/metrics"
+    execution = upgrade(fleet, 1 if failed else 0, hosts="web1", metric_url=url, **how)
+    runs = {run["step"].rpartition("/")[2]: run for run in execution["runs"]}
+    assert runs["swap"]["state"] == swap if swap else "swap" not in runs or runs["swap"]["state"] != "succeeded"
+    assert (shop.inspect("web1")["Id"] == before) is (failed is not None)
+    assert shop.inspect("web1")["State"]["Running"]
+    if failed:
+        assert says in json.dumps(execution, ensure_ascii=False)
+        assert runs[failed]["state"] == "failed"

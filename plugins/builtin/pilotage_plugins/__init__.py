@@ -14,6 +14,7 @@ from pilotage_plugins.dummy import DUMMY_STEP_TYPES
 from pilotage_plugins.file import FILE_STEP_TYPES
 from pilotage_plugins.host import HOST_STEP_TYPES
 from pilotage_plugins.http import HTTP_STEP_TYPES
+from pilotage_plugins.metric import METRIC_STEP_TYPES
 from pilotage_plugins.network.tcp import TcpCheck
 from pilotage_plugins.package import PACKAGE_STEP_TYPES
 from pilotage_plugins.resource import RESOURCE_STEP_TYPES
@@ -35,6 +36,7 @@ def pilotage_register_step_types(register: Register) -> None:
         AnsiblePlaybook,
         *FILE_STEP_TYPES,
         *HTTP_STEP_TYPES,
+        *METRIC_STEP_TYPES,
         TcpCheck,
         *SERVICE_STEP_TYPES,
         *PACKAGE_STEP_TYPES,

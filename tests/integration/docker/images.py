@@ -26,6 +26,8 @@ _APPLETS: Final = (
     "true",
     "false",
 )
+FIGURES: Final = {"1": 10, "2": 30}
+"""What each version tells of itself as `shop_queue` on its page of metrics."""
 _SERVE: Final = '["/bin/httpd","-f","-p","8080","-h","/www"]'
 _CHECK: Final = "HEALTHCHECK --interval=100ms --timeout=2s --retries=2 CMD test ! -e /sick"
 
@@ -87,6 +89,11 @@ def _tree(version: str, *, sick: bool) -> bytes:
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
         _add(tar, "www/index.html", f"version {version}\n")
+        _add(
+            tar,
+            "www/metrics",
+            f'# TYPE shop_queue gauge\nshop_queue {{version="{version}"}} {FIGURES.get(version, 0)}\n',
+        )
         # Takes its time, so that there are always requests in flight.
         slow = f"#!/bin/sh\nsleep 0.1\necho -e 'Content-Type: text/plain\\r\\n\\r'\necho version {version}\n"
         _add(tar, "www/cgi-bin/slow", slow, mode=0o755)

@@ -117,6 +117,9 @@ def test_exactly_one_of_several_parameters_is_asked_for() -> None:
     said = [each.message for value in ({}, {"script": 1, "file": 2}) for each in violations(schema, value)]
     assert said == ["one of `script`, `file` is needed", "give only one of `script`, `file`"]
     assert violations(schema, {"script": "${{ x }}", "file": None}) == ()
+    # An expression may turn out to be null.
+    assert violations(schema, {"script": "${{ x }}", "file": "${{ y }}"}) == ()
+    assert violations(schema, {"script": "${{ x }}", "file": 2}) == ()
 
 
 def test_user_and_env_go_where_the_type_has_them() -> None:

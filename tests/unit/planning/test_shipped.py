@@ -184,7 +184,7 @@ def test_an_upgrade_is_judged_by_the_hosts_that_could_be_measured(
 ) -> None:
     upgrade = next(each for each in BLUEPRINTS["safe_container_upgrade"].steps if each.id == "upgrade")
     assert upgrade.rollout is not None
-    (judge,) = upgrade.rollout.analysis
+    judge, _ = upgrade.rollout.analysis
     scope = {
         "parameters": {"tolerance": 1.5, "slack_seconds": 0.05},
         "steps": {"before": {"results": before}, "after": {"results": after}},
@@ -193,6 +193,66 @@ def test_an_upgrade_is_judged_by_the_hosts_that_could_be_measured(
         assert verdict is None
     else:
         assert Expressions().evaluate_condition(str(judge.parameters["that"]), scope) is verdict
+
+
+def read(*figures: float | None) -> dict[str, Any]:
+    results = [
+        {"status": "failed", "outputs": None}
+        if figure is None
+        else {"status": "succeeded", "outputs": {"value": figure}}
+        for figure in figures
+    ]
+    return {"results": results}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        (read(10), read(15), True),
+        (read(10), read(15.2), False),
+        (read(10, 20), read(5, 20), True),
+        (read(0), read(0.2), False),
+        (read(0), read(0.1), True),
+        (read(10), read(None), False),
+        (read(10, 20), read(5, None), False),
+        (read(None), read(10), False),
+        (read(), read(), False),
+    ],
+)
+def test_a_figure_decides_about_an_upgrade_and_none_is_never_good(before: Any, after: Any, verdict: bool) -> None:
+    upgrade = next(each for each in BLUEPRINTS["safe_container_upgrade"].steps if each.id == "upgrade")
+    assert upgrade.rollout is not None
+    _, judge = upgrade.rollout.analysis
+    given = {"metric": "", "metric_query": "errors", "metric_tolerance": 1.5, "metric_slack": 0.1}
+    scope = {"parameters": given, "steps": {"figure_before": before, "figure_after": after}}
+    assert Expressions().evaluate_condition(str(judge.when), scope) is True
+    assert Expressions().evaluate_condition(str(judge.parameters["that"]), scope) is verdict
+    assert Expressions().evaluate_condition(str(judge.when), {"parameters": {**given, "metric_query": ""}}) is False
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"metric": "errors"}, {"url": "http://10.0.0.1:9100/metrics", "metric": "errors", "query": None}),
+        (
+            {"metric_url": "http://prometheus:9090", "metric_query": "up{i='{host}'}"},
+            {"url": "http://prometheus:9090", "metric": None, "query": "up{i='10.0.0.1'}"},
+        ),
+    ],
+)
+def test_a_figure_is_asked_for_where_the_host_tells_it(given: dict[str, str], wanted: dict[str, Any]) -> None:
+    parameters = {name: each.default for name, each in BLUEPRINTS["safe_container_upgrade"].parameters.items()}
+    scope = {
+        "parameters": {**parameters, **given},
+        "host": {"address": "10.0.0.1", "vars": {"upgrade_metric_url": "http://{host}:9100/metrics"}},
+    }
+    upgrade = next(each for each in BLUEPRINTS["safe_container_upgrade"].steps if each.id == "upgrade")
+    for step_id in ("figure_before", "figure_after"):
+        reads = next(each for each in upgrade.steps if each.id == step_id)
+        rendered: Any = Expressions().render(reads.parameters, scope)
+        assert wanted.items() <= rendered.items()
+        settled = {"settle"} if step_id == "figure_after" else set()
+        assert rendered.keys() == {"url", "metric", "query", "labels", "aggregate", "over"} | settled
 
 
 def test_a_maintenance_window_is_refused_until_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,11 +88,13 @@ def _check(schema: object, value: object, path: Path, check: _Check, depth: int)
 def broken_choice(schema: Mapping[str, object], value: Mapping[str, object]) -> str:
     """Say which of several keys, of which exactly one must be given, are missing or too many; "" when it is one.
 
-    A schema says so by a `oneOf` whose alternatives each require one key and say nothing else.
+    A schema says so by a `oneOf` whose alternatives each require one key and say nothing else. An expression may turn
+    out to be null, so beside it another key may stand.
     """
     keys = _choice(schema)
     given = [key for key in keys if value.get(key) is not None]
-    if not keys or len(given) == 1:
+    sure = [key for key in given if not _unknown_yet(value[key])]
+    if not keys or len(given) == 1 or (len(sure) < 2 and len(sure) < len(given)):
         return ""
     listed = ", ".join(f"`{key}`" for key in given or keys)
     return f"give only one of {listed}" if given else f"one of {listed} is needed"
