@@ -86,7 +86,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         pytest.skip("NOT TESTED: .tools/uv is not there; make setup puts it there")
     folder = tmp_path_factory.mktemp("author")
     locked = ["sync", "--quiet", "--frozen", "--no-dev", "--no-editable", "--python", sys.executable]
-    call([str(UV), *locked], UV_PROJECT_ENVIRONMENT=str(folder / "host"), UV_PYTHON_DOWNLOADS="never")
+    # uv would take a wheel of ours from its cache as long as its pyproject.toml is the same.
+    ours = [f"--reinstall-package={name}" for name in ("pilotage", "pilotage-plugin-api")]
+    call([str(UV), *locked, *ours], UV_PROJECT_ENVIRONMENT=str(folder / "host"), UV_PYTHON_DOWNLOADS="never")
     site = Site(folder, Fleet(folder / "fleet", ("tea",)))
     agent = site.fleet.agents["tea"]
     agent.command = [str(site.environment / "bin" / "pilotage-agent"), *agent.command[1:]]
