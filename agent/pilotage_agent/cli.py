@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from pilotage_agent.agent import agent_version
 from pilotage_agent.config import AgentConfig, load_config
@@ -39,6 +40,9 @@ def join_command(
     token: Annotated[str, typer.Argument(help="What pilotage host token printed; - reads it from standard input.")],
     name: Annotated[str, typer.Option("--name", help="Name of this host in the fleet.")] = "",
     again: Annotated[bool, typer.Option("--again", help="Replace the identity that this machine has.")] = False,
+    reach: Annotated[
+        str, typer.Option("--reach", help="Reach the coordinator under this name or address, not the token's.")
+    ] = "",
     state_dir: StateDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -54,7 +58,7 @@ def join_command(
         text = sys.stdin.readline() if token == "-" else token  # noqa: S105
         parsed = JoinToken.parse(text)
         proposed = name or parsed.name or socket.gethostname()
-        identity = asyncio.run(join(parsed, proposed, state.joining, agent_version()))
+        identity = asyncio.run(join(parsed, proposed, state.joining, agent_version(), reach=reach))
         finish_joining(identity, state.identity, state.joining)
     finally:
         lock.release()
@@ -238,17 +242,25 @@ _CHECKS: Final[tuple[tuple[str, Callable[[AgentConfig], str]], ...]] = (
 
 
 def main() -> None:
-    """The entry point: every error of ours becomes one line and an exit code."""
+    """The entry point: every error of ours becomes one line, or with --json one object, and an exit code."""
+    as_json = "--json" in sys.argv[1:]
     try:
-        app()
+        sys.exit(app(standalone_mode=not as_json) or 0)
     except EnrolmentFailed as error:
-        _fail(error, EXIT_UNREACHABLE if "can be reached" in str(error) else EXIT_FAILED)
+        _fail(str(error), EXIT_UNREACHABLE if "can be reached" in str(error) else EXIT_FAILED, as_json)
     except (ConfigRefused, NotEnrolled, StateLocked) as error:
-        _fail(error, EXIT_USAGE)
+        _fail(str(error), EXIT_USAGE, as_json)
     except AgentError as error:
-        _fail(error, EXIT_FAILED)
+        _fail(str(error), EXIT_FAILED, as_json)
+    except TyperException as error:
+        refusal: Any = error
+        _fail(refusal.format_message(), refusal.exit_code, as_json)
 
 
-def _fail(error: AgentError, code: int) -> None:
-    typer.echo(f"pilotage-agent: {error}", err=True)
+def _fail(text: str, code: int, as_json: bool) -> NoReturn:
+    if as_json:
+        kind = "usage" if code == EXIT_USAGE else "infrastructure"
+        typer.echo(json.dumps({"error": text, "kind": kind, "fix": "", "problems": []}), err=True)
+    else:
+        typer.echo(f"pilotage-agent: {text}", err=True)
     sys.exit(code)

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +56,10 @@ class JoinToken:
             raise EnrolmentFailed("the join token is damaged: copy the whole line, or make a new one") from None
         return token
 
+    def reached_at(self, host: str) -> "JoinToken":
+        """Return the same token for a coordinator that this machine reaches under another name or address."""
+        return replace(self, address=_joined(host, split_address(self.address)[1]))
+
 
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of `host:port` or `[v6]:port`; raises ValueError."""
@@ -63,12 +67,19 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-async def join(token: JoinToken, proposed_name: str, joining: Path, agent_version: str) -> Identity:
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def join(token: JoinToken, proposed_name: str, joining: Path, agent_version: str, *, reach: str = "") -> Identity:
     """Trade a token for an identity, which the caller saves; raises EnrolmentFailed.
+
+    `reach` is the name or address by which this machine reaches the coordinator, now and later, if not by its own.
 
     The keys are kept in the folder `joining` until then, so that a repeated call after a lost answer is the same
     request, which the server answers again.
     """
+    token = token.reached_at(reach) if reach else token
     authority = await asyncio.to_thread(fetch_authority, token.address, token.ca_pin)
     key, sealing_key = _keys_for(token, joining)
     request = pb.JoinRequest(
@@ -87,11 +98,11 @@ async def join(token: JoinToken, proposed_name: str, joining: Path, agent_versio
     certificates = checked_chain(response.certificates, key, token.ca_pin)
     host, port = split_address(response.fleet_address)
     dialled, _ = split_address(token.address)
-    host = host or dialled
+    host = reach or host or dialled
     enrolment = Enrolment(
         host_id=response.host_id,
         host_name=response.host_name,
-        fleet_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        fleet_address=_joined(host, port),
         enrol_address=token.address,
         ca_pin=token.ca_pin,
         sealing_key_receipt=response.sealing_key_receipt.hex(),

@@ -16,11 +16,13 @@ from typing import Any
 from pilotage_client import ClientError, CoordinatorUnreachable, PilotageClient, RequestRefused
 from pilotage_client.place import state_dir
 
+from pilotage_coordinator.cli.exits import NotUnderstood
 from pilotage_coordinator.cli.programs import Program
 from pilotage_coordinator.cli.screen import Screen
 
 START_TIMEOUT = 30.0
 ONLINE_TIMEOUT = 30.0
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,17 @@ class LocalFleet:
         """Return the command that examines this agent, wherever its state is."""
         return shlex.join(["pilotage-agent", "doctor", *self.agent_options])
 
+    async def check_advertised(self, name: str) -> None:
+        """Raise NotUnderstood for a name that this machine cannot resolve: nobody would reach it under that name."""
+        try:
+            await asyncio.get_running_loop().getaddrinfo(name, None)
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no host name"
+            raise NotUnderstood(
+                f"--advertise {name}: this machine cannot resolve it ({why}); nothing was started",
+                "give an address of this machine, or enter the name in DNS or in /etc/hosts",
+            ) from error
+
     async def bring_up_coordinator(self, client: PilotageClient, screen: Screen) -> bool:
         """Start the coordinator unless it answers; return whether it was started."""
         try:
@@ -80,7 +93,8 @@ class LocalFleet:
             name = host_name(socket.gethostname())
             screen.say(f"letting this machine join as {name}")
             token = await client.make_token(name)
-            await self._agent("join", "-", "--name", name, stdin=token["token"] + "\n")
+            near = await _loopback((await client.status())["enrol_address"])
+            await self._agent("join", "-", "--name", name, *near, stdin=token["token"] + "\n")
             status = await self._agent_status()
         if status is None:
             raise ClientError("this machine joined, and yet its agent knows nothing of it", f"run `{self.doctor}`")
@@ -150,6 +164,17 @@ def host_name(hostname: str) -> str:
     """Return a machine's name as a host's: lower case, its first part, nothing but letters, digits and dashes."""
     name = re.sub(r"[^a-z0-9-]+", "-", hostname.lower().partition(".")[0]).strip("-")
     return name or "localhost"
+
+
+async def _loopback(enrol_address: str) -> tuple[str, ...]:
+    """Return the options by which an agent of this machine reaches its coordinator without any name: none where
+    nothing listens on the loopback address. Another that listens there is told by its certificate authority."""
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, int(enrol_address.rpartition(":")[2]))
+    except (OSError, ValueError):
+        return ()
+    writer.close()
+    return ("--reach", LOOPBACK)
 
 
 def _agent_program() -> str:

@@ -18,6 +18,8 @@ from rich.text import Text
 
 WIDE = 400
 """Columns where there is no terminal: nothing is cut for a file or a pipe."""
+NARROWEST = 16
+"""A last column of a table is not made narrower than this; what is still too long is left to the terminal."""
 
 
 @dataclass(slots=True)
@@ -65,19 +67,26 @@ class Screen:
 
     def folded(self, text: str, style: str = "") -> None:
         """Write a line; on a terminal, what is too long goes on below, further in, and is broken between words."""
-        self.line("\n".join(fold(text, self.columns)), style)
+        self.line("\n".join(fold(text, self.columns)) if self.out.is_terminal else text, style)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
-        """Write a table, or what to say when there are no rows."""
+        """Write a table, or what to say when there are no rows.
+
+        On a terminal, a last column that is too long goes on below, in its place.
+        """
         if not rows:
             self.err.print(Text(empty, "dim"))
             return
         cells = [[clean(cell).replace("\n", " ") for cell in row] for row in [columns, *rows]]
         widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+        before = sum(width + 2 for width in widths[:-1])
+        room = max(self.columns - before, NARROWEST) if self.out.is_terminal else widths[-1]
         for number, row in enumerate(cells):
             line = Text()
-            for cell, width in zip(row, widths, strict=True):
+            for cell, width in zip(row[:-1], widths, strict=False):
                 line.append(cell.ljust(width + 2), "bold" if number == 0 else state_style(cell))
+            last = _in_column(row[-1], room)
+            line.append(("\n" + " " * before).join(last), "bold" if number == 0 else state_style(row[-1]))
             line.rstrip()
             self.out.print(line, soft_wrap=True)
 
@@ -136,6 +145,13 @@ def fold(text: str, columns: int) -> list[str]:
     lead = text[: len(text) - len(text.lstrip())]
     wrapper.initial_indent = lead
     return wrapper.wrap(text.lstrip())
+
+
+def _in_column(cell: str, width: int) -> list[str]:
+    """Return a cell in lines of at most `width`; words stay whole."""
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
 
 
 def shortened(text: str, width: int, *, keep_end: bool = False) -> str:

@@ -107,7 +107,7 @@ async def _lines(screen: Screen, board: Board, stream: AsyncIterator[Watched], *
             screen.line_object(watched["event"])
         elif not screen.json:
             for line in lines:
-                screen.line(line.text)
+                screen.folded(line.text)
         if until_rest and board.state in RESTING:
             return
 

@@ -89,13 +89,15 @@ def test_a_host_says_what_it_cannot_run_now_and_why(terminal: Terminal) -> None:
     async def prepare(desk: Desk) -> None:
         gone: dict[str, Json] = {"available": False, "reason": "restic is not installed:\n apt-get install restic"}
         backups = tuple({"name": f"backup.{verb}", **gone} for verb in ("verify", "create"))
-        await desk.add_host("db1", (*backups, {"name": "command.run"}, {"name": "file.write", "available": True}))
+        await desk.add_host(
+            "db1", (*backups, {"name": "command.run"}, {"name": "file.read"}, {"name": "file.write", "available": True})
+        )
 
     lines = terminal.run("host", "show", "db1", prepare=prepare).out.splitlines()
     assert lines[lines.index("Can run") :] == [
         "Can run",
         "  command.run",
-        "  file.write",
+        "  file.read, file.write",
         "",
         "Cannot run now",
         "  backup.create, backup.verify: restic is not installed: apt-get install restic",

@@ -1,18 +1,22 @@
 """How a running execution looks: lines for a log, a table for a terminal, a timeline at the end."""
 
 import dataclasses
+import io
+import re
 from datetime import datetime
 from typing import Any
 
 import pytest
 from pilotage_client.answers import Event, Watched
 from pilotage_coordinator.cli.commands.host import LONGEST_FACT, fact
+from pilotage_coordinator.cli.commands.run import ALL_COLUMNS, listed
 from pilotage_coordinator.cli.moments import span
 from pilotage_coordinator.cli.render.board import Board
 from pilotage_coordinator.cli.render.live import MOST_ROWS, picture, shown_rows
+from pilotage_coordinator.cli.render.plan import plan_lines
 from pilotage_coordinator.cli.render.run import run_lines
 from pilotage_coordinator.cli.render.timeline import BAR, MOST_LINES
-from pilotage_coordinator.cli.screen import clean, fold
+from pilotage_coordinator.cli.screen import Screen, clean, console, fold
 from pilotage_coordinator.domain.execution import codec, events
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_proto.attempt import AttemptKind
@@ -263,6 +267,122 @@ def test_a_long_line_is_folded_between_words_and_further_in() -> None:
         "      after open and close",
     ]
     assert fold("/" + "x" * 50, 30) == ["/" + "x" * 50]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def _plain(text: str) -> list[str]:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+
+
+def test_a_table_wider_than_the_terminal_goes_on_below_in_its_last_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    written = _Terminal()
+    screen = Screen(console(written), console(written), json=False, interactive=False)
+    screen.table(("CHECK", "FOUND"), [("disk", "much is free here, and more is there"), ("clock", "ok")], "")
+    assert _plain(written.getvalue()) == [
+        "CHECK  FOUND",
+        "disk   much is free here, and",
+        "       more is there",
+        "clock  ok",
+    ]
+
+
+def test_a_folded_line_stays_whole_where_there_is_no_terminal() -> None:
+    written = io.StringIO()
+    text = "word " * 200 + "end"
+    Screen(console(written), console(written), json=False, interactive=False).folded(text)
+    assert written.getvalue() == text + "\n"
+
+
+def test_an_error_is_folded_for_reading_and_a_command_left_for_copying() -> None:
+    detail = _detail({"state": "failed", "error": "the disk is full, " * 10}, state="failed", id="exe_" + "0" * 32)
+    lines = [line.text for line in run_lines(detail, 60)]
+    assert all(len(each) <= 60 for each in lines if "disk" in each)
+    assert any(each.startswith("    pilotage logs ") for each in lines)
+    assert any(each.endswith("--failed-hosts") and len(each) > 60 for each in lines)
+    assert len([line for line in run_lines(detail) if "disk" in line.text]) == 1
+
+
+def test_an_error_is_not_told_again_when_the_execution_fails_of_it() -> None:
+    _, lines = _watch(
+        _event("execution_begun", seed="s", requested_by="ann"),
+        _event("attempt_finished", 8, **_run("db2", outcome="failed", becomes="failed", error="no space")),
+        _event("execution_moved", 9, to="failed", reason="save on db2 failed: no space"),
+    )
+    assert lines[-2:] == ["00:08 db2: save failed: no space", "00:09 execution is failed: save on db2 failed"]
+
+
+def test_a_narrow_list_of_executions_says_which_run_it_was() -> None:
+    row = _detail(
+        state="completed", id="exe_" + "0" * 32, blueprint="quick_backup", version="1.1.0", requested_by="root"
+    )
+    for narrow, most in ((True, 80), (False, ALL_COLUMNS)):
+        columns, rows = listed([row], narrow=narrow)
+        assert len(columns) == len(rows[0])
+        assert len("  ".join(rows[0])) <= most
+        assert rows[0][-1] == "quick_backup@1.1.0"
+
+
+def _planned(path: str, *previews: tuple[str, str, str]) -> dict[str, Any]:
+    """Return a planned step; a preview is its host, its item and its note."""
+    change = {"action": "create", "subject": "/vault", "before": None, "after": None, "note": ""}
+    nothing: dict[str, list[Any]] = {key: [] for key in ("dependencies", "hosts", "waves", "steps", "finally_steps")}
+    return {
+        "path": path,
+        "kind": "leaf",
+        "type": "command.run",
+        "effect": "once",
+        "place": "agent",
+        "on_failure": "stop",
+        "undo": "none",
+        "max_failures": None,
+        **dict.fromkeys(("run_once", "max_parallel", "loops", "irreversible", "destructive"), False),
+        **dict.fromkeys(("when", "hosts_from"), ""),
+        **nothing,
+        "previews": [
+            {"host": host, "item": item, "complete": True, "note": note, "changes": [change]}
+            for host, item, note in previews
+        ],
+    }
+
+
+def _plan(*steps: dict[str, Any], **parameters: Any) -> Any:
+    return {
+        "blueprint": "b",
+        "version": "1.0.0",
+        "name": "",
+        "targets": ["db1", "db2"],
+        "digest": "sha256:0",
+        "step_runs": 1,
+        "most_step_runs": 1,
+        "parameters": parameters,
+        "steps": list(steps),
+        "on_failure": "stop",
+        **{key: [] for key in ("secrets", "finally_steps", "rollback_steps", "notes")},
+    }
+
+
+def test_a_remark_that_many_hosts_make_is_shown_once() -> None:
+    note = "whoever takes the host over can delete it"
+    steps = (
+        _planned("save", ("db1", "a", note), ("db1", "b", note), ("db2", "a", note)),
+        _planned("prune", ("db2", "", "")),
+    )
+    lines = [line.text for line in plan_lines(_plan(*steps))]
+    assert [each for each in lines if "!" in each] == [f"  ! save on db1, db2: {note}"]
+    assert lines.count("    + save[a]: create /vault") == 2
+
+
+def test_a_parameter_says_which_of_its_hosts_the_plan_reaches() -> None:
+    given = {"hosts": ["db1", "db2", "db3"], "same": ["db1", "db2"], "other": ["x"], "days": [1, 2]}
+    lines = [line.text for line in plan_lines(_plan(**given))]
+    assert '  hosts = ["db1", "db2", "db3"], of which this plan reaches db1, db2' in lines
+    assert '  same = ["db1", "db2"]' in lines
+    assert sum("reaches" in each for each in lines) == 1
 
 
 def test_what_a_person_must_decide_is_said_with_the_command() -> None:

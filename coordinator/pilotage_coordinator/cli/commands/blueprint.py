@@ -11,7 +11,7 @@ from pilotage_client.answers import Parameter, StepOutline
 
 from pilotage_coordinator.cli.completion import blueprints
 from pilotage_coordinator.cli.inputs import read_blueprint
-from pilotage_coordinator.cli.moments import local
+from pilotage_coordinator.cli.moments import ago
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
@@ -32,8 +32,8 @@ def list_(context: typer.Context) -> None:
             screen.object(rows)
             return
         screen.table(
-            ("ID", "VERSION", "NAME", "ADDED BY", "ADDED"),
-            [(row["id"], row["version"], row["name"], row["added_by"], local(row["added_at"])) for row in rows],
+            ("ID", "VERSION", "ADDED", "BY", "NAME"),
+            [(row["id"], row["version"], ago(row["added_at"]), row["added_by"], row["name"]) for row in rows],
             "No blueprint is stored here. Add one: pilotage blueprint add FILE",
         )
 
@@ -63,7 +63,7 @@ def show(
             return
         screen.line(f"{blueprint['id']}@{blueprint['version']}  {blueprint['name']}", "bold")
         if blueprint["description"]:
-            screen.line(blueprint["description"])
+            screen.folded(blueprint["description"])
         screen.line(f"digest {blueprint['digest']}", "dim")
         screen.line(f"versions {', '.join(blueprint['versions'])}", "dim")
         _show_parameters(screen, blueprint["parameters"])

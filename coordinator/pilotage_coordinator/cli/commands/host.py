@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Annotated, Final
 
 import typer
@@ -98,28 +99,31 @@ def show(context: typer.Context, name: Name) -> None:
             return
         screen.line(f"{host['name']}  {host['state']}", "bold")
         if host["state_reason"]:
-            screen.line(f"because: {host['state_reason']}")
+            screen.folded(f"because: {host['state_reason']}")
         if host["state"] == "quarantined":
             screen.hint(
                 f"it gets no work. If it is one machine, and yours: pilotage host release {name} --reason TEXT; "
                 f"what was open on it is settled anew. If not: pilotage host revoke {name}, and let it join again"
             )
-        screen.line(f"id {host['id']}, joined {local(host['joined_at'])}, last seen {ago(host['last_seen_at'])}", "dim")
+        screen.folded(
+            f"id {host['id']}, joined {local(host['joined_at'])}, last seen {ago(host['last_seen_at'])}", "dim"
+        )
         for line in _proofs(host):
-            screen.line(line)
-        screen.line(f"\nLabels     {_labels(host) or '—'}")
+            screen.folded(line)
+        screen.line()
+        screen.folded(f"Labels     {_labels(host) or '—'}")
         for key, value in sorted(host["variables"].items()):
-            screen.line(f"Variable   {key} = {json.dumps(value, ensure_ascii=False)}")
+            screen.folded(f"Variable   {key} = {json.dumps(value, ensure_ascii=False)}")
         screen.line("\nFacts", "bold")
         for key, value in sorted(host["facts"].items()):
-            screen.line(f"  {key}: {fact(value)}")
+            screen.folded(f"  {key}: {fact(value)}")
         screen.line("\nCan run", "bold")
-        for each in sorted(str(each.get("name", "?")) for each in host["step_types"] if each.get("available", True)):
-            screen.line(f"  {each}")
+        for family in _families(host):
+            screen.folded(f"  {family}")
         if missing := _unavailable(host):
             screen.line("\nCannot run now", "bold")
             for why, names in missing.items():
-                screen.line(f"  {', '.join(names)}: {why}", "yellow")
+                screen.folded(f"  {', '.join(names)}: {why}", "yellow")
         for plugin in host["quarantined_plugins"]:
             screen.line(f"  quarantined: {json.dumps(plugin, ensure_ascii=False)}", "yellow")
 
@@ -201,6 +205,12 @@ def revoke(
             screen.line(f"{host['name']} is revoked; what it still runs it cannot report any more")
 
     perform(context, work)
+
+
+def _families(host: HostDetail) -> list[str]:
+    """Return the step types that the host can run, those of one family in one line."""
+    names = sorted(str(each.get("name", "?")) for each in host["step_types"] if each.get("available", True))
+    return [", ".join(each) for _, each in groupby(names, key=lambda name: name.partition(".")[0])]
 
 
 def _unavailable(host: HostDetail) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """`pilotage run`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -12,7 +13,7 @@ from pilotage_coordinator.cli.completion import STATES, blueprints, hosts, state
 from pilotage_coordinator.cli.confirm import confirmed
 from pilotage_coordinator.cli.execution import ExecutionArgument, found
 from pilotage_coordinator.cli.exits import ExitCode
-from pilotage_coordinator.cli.moments import local, seconds_between, span
+from pilotage_coordinator.cli.moments import ago, local, seconds_between, span
 from pilotage_coordinator.cli.moments import since as moment_since
 from pilotage_coordinator.cli.render.run import run_lines
 from pilotage_coordinator.cli.render.title import title
@@ -36,6 +37,9 @@ from pilotage_coordinator.cli.watching import watch as watch_execution
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Start, watch and steer executions."
 )
+
+ALL_COLUMNS = 112
+"""Columns that a list of executions needs to be shown whole."""
 
 
 class Outcome(StrEnum):
@@ -107,8 +111,7 @@ def list_(
             return
         chosen = bool(blueprint or state or since or cursor)
         screen.table(
-            ("EXECUTION", "BLUEPRINT", "STATE", "STEPS", "BEGAN", "TOOK", "BY"),
-            [_row(row) for row in rows],
+            *listed(rows, narrow=screen.columns < ALL_COLUMNS),
             "No execution is like that." if chosen else "Nothing has run yet. Run something: pilotage run start NAME",
         )
         if page["next"]:
@@ -289,15 +292,25 @@ def _show(screen: Screen, run: ExecutionSummary) -> None:
         screen.line(f"{run['id']} is {run['state'].replace('_', ' ')}{because}")
 
 
+def listed(rows: Sequence[ExecutionSummary], *, narrow: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the columns of a list and its rows; a narrow terminal gets those that say which run it was."""
+    if not narrow:
+        return ("EXECUTION", "STATE", "STEPS", "BEGAN", "TOOK", "BY", "BLUEPRINT"), [_row(row) for row in rows]
+    short: list[tuple[str, ...]] = [
+        (row["id"], row["state"], ago(row["started_at"] or row["created_at"]), title(row)) for row in rows
+    ]
+    return ("EXECUTION", "STATE", "BEGAN", "BLUEPRINT"), short
+
+
 def _row(run: ExecutionSummary) -> tuple[str, ...]:
     counts = run["counts"]
     lasted = seconds_between(run["started_at"], run["ended_at"])
     return (
         run["id"],
-        title(run),
         run["state"],
         f"{counts.get('succeeded', 0)}/{sum(counts.values())}" if counts else "",
         local(run["started_at"] or run["created_at"]),
         span(lasted) if lasted is not None else "",
         run["requested_by"],
+        title(run),
     )

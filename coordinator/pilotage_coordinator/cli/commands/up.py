@@ -36,6 +36,8 @@ def up(
     fleet = LocalFleet.of_machine(socket_file, advertise)
 
     async def work(client: PilotageClient, screen: Screen) -> None:
+        if advertise:
+            await fleet.check_advertised(advertise)
         started = await fleet.bring_up_coordinator(client, screen)
         if advertise and not started:
             screen.say("the coordinator runs already; `pilotage down` and then `up --advertise` changes its addresses")

@@ -55,6 +55,8 @@ class Board:
     """Open gates: name to prompt."""
     unknown: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Step, host and item of runs that nobody knows the end of, to why."""
+    _errors: list[str] = field(default_factory=list)
+    """What step runs failed of, which has been told."""
 
     def expect(self, hosts: Iterable[str]) -> None:
         """Keep a row for hosts of which nothing has been heard yet."""
@@ -80,7 +82,10 @@ class Board:
                 self.started_at = event["at"]
             case "execution_moved":
                 self.state, self.reason = data["to"], data.get("reason", "")
-                because = f": {self.reason}" if self.reason else ""
+                # The step's own line has told the error already; a page of it twice hides what comes after.
+                told = next((each for each in self._errors if each in self.reason), None)
+                reason = self.reason.replace(told, "").rstrip(" :") if told else self.reason
+                because = f": {reason}" if reason else ""
                 yield self._line(event, "", f"execution is {_words(self.state)}{because}", _tone(self.state))
             case "attempt_planned":
                 yield from self._planned(event)
@@ -128,6 +133,8 @@ class Board:
             return
         row.done += becomes not in BAD
         row.bad += becomes in BAD
+        if becomes in BAD and data.get("error"):
+            self._errors.append(data["error"])
         if becomes == "unknown":
             self.unknown[data["path"], data["host"], data["item"]] = data.get("error", "")
         yield self._line(event, data["host"], f"{step} {_words(becomes)}{took}{_why(data)}", _tone(becomes))

@@ -1,6 +1,6 @@
 """A plan in lines: what will happen in which order, on which hosts in which waves, and what would change on each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
         yield Line(f"hosts {host_names(plan['targets'])}")
     yield Line(f"digest {plan['digest']}", "dim")
     for name, value in sorted(plan["parameters"].items()):
-        yield Line(f"  {name} = {value_text(value)}", "dim")
+        yield Line(f"  {name} = {value_text(value)}{_reached(value, plan['targets'])}", "dim")
     if plan["secrets"]:
         yield Line(f"  secrets: {host_names(plan['secrets'])}", "dim")
     yield Line("")
@@ -61,6 +61,13 @@ def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
             yield Line(f"  {place + ': ' if place else ''}{note['message']}", "yellow")
         yield Line("")
     yield Line("Nothing has been changed yet.", "bold")
+
+
+def _reached(value: object, targets: list[str]) -> str:
+    """Return which of a parameter's hosts the plan goes to, where `-l` or the targets leave others out."""
+    if not targets or not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return ""
+    return f", of which this plan reaches {host_names(targets)}" if set(targets) < set(value) else ""
 
 
 def _may_roll_back(plan: Plan) -> bool:
@@ -186,10 +193,24 @@ def _changes(plan: Plan) -> Iterator[Line]:
         return
     yield Line("What would change", "bold")
     for host in sorted(by_host):
-        yield Line(f"  {host}", "bold")
-        for step, preview in by_host[host]:
-            yield from _preview(step, preview)
+        if lines := [line for step, preview in by_host[host] for line in _preview(step, preview)]:
+            yield Line(f"  {host}", "bold")
+            yield from lines
+    yield from _warnings(by_host)
     yield Line("")
+
+
+def _warnings(by_host: Mapping[str, Sequence[tuple[PlanStep, Preview]]]) -> Iterator[Line]:
+    """Yield what hosts remark, each remark once, with the steps and hosts that it is about."""
+    steps: dict[str, dict[str, None]] = {}
+    hosts: dict[str, dict[str, None]] = {}
+    for host in sorted(by_host):
+        for step, preview in by_host[host]:
+            if preview["note"]:
+                steps.setdefault(preview["note"], {})[step["path"]] = None
+                hosts.setdefault(preview["note"], {})[host] = None
+    for note, paths in steps.items():
+        yield Line(f"  ! {', '.join(paths)} on {host_names(list(hosts[note]))}: {note}", "yellow")
 
 
 def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
@@ -204,9 +225,7 @@ def _preview(step: PlanStep, preview: Preview) -> Iterator[Line]:
     more = len(preview["changes"]) - MOST_CHANGES
     if more > 0:
         yield Line(f"    … and {counted(more, 'more change')}")
-    if preview["note"]:
-        yield Line(f"    ! {place}: {preview['note']}", "yellow")
-    elif not preview["complete"]:
+    if not preview["complete"] and not preview["note"]:
         yield Line(f"    ? {place}: more is known only when it runs", "dim")
 
 

@@ -10,7 +10,7 @@ from pilotage_coordinator.cli.render.plan import Line
 from pilotage_coordinator.cli.render.plan_values import value_text
 from pilotage_coordinator.cli.render.timeline import step_of, timeline
 from pilotage_coordinator.cli.render.title import title
-from pilotage_coordinator.cli.screen import WIDE, state_style
+from pilotage_coordinator.cli.screen import WIDE, fold, state_style
 
 MOST_ERRORS = 20
 """Errors shown before the rest is counted."""
@@ -23,18 +23,18 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
     in one line a host.
     """
     yield Line(f"{title(run)}  {run['state'].replace('_', ' ')}", state_style(run["state"]) or "bold")
-    yield Line(f"{run['id']}, plan {run['plan_digest']}", "dim")
+    yield from _prose(f"{run['id']}, plan {run['plan_digest']}", width, "dim")
     lasted = seconds_between(run["started_at"], run["ended_at"])
     took = f", took {span(lasted)}" if lasted is not None and run["ended_at"] else ""
     yield Line(f"asked for by {run['requested_by']} at {local(run['created_at'])}{took}", "dim")
     for name, value in sorted(run["parameters"].items()):
-        yield Line(f"  {name} = {value_text(value)}", "dim")
+        yield from _prose(f"  {name} = {value_text(value)}", width, "dim")
     if run["reason"] and not any(each["error"] and each["error"] in run["reason"] for each in run["runs"]):
-        yield Line(f"because: {run['reason']}")
+        yield from _prose(f"because: {run['reason']}", width)
     yield Line(", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(run["counts"].items())))
     yield Line("")
     yield from timeline(run, width, every=every)
-    yield from _errors(run)
+    yield from _errors(run, width)
     yield from next_steps(run)
     if run["outputs"]:
         yield Line("Outputs", "bold")
@@ -42,6 +42,11 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
             yield Line(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
     for warning in run["warnings"] if run["state"] == "completed" else ():
         yield Line(f"warning: {warning}", "yellow")
+
+
+def _prose(text: str, width: int, style: str = "") -> Iterator[Line]:
+    """Yield what is read, folded to a terminal's width. What is copied, such as a command, is left in one piece."""
+    return (Line(each, style) for each in (fold(text, width) if width < WIDE else [text]))
 
 
 def next_steps(run: ExecutionDetail) -> Iterator[Line]:
@@ -64,13 +69,13 @@ def next_steps(run: ExecutionDetail) -> Iterator[Line]:
         yield Line(f"Run again what failed: pilotage run retry {run['id']} --failed-hosts", "cyan")
 
 
-def _errors(run: ExecutionDetail) -> Iterator[Line]:
+def _errors(run: ExecutionDetail, width: int) -> Iterator[Line]:
     bad = [each for each in run["runs"] if each["error"]]
     for each in bad[:MOST_ERRORS]:
         kind = f" ({each['failure_kind']})" if each["failure_kind"] else ""
         yield Line(f"{step_of(each)} on {each['host'] or 'the coordinator'}{kind}:", "bold red")
         for line in each["error"].splitlines():
-            yield Line(f"    {line}")
+            yield from _prose(f"    {line}", width)
         host = f" --host {each['host']}" if each["host"] else ""
         yield Line(f"    pilotage logs {run['id']} {each['step']}{host}", "dim")
     if len(bad) > MOST_ERRORS:
