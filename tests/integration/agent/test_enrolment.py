@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ async def test_an_identity_is_saved_for_its_owner_only(coordinator: SmallCoordin
     for path in state.identity.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert not state.joining.exists()
+
+
+async def test_a_coordinator_is_reached_under_the_name_that_this_machine_knows(
+    coordinator: SmallCoordinator, tmp_path: Path
+) -> None:
+    elsewhere = replace(JoinToken.parse(coordinator.join_token()), address=f"nowhere.invalid:{coordinator.enrol_port}")
+    with pytest.raises(EnrolmentFailed, match=r"nowhere\.invalid"):
+        await join(elsewhere, "h1", tmp_path / "joining", "test")
+    joined = (await join(elsewhere, "h1", tmp_path / "joining", "test", reach="127.0.0.1")).enrolment
+    assert joined.fleet_address == f"127.0.0.1:{coordinator.fleet_port}"
+    assert joined.enrol_address == f"127.0.0.1:{coordinator.enrol_port}"
 
 
 async def test_a_wrong_pin_keeps_the_token_here(coordinator: SmallCoordinator, tmp_path: Path) -> None:
