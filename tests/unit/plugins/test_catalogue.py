@@ -8,6 +8,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
+from copier import run_copy
 from pilotage_plugin_api.catalogue import GROUP, Catalogue, installed_plugins, load_catalogue
 from pilotage_plugin_api.errors import Refused
 
@@ -148,9 +149,11 @@ def test_builtins_load_first_through_the_same_door() -> None:
 
 
 def test_the_template_passes_its_own_tests(tmp_path: Path) -> None:
+    project = tmp_path / "acme"
+    run_copy(str(TEMPLATE), project, data={"plugin": "acme"}, defaults=True, quiet=True)
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", str(TEMPLATE / "tests")],
-        cwd=TEMPLATE, env={"PYTHONPATH": str(TEMPLATE), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", str(project / "tests")],
+        cwd=project, env={"PYTHONPATH": str(project), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
