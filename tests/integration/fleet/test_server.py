@@ -56,6 +56,18 @@ async def test_a_second_server_on_the_port_is_refused_by_name(site: Site) -> Non
         await second.start()
 
 
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("192.0.2.200:0", "[Cc]annot assign"), ("nowhere.invalid:0", "[Nn]ame|resolution"), ("", "another coordinator")],
+)
+async def test_why_an_address_cannot_be_listened_on_is_told(site: Site, address: str, reason: str) -> None:
+    address = address or f"127.0.0.1:{site.server.fleet_port}"
+    with pytest.raises(ServerError, match=f"{address} cannot be listened on: .*({reason})"):
+        await FleetServer(
+            site.roster, site.enrolment, site.authority, Listening(address, "127.0.0.1:0"), site.now
+        ).start()
+
+
 async def test_it_stops_though_an_agent_never_greets(site: Site) -> None:
     identity = await site.host()
     async with site.fleet(identity) as channel:

@@ -255,3 +255,9 @@ def test_keys_that_start_with_x_are_data_where_keys_are_data() -> None:
     (again,) = load_blueprints(expand(blueprint), "again.yaml", BUILT)
     assert again == blueprint
     assert content_digest(again) != content_digest(load(text.replace("x-foo: one", "x-foo: other")))
+
+
+def test_what_is_missing_is_named_with_the_line_to_add() -> None:
+    (problem,) = problems("pilotage: 1\nworkflows:\n  x: {name: n, version: 1.0.0}\n")
+    assert problem.message.endswith("has no `steps`")
+    assert problem.hint.startswith("add `steps:`")

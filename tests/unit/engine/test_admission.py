@@ -173,6 +173,20 @@ def test_each_input_in_each_status(status: ExecutionStatus, input: i.Input) -> N
     assert said.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (_E.COMPLETED, "It has ended already."),
+        (_E.ROLLED_BACK, "It has ended already."),
+        (_E.ROLLING_BACK, "Pause it instead, or let the rollback come to its end."),
+    ],
+)
+def test_what_cannot_be_cancelled_says_what_can_be_done(status: ExecutionStatus, advice: str) -> None:
+    with pytest.raises(Refused) as refused:
+        IN_STATUS[status]().give(i.CancelRequested("anna"))
+    assert str(refused.value) == f"exe_1 cannot be cancelled: it is {status}. {advice}"
+
+
 @pytest.mark.parametrize("to", list(ExecutionStatus))
 @pytest.mark.parametrize("current", list(ExecutionStatus))
 def test_advance_of_executions(current: ExecutionStatus, to: ExecutionStatus) -> None:

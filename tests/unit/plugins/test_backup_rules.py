@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pilotage_plugin_api import InfrastructureFailed, ProgramResult, SecretRef, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.backup.create import BackupCreate
 from pilotage_plugins.backup.damage import damaged_packs
 from pilotage_plugins.backup.errors import failure
 from pilotage_plugins.backup.outage import Outage
@@ -159,6 +160,16 @@ def test_there_must_be_room_for_what_is_new() -> None:
     check_room(repository("/r"), 900, 1000)
     with pytest.raises(TargetFailed, match=r"1000 bytes free, and 999 bytes are new"):
         check_room(repository("/r"), 999, 1000)
+
+
+def test_a_path_that_is_not_there_is_a_problem_of_the_preview_and_no_change(harness: Harness) -> None:
+    (harness.sandbox / "there").mkdir()
+    paths = [str(harness.sandbox / "there"), str(harness.sandbox / "gone")]
+    params = {"repository": "rest:https://vault/", "password": "secret://x", "paths": paths}
+    shown = harness.preview(BackupCreate(), params)
+    assert [each.subject for each in shown.changes] == paths[:1]
+    assert f"it will fail: {paths[1]}: No such file or directory" in shown.note
+    assert "it will fail" not in harness.preview(BackupCreate(), {**params, "paths": paths[:1]}).note
 
 
 def test_progress_is_of_what_was_counted_and_never_full_before_the_end(harness: Harness) -> None:

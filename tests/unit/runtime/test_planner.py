@@ -173,6 +173,10 @@ async def test_a_secret_that_does_not_exist_is_told_when_the_plan_is_made(site: 
         ("a", "parameters.env.TOKEN: there is no secret `token`", "pilotage secret set token"),
         ("a", "parameters.env.PASSWORD: there is no secret `db/password`", "pilotage secret set db/password"),
     }
+    with pytest.raises(PlanRefused) as refused:
+        await site.make(f"{steps}      - {{id: more, type: command.run, parameters: {{argv: ['secret://token']}}}}\n")
+    told = [each.message for each in refused.value.problems if "`token`" in each.message]
+    assert told == ["parameters.env.TOKEN: there is no secret `token`, as in 1 more place"]
     await site.vault.set("token", b"t", updated_by="anna")
     await site.vault.set("db/password", b"p", updated_by="anna")
     made = await site.make(steps)

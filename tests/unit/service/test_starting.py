@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from pilotage_coordinator.domain.blueprint.loader import load_blueprint
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.blueprint.position import Position
 from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused
 from pilotage_coordinator.service import blueprints, executions, plans
@@ -109,6 +110,20 @@ def test_a_plan_is_of_exactly_one_thing(fields: dict[str, object]) -> None:
 async def test_a_command_needs_hosts(desk: Desk) -> None:
     with pytest.raises(Invalid, match="needs hosts"):
         await plans.make_plan(desk.services, OWNER, MakePlan(command=["uptime"]))
+
+
+async def test_what_is_wrong_with_a_command_is_told_without_lines_that_nobody_wrote(desk: Desk) -> None:
+    problem = PlanProblem(FailureKind.TARGET, "no host is left", "see -l", path="run", at=Position("exec", 7, 3))
+    desk.plans.refuse = PlanRefused([problem])
+    for request, place in (
+        (MakePlan(source=SOURCE), ("exec", 7, 3, "run")),
+        (MakePlan(command=["uptime"], limit_to="role=db"), ("", 0, 0, "")),
+    ):
+        with pytest.raises(Invalid) as refusal:
+            await plans.make_plan(desk.services, OWNER, request)
+        (told,) = refusal.value.problems
+        assert (told.file, told.line, told.column, told.path) == place
+        assert (told.message, told.fix) == ("no host is left", "see -l")
 
 
 @pytest.mark.parametrize(
