@@ -17,7 +17,7 @@ MOST_ERRORS = 20
 
 
 def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) -> Iterator[Line]:
-    """Yield an execution: head, timeline, errors, what it waits for, outputs.
+    """Yield an execution: head, timeline, errors, outputs, and last what it waits for.
 
     `width`: columns that a line of the timeline may have. Unless `every` step run must be seen, those of many are told
     in one line a host.
@@ -35,13 +35,13 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
     yield Line("")
     yield from timeline(run, width, every=every)
     yield from _errors(run, width)
-    yield from next_steps(run)
     if run["outputs"]:
         yield Line("Outputs", "bold")
         for name, value in sorted(run["outputs"].items()):
             yield Line(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
     for warning in run["warnings"] if run["state"] == "completed" else ():
         yield Line(f"warning: {warning}", "yellow")
+    yield from next_steps(run)
 
 
 def _prose(text: str, width: int, style: str = "") -> Iterator[Line]:
