@@ -67,7 +67,7 @@ class SystemdHost:
 def boot(engine: Docker, name: str, *volumes: str) -> SystemdHost:
     """Start a systemd host with these volumes (SOURCE:TARGET[:ro]) in the engine's own network."""
     engine.docker(
-        "run", "-d", "--name", name, "--network", "host", "--cap-add", "SYS_ADMIN",
+        "run", "-d", "--name", name, "--network", "host", "--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE",
         "--stop-signal", "SIGRTMIN+3", "--tmpfs", "/run", "--tmpfs", "/tmp",
         "-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro", *(part for each in volumes for part in ("-v", each)),
         IMAGE, "/sbin/init",

@@ -1,10 +1,17 @@
 """What apt says, read: its simulation and its status lines."""
 
+from pathlib import Path
+
 import pytest
 from pilotage_plugin_api import InfrastructureFailed, ProgramResult, StepError, StepFailed, TargetFailed
+from pilotage_plugins.package import running
 from pilotage_plugins.package.apt import failure
+from pilotage_plugins.package.change import services_in
+from pilotage_plugins.package.choice import availability
 from pilotage_plugins.package.progress import read_status
-from pilotage_plugins.package.simulation import PlannedChange, parse
+from pilotage_plugins.package.running import units_that_run
+from pilotage_plugins.package.simulation import parse
+from pilotage_plugins.package.system import PlannedChange
 
 SAID = """\
 NOTE: This is only a simulation!
@@ -70,3 +77,75 @@ def test_failures_have_the_right_kind(said: str, kind: type[StepError], told: st
     with pytest.raises(kind, match=told) as raised:
         raise error
     assert type(raised.value) is kind
+
+
+def test_needrestarts_words_are_read() -> None:
+    told = "NEEDRESTART-VER: 3.6\nNEEDRESTART-SVC: ssh.service\nNEEDRESTART-SVC: cron.service\nNEEDRESTART-CONT: x\n"
+    assert services_in(told) == ["cron.service", "ssh.service"]
+    assert services_in("") == []
+
+
+@pytest.mark.parametrize(
+    ("programs", "reason"),
+    [
+        (("apt-get", "apt-mark", "apt-cache", "dpkg", "dpkg-query"), ""),
+        (("dnf", "yum", "rpm"), "this host has dnf, which is not supported yet: only apt is"),
+        (("apk",), "this host has apk, which is not supported yet: only apt is"),
+        (("apt-get", "apt-mark"), "this host has no apt-cache: only apt and dpkg are supported"),
+        ((), "this host has no apt-get: only apt and dpkg are supported"),
+    ],
+)
+async def test_a_host_without_apt_says_what_it_has(
+    programs: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in programs:
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = await availability()
+    assert (found.available, found.reason) == (not reason, reason)
+
+
+def process(proc: Path, pid: str, root: Path, maps: str, cgroup: str) -> None:
+    """Make what the kernel tells of one process."""
+    (proc / pid).mkdir(parents=True)
+    (proc / pid / "root").symlink_to(root)
+    (proc / pid / "maps").write_text(maps)
+    (proc / pid / "cgroup").write_text(cgroup)
+
+
+def test_units_are_found_by_the_code_that_they_have_mapped(tmp_path: Path) -> None:
+    library = tmp_path / "usr" / "lib" / "libx.so.1.2"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    (library.parent / "libx.so.1").symlink_to(library.name)
+    (tmp_path / "lib").symlink_to("usr/lib")
+    proc, other = tmp_path / "proc", tmp_path / "container"
+    other.mkdir()
+    code = f"7f00-7f01 r-xp 00000000 08:01 5 {library}\n7f02-7f03 rw-p 00000000 00:00 0\n"
+    data = f"7f00-7f01 r--p 00000000 08:01 5 {library}\n"
+    old = f"7f00-7f01 r-xp 00000000 08:01 5 {library} (deleted)\n"
+    process(proc, "self", tmp_path, "", "0::/\n")
+    process(proc, "10", tmp_path, code, "0::/system.slice/shop.service\n")
+    process(proc, "11", tmp_path, code, "0::/user.slice/user-0.slice/user@0.service/app.slice/sync.service\n")
+    process(proc, "12", tmp_path, code, "4:memory:/x\n1:name=systemd:/system.slice/old-v1.service\n")
+    process(proc, "13", tmp_path, code, "0::/init.scope\n")
+    process(proc, "14", tmp_path, data, "0::/system.slice/reads-data.service\n")
+    process(proc, "15", tmp_path, old, "0::/system.slice/runs-an-older-one.service\n")
+    process(proc, "16", other, code, "0::/system.slice/docker-1.scope\n")
+    process(proc, "17", tmp_path, code, "0::/\n")
+    (proc / "18").mkdir()  # it has just ended
+    wanted = ["init.scope", "old-v1.service", "shop.service", "sync.service"]
+    assert units_that_run([str(tmp_path / "lib" / "libx.so.1"), "/usr/share/doc/x"], proc) == wanted
+    assert units_that_run([str(tmp_path / "usr" / "lib" / "liby.so.1")], proc) == []
+    assert units_that_run(["/usr/share/doc/x", "/etc/x.conf"], proc) == []
+
+
+def test_nobody_takes_a_part_of_the_units_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process(tmp_path / "proc", "self", tmp_path, "", "")
+    process(tmp_path / "proc", "10", tmp_path, "", "")
+
+    def refuse(process: Path) -> set[str]:
+        raise PermissionError(13, "not yours", str(process))
+
+    monkeypatch.setattr(running, "_mapped", refuse)
+    assert units_that_run([str(tmp_path / "x")], tmp_path / "proc") is None

@@ -4,7 +4,8 @@ from pilotage_plugin_api import Availability, Effect, StepContext, StepOutputs, 
 from pydantic import Field
 
 from pilotage_plugins.discovery.room import fitting
-from pilotage_plugins.package.apt import LOOKING, Apt, availability
+from pilotage_plugins.package.apt import LOOKING, Apt
+from pilotage_plugins.package.choice import availability
 
 
 class PackagesParams(StepParams):
@@ -40,7 +41,7 @@ class DiscoveryPackages(StepType[PackagesParams, PackagesOutputs]):
     Outputs = PackagesOutputs
 
     async def available(self, ctx: StepContext) -> Availability:
-        """Ask whether the host has apt."""
+        """Ask which package manager the host has."""
         return await availability()
 
     async def run(self, ctx: StepContext, params: PackagesParams) -> PackagesOutputs:

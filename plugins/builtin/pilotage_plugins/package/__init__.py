@@ -1,4 +1,4 @@
-"""Packages of the operating system, by apt and dpkg: the step types of the plugin `package`."""
+"""Packages of the operating system: the step types of the plugin `package`."""
 
 from typing import Final
 

@@ -1,15 +1,12 @@
 """Debian's package programs, called so that they never ask, never wait for ever, and fail in the right kind."""
 
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 from pilotage_plugin_api import (
-    Availability,
     InfrastructureFailed,
     ProgramResult,
     StepContext,
@@ -18,6 +15,8 @@ from pilotage_plugin_api import (
     TargetFailed,
 )
 from pydantic import Field
+
+from pilotage_plugins.package.system import Conffiles
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -63,13 +62,6 @@ _NOT_THERE: Final = (
     "held packages were changed",
     "you have held broken packages",
 )
-
-
-class Conffiles(StrEnum):
-    """What becomes of a configuration file that was changed here and in the new version."""
-
-    KEEP = "keep"
-    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +127,6 @@ def failure(program: str, result: ProgramResult) -> StepError:
     if broken := re.findall(r"^dpkg: error processing (?:package|archive) (\S+)", told, re.MULTILINE):
         text = f"{text}. The scripts of {', '.join(sorted(set(broken)))} failed; once cured, package.repair finishes it"
     return StepFailed(text)
-
-
-async def availability() -> Availability:
-    """Say whether this host has Debian's package programs."""
-    missing = [name for name in ("apt-get", "apt-mark", "apt-cache", "dpkg", "dpkg-query") if not shutil.which(name)]
-    if missing:
-        other = next((name for name in ("dnf", "zypper", "apk", "pacman") if shutil.which(name)), None)
-        hint = f" (it has {other}, which is not supported)" if other else ""
-        return Availability(
-            available=False, reason=f"this host has no {missing[0]}: only apt and dpkg are supported{hint}"
-        )
-    return Availability(available=True)
 
 
 def at_work(lock_wait: float, conffiles: Conffiles = Conffiles.KEEP) -> tuple[str, ...]:

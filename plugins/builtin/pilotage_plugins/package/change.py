@@ -9,25 +9,16 @@ from pathlib import Path
 from pilotage_plugin_api import Action, Change, Preview, StepContext, StepFailed, StepOutputs, TargetFailed
 
 from pilotage_plugins.note import shelf
-from pilotage_plugins.package.apt import Apt
-from pilotage_plugins.package.progress import status_pipe
-from pilotage_plugins.package.simulation import PlannedChange, bare, offered_versions
+from pilotage_plugins.package.running import units_that_run
+from pilotage_plugins.package.system import PackageChange, PackageManager, PlannedChange
 
 _REBOOT_REQUIRED = Path("/run/reboot-required")
-
-
-class PackageChange(StepOutputs):
-    """One package that was changed; `before` is empty for a new one, `after` is empty for one that went."""
-
-    package: str
-    before: str = ""
-    after: str = ""
 
 
 class PackagesOutputs(StepOutputs):
     """What was changed, and what must follow.
 
-    `restart` names the services that still run old code, as needrestart tells; null where it is not installed.
+    `restart` names the services that still run old code, as needrestart tells; null where it cannot.
     `repaired` says that an earlier run which was cut off was finished first.
     """
 
@@ -44,44 +35,11 @@ class VersionsBefore(StepOutputs):
     repaired: bool
 
 
-async def installed_versions(apt: Apt) -> dict[str, str]:
-    """Return the version of every installed package, by name, and by name:arch for foreign ones."""
-    form = "${binary:Package}\\t${db:Status-Status}\\t${Version}\\n"
-    native = (await apt.quiet("dpkg", "--print-architecture")).strip()
-    found = {}
-    for line in (await apt.quiet("dpkg-query", "--show", f"--showformat={form}", tolerate=True)).splitlines():
-        name, status, version = line.split("\t")
-        if status not in ("not-installed", "config-files"):
-            found[name.removesuffix(f":{native}").removesuffix(":all")] = version
-    return found
-
-
-async def unfinished(apt: Apt) -> list[str]:
-    """Return the packages that an earlier run left half done."""
-    form = "${binary:Package}\\t${db:Status-Status}\\n"
-    lines = (await apt.quiet("dpkg-query", "--show", f"--showformat={form}", tolerate=True)).splitlines()
-    states = ("half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending")
-    broken = [name for name, _, status in (line.partition("\t") for line in lines) if status in states]
-    journal = Path("/var/lib/dpkg/updates")
-    if not broken and journal.is_dir() and any(entry.name.isdigit() for entry in journal.iterdir()):
-        return ["(the journal of dpkg)"]
-    return broken
-
-
-async def finish_what_was_cut_off(apt: Apt) -> list[str]:
-    """Configure what an earlier run left half done, by the same policy for conffiles; return what that was."""
-    broken = await unfinished(apt)
-    if broken:
-        apt.ctx.log(f"finishing what was cut off: {', '.join(broken[:20])}")
-        await apt.quiet("dpkg", *apt.dpkg_flags, "--configure", "-a")
-    return broken
-
-
 async def carry_out(
-    apt: Apt, changes: Sequence[PlannedChange], repaired: bool, *, downgrade: bool = False
+    manager: PackageManager, changes: Sequence[PlannedChange], repaired: bool, *, downgrade: bool = False
 ) -> PackagesOutputs:
     """Make exactly these changes, noting the versions first; a retry still knows those from before its first try."""
-    ctx = apt.ctx
+    ctx = manager.ctx
     noted = await asyncio.to_thread(shelf.find, ctx.step_run, VersionsBefore)
     before = dict(noted.versions) if noted else {}
     repaired = repaired or (noted is not None and noted.repaired)
@@ -89,49 +47,57 @@ async def carry_out(
         before.setdefault(change.package, change.before)
     if changes:
         await asyncio.to_thread(shelf.keep, ctx.step_run, VersionsBefore(versions=before, repaired=repaired))
-        await install(apt, changes, *(["--allow-downgrades"] if downgrade else []))
-    now = await installed_versions(apt)
+        await manager.make(changes, downgrade=downgrade)
+    now = await manager.installed()
     if missed := [c.package for c in changes if now.get(c.package, "") != c.after]:
-        raise StepFailed(f"apt said that it was done, but {', '.join(missed[:20])} is not at the planned version")
+        raise StepFailed(f"all seemed done, but {', '.join(missed[:20])} is not at the planned version")
     made = [PackageChange(package=name, before=old, after=now.get(name, "")) for name, old in sorted(before.items())]
     return PackagesOutputs(
         changes=[change for change in made if change.before != change.after],
         reboot_required=_REBOOT_REQUIRED.exists(),
-        restart=await _needrestart(apt),
+        restart=await _needrestart(ctx),
         repaired=repaired,
     )
 
 
-async def install(apt: Apt, changes: Sequence[PlannedChange | PackageChange], *flags: str) -> None:
-    """Install and remove these versions; packages that were there as dependencies stay marked so."""
-    wanted = [f"{c.package}={c.after}" if c.after else f"{c.package}-" for c in changes]
-    automatic = set((await apt.quiet("apt-mark", "showauto")).split())
-    new = [c.package for c in changes if c.after and not c.before]
-    async with status_pipe(apt.ctx) as status:
-        await apt.get(
-            "-y", "--no-install-recommends", *flags, "-o", f"APT::Status-Fd={status}", "install", *wanted,
-            pass_fds=[status],
-        )  # fmt: skip
-    were = [c.package for c in changes if c.after and (c.package in automatic or bare(c.package) in automatic)]
-    if keep := [name for name in were if name not in new]:
-        await apt.quiet("apt-mark", "auto", *keep)
-
-
-async def give_back(apt: Apt, changes: Sequence[PackageChange]) -> None:
+async def give_back(manager: PackageManager, changes: Sequence[PackageChange]) -> None:
     """Bring these packages back to the versions from before; raises TargetFailed, naming those that nobody offers."""
-    await finish_what_was_cut_off(apt)
-    now = await installed_versions(apt)
+    await manager.finish()
+    now = await manager.installed()
     todo = [PackageChange(package=c.package, before=c.after, after=c.before) for c in changes]
     todo = [change for change in todo if now.get(change.package, "") != change.after]
-    offered = await offered_versions(apt, (change.package for change in todo if change.after))
-    gone = [f"{c.package} {c.after}" for c in todo if c.after and c.after not in offered.get(bare(c.package), ())]
+    offered = await manager.offered(change.package for change in todo if change.after)
+    plain = manager.plain_name
+    gone = [f"{c.package} {c.after}" for c in todo if c.after and c.after not in offered.get(plain(c.package), ())]
     if gone:
         raise TargetFailed(
             f"no repository offers {', '.join(gone[:20])} any more, so nothing was changed: add one that does"
             " (snapshot.debian.org keeps Debian's), or install them by hand"
         )
     if todo:
-        await install(apt, todo, "--allow-downgrades", "--allow-change-held-packages")
+        await manager.make(todo, downgrade=True, change_held=True)
+
+
+def must_not_remove(changes: Sequence[PlannedChange], *, allowed: bool) -> None:
+    """Raise TargetFailed when packages would go that nobody agreed to lose."""
+    going = [change.package for change in changes if not change.after]
+    if going and not allowed:
+        raise TargetFailed(f"this would remove {', '.join(going[:20])}: set allow_remove: true if that is right")
+
+
+async def units_to_restart(manager: PackageManager, changes: Sequence[PlannedChange]) -> list[str] | None:
+    """Return the units that run code of what is to be changed; None when the agent may not look at all processes."""
+    files = await manager.files(change.package for change in changes if change.before)
+    return await asyncio.to_thread(units_that_run, files)
+
+
+async def preview_with_units(manager: PackageManager, changes: Sequence[PlannedChange], note: str = "") -> Preview:
+    """Show planned changes, and below them what goes on with old code until it is restarted."""
+    units = await units_to_restart(manager, changes)
+    said = f"run old code until they are restarted: {', '.join(units)}" if units else ""
+    if units is None:
+        said = "which units must restart is not known: only root may look at every process"
+    return preview_of(changes, "; ".join(part for part in (note, said) if part)[:4096])
 
 
 def preview_of(changes: Sequence[PlannedChange], note: str = "") -> Preview:
@@ -154,16 +120,17 @@ def preview_of(changes: Sequence[PlannedChange], note: str = "") -> Preview:
     return Preview(changes=tuple(shown), note=note)
 
 
-async def _needrestart(apt: Apt) -> list[str] | None:
+async def _needrestart(ctx: StepContext) -> list[str] | None:
     if await asyncio.to_thread(shutil.which, "needrestart") is None:
         return None
-    told = await apt.quiet("needrestart", "-b", "-r", "l", tolerate=True)
-    return sorted(re.findall(r"^NEEDRESTART-SVC: (\S+)", told, re.MULTILINE))[:200]
+    lines: list[bytes] = []
+    result = await ctx.program(["needrestart", "-b", "-r", "l"], on_stdout=lines.append)
+    if result.exit_code != 0:
+        ctx.log(f"needrestart ended with {result.ending}, so it is not known what must restart")
+        return None
+    return services_in(b"\n".join(lines).decode("utf-8", "replace"))
 
 
-async def fresh(ctx: StepContext, options: tuple[str, ...], *, refresh: bool) -> Apt:
-    """Return apt with lists as fresh as asked; fetching them changes them."""
-    apt = Apt(ctx, options)
-    if refresh:
-        await apt.get("-o", "APT::Update::Error-Mode=any", "update")
-    return apt
+def services_in(told: str) -> list[str]:
+    """Read what `needrestart -b` tells: the services that still run old code."""
+    return sorted(set(re.findall(r"^NEEDRESTART-SVC: (\S+)", told, re.MULTILINE)))[:200]

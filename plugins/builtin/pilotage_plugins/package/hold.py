@@ -17,8 +17,11 @@ from pilotage_plugin_api import (
 from pydantic import Field
 
 from pilotage_plugins.note import shelf
-from pilotage_plugins.package.apt import Apt, Conffiles, PackageName, at_work, availability
-from pilotage_plugins.package.change import finish_what_was_cut_off, installed_versions, unfinished
+from pilotage_plugins.package.apt import PackageName
+from pilotage_plugins.package.choice import availability, looking, working
+from pilotage_plugins.package.system import Conffiles, PackageManager
+
+LOCK_WAIT = 60.0
 
 
 class HoldParams(StepParams):
@@ -50,12 +53,12 @@ class PackageHold(StepType[HoldParams, HoldOutputs]):
     Outputs = HoldOutputs
 
     async def available(self, ctx: StepContext) -> Availability:
-        """Ask whether the host has apt."""
+        """Ask which package manager the host has."""
         return await availability()
 
     async def preview(self, ctx: StepContext, params: HoldParams) -> Preview:
         """Say whose hold would change."""
-        todo = await _todo(Apt(ctx), params)
+        todo = await _todo(await looking(ctx), params)
         words = ("not held", "held") if params.held else ("held", "not held")
         return Preview(
             changes=tuple(
@@ -71,26 +74,26 @@ class PackageHold(StepType[HoldParams, HoldOutputs]):
 
     async def run(self, ctx: StepContext, params: HoldParams) -> HoldOutputs:
         """Change their hold."""
-        apt = Apt(ctx)
-        todo = await _todo(apt, params)
+        manager = working(ctx, LOCK_WAIT)
+        todo = await _todo(manager, params)
         noted = await asyncio.to_thread(shelf.find, ctx.step_run, _Note)
         changed = sorted({*todo, *(noted.changed if noted else ())})
         if todo:
             await asyncio.to_thread(shelf.keep, ctx.step_run, _Note(changed=changed))
-            await apt.quiet("apt-mark", "hold" if params.held else "unhold", *todo)
+            await manager.hold(todo, held=params.held)
         return HoldOutputs(changed=changed)
 
     async def undo(self, ctx: StepContext, params: HoldParams, outputs: HoldOutputs) -> None:
         """Turn them back."""
         if outputs.changed:
-            await Apt(ctx).quiet("apt-mark", "unhold" if params.held else "hold", *outputs.changed)
+            await working(ctx, LOCK_WAIT).hold(outputs.changed, held=not params.held)
 
 
-async def _todo(apt: Apt, params: HoldParams) -> list[str]:
-    now = await installed_versions(apt)
+async def _todo(manager: PackageManager, params: HoldParams) -> list[str]:
+    now = await manager.installed()
     if missing := [name for name in params.packages if name not in now]:
         raise TargetFailed(f"{', '.join(missing)} is not installed on this host, so it cannot be held")
-    held = set((await apt.quiet("apt-mark", "showhold")).split())
+    held = await manager.held()
     return [name for name in params.packages if (name in held) != params.held]
 
 
@@ -121,31 +124,31 @@ class PackageRepair(StepType[RepairParams, RepairOutputs]):
     Outputs = RepairOutputs
 
     async def available(self, ctx: StepContext) -> Availability:
-        """Ask whether the host has apt."""
+        """Ask which package manager the host has."""
         return await availability()
 
     async def preview(self, ctx: StepContext, params: RepairParams) -> Preview:
         """Name the packages that are half done."""
-        broken = await unfinished(Apt(ctx))
+        broken = await (await looking(ctx)).unfinished()
         if not broken:
             return Preview(changes=(Change(action=Action.NONE, subject="packages", note="all are whole"),))
         return Preview(
             changes=tuple(Change(action=Action.UPDATE, subject=name, after="configured") for name in broken[:1000]),
             complete=not params.fix_dependencies,
-            note="apt decides in the run which packages meet the dependencies" if params.fix_dependencies else "",
+            note="it is decided in the run which packages meet the dependencies" if params.fix_dependencies else "",
         )
 
     async def run(self, ctx: StepContext, params: RepairParams) -> RepairOutputs:
         """Configure them."""
-        apt = Apt(ctx, at_work(60, params.conffiles))
+        manager = working(ctx, LOCK_WAIT, params.conffiles)
         noted = await asyncio.to_thread(shelf.find, ctx.step_run, _Note)
-        broken = await unfinished(apt)
+        broken = await manager.unfinished()
         named = sorted({*broken, *(noted.changed if noted else ())})
         if broken:
             await asyncio.to_thread(shelf.keep, ctx.step_run, _Note(changed=named))
         if params.fix_dependencies:
-            await apt.get("-y", "--fix-broken", "install")
-        await finish_what_was_cut_off(apt)
-        if left := await unfinished(apt):
+            await manager.mend()
+        await manager.finish()
+        if left := await manager.unfinished():
             raise TargetFailed(f"{', '.join(left[:20])} is still not whole: dpkg --audit says why")
         return RepairOutputs(unfinished=named)

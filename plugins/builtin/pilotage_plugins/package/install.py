@@ -1,22 +1,14 @@
 """`package.install`: packages that should be there."""
 
-import asyncio
 from datetime import timedelta
 
 from pilotage_plugin_api import Availability, Duration, Effect, Preview, StepContext, StepParams, StepType
 from pydantic import Field
 
-from pilotage_plugins.package.apt import LOOKING, Apt, Conffiles, PackageRequest, at_work, availability, beside
-from pilotage_plugins.package.change import (
-    PackagesOutputs,
-    carry_out,
-    finish_what_was_cut_off,
-    fresh,
-    give_back,
-    installed_versions,
-    preview_of,
-)
-from pilotage_plugins.package.simulation import PlannedChange, must_not_remove, simulate, with_details
+from pilotage_plugins.package.apt import PackageRequest
+from pilotage_plugins.package.change import PackagesOutputs, carry_out, give_back, must_not_remove, preview_with_units
+from pilotage_plugins.package.choice import availability, looking, working
+from pilotage_plugins.package.system import Conffiles, PackageManager, PlannedChange
 
 
 class InstallParams(StepParams):
@@ -48,34 +40,35 @@ class PackageInstall(StepType[InstallParams, PackagesOutputs]):
     Outputs = PackagesOutputs
 
     async def available(self, ctx: StepContext) -> Availability:
-        """Ask whether the host has apt."""
+        """Ask which package manager the host has."""
         return await availability()
 
     async def preview(self, ctx: StepContext, params: InstallParams) -> Preview:
-        """Show apt's simulation."""
-        apt = Apt(ctx, LOOKING)
-        missing = await _missing(apt, params)
+        """Show what it would change, by the package manager's own simulation."""
+        manager = await looking(ctx)
+        missing = await _missing(manager, params)
         if missing and params.refresh:
-            apt = Apt(ctx, await asyncio.to_thread(beside, ctx.scratch))
-            await apt.get("-o", "APT::Update::Error-Mode=any", "update")
-        return preview_of(await with_details(apt, await _chosen(apt, params, missing)))
+            manager = await looking(ctx, fresh=True)
+        changes = await manager.with_details(await _chosen(manager, params, missing))
+        return await preview_with_units(manager, changes)
 
     async def run(self, ctx: StepContext, params: InstallParams) -> PackagesOutputs:
         """Repair, plan again, and install."""
-        options = at_work(params.lock_wait.total_seconds(), params.conffiles)
-        apt = Apt(ctx, options)
-        repaired = bool(await finish_what_was_cut_off(apt))
-        missing = await _missing(apt, params)
-        apt = await fresh(ctx, options, refresh=params.refresh and bool(missing))
-        return await carry_out(apt, await _chosen(apt, params, missing), repaired, downgrade=params.allow_downgrade)
+        manager = working(ctx, params.lock_wait.total_seconds(), params.conffiles)
+        repaired = bool(await manager.finish())
+        missing = await _missing(manager, params)
+        if params.refresh and missing:
+            await manager.refresh()
+        changes = await _chosen(manager, params, missing)
+        return await carry_out(manager, changes, repaired, downgrade=params.allow_downgrade)
 
     async def undo(self, ctx: StepContext, params: InstallParams, outputs: PackagesOutputs) -> None:
         """Remove what was new, and bring back the recorded versions."""
-        await give_back(Apt(ctx, at_work(params.lock_wait.total_seconds(), params.conffiles)), outputs.changes)
+        await give_back(working(ctx, params.lock_wait.total_seconds(), params.conffiles), outputs.changes)
 
 
-async def _missing(apt: Apt, params: InstallParams) -> list[str]:
-    now = await installed_versions(apt)
+async def _missing(manager: PackageManager, params: InstallParams) -> list[str]:
+    now = await manager.installed()
     missing = []
     for request in params.packages:
         name, _, version = request.partition("=")
@@ -84,11 +77,7 @@ async def _missing(apt: Apt, params: InstallParams) -> list[str]:
     return missing
 
 
-async def _chosen(apt: Apt, params: InstallParams, missing: list[str]) -> list[PlannedChange]:
-    if not missing:
-        return []
-    flags = ["--install-recommends" if params.recommends else "--no-install-recommends"]
-    flags += ["--allow-downgrades"] if params.allow_downgrade else []
-    changes = await simulate(apt, "-y", *flags, "install", *missing)
+async def _chosen(manager: PackageManager, params: InstallParams, missing: list[str]) -> list[PlannedChange]:
+    changes = await manager.wanted(missing, recommends=params.recommends, downgrade=params.allow_downgrade)
     must_not_remove(changes, allowed=params.allow_remove)
     return changes

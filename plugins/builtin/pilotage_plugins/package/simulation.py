@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pilotage_plugin_api import StepFailed, StepOutputs, TargetFailed
+from pilotage_plugin_api import StepFailed
 
 from pilotage_plugins.package.apt import Apt
+from pilotage_plugins.package.system import PlannedChange
 
 MOST_CHANGES: Final = 500
 """Packages that one step may change: their names and versions must fit its outputs, or the undo would forget some."""
@@ -14,20 +15,6 @@ MOST_CHANGES: Final = 500
 _INST = re.compile(r"^Inst (?P<name>\S+)(?: \[(?P<old>[^\]]+)\])? \((?P<new>\S+) (?P<origins>.*?)\s*\[[^\]]*\]\)")
 _REMV = re.compile(r"^Remv (?P<name>\S+) \[(?P<old>[^\]]+)\]")
 _SECURITY = re.compile(r"-security(?::|/|,|$)", re.IGNORECASE)
-
-
-class PlannedChange(StepOutputs):
-    """One package. `before` is empty for a new one, `after` is empty for one that goes.
-
-    `download_bytes` is the size of its archive; `way_back` whether its present version can still be had.
-    """
-
-    package: str
-    before: str = ""
-    after: str = ""
-    security: bool = False
-    download_bytes: int = 0
-    way_back: bool = True
 
 
 def parse(text: str) -> list[PlannedChange]:
@@ -82,13 +69,6 @@ async def offered_versions(apt: Apt, packages: Iterable[str]) -> dict[str, set[s
         name, _, rest = line.partition("|")
         offered.setdefault(name.strip(), set()).add(rest.partition("|")[0].strip())
     return offered
-
-
-def must_not_remove(changes: Sequence[PlannedChange], *, allowed: bool) -> None:
-    """Raise TargetFailed when packages would go that nobody agreed to lose."""
-    going = [change.package for change in changes if not change.after]
-    if going and not allowed:
-        raise TargetFailed(f"apt would remove {', '.join(going[:20])}: set allow_remove: true if that is right")
 
 
 def bare(package: str) -> str:

@@ -1,22 +1,21 @@
 """`package.plan` and `package.upgrade`: newer versions of what is installed."""
 
-import asyncio
 from datetime import timedelta
 
 from pilotage_plugin_api import Availability, Duration, Effect, Preview, StepContext, StepOutputs, StepParams, StepType
 from pydantic import Field
 
-from pilotage_plugins.package.apt import LOOKING, Apt, Conffiles, PackageName, at_work, availability, beside
+from pilotage_plugins.package.apt import PackageName
 from pilotage_plugins.package.change import (
     PackagesOutputs,
     carry_out,
-    finish_what_was_cut_off,
-    fresh,
     give_back,
-    preview_of,
-    unfinished,
+    must_not_remove,
+    preview_with_units,
+    units_to_restart,
 )
-from pilotage_plugins.package.simulation import PlannedChange, bare, must_not_remove, simulate, with_details
+from pilotage_plugins.package.choice import availability, looking, working
+from pilotage_plugins.package.system import Conffiles, PackageManager, PlannedChange
 
 
 class PlanParams(StepParams):
@@ -45,17 +44,20 @@ class PlanOutputs(StepOutputs):
     count: int
     security: int
     download_bytes: int
+    restart: list[str] | None = Field(
+        description="Units that run code of these packages and must restart; null when the agent may not look at all"
+    )
     unfinished: list[str] = Field(description="Packages that an earlier run left half done; an upgrade finishes them")
 
 
-class _OnApt:
+class _OnPackages:
     async def available(self, ctx: StepContext) -> Availability:
-        """Ask whether the host has apt."""
+        """Ask which package manager the host has."""
         return await availability()
 
 
-class PackagePlan(_OnApt, StepType[PlanParams, PlanOutputs]):
-    """Find out which packages an upgrade would change: versions, sizes, security, and whether there is a way back.
+class PackagePlan(_OnPackages, StepType[PlanParams, PlanOutputs]):
+    """Find out what an upgrade would change: versions, sizes, security, the way back, and the units that must restart.
 
     The host is left as it is: fresh lists are fetched into the attempt's own folder.
     """
@@ -66,18 +68,20 @@ class PackagePlan(_OnApt, StepType[PlanParams, PlanOutputs]):
     Outputs = PlanOutputs
 
     async def run(self, ctx: StepContext, params: PlanParams) -> PlanOutputs:
-        """Ask apt's simulation."""
-        changes = await _planned(ctx, params)
+        """Ask the package manager's own simulation, and the processes of the host."""
+        manager = await looking(ctx, fresh=params.refresh)
+        changes = await _planned(manager, params)
         return PlanOutputs(
             changes=changes,
             count=len(changes),
             security=sum(change.security for change in changes),
             download_bytes=sum(change.download_bytes for change in changes),
-            unfinished=await unfinished(Apt(ctx)),
+            restart=await units_to_restart(manager, changes),
+            unfinished=await manager.unfinished(),
         )
 
 
-class PackageUpgrade(_OnApt, StepType[UpgradeParams, PackagesOutputs]):
+class PackageUpgrade(_OnPackages, StepType[UpgradeParams, PackagesOutputs]):
     """Upgrade installed packages to the newest versions that the host's repositories offer.
 
     It never asks; what an earlier run left half done is finished first. Undo installs the recorded versions again, as
@@ -91,55 +95,32 @@ class PackageUpgrade(_OnApt, StepType[UpgradeParams, PackagesOutputs]):
     Outputs = PackagesOutputs
 
     async def preview(self, ctx: StepContext, params: UpgradeParams) -> Preview:
-        """Show apt's simulation."""
-        changes = await _planned(ctx, params)
+        """Show what it would change, by the package manager's own simulation."""
+        manager = await looking(ctx, fresh=params.refresh)
+        changes = await _planned(manager, params)
         must_not_remove(changes, allowed=params.allow_remove)
-        broken = await unfinished(Apt(ctx))
-        return preview_of(changes, f"finishes first what was cut off: {', '.join(broken)}"[:4096] if broken else "")
+        broken = await manager.unfinished()
+        note = f"finishes first what was cut off: {', '.join(broken)}"[:2000] if broken else ""
+        return await preview_with_units(manager, changes, note)
 
     async def run(self, ctx: StepContext, params: UpgradeParams) -> PackagesOutputs:
         """Repair, plan again, and do what was planned."""
-        options = at_work(params.lock_wait.total_seconds(), params.conffiles)
-        repaired = bool(await finish_what_was_cut_off(Apt(ctx, options)))
-        apt = await fresh(ctx, options, refresh=params.refresh)
-        changes = await _chosen(apt, params)
+        manager = working(ctx, params.lock_wait.total_seconds(), params.conffiles)
+        repaired = bool(await manager.finish())
+        if params.refresh:
+            await manager.refresh()
+        changes = await _newer(manager, params)
         must_not_remove(changes, allowed=params.allow_remove)
-        return await carry_out(apt, changes, repaired)
+        return await carry_out(manager, changes, repaired)
 
     async def undo(self, ctx: StepContext, params: UpgradeParams, outputs: PackagesOutputs) -> None:
         """Install the recorded versions again."""
-        await give_back(Apt(ctx, at_work(params.lock_wait.total_seconds(), params.conffiles)), outputs.changes)
+        await give_back(working(ctx, params.lock_wait.total_seconds(), params.conffiles), outputs.changes)
 
 
-async def _planned(ctx: StepContext, params: PlanParams) -> list[PlannedChange]:
-    """Plan without touching the host, its lists of packages included."""
-    apt = Apt(ctx, LOOKING)
-    if params.refresh:
-        apt = Apt(ctx, await asyncio.to_thread(beside, ctx.scratch))
-        await apt.get("-o", "APT::Update::Error-Mode=any", "update", on_stdout=_nowhere)
-    return await with_details(apt, await _chosen(apt, params))
+async def _newer(manager: PackageManager, params: PlanParams) -> list[PlannedChange]:
+    return await manager.newer(params.packages, security_only=params.security_only, full=params.full)
 
 
-async def _chosen(apt: Apt, params: PlanParams) -> list[PlannedChange]:
-    """Return what should be changed; a choice among the packages is simulated again, with what it needs."""
-    changes = await simulate(apt, *(("dist-upgrade",) if params.full else ("upgrade", "--with-new-pkgs")))
-    if not params.packages and not params.security_only:
-        return changes
-    wanted = {bare(name) for name in params.packages}
-    some = [
-        change
-        for change in changes
-        if change.after
-        and change.before
-        and (not wanted or bare(change.package) in wanted)
-        and (not params.security_only or change.security)
-    ]
-    if not some:
-        return []
-    return await simulate(
-        apt, "--no-install-recommends", "install", *(f"{change.package}={change.after}" for change in some)
-    )
-
-
-def _nowhere(line: bytes) -> None:
-    """Take a line that is not news."""
+async def _planned(manager: PackageManager, params: PlanParams) -> list[PlannedChange]:
+    return await manager.with_details(await _newer(manager, params))

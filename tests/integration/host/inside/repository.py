@@ -1,6 +1,7 @@
 """A small archive of packages, made on the spot and served over loopback: a main part and a security part."""
 
 import hashlib
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -24,12 +25,12 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def make(folder: Path) -> None:
-    """Build the packages: plg-demo with a conffile, plg-sec with a fix, plg-bad whose script fails or hangs."""
+    """Build the packages: plg-demo with a conffile and a daemon, plg-sec with a fix, plg-bad whose script may fail."""
     main, security = folder / "main", folder / "security"
     for part in (main, security):
         part.mkdir(parents=True)
     for version in ("1.0", "2.0"):
-        _build(main, "plg-demo", version, conffile=f"setting={version}\n")
+        _build(main, "plg-demo", version, conffile=f"setting={version}\n", daemon=True)
         _build(main, "plg-bad", version, postinst=_FAILING)
     _build(main, "plg-sec", "1.0")
     _build(main, "plg-dep", "1.0", depends="plg-extra")
@@ -62,6 +63,7 @@ def _build(
     postinst: str = "",
     depends: str = "",
     conflicts: str = "",
+    daemon: bool = False,
 ) -> None:
     tree = part.parent / "tree" / f"{name}-{version}"
     debian = tree / "DEBIAN"
@@ -70,6 +72,9 @@ def _build(
     control += [f"Depends: {depends}"] if depends else []
     control += [f"Conflicts: {conflicts}"] if conflicts else []
     (debian / "control").write_text("\n".join([*control, f"Description: test {name}", ""]))
+    if daemon:
+        (tree / "usr/bin").mkdir(parents=True)
+        shutil.copy("/bin/sleep", tree / "usr/bin" / f"{name}d")
     share = tree / "usr/share" / name
     share.mkdir(parents=True)
     (share / "version").write_text(version)

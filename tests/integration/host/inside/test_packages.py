@@ -254,3 +254,48 @@ def test_another_program_at_work_may_heal(harness: Harness) -> None:
         with pytest.raises(InfrastructureFailed, match="lock"):
             harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "refresh": False, "lock_wait": "0s"})
     assert installed() == WANTED
+
+
+def test_a_plan_and_a_preview_name_the_units_that_must_restart(harness: Harness) -> None:
+    run("systemd-run", "--unit", "plg-daemon", "--service-type=exec", "/usr/bin/plg-demod", "1000")
+    try:
+        params = {"packages": ["plg-demo"], "refresh": False}
+        assert harness.run(PackagePlan(), params)["restart"] == ["plg-daemon.service"]
+        shown = harness.preview(PackageUpgrade(), params)
+        assert shown.note == "run old code until they are restarted: plg-daemon.service"
+        assert harness.run(PackagePlan(), {**params, "packages": ["plg-sec"]})["restart"] == []
+    finally:
+        run("systemctl", "stop", "plg-daemon")
+    assert harness.run(PackagePlan(), params)["restart"] == []
+
+
+def test_an_upgrade_tells_what_needrestart_finds(harness: Harness) -> None:
+    program = Path("/usr/sbin/needrestart")
+    program.write_text(
+        "#!/bin/sh\ntest \"$*\" = '-b -r l' || exit 3\n"
+        "echo NEEDRESTART-VER: 3.6\necho NEEDRESTART-KSTA: 1\n"
+        "echo NEEDRESTART-SVC: plg-daemon.service\necho NEEDRESTART-SVC: dbus.service\n"
+    )
+    program.chmod(0o755)
+    try:
+        params = {"packages": ["plg-demo"], "refresh": False}
+        assert harness.run(PackageUpgrade(), params)["restart"] == ["dbus.service", "plg-daemon.service"]
+        program.write_text("#!/bin/sh\necho NEEDRESTART-SVC: half.service\nexit 1\n")
+        assert harness.run(PackageUpgrade(), params, key="exe_2/pkg/host1//run/1")["restart"] is None
+    finally:
+        program.unlink()
+    assert harness.run(PackageUpgrade(), params, key="exe_3/pkg/host1//run/1")["restart"] is None
+
+
+def test_a_pinned_package_stays_at_its_version(harness: Harness) -> None:
+    """As the documentation says: exactly that version, then on hold; and what is not on hold moves on."""
+    harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "refresh": False})
+    pin = {"packages": ["plg-demo=1.0"], "allow_downgrade": True, "refresh": False}
+    outputs = harness.run(PackageInstall(), pin, key="exe_2/pin/host1//run/1")
+    assert outputs["changes"] == [{"package": "plg-demo", "before": "2.0", "after": "1.0"}]
+    held = harness.run(PackageHold(), {"packages": ["plg-demo"]}, key="exe_2/hold/host1//run/1")
+    harness.run(PackageUpgrade(), {"refresh": False}, key="exe_3/all/host1//run/1")
+    assert installed() == {**WANTED, "plg-sec": "1.1", "plg-bad": "2.0"}
+    harness.undo(PackageHold(), {"packages": ["plg-demo"]}, held)
+    harness.run(PackageUpgrade(), {"refresh": False}, key="exe_4/all/host1//run/1")
+    assert installed()["plg-demo"] == "2.0"
