@@ -69,6 +69,8 @@ class Batches:
         elif type_ == "attempt_finished" and data["becomes"] != "pending":
             verdict = data.get("outputs", {}).get("verdict", "pass")
             _say(judged, path, str(data["becomes"]) if data["becomes"] != "succeeded" else f"succeeded {verdict}")
+        elif type_ == "unknown_settled" and data["as_"] != "retry":
+            _say(judged, path, str(data["as_"]))
         elif type_ == "attempt_planned" and data["kind"] == "run" and _inside(path, judged):
             self._begins(judged, str(data.get("host", "")))
 

@@ -115,6 +115,7 @@ class SimulatedCoordinator:
         self.after_restore = False
         """The disk holds an older state: the next process hears the agents first, as `serve --after-restore` does."""
         self.credit = universe.random.choice([1, 2, 5, 1000])
+        self.host_credit = 2 if self.credit == 5 else 1000
         self.most_steps = (1, 4)[universe.seed % 2] if universe.seed % 2_000 >= 1_000 else MOST_STEPS
         """Every second thousand of seeds decides in small slices."""
         self._tokens = 0
@@ -229,7 +230,7 @@ class SimulatedCoordinator:
         inventory = LiveInventory(store.hosts, clock)
         await inventory.load()
         vault = SecretVault(store.secrets, CIPHER, clock)
-        dispatcher = Dispatcher(roster, vault, inventory, epoch, credit=self.credit)
+        dispatcher = Dispatcher(roster, vault, inventory, epoch, credit=self.credit, host_credit=self.host_credit)
         world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
         executor = Executor(
             store,

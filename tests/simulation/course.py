@@ -56,8 +56,8 @@ class Course:
     """Runs that were interrupted where only a person may say what comes next."""
     _rollouts: dict[str, Rollout] = field(default_factory=dict)
     _paused: bool = False
-    _good: set[tuple[str, str]] = field(default_factory=set)
-    """Path and host of steps that succeeded there last."""
+    _good: set[tuple[str, str, str]] = field(default_factory=set)
+    """Path, host and item of steps that succeeded there last; without the item where the step loops by itself."""
     gates: Gates = field(init=False)
     batches: Batches = field(init=False)
 
@@ -103,8 +103,15 @@ class Course:
         if key.host not in self._meant.get(key.path, ()):
             self._wrong("place", key, "is planned on a host that it is not meant for")
         source = self._steps[key.path].hosts_from
-        if source is not None and (source.path, key.host) not in self._good:
+        if source is None:
+            return
+        item = self._item_around(source.path, key.item)
+        if not {(source.path, key.host, item), (source.path, key.host, "")} & self._good:
             self._wrong("place", key, f"is planned where {source.path} did not succeed")
+
+    def _item_around(self, path: str, item: str) -> str:
+        """Return the item of the loop around a step; "" where there is none, also if the step loops by itself."""
+        return "" if self._steps[path].for_each is not None else item
 
     def _attempt_begun(self, data: Mapping[str, Any]) -> None:
         self.begun.add(self._key(data))
@@ -120,7 +127,8 @@ class Course:
         if key.kind is not AttemptKind.RUN:
             return
         self._host_ends(key, str(data["becomes"]))
-        (self._good.add if data["becomes"] == "succeeded" else self._good.discard)((key.path, key.host))
+        change = self._good.add if data["becomes"] == "succeeded" else self._good.discard
+        change((key.path, key.host, self._item_around(key.path, key.item)))
         step = self._steps.get(key.path)
         outcome = str(data["outcome"])
         if outcome == "declined" or (outcome == "cancelled" and not data.get("started_at")):
@@ -142,7 +150,7 @@ class Course:
     def _unknown_settled(self, data: Mapping[str, Any]) -> None:
         self._undecided.discard(_unit(data))
         if data.get("as_") == "succeeded":
-            self._good.add((data["path"], data.get("host", "")))
+            self._good.add((data["path"], data.get("host", ""), self._item_around(data["path"], data.get("item", ""))))
         rollout = self._rollouts.get(data["path"])
         if rollout is not None:
             rollout.unknown.discard(data.get("host", ""))

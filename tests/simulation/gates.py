@@ -42,6 +42,9 @@ class Gates:
             self._of_gate(gate, (path, str(data.get("host", ""))), type_, data, at)
         elif type_ == "attempt_finished" and self.may_give_up(path) and data["becomes"] != "pending":
             self._of_check(path, str(data["host"]), good=data["becomes"] == "succeeded", at=at)
+        elif type_ == "unknown_settled" and self.may_give_up(path) and data["as_"] != "retry":
+            # What a person says of a check counts as what the check would have said.
+            self._of_check(path, str(data["host"]), good=data["as_"] == "succeeded", at=at)
         elif type_ == "execution_reopened":
             self._open.clear()
         elif type_ == "resume_asked":

@@ -23,6 +23,8 @@ log = structlog.get_logger("workflow_engine")
 
 
 MOST_SENT = 20_000
+MOST_AT_A_HOST = 256
+"""More than an agent works on at once; what one slow agent may hold of the coordinator's memory is bounded by it."""
 
 
 class CannotDispatch(Exception):
@@ -47,12 +49,17 @@ class Dispatcher:
     epoch: int
     credit: int = MOST_SENT
     """How many attempts may be with agents, or on the way, at the same time; the others wait here in order."""
+    host_credit: int = MOST_AT_A_HOST
+    """How many of them may be with one agent."""
     epochs: dict[str, dict[AttemptKey, int]] = field(default_factory=dict)
     """Host to its open attempts, each with the epoch of its newest assignment."""
     _sent: dict[str, set[AttemptKey]] = field(default_factory=dict)
     """Host to the attempts that were given to its present session."""
     _sent_count: int = 0
-    _waiting: dict[AttemptKey, tuple[ExecutionState, OpenAttempt]] = field(default_factory=dict)
+    _waiting: dict[str, dict[AttemptKey, tuple[ExecutionState, OpenAttempt]]] = field(default_factory=dict)
+    """Host to the attempts that wait for credit, in their order. One without credit is passed over."""
+    _hungry: dict[str, None] = field(default_factory=dict)
+    """Hosts with waiting attempts and credit of their own, the one that was served longest ago first."""
 
     def opened(self, key: AttemptKey, epoch: int) -> None:
         """Note that an attempt is open."""
@@ -65,17 +72,18 @@ class Dispatcher:
             attempts.pop(key, None)
             if not attempts:
                 del self.epochs[key.host]
-        self._waiting.pop(key, None)
+        self._no_longer_waits(key)
         sent = self._sent.get(key.host)
         if sent is not None and key in sent:
             sent.remove(key)
             self._sent_count -= 1
+            self._look_at(key.host)
 
     def host_left(self, host: str) -> None:
         """Take back the credit of what was sent to a host: all of it is sent again when it returns."""
         self._sent_count -= len(self._sent.pop(host, ()))
-        for key in [key for key in self._waiting if key.host == host]:
-            del self._waiting[key]
+        self._waiting.pop(host, None)
+        self._hungry.pop(host, None)
 
     def open_on(self, host: str) -> Mapping[AttemptKey, int]:
         """Return the host's open attempts and their epochs."""
@@ -91,16 +99,41 @@ class Dispatcher:
         Raises CannotDispatch when a secret that it needs cannot be given, AnotherMachine when its host has become
         another one, StoreError when the store cannot be read.
         """
-        if self._sent_count >= self.credit and key not in self._sent.get(key.host, ()):
-            self._waiting[key] = (state, attempt)
+        has_credit = self._sent_count < self.credit and self._has_credit(key.host)
+        if not has_credit and key not in self._sent.get(key.host, ()):
+            self._waiting.setdefault(key.host, {})[key] = (state, attempt)
+            self._look_at(key.host)
             return
         await self._deliver(state, attempt, key)
 
     def next_waiting(self) -> tuple[ExecutionState, OpenAttempt] | None:
-        """Return the attempt that has waited longest, if there is credit for it now; assign it then."""
-        if not self._waiting or self._sent_count >= self.credit:
+        """Return an attempt that has waited for credit and has it now, the hosts in turn; assign it then."""
+        if not self._hungry or self._sent_count >= self.credit:
             return None
-        return self._waiting.pop(next(iter(self._waiting)))
+        host = next(iter(self._hungry))
+        del self._hungry[host]
+        key = next(iter(self._waiting[host]))
+        waiting = self._waiting[host][key]
+        self._no_longer_waits(key)
+        self._look_at(host)
+        return waiting
+
+    def _has_credit(self, host: str) -> bool:
+        return len(self._sent.get(host, ())) < self.host_credit
+
+    def _look_at(self, host: str) -> None:
+        """Put a host among the hungry if it has something to be sent, and credit."""
+        if host in self._waiting and self._has_credit(host):
+            self._hungry.setdefault(host)
+
+    def _no_longer_waits(self, key: AttemptKey) -> None:
+        waiting = self._waiting.get(key.host)
+        if waiting is None:
+            return
+        waiting.pop(key, None)
+        if not waiting:
+            del self._waiting[key.host]
+            self._hungry.pop(key.host, None)
 
     async def _deliver(self, state: ExecutionState, attempt: OpenAttempt, key: AttemptKey) -> None:
         step = state.step(attempt.run.path)

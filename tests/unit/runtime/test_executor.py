@@ -191,6 +191,20 @@ async def test_credit_of_a_host_that_left_goes_to_others(desk: Desk) -> None:
     assert [each.key.host for each in desk.port.sent] == ["h1", "h2"]
 
 
+async def test_one_host_holds_no_more_than_its_own_credit_and_keeps_no_other_waiting(desk: Desk) -> None:
+    def sent() -> list[tuple[str, str]]:
+        return [(each.key.path, each.key.host) for each in desk.port.sent]
+
+    desk.executor.dispatcher.host_credit = 1
+    await desk.start("exe_1", plan(leaf("a", "h1"), leaf("b", "h1"), leaf("c", "h1", "h2")))
+    assert sent() == [("a", "h1"), ("c", "h2")]
+    await desk.answer()
+    assert sent() == [("c", "h2"), ("b", "h1")]
+    await desk.answer()
+    await desk.answer()
+    assert sent() == [("c", "h1")]
+
+
 @pytest.mark.parametrize("facts", [{"addresses": 5}, {"addresses": {"a": 1}}, {"addresses": []}, {}])
 async def test_hostile_facts_give_no_address_and_break_nothing(facts: dict[str, Any]) -> None:
     store = await open_simulated_store(SimulatedDisk(), now=0, new_id=lambda prefix: f"{prefix}_1")
