@@ -1,6 +1,6 @@
 """What a coordinator answers, as typed dictionaries. Times are RFC 3339 in UTC, empty for "not yet"."""
 
-from typing import Any, Generic, TypeAlias, TypedDict, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 Json: TypeAlias = Any
 """Whatever JSON holds."""
@@ -395,6 +395,26 @@ class SecretRemoved(TypedDict):
     """A secret was removed."""
 
     name: str
+
+
+class Notification(TypedDict):
+    """A notification and its delivery; `next_try_at` is empty unless it waits, `ended_at` while it does."""
+
+    id: str
+    execution: str
+    step: str
+    host: str
+    item: str
+    channel: str
+    severity: str
+    title: str
+    text: str
+    recorded_at: str
+    state: Literal["waiting", "delivered", "dead"]
+    attempts: int
+    next_try_at: str
+    ended_at: str
+    error: str
 
 
 class Finding(TypedDict):

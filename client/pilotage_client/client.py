@@ -287,6 +287,18 @@ class PilotageClient:
         """Remove a secret."""
         return cast(answers.SecretRemoved, await self._transport.ask("DELETE", f"/v1/secrets/{_name(name)}"))
 
+    # Notifications
+
+    async def list_notifications(
+        self, *, state: str | None = None, execution: str | None = None, limit: int | None = None
+    ) -> list[answers.Notification]:
+        """Return notifications, newest first; of one state (waiting, delivered, dead) or execution if given."""
+        return await self._all("/v1/notifications", {"state": state, "execution": execution}, limit)
+
+    async def retry_notification(self, notification: str) -> answers.Notification:
+        """Send one again that could not be delivered."""
+        return await self._post(answers.Notification, f"/v1/notifications/{segment(notification)}/retry")
+
     # The coordinator
 
     async def examine(self) -> answers.Examined:

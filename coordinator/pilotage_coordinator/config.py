@@ -7,12 +7,15 @@ served, for eight values.
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from pilotage_client.place import runtime_dir, state_dir
+
+from pilotage_coordinator.channel_settings import read_channels
+from pilotage_coordinator.domain.channel import Channel
 
 SYSTEM_FILE: Final = Path("/etc/pilotage/coordinator.toml")
 PREFIX: Final = "PILOTAGE_"
@@ -45,6 +48,8 @@ class CoordinatorConfig:
     """MiB kept of all logs that one host writes for one execution."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    """Where notifications may go, by name; in the settings file alone, as [channels.NAME]."""
 
 
 def config_file() -> Path:
@@ -152,5 +157,6 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
         "attempt_log_mb": _size,
         "host_log_mb": _size,
         "log_level": _level,
+        "channels": read_channels,
     }
 )

@@ -1,15 +1,20 @@
 """What people and programs talk to, and what stands behind it. Imported by the bootstrap once agents are served."""
 
+import asyncio
 import contextlib
 import hmac
+import random
 import secrets
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 from pilotage_blueprints import shipped
 
 from pilotage_coordinator.api.server import ApiServer
 from pilotage_coordinator.config import CoordinatorConfig
-from pilotage_coordinator.parts import Base, Fleet, Process
+from pilotage_coordinator.parts import Base, Fleet, Process, in_background
+from pilotage_coordinator.runtime.deliveries import Deliveries, Sender
 from pilotage_coordinator.runtime.doctor import Doctor
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.hosts import Hosts
@@ -30,12 +35,30 @@ async def open_faces(
     stack: contextlib.AsyncExitStack,
 ) -> None:
     """Serve the API until the stack unwinds."""
-    api = ApiServer(await _make_services(base, fleet, executor, process), config.socket)
+    deliveries = await _open_deliveries(config, base, fleet, executor)
+    stack.push_async_callback(deliveries.close)
+    in_background(stack, process, deliveries.run(), "delivery of notifications")
+    services = await _make_services(config, base, fleet, executor, process, deliveries)
+    api = ApiServer(services, config.socket)
     await api.start()
     stack.push_async_callback(api.stop)
 
 
-async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: Process) -> Services:
+async def _open_deliveries(config: CoordinatorConfig, base: Base, fleet: Fleet, executor: Executor) -> Deliveries:
+    """Make the delivery loop. What sends is imported only where there is a channel: it takes memory for nothing."""
+    senders: Mapping[str, Sender] = {}
+    if config.channels:
+        opening = await asyncio.to_thread(import_module, "pilotage_coordinator.runtime.channels.opening")
+        senders = opening.open_channels(config.channels, fleet.vault)
+    draw = random.SystemRandom().random
+    return Deliveries(
+        base.store.deliveries, senders, executor.submit, base.clock, draw, executor.queued, executor.failpoints
+    )
+
+
+async def _make_services(
+    config: CoordinatorConfig, base: Base, fleet: Fleet, executor: Executor, process: Process, deliveries: Deliveries
+) -> Services:
     """Make what stands behind every face."""
     clock, store = base.clock, base.store
     types = coordinator_types()
@@ -55,6 +78,7 @@ async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: 
         clock=clock,
         sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
         hosts=store.hosts,
+        channels=config.channels,
     )
     hosts = Hosts(
         store=store.hosts,
@@ -76,6 +100,7 @@ async def _make_services(base: Base, fleet: Fleet, executor: Executor, process: 
         runs=Runs(executor, plans, fleet.vault),
         hosts=hosts,
         secrets=fleet.vault,
+        notifications=deliveries,
         logs=Logs(store.executions, base.logs, executor),
         doctor=Doctor(
             store,

@@ -1,7 +1,10 @@
 """The parts of a running coordinator that its rooms share, as the bootstrap made them."""
 
 import asyncio
+import contextlib
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from pilotage_coordinator.domain.identifier import NewId
 from pilotage_coordinator.fleet.roster import Roster
@@ -14,6 +17,9 @@ from pilotage_coordinator.security.authority import Authority
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.logs import LogFolder
 from pilotage_coordinator.store.sqlite.store import SqliteStore
+from pilotage_coordinator.structured import structlog
+
+log = structlog.get_logger("pilotage.coordinator")
 
 
 @dataclass(slots=True)
@@ -67,3 +73,24 @@ class Fleet:
     registry: StoreRegistry
     inventory: LiveInventory
     vault: SecretVault
+
+
+def in_background(
+    stack: contextlib.AsyncExitStack, process: Process, work: Coroutine[Any, Any, None], name: str
+) -> None:
+    """Run `work` until the stack unwinds; should it end before, the process must not go on without it."""
+    task = asyncio.create_task(work, name=name)
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            error = task.exception()
+            log.critical("part.ended", part=name, exc_info=error)
+            process.fail(f"the {name} ended unexpectedly ({error!r}); its log has the details")
+
+    task.add_done_callback(ended)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)

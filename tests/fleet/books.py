@@ -16,7 +16,7 @@ from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.fleet.fleet import ENDED, Fleet
 
-BY_COORDINATOR = ("", "validation.assert", "gate.pause")
+BY_COORDINATOR = ("", "validation.assert", "gate.pause", "notify.send")
 """Types of which no agent knows: groups, and what the coordinator decides itself."""
 
 

@@ -11,6 +11,7 @@ from pilotage_coordinator.service import (
     executions,
     hosts,
     logs,
+    notifications,
     plans,
     secrets,
 )
@@ -57,6 +58,8 @@ ROUTES: Final = (
     Route("GET", "/v1/secrets", secrets.list_secrets),
     Route("PUT", "/v1/secrets/{name:path}", secrets.set_secret),
     Route("DELETE", "/v1/secrets/{name:path}", secrets.remove_secret),
+    Route("GET", "/v1/notifications", notifications.list_notifications),
+    Route("POST", "/v1/notifications/{notification}/retry", notifications.retry_notification, 202),
     Route("GET", "/v1/doctor", doctor.examine),
     Route("GET", "/v1/coordinator", coordinator.status),
     Route("POST", "/v1/coordinator/stop", coordinator.stop, 202),

@@ -42,6 +42,8 @@ EXAMPLES: Final = MappingProxyType(
         "secret set": ("pilotage secret set backup/password", "pilotage secret set tls/key --from-file key.pem"),
         "secret list": ("pilotage secret list",),
         "secret rm": ("pilotage secret rm tls/key",),
+        "notification list": ("pilotage notification list --state dead",),
+        "notification retry": ("pilotage notification retry ntf_3f6c1a0e9b7d4c2f8e5a6b1d0c9f7e24",),
         "doctor": ("pilotage doctor",),
         "coordinator serve": ("pilotage coordinator serve --advertise control.example.org",),
         "coordinator status": ("pilotage coordinator status",),

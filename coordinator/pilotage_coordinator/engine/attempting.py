@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.expression.template import texts
+from pilotage_coordinator.domain.notification import notification_id
 from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place, PlannedStep
 from pilotage_coordinator.domain.planning.drift import value_drift
 from pilotage_coordinator.domain.values import SECOND
@@ -108,6 +109,11 @@ def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: Coordinat
         decision.emit(e.GateOpened(name, key.path, key.host, key.item, outcome.prompt))
         return
     status = _S.SUCCEEDED if outcome.status == "succeeded" else _S.FAILED
+    outputs = outcome.outputs
+    if status is _S.SUCCEEDED and (sent := outcome.notification) is not None:
+        notification = notification_id(decision.draft.id, key, number)
+        decision.emit(e.NotificationQueued(*key, notification, sent.channel, sent.message.to_json()))
+        outputs = {**outputs, "notification": notification}
     retry_at = 0
     kind = outcome.failure_kind
     if status is _S.FAILED:
@@ -120,7 +126,7 @@ def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: Coordinat
             _S.PENDING if retry_at else status,
             outcome.error,
             kind,
-            outcome.outputs,
+            outputs,
             attempt=number,
             retry_at=retry_at,
         )

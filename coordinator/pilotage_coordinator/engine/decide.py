@@ -153,6 +153,10 @@ def _look_everywhere(decision: Decision) -> None:
         cascade.look_for(decision, host)
 
 
+def _delivery_given_up(decision: Decision, input: i.DeliveryGivenUp) -> None:
+    decision.emit(e.NotificationGivenUp(input.notification, input.channel, input.attempts, input.error))
+
+
 def _pause(decision: Decision, input: i.PauseRequested) -> None:
     if decision.draft.pause_reason is None or input.anew:
         decision.emit(e.PauseAsked(input.by, input.reason, decision.draft.pause_change))
@@ -270,6 +274,7 @@ _HANDLERS: Final[dict[type[i.Input], Callable[[Decision, Any], None]]] = {
     i.Tick: _tick,
     i.Recovered: _recovered,
     i.Continue: _continue,
+    i.DeliveryGivenUp: _delivery_given_up,
     i.PauseRequested: _pause,
     i.Drift: _drift,
     i.ResumeRequested: _resume,

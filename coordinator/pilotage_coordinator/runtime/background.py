@@ -33,6 +33,12 @@ class Background:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def cancel(self) -> None:
+        """Cancel every task, and wait until all have ended."""
+        for task in self._tasks:
+            task.cancel()
+        await self.close()
+
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -10,6 +10,7 @@ from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.store.protocol import Store
+from pilotage_coordinator.store.records import DeliveryFilter
 
 LEAST_FREE_BYTES = 512 * 1024 * 1024
 LARGEST_JUMP = 5_000_000
@@ -54,6 +55,7 @@ class Doctor:
             ("plugins", self._plugins),
             ("restore", self._restore),
             ("executions", self._executions),
+            ("notifications", self._notifications),
         )
         found = []
         for name, check in checks:
@@ -139,6 +141,23 @@ class Doctor:
             "they are tried again by themselves, at least once a minute, and agents keep their results until then; "
             "if it stays, the coordinator's log says more: mend the disk, or start the version that wrote them",
         )
+
+    async def _notifications(self) -> Finding:
+        figures = await self.store.deliveries.figures()
+        if figures.dead:
+            (newest,) = (await self.store.deliveries.find(DeliveryFilter(status="dead"), limit=1)).rows
+            lost = newest.notification
+            return Finding(
+                "notifications",
+                "warning",
+                f"{figures.dead} could not be delivered; the newest, {lost.id} to {lost.channel}: {newest.error}",
+                "pilotage notification list --state dead; mend the channel, then: pilotage notification retry ID",
+            )
+        if figures.failing:
+            detail = f"{figures.waiting} wait for delivery, {figures.failing} of them have failed so far"
+            fix = "pilotage notification list --state waiting says why; they are tried again by themselves"
+            return Finding("notifications", "warning", detail, fix)
+        return Finding("notifications", "ok", f"{figures.waiting} wait for delivery, none has failed")
 
     async def _restore(self) -> Finding:
         if self.highest_epoch() > self.epoch:

@@ -9,7 +9,7 @@ from pilotage_proto.attempt import AttemptKey
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
-from pilotage_coordinator.domain.execution.events import AttemptFinished, AttemptPlanned, Event
+from pilotage_coordinator.domain.execution.events import AttemptFinished, AttemptPlanned, Event, NotificationQueued
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
@@ -95,6 +95,8 @@ class Executor:
     background: Background = field(default_factory=Background)
     history: History = field(init=False)
     unread: Unread = field(init=False)
+    queued: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a notification may have been recorded: whoever delivers them looks, and clears it."""
     recovered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once every execution that is not over is in memory, or known to be unread."""
 
@@ -361,6 +363,8 @@ class Executor:
                 if event.given_up:
                     self.dispatcher.port.cancel(key, self.epoch, event.error)
                 self._progress.get(live.id, {}).pop(run, None)
+            elif isinstance(event, NotificationQueued):
+                self.queued.set()
             elif isinstance(event, AttemptPlanned):
                 self.sending.note_open(live.state, RunKey(event.path, event.host, event.item))
         await self.sending.after(live, due_after(live.state, events))
@@ -402,6 +406,7 @@ class Executor:
                 self.dispatcher.ended(key)
         for key, epoch in (await self.store.executions.open_attempts(live.id)).items():
             self.dispatcher.opened(key, epoch)
+        self.queued.set()
         await self.sending.send(live, due(live.state))
         wakeup = next_wakeup(live.state)
         # Not at once: while the disk is full, each Tick that fails would end in the next reload and Tick.

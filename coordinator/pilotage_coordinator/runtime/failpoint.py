@@ -23,6 +23,7 @@ FAILPOINTS: Final = (
     "coordinator.result.taken",
     "coordinator.result.kept",
     "coordinator.session.reconciled",
+    "coordinator.notification.sent",
 )
 
 

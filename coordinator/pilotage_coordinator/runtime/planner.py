@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -100,6 +100,8 @@ class PlanMaker:
     clock: Clock
     sensitive_key: bytes
     hosts: HostStore
+    channels: Collection[str] = ()
+    """Names of the channels that notifications may go to."""
     _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     """Host to the turns in which it is asked."""
 
@@ -164,6 +166,7 @@ class PlanMaker:
             sensitive_key=self.sensitive_key,
             last_backups=await self.hosts.last_passed(ProofKind.BACKUP),
             now=self.clock.now(),
+            channels=self.channels,
         )
         answers: dict[ReadKey, ReadAnswer] = {}
         for _ in range(MOST_ROUNDS):

@@ -20,6 +20,8 @@ from pilotage_coordinator.store.records import (
     AuditEntry,
     EventRecord,
     ExecutionChange,
+    GivenUp,
+    NotificationRecord,
     Progress,
     StepRunRecord,
 )
@@ -85,6 +87,18 @@ def project(
         attempt_updates=_merged(updates, extra.updates),
         audit=extra.audit,
         proofs=tuple(_proofs(before, after, happened)),
+        notifications=tuple(
+            NotificationRecord(
+                each.notification, after.id, each.path, each.host, each.item, each.channel, each.message, happened.at
+            )
+            for each in happened.events
+            if isinstance(each, e.NotificationQueued)
+        ),
+        given_up=tuple(
+            GivenUp(each.notification, each.attempts, happened.at, each.error)
+            for each in happened.events
+            if isinstance(each, e.NotificationGivenUp)
+        ),
     )
     return change, Position(position.version + 1, position.sequence + len(records), counts)
 

@@ -23,7 +23,7 @@ class SecretRefused(DomainError):
 
 
 class SecretVault:
-    """Keeps secrets. A value leaves it only through `reveal`, towards one attempt on one host."""
+    """Keeps secrets. A value leaves it only through `reveal`: towards one attempt on one host, or to a channel."""
 
     def __init__(self, store: SecretStore, cipher: StoreCipher, clock: Clock) -> None:
         """Take the store of ciphertexts and the cipher that made them."""
@@ -54,7 +54,7 @@ class SecretVault:
         return True
 
     async def reveal(self, name: str) -> bytes:
-        """Return a value, for sealing; raises SecretRefused when there is no such secret."""
+        """Return a value, for sealing or for a channel; raises SecretRefused when there is no such secret."""
         try:
             record = await self._store.get(name)
         except NotFound as error:

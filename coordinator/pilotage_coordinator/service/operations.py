@@ -66,6 +66,8 @@ _ROWS: Final = (
     _write("secret.set", "secret.write"),
     _read("secret.list", "secret.read"),
     _write("secret.rm", "secret.write"),
+    _read("notification.list", "notification.read"),
+    _write("notification.retry", "notification.write"),
     _read("doctor", "coordinator.read"),
     _read("coordinator.status", "coordinator.read"),
     _write("coordinator.stop", "coordinator.control"),

@@ -13,7 +13,14 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.plan import Json, Plan
 from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
-from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, BlueprintRecord, EventRecord, HostRecord
+from pilotage_coordinator.store.records import (
+    AnswerRecord,
+    AuditEntry,
+    BlueprintRecord,
+    DeliveryRecord,
+    EventRecord,
+    HostRecord,
+)
 
 Audit = tuple[AuditEntry, ...]
 
@@ -179,6 +186,14 @@ class Secrets(Protocol):
 
     async def set(self, name: str, value: bytes, *, updated_by: str, audit: Audit) -> bool:
         """Store or replace a secret; returns whether it is new."""
+        ...
+
+
+class Notifications(Protocol):
+    """The delivery of notifications: `runtime.deliveries.Deliveries`."""
+
+    async def retry(self, notification: str, *, audit: Audit) -> DeliveryRecord:
+        """Let one that could not be delivered wait again, due at once; store.NotFound, store.Refused."""
         ...
 
 

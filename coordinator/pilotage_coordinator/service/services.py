@@ -10,6 +10,7 @@ from pilotage_coordinator.service.ports import (
     Hosts,
     Library,
     Logs,
+    Notifications,
     PlanMaker,
     Runs,
     Secrets,
@@ -29,6 +30,7 @@ class Services:
     runs: Runs
     hosts: Hosts
     secrets: Secrets
+    notifications: Notifications
     logs: Logs
     doctor: Doctor
     coordinator: Coordinator

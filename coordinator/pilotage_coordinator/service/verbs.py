@@ -10,6 +10,7 @@ from pilotage_coordinator.service import (
     executions,
     hosts,
     logs,
+    notifications,
     plans,
     secrets,
 )
@@ -43,6 +44,8 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     secrets.set_secret,
     secrets.list_secrets,
     secrets.remove_secret,
+    notifications.list_notifications,
+    notifications.retry_notification,
     doctor.examine,
     coordinator.status,
     coordinator.stop,

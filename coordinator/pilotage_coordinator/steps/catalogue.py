@@ -5,6 +5,7 @@ from typing import Final
 
 from pilotage_proto.canonical import digest
 
+from pilotage_coordinator.domain.notification import LARGEST_TEXT, LARGEST_TITLE, SEVERITIES
 from pilotage_coordinator.domain.plan import Effect, Place
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 
@@ -25,12 +26,30 @@ _PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
         "properties": {"name": _TEXT, "message": _TEXT},
         "additionalProperties": False,
     },
+    "notify.send": {
+        "type": "object",
+        "properties": {
+            "to": {"type": "string", "minLength": 1, "maxLength": 64},
+            "text": {"type": "string", "minLength": 1, "maxLength": LARGEST_TEXT},
+            "title": {"type": "string", "maxLength": LARGEST_TITLE},
+            "severity": {"enum": list(SEVERITIES)},
+            "table": {"type": "array", "items": {"type": "object"}},
+        },
+        "required": ["to", "text"],
+        "additionalProperties": False,
+    },
 }
 
 _OUTPUTS: Final[Mapping[str, Mapping[str, object]]] = {
     "validation.assert": {"type": "object", "properties": {"checked": {"type": "integer"}}},
     "gate.pause": {"type": "object", "properties": {"by": _TEXT, "comment": _TEXT}},
+    "notify.send": {
+        "type": "object",
+        "properties": {"notification": _TEXT, "channel": _TEXT, "delivery": {"const": "queued"}},
+    },
 }
+
+_ONCE: Final = frozenset({"gate.pause", "notify.send"})
 
 
 def coordinator_types() -> Mapping[str, StepTypeInfo]:
@@ -38,11 +57,13 @@ def coordinator_types() -> Mapping[str, StepTypeInfo]:
     return {
         name: StepTypeInfo(
             name=name,
-            effect=Effect.READ,
+            effect=Effect.ONCE if name == "notify.send" else Effect.READ,
             params_schema=parameters,
             outputs_schema=_OUTPUTS[name],
             place=Place.COORDINATOR,
-            once=name == "gate.pause",
+            once=name in _ONCE,
+            # A message cannot be unsent: the plan says so, and a rollback keeps it as it is.
+            has_undo=name != "notify.send",
             digest=digest({"params": parameters, "outputs": _OUTPUTS[name]}),
         )
         for name, parameters in _PARAMETERS.items()

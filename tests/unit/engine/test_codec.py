@@ -48,6 +48,8 @@ def test_names_are_stable() -> None:
         "health_settled",
         "hosts_ordered",
         "loop_opened",
+        "notification_given_up",
+        "notification_queued",
         "pause_asked",
         "refresh_begun",
         "refresh_ended",

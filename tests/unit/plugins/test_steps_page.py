@@ -11,7 +11,7 @@ def test_the_table_is_made_from_the_code() -> None:
 
 
 def test_what_the_text_names_is_there() -> None:
-    known = {*load_catalogue().step_types, "validation.assert", "gate.pause"}
+    known = {*load_catalogue().step_types, "validation.assert", "gate.pause", "notify.send"}
     families = {name.partition(".")[0] for name in known}
     text = PAGE.read_text()
     named = {word for word in text.split("`")[1::2] if word.partition(".")[0] in families and word.count(".") == 1}

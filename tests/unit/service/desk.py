@@ -24,6 +24,7 @@ from pilotage_coordinator.store.records import (
     AnswerRecord,
     AuditEntry,
     CertificateRecord,
+    DeliveryRecord,
     EnrolmentRecord,
     EventRecord,
     ExecutionChange,
@@ -226,6 +227,15 @@ class FakeSecrets:
         return await self.store.secrets.put(SecretRecord(name, b"sealed", NOW, updated_by), audit)
 
 
+@dataclass
+class FakeNotifications:
+    store: Store
+
+    async def retry(self, notification: str, *, audit: tuple[AuditEntry, ...]) -> DeliveryRecord:
+        await self.store.deliveries.retry(notification, NOW, audit)
+        return await self.store.deliveries.get(notification)
+
+
 @dataclass(frozen=True)
 class FakeLine:
     cursor: str
@@ -345,6 +355,7 @@ async def open_desk() -> tuple[Desk, SimulatedDisk]:
         runs=runs,
         hosts=FakeHosts(store),
         secrets=secrets,
+        notifications=FakeNotifications(store),
         logs=logs,
         doctor=doctor,
         coordinator=coordinator,

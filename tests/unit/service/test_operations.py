@@ -44,6 +44,8 @@ COMMANDS = {
     "secret.set": "secret set",
     "secret.list": "secret list",
     "secret.rm": "secret rm",
+    "notification.list": "notification list",
+    "notification.retry": "notification retry",
     "doctor": "doctor",
     "coordinator.status": "coordinator status",
     "coordinator.stop": "coordinator stop",
@@ -75,6 +77,7 @@ ANSWER_NAMES = {
     "LogAnswer": "LogLine",
     "TokenAnswer": "Token",
     "SecretAnswer": "Secret",
+    "NotificationAnswer": "Notification",
     "FindingAnswer": "Finding",
     "StatusAnswer": "Status",
 }

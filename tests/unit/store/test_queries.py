@@ -52,6 +52,7 @@ SCANS = {
     "epoch_get",
     "epoch_next",
     "coordinator_id",
+    "delivery_channels",  # an index of what waits for delivery
     "step_type_sets_remove_unused",  # one row for each set of plugins in the fleet
 }
 

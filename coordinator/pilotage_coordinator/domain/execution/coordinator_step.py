@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from pilotage_coordinator.domain.notification import Notification
 from pilotage_coordinator.domain.plan import FailureKind, Json
 
 
@@ -17,6 +18,8 @@ class StepOutcome:
     failure_kind: FailureKind | None = None
     gate: str = ""
     prompt: str = ""
+    notification: Notification | None = None
+    """With `succeeded`: what is recorded for delivery together with the step's end. Its id joins the outputs."""
 
 
 class CoordinatorStep(Protocol):

@@ -280,6 +280,28 @@ class GateAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class NotificationQueued:
+    """A step hands a message over for delivery; the step's end follows in the same decision."""
+
+    path: str
+    host: str
+    item: str
+    notification: str
+    channel: str
+    message: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationGivenUp:
+    """A message could not be delivered and is not tried again by itself. It changes no step: that only queued it."""
+
+    notification: str
+    channel: str
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptPlanned:
     """The intent to make one attempt: committed before it is sent."""
 
@@ -417,6 +439,8 @@ Event: TypeAlias = (
     | RunHeld
     | GateOpened
     | GateAnswered
+    | NotificationQueued
+    | NotificationGivenUp
     | AttemptPlanned
     | AttemptBegun
     | AttemptFinished

@@ -57,6 +57,16 @@ class Continue:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryGivenUp:
+    """A message that a step of this execution had queued could not be delivered. Taken in every status."""
+
+    notification: str
+    channel: str
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class PauseRequested:
     """Start nothing new."""
 
@@ -140,6 +150,7 @@ Input: TypeAlias = (
     | Tick
     | Recovered
     | Continue
+    | DeliveryGivenUp
     | PauseRequested
     | ResumeRequested
     | CancelRequested

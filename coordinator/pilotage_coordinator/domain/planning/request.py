@@ -9,7 +9,7 @@ At start the same request, with `pins=pins_of(approved.plan)` and fresh answers,
 when the digests are equal and runs the fresh plan, whose `planned_outputs` are new.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -99,6 +99,8 @@ class World:
     """When the newest good backup of each host began, by name; UTC microseconds."""
     now: int = 0
     """UTC microseconds; only ages are told by it."""
+    channels: Collection[str] = ()
+    """Names of the channels that notifications may go to."""
 
 
 @dataclass(frozen=True, slots=True)

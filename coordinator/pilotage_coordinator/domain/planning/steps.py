@@ -19,6 +19,7 @@ from pilotage_coordinator.domain.plan import (
 from pilotage_coordinator.domain.planning.around import Around, in_order
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
+from pilotage_coordinator.domain.planning.channels import unknown_channels
 from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.depends import Depends
 from pilotage_coordinator.domain.planning.ground import Ground, Grounds
@@ -210,6 +211,8 @@ class StepPlanner:
         if pinned.info is not None:
             for problem in misplaced_secrets(pinned.info, parameters, looked.resolved, path):
                 self._bench.add(replace(problem, at=step.at))
+        for problem in unknown_channels(step.type, parameters, looked.resolved, path, self._bench.world.channels):
+            self._bench.add(replace(problem, at=step.at))
         frame.hosts_of[step.id] = ground.looked_at
         files = self._files(step, pinned.info, around.frame, parameters, path)
         planned = PlannedStep(

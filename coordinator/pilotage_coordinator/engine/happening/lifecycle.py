@@ -83,6 +83,10 @@ def _execution_reopened(draft: Draft, event: e.ExecutionReopened, at: int) -> No
     reopening.reopen(draft, event.step, at)
 
 
+def _notification(draft: Draft, event: e.NotificationQueued | e.NotificationGivenUp, at: int) -> None:
+    """Change nothing: what waits for delivery is kept by the store, and delivered without the engine."""
+
+
 HANDLERS: Final[Mapping[type[e.Event], Callable[[Draft, Any, int], None]]] = MappingProxyType(
     {
         e.ExecutionBegun: _execution_begun,
@@ -92,5 +96,7 @@ HANDLERS: Final[Mapping[type[e.Event], Callable[[Draft, Any, int], None]]] = Map
         e.FrameHalted: _frame_halted,
         e.FinallyBegun: _finally_begun,
         e.ExecutionReopened: _execution_reopened,
+        e.NotificationQueued: _notification,
+        e.NotificationGivenUp: _notification,
     }
 )

@@ -1,6 +1,7 @@
 """The port between the coordinator and what it must not forget. Implementations pass `tests/contract/store`."""
 
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
+from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
 from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
@@ -12,6 +13,7 @@ __all__ = [
     "AuditStore",
     "BlueprintStore",
     "CertificateStore",
+    "DeliveryStore",
     "EnrolmentStore",
     "ExecutionStore",
     "HostStore",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
+from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
 from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
@@ -56,6 +57,9 @@ class Store(Protocol):
 
     @property
     def answers(self) -> AnswerStore: ...
+
+    @property
+    def deliveries(self) -> DeliveryStore: ...
 
     @property
     def audit(self) -> AuditStore: ...

@@ -1,6 +1,13 @@
 """The rows that the store takes and gives, as frozen values."""
 
 from pilotage_coordinator.store.records.blueprint import BlueprintRecord, BlueprintSummary, PlanRecord
+from pilotage_coordinator.store.records.delivery import (
+    DeliveryFigures,
+    DeliveryFilter,
+    DeliveryRecord,
+    GivenUp,
+    NotificationRecord,
+)
 from pilotage_coordinator.store.records.execution import (
     AttemptRecord,
     AttemptUpdate,
@@ -41,6 +48,9 @@ __all__ = [
     "BlueprintRecord",
     "BlueprintSummary",
     "CertificateRecord",
+    "DeliveryFigures",
+    "DeliveryFilter",
+    "DeliveryRecord",
     "EnrolmentRecord",
     "EventRecord",
     "ExecutionChange",
@@ -48,7 +58,9 @@ __all__ = [
     "ExecutionFilter",
     "ExecutionInputs",
     "ExecutionRecord",
+    "GivenUp",
     "HostRecord",
+    "NotificationRecord",
     "Page",
     "PlanRecord",
     "Progress",

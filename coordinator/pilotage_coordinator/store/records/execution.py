@@ -12,6 +12,7 @@ from pilotage_proto.attempt import AttemptKey
 
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.proof import Proof
+from pilotage_coordinator.store.records.delivery import GivenUp, NotificationRecord
 from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditEntry, SecretRecord
 
 
@@ -147,6 +148,10 @@ class ExecutionChange:
     audit: tuple[AuditEntry, ...] = ()
     proofs: tuple[tuple[str, Proof], ...] = ()
     """What it proves of hosts, by name; each replaces an older one of its kind and outcome."""
+    notifications: tuple[NotificationRecord, ...] = ()
+    """What its steps hand over for delivery; due at once. An id that has a row is a Conflict."""
+    given_up: tuple[GivenUp, ...] = ()
+    """Deliveries that failed for good; one that does not wait is a Conflict."""
 
 
 @dataclass(frozen=True, slots=True)

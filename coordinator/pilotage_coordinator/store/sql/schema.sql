@@ -134,6 +134,28 @@ CREATE TABLE workflow_attempts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempts_open ON workflow_attempts (execution, ended_at, epoch) WHERE ended_at IS NULL;
 
+-- Notifications: recorded with the change that ends their step, removed with their execution. Waiting: no `ended_at`.
+CREATE TABLE deliveries (
+    number INTEGER PRIMARY KEY,
+    notification TEXT NOT NULL UNIQUE,
+    execution TEXT NOT NULL,
+    path TEXT NOT NULL,
+    host TEXT NOT NULL,
+    item TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    message TEXT NOT NULL, -- JSON
+    recorded_at INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    error TEXT NOT NULL
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (channel, due_at, number) WHERE ended_at IS NULL;
+CREATE INDEX deliveries_in_order ON deliveries (execution, channel, number) WHERE ended_at IS NULL;
+CREATE INDEX deliveries_by_status ON deliveries (status);
+CREATE INDEX deliveries_by_execution ON deliveries (execution);
+
 -- Counters, so that no figure needs a scan. Kept by triggers: no path of code can forget one.
 CREATE TABLE workflow_metrics (
     blueprint_id TEXT NOT NULL,

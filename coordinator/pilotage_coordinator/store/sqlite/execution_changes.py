@@ -10,6 +10,7 @@ from pilotage_coordinator.store.records import AttemptUpdate, EventRecord, Execu
 from pilotage_coordinator.store.sqlite import execution_rows as rows
 from pilotage_coordinator.store.sqlite.answers import put_answer
 from pilotage_coordinator.store.sqlite.audit import append_audit
+from pilotage_coordinator.store.sqlite.deliveries import notification_rows, put_deliveries
 from pilotage_coordinator.store.sqlite.host_rows import proof_row
 from pilotage_coordinator.store.sqlite.queries import Queries
 from pilotage_coordinator.store.sqlite.secrets import put_secret
@@ -59,6 +60,7 @@ def advance(queries: Queries, change: ExecutionChange) -> Work[None]:
     attempts = rows.attempt_rows(change.attempts)
     updates = [(update, rows.attempt_update_row(update)) for update in change.attempt_updates]
     proofs = [proof_row(host, proof) for host, proof in change.proofs]
+    notifications = notification_rows(change.notifications)
 
     def work(connection: sqlite3.Connection) -> None:
         if connection.execute(statement, execution).rowcount == 0:
@@ -76,6 +78,7 @@ def advance(queries: Queries, change: ExecutionChange) -> Work[None]:
             if connection.execute(queries["attempt_update"], row).rowcount == 0:
                 raise _why_not_updated(connection, queries, update)
         connection.executemany(queries["proof_put"], proofs)
+        put_deliveries(connection, queries, notifications, change.given_up)
         if change.audit:
             append_audit(connection, queries, change.audit)
 

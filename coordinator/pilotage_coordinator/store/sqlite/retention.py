@@ -6,7 +6,7 @@ from pilotage_coordinator.store.database import Work
 from pilotage_coordinator.store.records import Pruned
 from pilotage_coordinator.store.sqlite.queries import Queries
 
-_CHILDREN = ("events_prune", "attempts_prune", "step_runs_prune")
+_CHILDREN = ("events_prune", "attempts_prune", "step_runs_prune", "deliveries_prune")
 _EXECUTIONS_AT_ONCE = 200
 
 

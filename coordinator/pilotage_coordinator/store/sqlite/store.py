@@ -12,6 +12,7 @@ from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.answers import SqliteAnswers
 from pilotage_coordinator.store.sqlite.audit import SqliteAudit
 from pilotage_coordinator.store.sqlite.blueprints import SqliteBlueprints, SqlitePlans
+from pilotage_coordinator.store.sqlite.deliveries import SqliteDeliveries
 from pilotage_coordinator.store.sqlite.enrolments import SqliteCertificates, SqliteEnrolments
 from pilotage_coordinator.store.sqlite.executions import SqliteExecutions
 from pilotage_coordinator.store.sqlite.group_commit import GroupCommit
@@ -41,6 +42,7 @@ class SqliteStore:
         self.certificates = SqliteCertificates(access)
         self.secrets = SqliteSecrets(access)
         self.answers = SqliteAnswers(access)
+        self.deliveries = SqliteDeliveries(access)
         self.audit = SqliteAudit(access)
 
     async def epoch(self) -> int:

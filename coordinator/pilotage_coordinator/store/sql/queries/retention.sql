@@ -17,6 +17,11 @@ DELETE FROM workflow_step_runs WHERE (execution, path, host, item) IN (
     SELECT execution, path, host, item FROM workflow_step_runs WHERE execution = :execution LIMIT :limit
 );
 
+-- name: deliveries_prune
+DELETE FROM deliveries WHERE number IN (
+    SELECT number FROM deliveries INDEXED BY deliveries_by_execution WHERE execution = :execution LIMIT :limit
+);
+
 -- name: inputs_remove
 DELETE FROM execution_inputs WHERE execution = ?;
 
