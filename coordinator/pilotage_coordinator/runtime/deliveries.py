@@ -6,6 +6,7 @@ a slow receiver keeps nobody else waiting, and there are never more sends at onc
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -81,10 +82,9 @@ class Deliveries:
             except StoreError as error:
                 log.warning("notifications.not_read", error=str(error))
                 pause = RETRY_PAUSE
-            try:
-                await asyncio.wait_for(self.queued.wait(), pause)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self.queued.wait()
 
     async def close(self) -> None:
         """End the sends that are under way: what the store does not know as delivered is sent again."""

@@ -101,7 +101,8 @@ class Answers:
 
 
 def world(hosts: Sequence[Host] = THREE, *books: StoredBlueprint, **more: Any) -> World:
-    given = {"step_types": ON_COORDINATOR, "expressions": Expressions(), "sensitive_key": KEY, **more}
+    usual = {"step_types": ON_COORDINATOR, "expressions": Expressions(), "sensitive_key": KEY, "channels": ("ops",)}
+    given: dict[str, Any] = {**usual, **more}
     return World(inventory=Inventory(hosts), library=Shelf(books), **given)
 
 
