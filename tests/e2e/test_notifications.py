@@ -107,7 +107,7 @@ def test_a_receiver_that_is_away_is_told_and_tried_again(make_fleet: MakeFleet, 
     fleet.start_coordinator()
     fleet.run("secret", "set", "ops/token", input=TOKEN)
     fleet.call(lambda client: client.start_run(source=BLUEPRINT))
-    fleet.until("it failed", lambda: [row for row in fleet.json("notification", "list") if row["attempts"]])
+    fleet.until("it failed", lambda: any(row["attempts"] for row in fleet.json("notification", "list")))
     findings = fleet.call(lambda client: client.examine())["items"]
     (finding,) = [each for each in findings if each["check"] == "notifications"]
     assert (finding["verdict"], "failed so far" in finding["detail"]) == ("warning", True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from pilotage_coordinator.config import LEVELS, SettingsRefused, config_file, load_config
+from pilotage_coordinator.domain.channel import MailChannel, WebhookChannel
 from pilotage_coordinator.program import EXIT_USAGE, run
 
 
@@ -80,3 +81,49 @@ def test_a_refused_setting_is_one_line_and_the_exit_code_of_wrong_usage(
     monkeypatch.setenv("PILOTAGE_CONFIG", str(tmp_path / "none.toml"))
     assert run({"log_level": "loud"}) == EXIT_USAGE
     assert capsys.readouterr().err == "error: settings: --log-level: it must be one of debug, info, warning, error\n"
+
+
+def test_channels_are_read_from_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "coordinator.toml"
+    file.write_text(
+        '[channels.ops]\ntype = "webhook"\nurl = "secret://ops/url"\nheader = "X-Key"\nheader_value = "secret://k"\n'
+        '[channels.local]\ntype = "webhook"\nurl = "http://127.0.0.1:80/x"\n'
+        '[channels.oncall]\ntype = "mail"\nserver = "[2001:db8::1]:26"\nfrom = "p@x"\nto = ["a@x"]\n'
+        '[channels.night]\ntype = "mail"\nserver = "mail.example.org"\nsecurity = "tls"\nfrom = "p@x"\nto = ["a@x"]\n'
+    )
+    channels = load_config({}, {}, file).channels
+    assert channels["ops"] == WebhookChannel("ops", "secret://ops/url", "X-Key", "secret://k")
+    assert channels["local"] == WebhookChannel("local", "http://127.0.0.1:80/x")
+    assert channels["oncall"] == MailChannel(
+        "oncall", "2001:db8::1", 26, "starttls", "p@example.org", ("a@example.org",)
+    )
+    assert channels["night"] == MailChannel("night", "mail.example.org", 465, "tls", "p@x", ("a@x",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ('type = "pager"', "ops: `type` must be webhook or mail"),
+        ('type = "webhook"', "ops: `url` must be a text"),
+        ('type = "webhook"\nurl = "http://example.org/"', "must begin with https"),
+        ('type = "webhook"\nurl = "http://127.0.0.1.example.org/"', "must begin with https"),
+        ('type = "webhook"\nurl = "file:///etc/passwd"', "cannot be read"),
+        ('type = "webhook"\nurl = "https://me:pw@example.org/"', "holds a password"),
+        ('type = "webhook"\nurl = "https://example.org/"\nheader = "X"', "belong together"),
+        ('type = "webhook"\nurl = "https://x.org/"\nheader = "X"\nheader_value = "clear"', "must be a secret"),
+        ('type = "webhook"\nurl = "https://x.org/"\nheader = "Host"\nheader_value = "secret://h"', "cannot be set"),
+        ('type = "webhook"\nurl = "https://x.org/"\nverify = false', "there is no `verify`"),
+        ('type = "mail"\nserver = "x"\nfrom = "p@x"\nto = []', "a list of mail addresses"),
+        ('type = "mail"\nserver = "x"\nfrom = "p@x"\nto = ["a@x, b@x"]', "is no mail address"),
+        ('type = "mail"\nserver = "x:y"\nfrom = "p@x"\nto = ["a@x"]', "HOST or HOST:PORT"),
+        ('type = "mail"\nserver = "x"\nsecurity = "none"\nfrom = "p@x"\nto = ["a@x"]', "on this machine"),
+        ('type = "mail"\nserver = "x"\nfrom = "p@x"\nto = ["a@x"]\nuser = "u"\npassword = "clear"', "must be a secret"),
+    ],
+)
+def test_a_channel_that_would_not_work_is_refused(tmp_path: Path, settings: str, message: str) -> None:
+    file = tmp_path / "coordinator.toml"
+    file.write_text(f"[channels.ops]\n{settings}\n")
+    with pytest.raises(SettingsRefused) as refused:
+        load_config({}, {}, file)
+    assert f"{file}: channels: ops: " in str(refused.value)
+    assert message in str(refused.value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import ipaddress
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -122,8 +123,6 @@ class Smtp:
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
     """Return a server's context for localhost and 127.0.0.1, and the file of who signed it."""
-    import ipaddress
-
     folder: Path = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")])
@@ -244,7 +243,7 @@ async def test_a_mail_is_plain_text_with_the_id() -> None:
     assert found["Subject"] == "Warning: Nightly Bcc: x@y"
     assert found["Bcc"] is None
     assert found["Message-ID"] == "<ntf_1@example.org>"
-    body = found.get_content()  # type: ignore[attr-defined]
+    body = found.get_content()
     assert "All is well…\nreally" in body
     assert "host  size\ndb1   3" in body
     assert "pilotage run show exe_1" in body
