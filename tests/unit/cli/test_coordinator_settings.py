@@ -94,9 +94,7 @@ def test_channels_are_read_from_the_file(tmp_path: Path) -> None:
     channels = load_config({}, {}, file).channels
     assert channels["ops"] == WebhookChannel("ops", "secret://ops/url", "X-Key", "secret://k")
     assert channels["local"] == WebhookChannel("local", "http://127.0.0.1:80/x")
-    assert channels["oncall"] == MailChannel(
-        "oncall", "2001:db8::1", 26, "starttls", "p@example.org", ("a@example.org",)
-    )
+    assert channels["oncall"] == MailChannel("oncall", "2001:db8::1", 26, "starttls", "p@x", ("a@x",))
     assert channels["night"] == MailChannel("night", "mail.example.org", 465, "tls", "p@x", ("a@x",))
 
 

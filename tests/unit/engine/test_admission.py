@@ -131,6 +131,7 @@ INPUTS: list[i.Input] = [
     i.Tick(),
     i.Recovered(),
     i.Continue(anew=True),
+    i.DeliveryGivenUp("ntf_1", "ops", 15, "refused"),
     i.PauseRequested("anna"),
     i.ResumeRequested("anna"),
     i.CancelRequested("anna"),

@@ -143,7 +143,7 @@ def test_an_effect_is_the_types_unless_the_author_may_say() -> None:
 
 
 def test_coordinator_types_run_there_and_plugins_never() -> None:
-    text = "targets: {{hosts: [db1]}}\nsteps: [{{id: a, place: {0}, type: {1}, parameters: {{that: 'true', to: x}}}}]"
+    text = "targets: {{hosts: [db1]}}\nsteps: [{{id: a, place: {0}, type: {1}, parameters: {{that: 'true', to: ops}}}}]"
     assert step(plan(text.format("coordinator", "notify.send")), "a").place is Place.COORDINATOR
     assert "runs no plugins" in problems(text.format("coordinator", "command.run"))[0].message
     assert "coordinator alone" in problems(text.format("host", "notify.send"))[0].message

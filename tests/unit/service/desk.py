@@ -10,6 +10,7 @@ from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.domain.notification import composed
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Json, Plan, PlannedStep, StepKind, StepTypeUse
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.request import Note
@@ -31,7 +32,9 @@ from pilotage_coordinator.store.records import (
     ExecutionCreation,
     ExecutionInputs,
     ExecutionRecord,
+    GivenUp,
     HostRecord,
+    NotificationRecord,
     PlanRecord,
     Progress,
     SecretRecord,
@@ -43,6 +46,7 @@ OWNER = socket_owner("ann")
 GUEST = Caller("eve", CallerKind.ASSISTANT, frozenset({"run.read"}))
 DIGEST = "sha256:" + "ab" * 32
 EXECUTION = "exe_" + "0" * 31 + "1"
+NOTIFICATION = "ntf_" + "0" * 31 + "1"
 ASSERT = StepTypeInfo(
     "validation.assert",
     Effect.READ,
@@ -317,6 +321,18 @@ class Desk:
             HostRecord(f"hst_{name}", name, NOW, "sha256:key", labels={"role": "db"}, step_types=step_types),
             CertificateRecord(f"01{name.encode().hex()}", f"hst_{name}", NOW, NOW + 1_000_000),
             NOW,
+        )
+
+    async def add_dead_notification(self) -> None:
+        """Let the execution have sent a message that could not be delivered."""
+        row = await self.store.executions.get(EXECUTION)
+        message = composed("It is done", "", "info", []).to_json()
+        sent = NotificationRecord(NOTIFICATION, EXECUTION, "told", "", "", "ops", message, NOW)
+        change = ExecutionChange(EXECUTION, row.version, row.progress, notifications=(sent,))
+        await self.store.executions.commit(change)
+        lost = (GivenUp(NOTIFICATION, 15, NOW, "404"),)
+        await self.store.executions.commit(
+            replace(change, expected_version=row.version + 1, notifications=(), given_up=lost)
         )
 
     async def add_execution(self, id: str = EXECUTION) -> None:

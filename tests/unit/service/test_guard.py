@@ -13,7 +13,7 @@ from pilotage_coordinator.service.wire import Answer, Request
 from pilotage_coordinator.store.errors import StoreUnavailable
 from structlog.testing import capture_logs
 
-from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, OWNER, SOURCE, Desk
+from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, NOTIFICATION, OWNER, SOURCE, Desk
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "blueprint.show": {"blueprint": "check"},
@@ -40,6 +40,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "host.revoke": {"host": "db1"},
     "secret.set": {"name": "a/b", "value_base64": "c2VjcmV0"},
     "secret.rm": {"name": "known"},
+    "notification.retry": {"notification": NOTIFICATION},
 }
 
 
@@ -64,6 +65,8 @@ async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(d
     request = _request(verb)
     if verb.operation == "host.release":
         await desk.store.hosts.quarantine("hst_db1", "its journal went backward")
+    if verb.operation == "notification.retry":
+        await desk.add_dead_notification()
     if verb.operation == "blueprint.add":
         request = _request(verb, source=SOURCE.replace("1.0.0", "1.1.0"))
     answer = await verb(desk.services, OWNER, request)
