@@ -170,7 +170,8 @@ class Agent:
             now=microseconds,
         )
         memory = default_limit() if config.memory_limit_mb is None else config.memory_limit_mb << 20
-        limits = Limits(memory_bytes=memory, tasks=config.max_processes)
+        log_bytes = config.attempt_log_mb << 20
+        limits = Limits(memory_bytes=memory, tasks=config.max_processes, log_bytes=log_bytes)
         return LocalRunner(self._state.attempts, pool, parts, limits, self._failpoints)
 
     async def _dial(self) -> Transport:

@@ -13,6 +13,15 @@ SYSTEM_CONFIG: Final = Path("/etc/pilotage/agent.toml")
 SYSTEM_STATE: Final = Path("/var/lib/pilotage-agent")
 NO_LIMIT: Final = "none"
 """What `memory_limit_mb` may say instead of a number."""
+_BOUNDS: Final[Mapping[str, tuple[int, int | None]]] = {
+    "slots": (1, None),
+    "memory_limit_mb": (0, None),
+    "max_processes": (0, None),
+    "attempt_log_mb": (2, 64),
+    "spares": (1, None),
+    "refresh_minutes": (1, None),
+}
+"""The least and the most that a number may be."""
 _PREFIX: Final = "PILOTAGE_AGENT_"
 
 
@@ -23,6 +32,7 @@ class AgentConfig:
     `allow`: patterns of step types that may run here (`backup.*`), whatever a coordinator says; everything without it.
     `slots`: attempts outstanding at once. `memory_limit_mb`: per attempt, 0 for none; without it a share of the host's
     memory. `max_processes`: per attempt.
+    `attempt_log_mb`: what is kept of the log of one attempt, half of it from the beginning and half from the end.
     `spares`: workers kept ready. `refresh_minutes`: how often facts and plugins are looked at again.
     """
 
@@ -31,6 +41,7 @@ class AgentConfig:
     slots: int = 32
     memory_limit_mb: int | None = None
     max_processes: int = 1024
+    attempt_log_mb: int = 2
     spares: int = 2
     refresh_minutes: int = 15
     log_level: str = "info"
@@ -98,12 +109,12 @@ def _checked(values: dict[str, Any], file: Path) -> AgentConfig:
         raise ConfigRefused(f'{file}: allow must be a list of patterns such as ["backup.*"]')
     if values.get("memory_limit_mb") == NO_LIMIT:
         values["memory_limit_mb"] = 0
-    for name in ("slots", "memory_limit_mb", "max_processes", "spares", "refresh_minutes"):
-        value = values.get(name, 1)
-        least = 0 if name in ("memory_limit_mb", "max_processes") else 1
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    for name, (least, most) in _BOUNDS.items():
+        value = values.get(name, least)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= (most or value):
+            upward = f"to {most}" if most else "up"
             other = f', or "{NO_LIMIT}"' if name == "memory_limit_mb" else ""
-            raise ConfigRefused(f"{file}: {name} must be a whole number from {least} up{other}")
+            raise ConfigRefused(f"{file}: {name} must be a whole number from {least} {upward}{other}")
     if values.get("log_level", "info") not in ("debug", "info", "warning", "error"):
         raise ConfigRefused(f"{file}: log_level must be debug, info, warning or error")
     return AgentConfig(**{**values, "state_dir": Path(values["state_dir"]).absolute(), "allow": tuple(allow)})

@@ -29,7 +29,7 @@ class LogSource(Protocol):
         """Whose log it is."""
 
     def size(self) -> int:
-        """Return how many bytes could be read now, cheaply; may be less than what `read` finds once it has ended."""
+        """Return how many bytes were written so far, cheaply; not all of them may be read before it has ended."""
 
     @property
     def ended(self) -> bool:

@@ -42,8 +42,9 @@ class CoordinatorConfig:
     """The name or address under which other machines reach this one; empty = the host part of `enrol_listen`."""
     history_days: int = 400
     """How long executions that are over are kept, with their logs; 0 = for ever. The audit log is always kept."""
-    attempt_log_mb: int = 64
-    """MiB kept of the log of one attempt; what comes after is dropped, counted, and said in the log."""
+    attempt_log_mb: int = 80
+    """MiB kept of the log of one attempt, whatever its agent sends; what comes after is dropped, counted, and said in
+    the log. The default is what an agent sends at most: 64 kept, and the excerpts in between."""
     host_log_mb: int = 256
     """MiB kept of all logs that one host writes for one execution."""
     log_level: str = "info"

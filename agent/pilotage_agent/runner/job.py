@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pilotage_agent.runner.step_log import KEPT
+
 
 class Purpose(StrEnum):
     """What is wanted of the step type."""
@@ -29,6 +31,7 @@ class Job:
     journal entry. `key` is the attempt's one-line key, or a name for a question.
 
     JSON values travel as text, so that only the worker parses them. `timeout_ms` 0 means none, `memory_bytes` 0 none.
+    `log_bytes`: what is kept of the attempt's log.
     `durable`: the outcome file must survive a power cut. `alone`: the record of an attempt that is over, for which only
     one process at a time may be at work; empty for no such bound.
     """
@@ -49,6 +52,7 @@ class Job:
     started_at: int = 0
     timeout_ms: int = 0
     memory_bytes: int = 0
+    log_bytes: int = KEPT
     durable: bool = True
     alone: str = ""
     reuse: bool = False
@@ -72,6 +76,7 @@ class Job:
             "started_at": self.started_at,
             "timeout_ms": self.timeout_ms,
             "memory_bytes": self.memory_bytes,
+            "log_bytes": self.log_bytes,
             "durable": self.durable,
             "alone": self.alone,
             "reuse": self.reuse,

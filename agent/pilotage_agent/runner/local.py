@@ -88,6 +88,7 @@ class LocalRunner:
             facts=self._parts.facts(),
             timeout_ms=entry.timeout_ms,
             memory_bytes=self._limits.memory_bytes,
+            log_bytes=self._limits.log_bytes,
             durable=entry.starts_durably,
             reuse=reuse,
         )

@@ -20,6 +20,7 @@ from pilotage_agent.runner.local_log import LocalLog
 from pilotage_agent.runner.memory import limit_text, used_bytes
 from pilotage_agent.runner.pool import Worker, WorkerPool
 from pilotage_agent.runner.process import descendants_of, is_alive, kill_tree
+from pilotage_agent.runner.step_log import KEPT
 
 STOP_GRACE_SECONDS: Final = 12.0
 """How long a step may take to end after it was told to, before its whole tree is killed. The plugin API gives steps
@@ -30,11 +31,13 @@ WATCH_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one attempt, 0 for none. `memory_bytes` bounds each process at once (RLIMIT_DATA), and the sum of all
-    its processes at the next look (see memory.py for what counts); `tasks` bounds how many there may be."""
+    """Bounds of one attempt, 0 for none except of its log. `memory_bytes` bounds each process at once (RLIMIT_DATA),
+    and the sum of all its processes at the next look (see memory.py for what counts); `tasks` bounds how many there may be,
+    and `log_bytes` what is kept of its log (see step_log.py)."""
 
     memory_bytes: int = 0
     tasks: int = 1024
+    log_bytes: int = KEPT
     stop_grace: float = STOP_GRACE_SECONDS
 
 

@@ -1,8 +1,13 @@
-"""An attempt's log: NDJSON in files, the first mebibyte and the last one kept, what lies between counted.
+"""An attempt's log: NDJSON in files, its beginning and its end kept, what lies between counted.
 
-The file `log.0` is the head. When it is full, segments of half a mebibyte follow, each named after its place in the
-whole stream (`log.1048576`, ...); only the two newest stay. The names alone tell what was dropped, so a log whose
-writer was killed reads as well as any other.
+The file `log.0` is the head: half of what may be kept. When it is full, segments of a quarter follow, each named after
+its place in the whole stream (`log.1048576`, ...); only the two newest stay. The names alone tell what was dropped, so
+a log whose writer was killed reads as well as any other.
+
+Who follows a running attempt reads the segments too, as they come; what is dropped before it was read is a gap. So that
+no attempt sends for ever, that holds for the first LIVE_LIMIT of the stream; after it only an excerpt is read each time
+that the stream has grown by an eighth. Both follow from places in the stream alone, so a log that is read again, after
+a lost connection or by a new agent process, is read the same way.
 
 Records: `{"t": UTC microseconds, "s": "step" | "stdout" | "stderr", "m": text}`.
 """
@@ -16,8 +21,17 @@ from typing import Final
 
 from pilotage_agent.running import LogPiece
 
-HEAD_LIMIT: Final = 1024 * 1024
-SEGMENT_LIMIT: Final = 512 * 1024
+KEPT: Final = 2 * 1024 * 1024
+"""Bytes of a log that are kept, unless the settings say otherwise."""
+LIVE_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes of the stream up to which all that is still there is read while the attempt runs; the head always is."""
+EXCERPT: Final = 32 * 1024
+"""Bytes read of a segment past LIVE_LIMIT, about: a piece that begins before may end after."""
+GROWTH: Final = 8
+"""Past LIVE_LIMIT the stream has to grow by this part between two excerpts: a thousand times as long a log means no
+more than some sixty of them."""
+LONGEST_RECORD: Final = 256 * 1024
+"""Bytes of one line's record, at most: the head may be full with so much room left."""
 LINE_LIMIT: Final = 16 * 1024
 """Characters of one line's text; more is cut with a note."""
 
@@ -25,13 +39,14 @@ LINE_LIMIT: Final = 16 * 1024
 class StepLogWriter:
     """Writes one attempt's log; used by one process only. The first line makes folder and file."""
 
-    def __init__(self, folder: Path, now: Callable[[], int], redact: Callable[[str], str]) -> None:
+    def __init__(self, folder: Path, now: Callable[[], int], redact: Callable[[str], str], kept: int = KEPT) -> None:
         self._folder = folder
         self._now = now
         self._redact = redact
+        self._segment_limit = kept // 4
         self._handle: int | None = None
         self._position = 0
-        self._room = HEAD_LIMIT
+        self._room = self._head_limit = kept // 2
         self._tail: list[Path] = []
 
     def write(self, stream: str, text: str) -> None:
@@ -66,7 +81,7 @@ class StepLogWriter:
             self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"log.{self._position}"
         self._handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._room = HEAD_LIMIT if first else max(SEGMENT_LIMIT, needed)
+        self._room = self._head_limit if first else max(self._segment_limit, needed)
         if not first:
             self._tail.append(path)
             if len(self._tail) > 2:
@@ -79,37 +94,49 @@ class _Segment:
     start: int
     size: int
 
+    @property
+    def end(self) -> int:
+        return self.start + self.size
+
 
 def log_size(folder: Path) -> int:
-    """Return the bytes of the head; cheap enough to ask often whether there is news."""
+    """Return how long the stream is; cheap enough to ask often whether there is news."""
     try:
-        return (folder / "log.0").stat().st_size
+        head = (folder / "log.0").stat().st_size
     except OSError:
         return 0
+    if head < KEPT // 2 - LONGEST_RECORD:
+        return head
+    return max((segment.end for segment in _segments(folder)), default=head)
 
 
 def read_piece(folder: Path, offset: int, limit: int, *, ended: bool) -> LogPiece:
     """Return the log from `offset`, or from the first place after it that was kept; at most `limit`
     bytes, and nothing when the next line is longer than that.
 
-    While the attempt runs only the head is read, as the tail still changes. A last line without its end, left by a
-    writer that was killed, is left out.
+    Until it has `ended` a segment may vanish meanwhile, or may not be due yet. A last line without its end, being
+    written or left by a writer that was killed, is left out.
     """
     segments = _segments(folder)
-    if not ended:
-        segments = segments[:1]
     for segment in segments:
-        if offset >= segment.start + segment.size:
+        if offset >= segment.end or not (ended or _is_due(segment, offset)):
             continue
         begin = max(offset, segment.start)
         raw = _read(segment.path, begin - segment.start, limit)
         data = raw[: raw.rfind(b"\n") + 1]
-        if not data and len(raw) >= limit:
+        if data:
+            at_end = segment is segments[-1] and begin + len(raw) >= segment.end
+            return LogPiece(begin, data, begin - offset, ended and at_end)
+        if len(raw) >= limit:
             return LogPiece(offset, b"", 0, False)
-        at_end = segment is segments[-1] and begin + len(raw) >= segment.start + segment.size
-        if data or at_end:
-            return LogPiece(begin, data, begin - offset if data else 0, ended and at_end)
     return LogPiece(offset, b"", 0, ended)
+
+
+def _is_due(segment: _Segment, offset: int) -> bool:
+    """Whether who has read up to `offset` reads this segment while the attempt runs."""
+    if segment.start == 0 or offset < LIVE_LIMIT:
+        return True
+    return segment.start < offset < segment.start + EXCERPT or segment.start >= offset + offset // GROWTH
 
 
 def last_lines(folder: Path, count: int, limit: int = 8 * 1024) -> list[str]:
@@ -129,13 +156,16 @@ def last_lines(folder: Path, count: int, limit: int = 8 * 1024) -> list[str]:
 
 
 def _segments(folder: Path) -> list[_Segment]:
+    """Return the segments in order. All names are read before the first size: a segment that has a successor is
+    complete, so that what is missing between the two was never there."""
     found = []
-    for path in folder.glob("log.*"):
+    named = [(int(path.suffix[1:]), path) for path in folder.glob("log.*") if path.suffix[1:].isdecimal()]
+    for start, path in sorted(named):
         try:
-            found.append(_Segment(path, int(path.suffix[1:]), path.stat().st_size))
-        except (OSError, ValueError):
+            found.append(_Segment(path, start, path.stat().st_size))
+        except OSError:
             continue
-    return sorted(found, key=lambda segment: segment.start)
+    return found
 
 
 def _read(path: Path, offset: int, limit: int) -> bytes:

@@ -123,7 +123,7 @@ def _do(job: Job, channel: socket.socket, stage: Stage) -> bool:
     folder = AttemptFolder(Path(job.folder))
     scratch = folder.scratch
     redactor = Redactor(job.secrets.values())
-    log = StepLogWriter(folder.logs, microseconds, redactor.text)
+    log = StepLogWriter(folder.logs, microseconds, redactor.text, job.log_bytes)
     reporter = AttemptReporter(log, folder, redactor, loop)
     threads_before = threading.active_count()
     cancel = asyncio.Event()

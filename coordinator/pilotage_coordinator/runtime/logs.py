@@ -116,7 +116,7 @@ class Logs:
         while True:
             piece = await self.store.read(key, offset, BYTES_AT_ONCE)
             if piece.dropped:
-                text = f"[{piece.dropped} bytes of this log were not kept: it grew past its bound]"
+                text = f"[{piece.dropped} bytes left out: the step wrote more than is kept of a log]"
                 yield _line(key, piece.offset, at, NOTE, text)
             for line in _parse(key, piece.data, piece.offset):
                 at = line.at

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from pilotage_agent.runner.process import resident_bytes
-from pilotage_agent.runner.step_log import HEAD_LIMIT, SEGMENT_LIMIT
+from pilotage_agent.runner.step_log import KEPT
 from pilotage_agent.state_dir import StateDir
 from pilotage_proto.v1 import fleet_pb2 as pb
 
@@ -66,7 +66,7 @@ async def test_a_flood_of_output_to_a_coordinator_that_takes_none(
         chunks = [item.log for item in session.items if item.log.key == attempt_key(number)]
         kept = sum(len(chunk.data) for chunk in chunks)
         lost = sum(chunk.dropped for chunk in chunks)
-        assert kept <= HEAD_LIMIT + 2 * SEGMENT_LIMIT
+        assert kept <= KEPT + WINDOW
         assert kept + lost > FLOOD
         assert lost > FLOOD // 2, "the gap is told"
         assert chunks[-1].last

@@ -14,6 +14,7 @@ from pilotage_agent.messages import Cancel, FailureKind, Outcome, Query, QueryPu
 from pilotage_agent.runner import local
 from pilotage_agent.runner.local_run import Limits
 from pilotage_agent.runner.process import descendants_of, resident_bytes
+from pilotage_agent.runner.step_log import KEPT
 
 from tests.integration.agent.runner_site import RunnerSite, key, runner_site
 
@@ -157,6 +158,27 @@ async def test_a_cancel_stops_a_step(tmp_path: Path) -> None:
         result = await site.result(key())
         assert result.outcome is Outcome.CANCELLED
         assert result.started_at > 0
+
+
+async def test_a_step_is_followed_past_the_head_of_its_log(tmp_path: Path) -> None:
+    async with runner_site(tmp_path) as site:
+        site.assign(key(), "dummy.once", flood=f"{2 * KEPT}B", log=["the newest"], hang=True)
+        async with asyncio.timeout(20):
+            while "the newest" not in site.lines(key())[-1:]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert not site.chunks[key()][-1].last
+        site.attempts.cancel(Cancel(key(), 1, "seen"))
+        assert (await site.result(key())).outcome is Outcome.CANCELLED
+
+
+async def test_as_much_of_a_log_is_kept_as_the_settings_say(tmp_path: Path) -> None:
+    async with runner_site(tmp_path, Limits(log_bytes=8 * KEPT)) as site:
+        result = await site.run(key(), "dummy.once", flood=f"{6 * KEPT}B")
+        assert result.outcome is Outcome.SUCCEEDED, result.error
+        async with asyncio.timeout(20):
+            while not site.chunks[key()][-1].last:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert len(site.lines(key())) == 6 * KEPT // 1024
 
 
 async def test_a_step_that_ignores_cancel_is_killed_with_all_its_children(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from pilotage_agent.config import load_config
-from pilotage_agent.errors import ConfigRefused
 from pilotage_agent.runner.memory import default_limit, limit_text, memory_of_host, note_on_peak, used_bytes
 from pilotage_agent.runner.process import resident_bytes
 
@@ -71,26 +69,3 @@ def test_a_failure_near_the_limit_names_the_limit_and_its_setting() -> None:
     assert note_on_peak(1 << 50) == ""
     assert limit_text(MIB) in note_on_peak(MIB)
     assert "memory_limit_mb" in limit_text(MIB)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("", None), ('memory_limit_mb = "none"', 0), ("memory_limit_mb = 0", 0), ("memory_limit_mb = 512", 512)],
-)
-def test_the_settings_may_say_another_limit_or_none(tmp_path: Path, text: str, expected: int | None) -> None:
-    (tmp_path / "agent.toml").write_text(text)
-    assert load_config(tmp_path / "agent.toml", tmp_path, {}).memory_limit_mb == expected
-
-
-def test_the_environment_may_say_none_too(tmp_path: Path) -> None:
-    (tmp_path / "agent.toml").touch()
-    for said, expected in (("none", 0), ("7", 7)):
-        config = load_config(tmp_path / "agent.toml", tmp_path, {"PILOTAGE_AGENT_MEMORY_LIMIT_MB": said})
-        assert config.memory_limit_mb == expected
-
-
-@pytest.mark.parametrize("said", ['"much"', "-1", "true", "1.5"])
-def test_what_is_no_limit_is_refused(tmp_path: Path, said: str) -> None:
-    (tmp_path / "agent.toml").write_text(f"memory_limit_mb = {said}")
-    with pytest.raises(ConfigRefused, match='whole number from 0 up, or "none"'):
-        load_config(tmp_path / "agent.toml", tmp_path, {})

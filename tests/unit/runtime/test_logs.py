@@ -105,9 +105,9 @@ async def test_what_was_not_kept_is_said_where_it_is_missing(desk: Desk) -> None
     lines = await desk.logs.read("exe_1", "", "", "", 10)
     told = [
         "one",
-        "[500 bytes of this log were not kept: it grew past its bound]",
+        "[500 bytes left out: the step wrote more than is kept of a log]",
         "two",
-        "[70 bytes of this log were not kept: it grew past its bound]",
+        "[70 bytes left out: the step wrote more than is kept of a log]",
     ]
     assert [line.text for line in lines] == told
     for number, line in enumerate(lines, start=1):
