@@ -31,9 +31,9 @@ WATCH_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one attempt, 0 for none except of its log. `memory_bytes` bounds each process at once (RLIMIT_DATA),
-    and the sum of all its processes at the next look (see memory.py for what counts); `tasks` bounds how many there may be,
-    and `log_bytes` what is kept of its log (see step_log.py)."""
+    """Bounds of one attempt, 0 for none but of its log. `memory_bytes` bounds each process at once (RLIMIT_DATA), and
+    the sum of all its processes at the next look (see memory.py for what counts). `tasks` bounds how many there may be.
+    `log_bytes` is what is kept of its log (see step_log.py)."""
 
     memory_bytes: int = 0
     tasks: int = 1024
