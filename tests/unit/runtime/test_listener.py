@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import AttemptReport, HostInventory, LogPiece, Outcome
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.listener import AgentListener
@@ -121,3 +122,15 @@ async def test_a_host_that_comes_back_while_the_disk_is_full_gets_its_work_once_
             await asyncio.sleep(0)
     ear.desk.disk.full = False
     await ear.desk.port.until_sent(1)
+
+
+async def test_an_attempt_that_is_accepted_has_not_begun(ear: Ear) -> None:
+    """What a host only has in its journal may be lost with it, and is then sent again; what runs is not."""
+    await ear.desk.start("exe_1", plan(leaf("a", "h1")))
+    key = ear.desk.port.sent[0].key
+    await ear.listener.accepted("h1", key, 1)
+    await ear.desk.executor.close()
+    assert (await ear.desk.executor.state("exe_1")).run(RunKey("a", "h1")).status == "assigned"
+    await ear.listener.started("h1", key, 1, 5)
+    await ear.desk.executor.close()
+    assert (await ear.desk.executor.state("exe_1")).run(RunKey("a", "h1")).status == "running"
