@@ -99,3 +99,19 @@ def test_one_host_that_is_away_fails_a_fleet_backup_that_made_all_others(fleet: 
     assert (run["state"], run["outputs"]["failed_hosts"]) == ("failed", [AWAY])
     assert len(run["outputs"]["drilled_hosts"]) == 1
     assert {host: restored(fleet, vault, host) for host in ("db1", "web1")} == {"db1": "of db1\n", "web1": "of web1\n"}
+
+
+def rollout(fleet: Fleet, path: Path, check: str, *, code: int) -> Any:
+    parameters = ("hosts=db1,web1", f"path={path}", "content=new\n", f'check_command=["{check}"]')
+    return start(fleet, "config_rollout", *parameters, code=code)
+
+
+def test_a_configuration_reaches_all_hosts_or_none(fleet: Fleet) -> None:
+    """Both hosts of this test share a file system, so that the second finds what the first has written."""
+    path = fleet.folder / "site.conf"
+    path.write_text("old\n")
+    refused = rollout(fleet, path, "/bin/false", code=1)
+    assert (refused["state"], path.read_text()) == ("rolled_back", "old\n")
+    assert {each["host"] for each in refused["runs"] if each["step"] == "change/write" and each["attempts"]} == {"db1"}
+    accepted = rollout(fleet, path, "/bin/true", code=0)
+    assert (accepted["outputs"]["changed_hosts"], path.read_text()) == (["db1"], "new\n")

@@ -11,6 +11,7 @@ from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.backup.create import BackupCreate
 from pilotage_plugins.backup.damage import damaged_packs
 from pilotage_plugins.backup.errors import failure
+from pilotage_plugins.backup.listing import best_of_each_group
 from pilotage_plugins.backup.outage import Outage
 from pilotage_plugins.backup.progress import BackupListener, RestoreListener
 from pilotage_plugins.backup.protection import deletion_warning
@@ -209,3 +210,10 @@ def test_the_fault_of_restic_0_18_0_is_named() -> None:
     error = failure(ProgramResult(1, b"", said, 0, len(said), 0.1), "backing up the database", "/vault")
     assert isinstance(error, TargetFailed)
     assert "0.18.1" in str(error)
+
+
+def test_a_backup_that_was_cut_off_hides_no_whole_one_before_it() -> None:
+    whole, partial, only = snapshot(1), snapshot(2), snapshot(3, paths=("/other",))
+    notes = [snapshot(4, *partial_tags(partial.id)), snapshot(5, *partial_tags(only.id))]
+    assert {each.id for each in best_of_each_group([whole, partial, only], notes)} == {whole.id, only.id}
+    assert best_of_each_group([whole, partial], []) == [partial]

@@ -1,13 +1,17 @@
-"""docs/steps.md says of every built-in step type what its code says."""
+"""docs/steps.md and docs/parameters.md say of every built-in step type what its code says."""
 
 from pilotage_plugin_api.catalogue import load_catalogue
 
-from tests.unit.plugins.reference import PAGE, with_table
+from tests.unit.plugins.reference import PAGE, PARAMETERS, parameters, with_table
 
 
 def test_the_table_is_made_from_the_code() -> None:
     page = PAGE.read_text()
     assert with_table(page) == page, "write it anew: python -m tests.unit.plugins.reference"
+
+
+def test_the_parameters_are_those_of_the_code() -> None:
+    assert PARAMETERS.read_text() == parameters(), "write it anew: python -m tests.unit.plugins.reference"
 
 
 def test_what_the_text_names_is_there() -> None:

@@ -20,7 +20,7 @@ class BackupListParams(RepositoryParams):
 
     host: str | None = Field(None, min_length=1, description="Whose (this host's); \"*\" for every host's")
     as_of: str = Field("latest", description="Only what was there at this time (RFC 3339), or `latest`")
-    newest_only: bool = Field(True, description="Only the newest of each set of paths; false: all of them")
+    newest_only: bool = Field(True, description="Only the newest whole one of each set of paths (the newest, where none is whole); false: all of them")
     limit: int = Field(100, ge=1, le=500, description="At most this many, the newest")
 
     @field_validator("as_of")
@@ -69,7 +69,7 @@ class BackupList(ResticStepType[BackupListParams, BackupListOutputs]):
         if params.as_of != "latest":
             moment = parse_time(params.as_of)
             snapshots = [snapshot for snapshot in snapshots if snapshot.time <= moment]
-        chosen = newest_of_each_group(snapshots) if params.newest_only else snapshots
+        chosen = best_of_each_group(snapshots, notes) if params.newest_only else snapshots
         newest_first = sorted(chosen, key=lambda snapshot: snapshot.time, reverse=True)
         listed = tuple(_listed(snapshot, notes) for snapshot in newest_first[: params.limit])
         size = sum(len(json.dumps(item.model_dump(mode="json"))) for item in listed)
@@ -83,6 +83,14 @@ class BackupList(ResticStepType[BackupListParams, BackupListOutputs]):
 def newest_of_each_group(snapshots: list[Snapshot]) -> list[Snapshot]:
     """Return the newest snapshot of each set of paths of each host; the snapshots come oldest first."""
     return list({snapshot.group: snapshot for snapshot in snapshots}.values())
+
+
+def best_of_each_group(snapshots: list[Snapshot], notes: list[Snapshot]) -> list[Snapshot]:
+    """Return of each set of paths of each host the newest whole snapshot, or the newest where none is whole.
+
+    A backup that was cut off hides no good one before it. The snapshots come oldest first.
+    """
+    return newest_of_each_group(sorted(snapshots, key=lambda snapshot: is_whole(snapshot, notes)))
 
 
 def _listed(snapshot: Snapshot, notes: list[Snapshot]) -> ListedSnapshot:

@@ -127,8 +127,8 @@ async def restore_interrupted(engine: "Engine", name: str, stop_seconds: int | N
     for swap in unsettled:
         if is_at_work(swap.worker):
             raise TargetFailed(
-                f"another step is upgrading {name} at this moment ({swap.attempt}): give both a lock, such as"
-                f" locks: [container:{name}]"
+                f"another step is upgrading {name} at this moment ({swap.attempt}): wait for its end, and start this"
+                " one again"
             )
     for swap in reversed(unsettled):
         await take_back(engine, swap, stop_seconds, ready)

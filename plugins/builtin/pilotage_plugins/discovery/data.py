@@ -78,7 +78,7 @@ class DiscoveryDataOutputs(StepOutputs):
 
 
 class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
-    """Find the data of a host: the folders that it names, and the SQLite databases in them, told by their header.
+    """Find the data of a host: the folders that it names, the SQLite databases in them, and those of servers if asked.
 
     Reads the names and sizes of everything and the first bytes of every file. With the kind `servers`, PostgreSQL and
     MySQL servers on their sockets are asked for their databases, too; one that does not answer stands in `unreadable`.
