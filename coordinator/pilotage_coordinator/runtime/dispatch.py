@@ -77,7 +77,7 @@ class Dispatcher:
         if sent is not None and key in sent:
             sent.remove(key)
             self._sent_count -= 1
-            self._look_at(key.host)
+            self.look_at(key.host)
 
     def host_left(self, host: str) -> None:
         """Take back the credit of what was sent to a host: all of it is sent again when it returns."""
@@ -102,12 +102,15 @@ class Dispatcher:
         has_credit = self._sent_count < self.credit and self._has_credit(key.host)
         if not has_credit and key not in self._sent.get(key.host, ()):
             self._waiting.setdefault(key.host, {})[key] = (state, attempt)
-            self._look_at(key.host)
+            self.look_at(key.host)
             return
         await self._deliver(state, attempt, key)
 
     def next_waiting(self) -> tuple[ExecutionState, OpenAttempt] | None:
-        """Return an attempt that has waited for credit and has it now, the hosts in turn; assign it then."""
+        """Return an attempt that has waited for credit and has it now, the hosts in turn.
+
+        Assign it then, and `look_at` its host again: what was sent counts only afterwards.
+        """
         if not self._hungry or self._sent_count >= self.credit:
             return None
         host = next(iter(self._hungry))
@@ -115,13 +118,12 @@ class Dispatcher:
         key = next(iter(self._waiting[host]))
         waiting = self._waiting[host][key]
         self._no_longer_waits(key)
-        self._look_at(host)
         return waiting
 
     def _has_credit(self, host: str) -> bool:
         return len(self._sent.get(host, ())) < self.host_credit
 
-    def _look_at(self, host: str) -> None:
+    def look_at(self, host: str) -> None:
         """Put a host among the hungry if it has something to be sent, and credit."""
         if host in self._waiting and self._has_credit(host):
             self._hungry.setdefault(host)

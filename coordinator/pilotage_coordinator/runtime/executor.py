@@ -408,6 +408,7 @@ class Executor:
             self.dispatcher.opened(key, epoch)
         self.queued.set()
         await self.sending.send(live, due(live.state))
+        await self.sending.refill()
         wakeup = next_wakeup(live.state)
         # Not at once: while the disk is full, each Tick that fails would end in the next reload and Tick.
         soonest = self.clock.now() + round(RETRY_PAUSE * 1_000_000)

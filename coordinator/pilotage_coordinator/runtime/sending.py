@@ -156,6 +156,7 @@ class Sending:
         """Send what waited for credit."""
         while (waiting := self.dispatcher.next_waiting()) is not None:
             await self._assign(*waiting)
+            self.dispatcher.look_at(waiting[1].run.host)
 
     def note_open(self, state: ExecutionState, run: RunKey) -> None:
         """Note an attempt that was planned, also one that is to be stopped before it was ever sent."""

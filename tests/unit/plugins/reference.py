@@ -95,7 +95,7 @@ def _default(value: Any) -> str:
     """Write a default as people would: durations as blueprints have them, nothing for none."""
     if value is None:
         return "–"
-    parts = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?", value) if isinstance(value, str) else None
+    parts = re.fullmatch(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", str(value))
     if parts and value != "P":
         written = "".join(f"{number}{unit}" for number, unit in zip(parts.groups(), "dhms", strict=True) if number)
         return f"`{written}`"

@@ -205,6 +205,17 @@ async def test_one_host_holds_no_more_than_its_own_credit_and_keeps_no_other_wai
     assert sent() == [("c", "h1")]
 
 
+async def test_what_waits_for_credit_goes_in_its_order(desk: Desk) -> None:
+    desk.executor.dispatcher.host_credit = 2
+    steps = [leaf(id, "h1") for id in "abcdefgh"]
+    await desk.start("exe_1", plan(*steps))
+    order = []
+    while desk.port.sent:
+        order.append(desk.port.sent[0].key.path)
+        await desk.answer()
+    assert order == list("abcdefgh")
+
+
 @pytest.mark.parametrize("facts", [{"addresses": 5}, {"addresses": {"a": 1}}, {"addresses": []}, {}])
 async def test_hostile_facts_give_no_address_and_break_nothing(facts: dict[str, Any]) -> None:
     store = await open_simulated_store(SimulatedDisk(), now=0, new_id=lambda prefix: f"{prefix}_1")

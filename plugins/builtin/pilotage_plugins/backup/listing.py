@@ -20,7 +20,9 @@ class BackupListParams(RepositoryParams):
 
     host: str | None = Field(None, min_length=1, description="Whose (this host's); \"*\" for every host's")
     as_of: str = Field("latest", description="Only what was there at this time (RFC 3339), or `latest`")
-    newest_only: bool = Field(True, description="Only the newest whole one of each set of paths (the newest, where none is whole); false: all of them")
+    newest_only: bool = Field(
+        True, description="Only the newest whole one of each set of paths, or the newest if none is whole; false: all"
+    )
     limit: int = Field(100, ge=1, le=500, description="At most this many, the newest")
 
     @field_validator("as_of")
