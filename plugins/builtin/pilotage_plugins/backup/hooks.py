@@ -20,7 +20,9 @@ from pilotage_plugin_api import (
 )
 from pydantic import Field, field_validator
 
-from pilotage_plugins.note import shelf
+from pilotage_plugins.note import owed
+
+DEBT: Final = "hooks"
 
 STOPPING_SECONDS: Final = 4.0
 """What all `after` hooks together get when the attempt is being cancelled or is past its deadline: with the five
@@ -88,7 +90,7 @@ async def around(ctx: StepContext, hooks: Hooks) -> AsyncIterator[HookRun]:
     run = HookRun()
     if hooks.after:
         # Noted before anything is stopped: should this process be killed, its agent finds out by it what is owed.
-        await shelf.write(_owner(ctx.attempt_key), Owing(attempt=ctx.attempt_key))
+        await owed.write(DEBT, ctx.attempt_key, Owing(attempt=ctx.attempt_key))
     try:
         for hook in hooks.before:
             if problem := await _run(ctx, hook):
@@ -104,19 +106,16 @@ async def around(ctx: StepContext, hooks: Hooks) -> AsyncIterator[HookRun]:
 async def run_owed(ctx: StepContext, hooks: Hooks, attempt: str) -> str:
     """Run the `after` hooks of an interrupted attempt that began with its hooks and did not come to these; says so.
 
-    Raises StepFailed when one of them fails; they are owed then as before.
+    Raises StepFailed when one of them fails, and InfrastructureFailed when the note of it cannot be read; they are
+    owed then as before.
     """
-    if await asyncio.to_thread(shelf.find, _owner(attempt), Owing) is None:
+    if await asyncio.to_thread(owed.find, DEBT, attempt, Owing) is None:
         return ""
     problems = [problem for hook in hooks.after if (problem := await _run(ctx, hook))]
     if problems:
         raise StepFailed(f"what a `before` hook stopped may still stand: the `after` hook {'; '.join(problems)}")
-    await asyncio.to_thread(shelf.forget, _owner(attempt))
+    await asyncio.to_thread(owed.settle, DEBT, attempt)
     return f"ran {len(hooks.after)} `after` hook(s)"
-
-
-def _owner(attempt: str) -> str:
-    return f"hooks/{attempt}"
 
 
 async def _run_after(ctx: StepContext, hooks: Hooks) -> list[str]:
@@ -133,7 +132,7 @@ async def _run_after(ctx: StepContext, hooks: Hooks) -> list[str]:
         if problem:
             problems.append(problem)
     # What went wrong is told by the attempt itself.
-    await asyncio.to_thread(shelf.forget, _owner(ctx.attempt_key))
+    await asyncio.to_thread(owed.settle, DEBT, ctx.attempt_key)
     return problems
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from pilotage_plugins.container.connection import EngineParams, open_engine
 from pilotage_plugins.container.naming import ContainerName
-from pilotage_plugins.container.rest import Rest, find_resting, put_to_rest, wake
+from pilotage_plugins.container.rest import Rest, Resting, find_resting, put_to_rest, wake
 from pilotage_plugins.container.seconds import whole_seconds
 from pilotage_plugins.container.way_back import whatever_comes
 
@@ -50,11 +50,18 @@ class Quiesce(EngineParams):
 
 @dataclass(slots=True)
 class AtRest:
-    """What was put to rest: names, and for how long, once they run again. `expired`: for longer than allowed."""
+    """What was put to rest: names, and for how long, once they run again. `expired`: for longer than allowed. `note`:
+    what has been touched up to now; `awake`: all of it was woken."""
 
     containers: tuple[str, ...] = ()
     seconds: float | None = None
     expired: bool = False
+    note: Resting | None = None
+    awake: bool = False
+
+    def remember(self, note: Resting) -> None:
+        """Keep what is about to be touched."""
+        self.note = note
 
 
 @asynccontextmanager
@@ -74,9 +81,8 @@ async def at_rest(ctx: StepContext, quiesce: Quiesce | None) -> AsyncIterator[At
         assert body is not None
         timer = asyncio.ensure_future(_wake_after(ctx, engine, quiesce, rest, body))
         try:
-            note = await put_to_rest(
-                engine, ctx.attempt_key, quiesce.containers, quiesce.how, whole_seconds(quiesce.stop_timeout)
-            )
+            seconds = whole_seconds(quiesce.stop_timeout)
+            note = await put_to_rest(engine, ctx.attempt_key, quiesce.containers, quiesce.how, seconds, rest.remember)
             rest.containers = tuple(note.containers.values()) if note else ()
             if note:
                 ctx.log(f"at rest ({quiesce.how}): {', '.join(rest.containers)}")
@@ -108,7 +114,7 @@ async def _wake_after(
     await asyncio.sleep(quiesce.max.total_seconds())
     rest.expired = True
     try:
-        await _wake_noted(ctx, engine)
+        await _wake_touched(ctx, engine, rest)
     except StepError as error:
         ctx.log(str(error))
     finally:
@@ -124,7 +130,7 @@ async def _wake_all(
 
     async def to_the_end() -> None:
         await asyncio.wait({timer})
-        await _wake_noted(ctx, engine)
+        await _wake_touched(ctx, engine, rest)
 
     await whatever_comes(to_the_end())
     rest.seconds = round(ctx.clock() - began, 3)
@@ -132,20 +138,24 @@ async def _wake_all(
         ctx.log(f"awake again after {rest.seconds:g} s: {', '.join(rest.containers)}")
 
 
-async def _wake_noted(ctx: StepContext, engine: "Engine") -> None:
-    """Wake what is noted; an engine that is away for a moment is waited for."""
+async def _wake_touched(ctx: StepContext, engine: "Engine", rest: AtRest) -> None:
+    """Wake what was touched; an engine that is away for a moment is waited for."""
+    if rest.awake:
+        return
     for pause in (*WAKING_PAUSES, None):
-        note = await find_resting(ctx.attempt_key)
-        if note is None:
-            return
+        settled = bool(rest.containers)  # otherwise one may be on its way to rest, and has to be woken again
         try:
-            await wake(engine, note)
+            # What this process remembers needs no disk; a note without it is that of an earlier process.
+            note = rest.note or await find_resting(ctx.attempt_key)
+            if note is not None:
+                await wake(engine, note)
         except StepError as error:
             if pause is None:
                 raise
             ctx.log(f"{error} Trying again in {pause:g} s")
             await asyncio.sleep(pause)
         else:
+            rest.awake = settled
             return
 
 

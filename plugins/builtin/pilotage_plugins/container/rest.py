@@ -1,18 +1,18 @@
 """Containers at rest for a while: paused or stopped by an attempt, and always woken again.
 
-What is put to rest is noted before it is touched (`note/shelf.py`), so that whoever comes after a crash knows what to
+What is put to rest is noted before it is touched (`note/owed.py`), so that whoever comes after a crash knows what to
 wake, and what was at rest before. Notes go when everything that they name runs again.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pilotage_plugin_api import StepError, StepFailed, StepOutputs, TargetFailed
 
 from pilotage_plugins.container.mark import is_at_work, own_mark
-from pilotage_plugins.note import shelf
+from pilotage_plugins.note import owed
 
 if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
@@ -46,6 +46,8 @@ class Resting(StepOutputs):
         return is_at_work(self.worker)
 
 
+DEBT: Final = "rest"
+
 LONGEST_STOP: Final = 600
 """Seconds until a container that is stopped for a rest is killed."""
 
@@ -56,11 +58,17 @@ def execution_of(attempt: str) -> str:
 
 
 async def put_to_rest(
-    engine: "Engine", attempt: str, names: Iterable[str], how: Rest, stop_seconds: int | None
+    engine: "Engine",
+    attempt: str,
+    names: Iterable[str],
+    how: Rest,
+    stop_seconds: int | None,
+    remember: Callable[[Resting], None],
 ) -> Resting | None:
     """Pause or stop the containers of these names that run; returns the note, or None when none of them does.
 
-    Raises a StepError when one is not there or does not come to rest; the caller wakes what did.
+    `remember` gets the note, too, before each container is touched: so the caller knows what to wake whatever becomes
+    of the disk. Raises a StepError when one is not there or does not come to rest; the caller wakes what did.
     """
     running: dict[str, Json] = {}
     for name in names:
@@ -79,7 +87,8 @@ async def put_to_rest(
     )
     for identity in note.containers:
         note = note.model_copy(update={"touched": (*note.touched, identity)})
-        await shelf.write(_owner(attempt), note)
+        await owed.write(DEBT, attempt, note)
+        remember(note)
         if how is Rest.PAUSE:
             await engine.pause(identity)
         else:
@@ -88,13 +97,18 @@ async def put_to_rest(
 
 
 async def find_resting(attempt: str) -> Resting | None:
-    """Return what the attempt put to rest and was not woken; None when there is nothing."""
-    return await asyncio.to_thread(shelf.find, _owner(attempt), Resting)
+    """Return what the attempt put to rest and was not woken; None when there is nothing.
+
+    Raises InfrastructureFailed when that cannot be found out.
+    """
+    return await asyncio.to_thread(owed.find, DEBT, attempt, Resting)
 
 
-async def resting_of(execution: str) -> list[Resting]:
-    """Return what all attempts of an execution have put to rest and was not woken."""
-    return [note for note in await asyncio.to_thread(shelf.every, Resting) if note.execution == execution]
+async def resting_of(execution: str) -> tuple[list[Resting], list[str]]:
+    """Return what all attempts of an execution have put to rest and was not woken, and which notes cannot be read: they
+    may be about more of it. Raises InfrastructureFailed when none can."""
+    notes, problems = await asyncio.to_thread(owed.every, DEBT, Resting)
+    return [note for note in notes if note.execution == execution], problems
 
 
 async def wake(engine: "Engine", note: Resting) -> list[str]:
@@ -115,7 +129,7 @@ async def wake(engine: "Engine", note: Resting) -> list[str]:
     if problems:
         still = "paused" if note.how is Rest.PAUSE else "stopped"
         raise StepFailed(f"some containers may still be {still}: {'; '.join(problems)}. Run container.resume_all")
-    await asyncio.to_thread(shelf.forget, _owner(note.attempt))
+    await asyncio.to_thread(owed.settle, DEBT, note.attempt)
     return woken
 
 
@@ -137,7 +151,3 @@ def _must_bear_it(found: Json, how: Rest) -> None:
         raise TargetFailed(f"{name} restarts again and again, so it cannot come to rest: mend it first")
     if how is Rest.STOP and found["HostConfig"].get("AutoRemove"):
         raise TargetFailed(f"{name} was started with --rm: it vanishes when it stops. Pause it instead")
-
-
-def _owner(attempt: str) -> str:
-    return f"rest/{attempt}"

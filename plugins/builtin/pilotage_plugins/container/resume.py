@@ -52,19 +52,21 @@ class ContainerResumeAll(StepType[ResumeParams, ResumeOutputs]):
     async def preview(self, ctx: StepContext, params: ResumeParams) -> Preview:
         """Name what would be woken now."""
         execution = params.paused_by or execution_of(ctx.attempt_key)
-        names = [name for note in await resting_of(execution) for name in note.containers.values()]
+        resting, problems = await resting_of(execution)
+        names = [name for note in resting for name in note.containers.values()]
         names += [note.name for note in await _paused_by(execution)]
         changes = [Change(action=Action.UPDATE, subject=name, after="running") for name in sorted(set(names))]
-        return Preview(changes=tuple(changes), complete=False, note="what is paused until then is not known")
+        told = "; ".join(["what is paused until then is not known", *problems])
+        return Preview(changes=tuple(changes), complete=False, note=told[:4000])
 
     async def run(self, ctx: StepContext, params: ResumeParams) -> ResumeOutputs:
         """Wake them."""
         execution = params.paused_by or execution_of(ctx.attempt_key)
         resumed: list[str] = []
         left: list[str] = []
-        problems: list[str] = []
+        resting, problems = await resting_of(execution)
         async with open_engine(ctx, params) as engine:
-            for note in await resting_of(execution):
+            for note in resting:
                 if note.is_at_work:
                     left += note.containers.values()
                     continue

@@ -2,7 +2,7 @@
 
 A retried run sees its own work, so what it finds is not what was there before. The note of the first try is. Notes are
 small, durable when `keep` returns, and only the newest are kept; losing one costs a probe its answer (`unknown`) or an
-undo its memory after a crash, never more.
+undo its memory after a crash, never more. What must not be lost is kept by `owed`.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import pwd
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -48,9 +49,14 @@ def keep(owner: str, note: BaseModel) -> None:
 
 
 async def write(owner: str, note: BaseModel) -> None:
-    """Keep a note as `keep` does, off the event loop, and to its end though the task is cancelled meanwhile: else it
-    might appear when somebody has looked for it already."""
-    kept = asyncio.ensure_future(asyncio.to_thread(keep, owner, note))
+    """Keep a note as `keep` does, off the event loop, and to its end though the task is cancelled meanwhile."""
+    await to_the_end(lambda: keep(owner, note))
+
+
+async def to_the_end(write_note: Callable[[], None]) -> None:
+    """Write a note off the event loop, and to its end though the task is cancelled meanwhile: else it might appear when
+    somebody has looked for it already."""
+    kept = asyncio.ensure_future(asyncio.to_thread(write_note))
     try:
         await asyncio.shield(kept)
     except asyncio.CancelledError:
@@ -84,8 +90,13 @@ def forget(owner: str) -> None:
         _path(owner).unlink()
 
 
+def name_of(owner: str) -> str:
+    """Return the name of the file of an owner's note."""
+    return f"{hashlib.sha256(owner.encode()).hexdigest()[:32]}.json"
+
+
 def _path(owner: str) -> Path:
-    return folder() / f"{hashlib.sha256(owner.encode()).hexdigest()[:32]}.json"
+    return folder() / name_of(owner)
 
 
 def _prune(where: Path) -> None:
