@@ -78,7 +78,7 @@ def test_they_rest_while_the_data_is_read(
     made = host.run(BackupCreate(), wanted)
     assert (made["rested"], made["rested_s"] > 0) == (["one", "two"], True)
     assert states(engine) == AWAKE
-    assert not list(notes.glob("*"))
+    assert not list(notes.rglob("*.json"))
     assert any(change.subject == "one" and how in change.note for change in before.changes)
 
 
@@ -100,7 +100,7 @@ def test_after_the_longest_rest_they_run_and_nothing_is_called_a_backup(
         host.run(BackupCreate(), wanted)
     assert states(engine) == AWAKE
     assert host.run(BackupList(), {name: wanted[name] for name in ("repository", "password")})["total"] == 0
-    assert not list(notes.glob("*"))
+    assert not list(notes.rglob("*.json"))
 
 
 def test_an_engine_that_is_away_for_a_moment_is_waited_for(
@@ -158,7 +158,7 @@ def test_killed_anywhere_they_run_again(
         said = host.recover(BackupCreate(), wanted, KEY)
         assert states(engine) == AWAKE
     assert said == ""
-    assert not list(notes.glob("*"))
+    assert not list(notes.rglob("*.json"))
 
 
 def test_what_a_hook_stopped_is_started_again_once(host: Harness, tmp_path: Path, wanted: dict[str, Any]) -> None:
