@@ -6,21 +6,23 @@ the path. Whichever of them the entry's data has afterwards says whether the two
 
 import contextlib
 import os
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from pilotage_plugin_api import InfrastructureFailed, Refused, StepContext, StepError, TargetFailed
 
 from pilotage_plugins.file.placement import sync_folder
 from pilotage_plugins.snapshot.backend import Kind, Restored, step_run_of
 from pilotage_plugins.snapshot.place import Place
-from pilotage_plugins.snapshot.store import About, State, Store
+from pilotage_plugins.snapshot.store import About, State, Store, new_about
 from pilotage_plugins.snapshot.thread import finished_in_thread, unstoppable
 from pilotage_plugins.tree.nesting import nested_in
 from pilotage_plugins.tree.system_calls import exchange, rename_to_nothing, sync_file_system
 
 MOST_SPENT = 20
+ENTRY_NAME: Final = re.compile(r"[0-9a-f]{16}")
 
 
 class Keeper(Protocol):
@@ -113,17 +115,19 @@ async def traded(ctx: StepContext, keeper: Keeper, store: Store, about: About) -
 async def put_back(ctx: StepContext, keeper: Keeper, place: Place, restored: Restored) -> None:
     """Bring back what an entry keeps of a path, and delete what had taken its place; twice is once.
 
-    Raises TargetFailed when somebody has put another thing there since, or removed what was kept; Refused when nothing
-    was kept.
+    Raises TargetFailed when somebody has put another thing there since, or removed what was kept, also when that was
+    cut off half-way; Refused when nothing was kept.
     """
     store = Store.beside(place.path)
     if restored.kept is None:
         raise Refused(f"what was at {str(place.path)!r} before was not kept, so it cannot come back: restore a backup")
-    if not os.path.lexists(store.folder):
+    if not os.path.lexists(store.folder) and not await _to_be_taken_away(ctx, keeper, place, restored):
         await _refuse_if_there(ctx, keeper, place, restored)
         return
     async with store.locked(ctx):
         about = store.find(restored.kept)
+        if about is None and await _to_be_taken_away(ctx, keeper, place, restored):
+            about = _noted_again(ctx, store, place, restored)
         if about is None:
             await _refuse_if_there(ctx, keeper, place, restored)
             return
@@ -145,6 +149,36 @@ async def put_back(ctx: StepContext, keeper: Keeper, place: Place, restored: Res
         if about.previous is not None and about.state is not State.REMOVING:
             give_times(about, data, place.path)
         await remove_entry(ctx, keeper, store, about)
+        if about.state is State.REMOVING:
+            await _refuse_unless_back(ctx, keeper, place, about)
+
+
+async def _to_be_taken_away(ctx: StepContext, keeper: Keeper, place: Place, restored: Restored) -> bool:
+    """Whether what was restored stands where nothing was before: then nothing was kept, and no note is needed to take
+    it away. Only the newest of such notes stay."""
+    if restored.was_there or not place.there or not restored.identity:
+        return False
+    return await keeper.identity(ctx, place.path) == restored.identity
+
+
+def _noted_again(ctx: StepContext, store: Store, place: Place, restored: Restored) -> About:
+    """Note once more that the tree came where nothing was, so that taking it away bears being cut off."""
+    name = str(restored.kept)
+    if not ENTRY_NAME.fullmatch(name):
+        raise Refused(f"{name!r} is no id of what a restore put aside")
+    about = new_about(ctx.attempt_key, name, Kind.KEPT, restored.method, place.path, of=restored.snapshot)
+    about = about.model_copy(update={"state": State.WHOLE, "prepared": restored.identity})
+    store.begin(about)
+    return about
+
+
+async def _refuse_unless_back(ctx: StepContext, keeper: Keeper, place: Place, about: About) -> None:
+    """Refuse when an entry was half removed by somebody else: an undo that came so far has brought things back."""
+    now = await keeper.identity(ctx, place.path) if place.there else None
+    if now != about.previous:
+        raise TargetFailed(
+            f"what was at {str(place.path)!r} before was being removed (snapshot.remove), so it cannot come back"
+        )
 
 
 async def _refuse_if_there(ctx: StepContext, keeper: Keeper, place: Place, restored: Restored) -> None:
@@ -243,7 +277,8 @@ async def _refuse_nested(ctx: StepContext, place: Place) -> None:
 
 
 def _forget_spent(store: Store) -> None:
-    """Keep only the newest notes of entries that hold nothing: they are there for probes, and for an undo soon."""
+    """Keep only the newest notes of entries that hold nothing: they are there for probes. An undo bears
+    that they are gone."""
     spent = sorted((about.made_at, about.id) for about in store.all() if about.holds_nothing)
     for _, name in spent[:-MOST_SPENT]:
         store.drop(name)
