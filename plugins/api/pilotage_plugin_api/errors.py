@@ -20,7 +20,8 @@ class FailureKind(StrEnum):
 class PluginApiError(Exception):
     """The root of every error that this package raises or expects.
 
-    `cut_off`: the step did not end within its grace, so its clean-up was ended with it. Set by `invocation.guard`.
+    `cut_off`: the step did not end within its grace, so its clean-up was ended with it, and its `recover` is called.
+    Set by `invocation.guard`, and by a step that could not clean up in the time that it had.
     """
 
     cut_off: bool = False

@@ -157,7 +157,7 @@ async def guard(ctx: StepContext, what: str, call: Callable[[], Awaitable[T]]) -
         reason: PluginApiError = DeadlineExceeded(f"{what} was still running at the attempt's deadline and was stopped")
         if cancelled.done():
             reason = StepCancelled(f"{what} was cancelled")
-        reason.cut_off = not await _stop(work, ctx, what)
+        reason.cut_off = not await _stop(work, ctx, what) or _says_cut_off(work)
         raise reason
     finally:
         cancelled.cancel()
@@ -175,6 +175,12 @@ async def _stop(work: "asyncio.Future[T]", ctx: StepContext, what: str) -> bool:
     elif not work.cancelled() and (error := work.exception()) and not isinstance(error, PluginApiError):
         ctx.log(f"{what} failed while it stopped: {type(error).__name__}: {error}")
     return work.done()
+
+
+def _says_cut_off(work: "asyncio.Future[T]") -> bool:
+    """Whether the work came to its end and says that its clean-up did not."""
+    error = None if work.cancelled() else work.exception()
+    return isinstance(error, PluginApiError) and error.cut_off
 
 
 def _result(work: "asyncio.Future[T]", what: str) -> T:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pilotage_plugin_api import (
     DeadlineExceeded,
     Duration,
+    PluginApiError,
     SecretRef,
+    StepCancelled,
     StepContext,
     StepError,
     StepFailed,
@@ -21,6 +23,10 @@ from pilotage_plugin_api import (
 from pydantic import Field, field_validator
 
 from pilotage_plugins.note import owed
+
+ErrorT = TypeVar("ErrorT", bound=PluginApiError)
+
+_KILLED: Final = "was still running when the attempt had to end, and was killed; it is owed"
 
 DEBT: Final = "hooks"
 
@@ -85,22 +91,43 @@ async def around(ctx: StepContext, hooks: Hooks) -> AsyncIterator[HookRun]:
     """Run the `before` hooks, the body, and always the `after` hooks; raises StepFailed when a `before` fails.
 
     The caller asks `check` of what it is given when it has finished its own work; when the body fails, the problems
-    of the hooks are logged.
+    of the hooks are logged. When they did not come to their end, because the attempt had to, what is raised is
+    `cut_off`, and they stay owed.
     """
     run = HookRun()
     if hooks.after:
         # Noted before anything is stopped: should this process be killed, its agent finds out by it what is owed.
-        await owed.write(DEBT, ctx.attempt_key, Owing(attempt=ctx.attempt_key))
+        try:
+            await owed.write(DEBT, ctx.attempt_key, Owing(attempt=ctx.attempt_key))
+        except BaseException:
+            owed.settle(DEBT, ctx.attempt_key)  # nothing was stopped yet
+            raise
     try:
         for hook in hooks.before:
             if problem := await _run(ctx, hook):
                 raise StepFailed(f"nothing was backed up, as the `before` hook {problem}")
         yield run
+    except Exception as error:
+        await _run_after_failure(ctx, hooks, error)
+        raise
     except BaseException:
-        for problem in await _run_after(ctx, hooks):
-            ctx.log(f"the `after` hook {problem}")
+        await _run_after_failure(ctx, hooks, StepCancelled("the attempt was stopped"))
         raise
     run.problems += await _run_after(ctx, hooks)
+
+
+async def _run_after_failure(ctx: StepContext, hooks: Hooks, error: Exception) -> None:
+    """Run the `after` hooks and log what went wrong; when they stay owed, raise `error` as one of an attempt that was
+    cut off."""
+    try:
+        problems = await _run_after(ctx, hooks)
+    except PluginApiError as owed_still:
+        ctx.log(str(owed_still))
+        told = error if isinstance(error, PluginApiError) else StepFailed(f"{type(error).__name__}: {error}")
+        told.cut_off = True
+        raise told from error.__cause__
+    for problem in problems:
+        ctx.log(f"the `after` hook {problem}")
 
 
 async def run_owed(ctx: StepContext, hooks: Hooks, attempt: str) -> str:
@@ -119,21 +146,36 @@ async def run_owed(ctx: StepContext, hooks: Hooks, attempt: str) -> str:
 
 
 async def _run_after(ctx: StepContext, hooks: Hooks) -> list[str]:
-    """Run them to their end, even when the attempt should stop; then within a few seconds. Returns what went wrong."""
+    """Run them to their end, even when the attempt should stop; then within a few seconds. Returns what went wrong.
+
+    Raises StepCancelled or DeadlineExceeded, `cut_off`, when one did not come to its end in that time: its note stays,
+    so that the recovery runs it.
+    """
     calm = replace(ctx, cancel=asyncio.Event(), deadline=None)
     if ctx.cancel.is_set() or ctx.remaining() == 0.0:
         calm = calm.within(STOPPING_SECONDS)
-    problems = []
+    problems, killed = [], []
     for hook in hooks.after:
         try:
             problem = await _run(calm, hook)
         except DeadlineExceeded:
-            problem = f"`{_name(hook)}` was still running when the attempt had to end, and was killed"
-        if problem:
-            problems.append(problem)
+            killed.append(f"`{_name(hook)}`")
+        except asyncio.CancelledError:  # told to stop only now: the others get what is left
+            killed.append(f"`{_name(hook)}`")
+            calm = calm.within(STOPPING_SECONDS)
+        else:
+            problems += [problem] if problem else []
+    if killed:
+        told = "; ".join([f"the `after` hook {' and '.join(killed)} {_KILLED}", *problems])
+        raise _cut_off(StepCancelled(told) if ctx.cancel.is_set() else DeadlineExceeded(told))
     # What went wrong is told by the attempt itself.
     await asyncio.to_thread(owed.settle, DEBT, ctx.attempt_key)
     return problems
+
+
+def _cut_off(error: ErrorT) -> ErrorT:
+    error.cut_off = True
+    return error
 
 
 async def _run(ctx: StepContext, hook: Hook) -> str:
