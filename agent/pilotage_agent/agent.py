@@ -212,7 +212,8 @@ class Agent:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._refresh.set)
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._refresh.wait(), self._config.refresh_minutes * 60)
+                async with asyncio.timeout(self._config.refresh_minutes * 60):
+                    await self._refresh.wait()
             self._refresh.clear()
             if await self._look():
                 outbox.inventory(self._knowledge.inventory())

@@ -125,7 +125,7 @@ class Attempts:
     async def recover(self) -> None:
         """Take up what a former process of this agent left: watch what runs, settle what ended. Call it once, before
         the first session; what takes longer goes on in tasks."""
-        for entry in self._runner.left_behind():
+        for entry in self._runner.left_behind([entry.key for entry in self._journal.entries()]):
             self._adopt(entry)
         for log in self._runner.logs():
             self._logs.add(log)

@@ -122,7 +122,8 @@ async def _ask_child(environment: Mapping[str, str], *argv: str) -> bytes:
     except OSError as error:
         raise CatalogueFailed(f"the process that looks for plugins cannot be started: {error}") from error
     try:
-        printed, complaint = await asyncio.wait_for(child.communicate(), CATALOGUE_SECONDS)
+        async with asyncio.timeout(CATALOGUE_SECONDS):
+            printed, complaint = await child.communicate()
     except TimeoutError:
         raise CatalogueFailed(f"looking for plugins took more than {CATALOGUE_SECONDS:.0f} s") from None
     finally:

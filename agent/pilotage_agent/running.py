@@ -83,9 +83,10 @@ class Runner(Protocol):
     async def reattach(self, entry: Entry) -> Run | OutcomeFound | WorkerGone:
         """Find out, after a restart of the agent, what is there of a STARTED attempt."""
 
-    def left_behind(self) -> Iterable[Entry]:
+    def left_behind(self, journaled: Iterable[AttemptKey]) -> Iterable[Entry]:
         """Return the attempts that a former agent process began, as far as traces of them are found, whether the
-        journal knows them or not."""
+        journal knows them or not. Traces that cannot be read are put away, but for those of `journaled`: their workers
+        may be making them now."""
 
     def recovers(self, step_type: str) -> bool:
         """Whether the step type puts in order what an interrupted attempt left half done."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pilotage_coordinator.domain.identifier import NewId
 from pilotage_coordinator.fleet.roster import Roster
@@ -20,6 +20,8 @@ from pilotage_coordinator.store.sqlite.store import SqliteStore
 from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("pilotage.coordinator")
+
+CANCEL_AGAIN_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -90,7 +92,9 @@ def in_background(
     task.add_done_callback(ended)
 
     async def end() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Again and again: what the work awaits may end in the same turn of the loop and swallow a cancel.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
 
     stack.push_async_callback(end)

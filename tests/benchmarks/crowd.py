@@ -98,7 +98,7 @@ class AnsweringRunner:
     async def reattach(self, entry: Entry) -> WorkerGone:
         return WorkerGone(begun=True, same_boot=True, cause="the crowd was started again")
 
-    def left_behind(self) -> Iterable[Entry]:
+    def left_behind(self, journaled: Iterable[AttemptKey]) -> Iterable[Entry]:
         return ()
 
     def recovers(self, step_type: str) -> bool:

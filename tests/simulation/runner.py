@@ -88,7 +88,7 @@ class SimulatedRunner:
         same_boot = entry.worker is not None and entry.worker.boot_id == machine.boot_id
         return WorkerGone(begun=entry.key in machine.folders, same_boot=same_boot, cause="its worker is gone")
 
-    def left_behind(self) -> Iterable[Entry]:
+    def left_behind(self, journaled: Iterable[AttemptKey]) -> Iterable[Entry]:
         return [folder.entry for folder in self._machine.folders.values()]
 
     def recovers(self, step_type: str) -> bool:

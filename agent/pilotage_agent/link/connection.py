@@ -1,6 +1,7 @@
 """Keeping one session open: dial, hold, and dial again, for as long as the agent lives."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,10 +51,9 @@ class Connection:
         """Keep a session until cancelled."""
         while True:
             pause = await self._once()
-            try:
-                await asyncio.wait_for(self._redial.wait(), pause)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._redial.wait()
 
     async def _once(self) -> float:
         """Hold one session; return how long to wait before the next."""

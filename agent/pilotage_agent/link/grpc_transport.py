@@ -29,7 +29,8 @@ class GrpcTransport:
     async def open(cls, channel: grpc.aio.Channel, address: str) -> "GrpcTransport":
         """Wait until the channel is connected, then begin the call; raises LinkLost."""
         try:
-            await asyncio.wait_for(channel.channel_ready(), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await channel.channel_ready()
         except TimeoutError:
             await channel.close()
             raise LinkLost(f"{address} does not answer within {CONNECT_SECONDS:.0f} s") from None

@@ -128,7 +128,8 @@ class Session:
 
     async def _welcome(self) -> tuple[Welcome, Sequence[CoordinatorItem]]:
         try:
-            first, *rest = await asyncio.wait_for(self._transport.receive(), WELCOME_SECONDS)
+            async with asyncio.timeout(WELCOME_SECONDS):
+                first, *rest = await self._transport.receive()
         except TimeoutError:
             raise LinkLost(f"the coordinator did not answer Hello within {WELCOME_SECONDS:.0f} s") from None
         except ValueError:

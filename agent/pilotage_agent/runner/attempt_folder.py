@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -190,14 +190,15 @@ def read_progress(logs: Path) -> tuple[float | None, str] | None:
         return None
 
 
-def folders_in(root: Path) -> Iterator[AttemptFolder]:
-    """Return the attempts that left something; what belongs to no record is deleted."""
+def folders_in(root: Path, kept: Collection[str] = ()) -> Iterator[AttemptFolder]:
+    """Return the attempts that left a record; what belongs to none is deleted, unless its name is among `kept`: a live
+    worker may be about to make it."""
     names = {path.name for path in root.iterdir()} if root.is_dir() else set()
     for name in sorted({name.partition(".")[0] for name in names}):
         folder = AttemptFolder(root / name)
         if name in names:
             yield folder
-        else:
+        elif name not in kept:
             folder.remove()
 
 

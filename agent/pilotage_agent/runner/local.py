@@ -113,12 +113,14 @@ class LocalRunner:
         cause = "its worker ended without an outcome" if same_boot else "the host was restarted while it ran"
         return WorkerGone(begun=folder.has_begun(), same_boot=same_boot, cause=cause)
 
-    def left_behind(self) -> Iterable[Entry]:
+    def left_behind(self, journaled: Iterable[AttemptKey]) -> Iterable[Entry]:
         """Return the entries of all folders that are not merely waiting for their log to be sent."""
-        for folder in folders_in(self._root):
+        kept = {folder_name(key) for key in journaled}
+        for folder in folders_in(self._root, kept):
             entry = folder.entry()
             if entry is None:
-                folder.remove()
+                if folder.path.name not in kept:
+                    folder.remove()
             elif folder.is_acknowledged():
                 log = LocalLog(entry.key, folder.logs)
                 log.end()

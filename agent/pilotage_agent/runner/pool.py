@@ -94,7 +94,8 @@ class Worker:
     async def ending(self) -> str:
         """Say how the process ended, for people."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.status_known.wait(), STATUS_SECONDS)
+            async with asyncio.timeout(STATUS_SECONDS):
+                await self.status_known.wait()
         return describe_status(self.status)
 
     def _readable(self) -> None:
@@ -182,9 +183,16 @@ class WorkerPool:
         self._wanted.append(wanted)
         self._replenish()
         try:
-            return await asyncio.wait_for(wanted, START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                return await wanted
         except TimeoutError:
+            if _has_come(wanted):
+                return wanted.result()
             raise WorkerLost(f"no worker process came within {START_SECONDS:.0f} s{self._trouble}") from None
+        except asyncio.CancelledError:
+            if _has_come(wanted):
+                self.return_unused(wanted.result())
+            raise
         finally:
             with contextlib.suppress(ValueError):
                 self._wanted.remove(wanted)
@@ -344,6 +352,11 @@ class WorkerPool:
         process, self._process = self._process, None
         if process is not None:
             threading.Thread(target=_let_go, args=(process,), name="zygote-end").start()
+
+
+def _has_come(wanted: "asyncio.Future[Worker]") -> bool:
+    """Whether a worker came in the very turn of the loop in which the wait for it was given up."""
+    return wanted.done() and not wanted.cancelled() and wanted.exception() is None
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:

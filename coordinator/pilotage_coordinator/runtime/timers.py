@@ -1,6 +1,7 @@
 """One alarm clock for all executions: each may have one next moment at which it must be looked at."""
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Callable
 
@@ -36,10 +37,9 @@ class Timers:
         while True:
             self._ring_due()
             self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), self._pause())
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._changed.wait()
 
     def _ring_due(self) -> None:
         now = self._clock.now()

@@ -138,6 +138,40 @@ async def test_a_wait_without_end_says_why(pool: PlayedZygote, monkeypatch: pyte
     assert await pool.asked() == 1, "nobody waits any more: only the spare is wanted"
 
 
+async def test_a_worker_that_comes_as_the_wait_is_cancelled_is_kept_and_begins_nothing(
+    pool: PlayedZygote, process: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taking = asyncio.ensure_future(pool.take(reuse=False))
+
+    def arrived_and_cancelled(pid: int, channel: socket.socket) -> None:
+        WorkerPool._arrived(pool, pid, channel)
+        taking.cancel()
+
+    monkeypatch.setattr(pool, "_arrived", arrived_and_cancelled)
+    await pool.asked()
+    pool.deliver(process)
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    worker = await asyncio.wait_for(pool.take(reuse=False), 5.0)
+    assert worker.identity.pid == process.pid
+    pool.return_unused(worker)
+
+
+async def test_a_worker_that_comes_as_the_time_is_up_is_taken(
+    pool: PlayedZygote, process: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    taking = asyncio.ensure_future(pool.take(reuse=False))
+    await pool.asked()
+    pool.deliver(process)
+    later = loop.time() + pool_module.START_SECONDS
+    monkeypatch.setattr(loop, "time", lambda: later)
+    worker = await taking
+    monkeypatch.undo()
+    assert worker.identity.pid == process.pid
+    pool.return_unused(worker)
+
+
 def test_the_zygote_lives_on_when_it_cannot_fork(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -148,7 +148,7 @@ class WorldRunner:
             return WorkerGone(begun=True, same_boot=True, cause="its worker is gone")
         return WorldRun(self._world, entry.key, attached=True)
 
-    def left_behind(self) -> Iterable[Entry]:
+    def left_behind(self, journaled: Iterable[AttemptKey]) -> Iterable[Entry]:
         return [process.entry for process in self._world.processes.values()]
 
     def recovers(self, step_type: str) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+import pytest
 from pilotage_coordinator.runtime.timers import LONGEST_SLEEP, Timers
 
 SECOND = 1_000_000
@@ -99,3 +100,20 @@ def test_the_sleep_is_bounded_and_skips_what_was_moved() -> None:
     timers.set("a", None)
     assert timers._pause() == LONGEST_SLEEP
     assert timers._heap == []
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_cancel_ends_them_also_as_a_new_moment_wakes_them(turns: int) -> None:
+    alarm = Alarm()
+    await alarm.turn(1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    alarm.timers.set("near", alarm.clock.now() + SECOND)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    alarm.task.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    ended = alarm.task.done()
+    await alarm.stop()
+    assert ended
