@@ -198,6 +198,6 @@ def test_a_road_that_stays_broken_is_gone_on_where_it_broke(
     with pytest.raises(DeadlineExceeded):
         other.run(TransferReceive(), params, key=RECEIVE, timeout=6)
     assert list(other.sandbox.iterdir()) == [], "nothing half done is left"
-    proxy.dead = False
+    proxy.cut_after, proxy.dead = None, False
     other.run(TransferReceive(), params, key=RECEIVE.removesuffix("1") + "2")
     assert picture(other.sandbox / "much") == picture(much)

@@ -217,3 +217,18 @@ def test_a_backup_that_was_cut_off_hides_no_whole_one_before_it() -> None:
     notes = [snapshot(4, *partial_tags(partial.id)), snapshot(5, *partial_tags(only.id))]
     assert {each.id for each in best_of_each_group([whole, partial, only], notes)} == {whole.id, only.id}
     assert best_of_each_group([whole, partial], []) == [partial]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (b"Load(<data/8f>) returned error: unexpected EOF\nread tcp 1.2.3.4:5->6.7.8.9:8000: connection reset", "road"),
+        (b"Load(<data/8f>) returned error: unexpected EOF", "damage"),
+        (b"ciphertext verification failed", "damage"),
+        (b"Get http://vault/: dial tcp 1.2.3.4:8000: connect: connection refused", "road"),
+    ],
+)
+def test_what_a_broken_road_cut_short_is_not_taken_for_damage(said: bytes, kind: str) -> None:
+    error = failure(ProgramResult(1, b"", said, 0, len(said), 0.1), "restoring", "rest:http://vault/")
+    assert isinstance(error, InfrastructureFailed) == (kind == "road")
+    assert ("the repository is damaged" in str(error)) == (kind == "damage")

@@ -20,6 +20,12 @@ _NETWORK: Final = re.compile(
     r"|subprocess ssh: (Permission denied|Connection)",
     re.IGNORECASE,
 )
+_ROAD: Final = re.compile(
+    r"connection refused|connection reset|broken pipe|no such host|network is unreachable|no route to host"
+    r"|(read|write|dial) tcp |i/o timeout",
+    re.IGNORECASE,
+)
+"""The way to the repository broke: what was read until then is cut short, and looks damaged without being so."""
 _BROKEN_UPLOAD: Final = re.compile(
     r"Save\((<[^>]+>)\) returned error, retrying after .*Save\(\1\) failed: unexpected HTTP response \(403\)", re.DOTALL
 )
@@ -72,12 +78,12 @@ def failure(result: ProgramResult, what: str, repository: str) -> StepError:
             f"{where}: this restic cannot store a stream under a path with folders, a fault of version 0.18.0 that"
             f" 0.18.1 does not have: install another version. restic said: {last_words(result)}"
         )
-    if _DAMAGED.search(text):
+    if _DAMAGED.search(text) and not _ROAD.search(text):
         return StepFailed(
             f"{where}: the repository is damaged. Do not prune it; find out what with backup.verify read_data: full,"
             f" and see docs/backups.md (Repair). restic said: {last_words(result)}"
         )
-    if _NETWORK.search(text) or _BROKEN_UPLOAD.search(text):
+    if _NETWORK.search(text) or _ROAD.search(text) or _BROKEN_UPLOAD.search(text):
         return InfrastructureFailed(f"{where}: the repository cannot be reached. restic said: {last_words(result)}")
     return StepFailed(f"{where}: restic ended with {result.ending}. It said: {last_words(result)}")
 

@@ -7,10 +7,10 @@ import asyncio
 import base64
 import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 from urllib.parse import quote
 
 import aiodocker
@@ -208,11 +208,14 @@ class Engine:
         with _errors("listing images"):
             return await self._docker.images.list(filters={"label": list(labels)})
 
-    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> AsyncIterator[Json]:
-        """Pull an image by tag or digest, giving what the engine reports as it comes."""
+    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> AsyncGenerator[Json, None]:
+        """Pull an image by tag or digest, giving what the engine reports as it comes; close it if you stop before."""
         with _errors(f"pulling {reference}"):
-            async for report in self._docker.images.pull(reference, auth=auth, stream=True):
-                yield report
+            # The library's type says less than it gives: a generator, which lets its connection go when it is closed.
+            pulling = cast("AsyncGenerator[Json, None]", self._docker.images.pull(reference, auth=auth, stream=True))
+            async with aclosing(pulling) as reports:
+                async for report in reports:
+                    yield report
 
     async def in_registry(self, reference: str, auth: Mapping[str, str] | None) -> Json:
         """Ask the registry for an image's digest and platforms without pulling it."""

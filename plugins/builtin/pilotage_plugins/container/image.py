@@ -1,5 +1,6 @@
 """`container.pull` and `container.resolve_image`, and what both of them and the upgrade know about images."""
 
+from contextlib import aclosing
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -169,15 +170,16 @@ async def ensure_image(
 async def _pull(ctx: StepContext, engine: "Engine", reference: str, login: RegistryLogin | None) -> None:
     auth = await _credentials(ctx, reference, login)
     layers: dict[str, tuple[int, int]] = {}
-    async for report in engine.pull(reference, auth):
-        status, layer = str(report.get("status", "")), report.get("id")
-        detail = report.get("progressDetail") or {}
-        if layer and detail.get("total"):
-            layers[layer] = (int(detail.get("current", 0)), int(detail["total"]))
-            done, total = map(sum, zip(*layers.values(), strict=True))
-            ctx.progress(done / total if total else None, f"{status} {layer}")
-        elif status and not layer:
-            ctx.log(status)
+    async with aclosing(engine.pull(reference, auth)) as reports:
+        async for report in reports:
+            status, layer = str(report.get("status", "")), report.get("id")
+            detail = report.get("progressDetail") or {}
+            if layer and detail.get("total"):
+                layers[layer] = (int(detail.get("current", 0)), int(detail["total"]))
+                done, total = map(sum, zip(*layers.values(), strict=True))
+                ctx.progress(done / total if total else None, f"{status} {layer}")
+            elif status and not layer:
+                ctx.log(status)
 
 
 async def _credentials(ctx: StepContext, reference: str, login: RegistryLogin | None) -> dict[str, str] | None:
