@@ -103,7 +103,9 @@ class Oracle:
     def _told_in_order(self, result: Result) -> None:
         """recovery: what was cut off is put in order before its end is told, or it is told that it could not be."""
         left = any(result.key in machine.out_of_order for machine in self._at(result.key.host))
-        if not left or self._forgetful(result.key.host) or result.key in self.told_out_of_order:
+        told = result.key in self.told_out_of_order or result.key in self.acknowledged
+        if not left or self._forgetful(result.key.host) or told:
+            # What was acknowledged was told, if only in a greeting; to an old order, evidence is not repeated.
             return
         said = json.loads(result.evidence or b"{}").get("recovery")
         if result.outcome is Outcome.INTERRUPTED and said == "failed":
