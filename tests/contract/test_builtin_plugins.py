@@ -35,6 +35,7 @@ from tests.contract import (
     test_snapshot_plugins,  # noqa: F401 - the samples of snapshots
     test_transfer_plugins,  # noqa: F401 - the samples of transfers
 )
+from tests.integration.ansible import test_playbook as _playbook  # noqa: F401 - the samples of playbooks
 from tests.integration.docker import test_compose_conformance, test_conformance  # noqa: F401 - and of the containers
 from tests.integration.host.inside import test_packages as _packages  # noqa: F401 - the samples of packages
 from tests.integration.host.inside import test_services as _services  # noqa: F401 - and services, collected there
