@@ -1,30 +1,48 @@
-"""Who asks for an operation."""
+"""Who asks for an operation, as a face proved it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pilotage_coordinator.domain.access.grant import Grant, may, might
+from pilotage_coordinator.domain.access.principal import PrincipalKind
+from pilotage_coordinator.domain.access.role import BUILT_IN, OWNER
+from pilotage_coordinator.domain.access.scope import Subject
 
-class CallerKind(StrEnum):
-    """What sort of principal a caller is."""
 
-    PERSON = "person"
-    SERVICE = "service"
-    ASSISTANT = "assistant"
+class Face(StrEnum):
+    """Through which door a request came."""
+
+    SOCKET = "socket"
+    HTTPS = "https"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A principal, as the face proved it. `permissions` may hold `*`, which stands for all of them."""
+    """A principal and what it holds at this moment. `principal` is its name, which is its identity for ever."""
 
     principal: str
-    kind: CallerKind
-    permissions: frozenset[str] = frozenset()
+    kind: PrincipalKind
+    grants: tuple[Grant, ...] = ()
+    face: Face = Face.SOCKET
+    token: str = ""
+    """Id of the API token that proved it; empty for the owner on the coordinator's own socket."""
+    token_expires_at: int = 0
+    sponsor: str = ""
 
-    def may(self, permission: str) -> bool:
-        """Return whether the caller holds `permission`."""
-        return "*" in self.permissions or permission in self.permissions
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Return the names of the roles that it holds, whatever their limits."""
+        return tuple(sorted({grant.role.name for grant in self.grants}))
+
+    def might(self, permission: str) -> bool:
+        """Return whether there may be anything to which the caller may do it: asked before looking at it."""
+        return might(self.kind, self.grants, permission)
+
+    def may(self, permission: str, subject: Subject) -> bool:
+        """Return whether the caller may do it to `subject`."""
+        return may(self.kind, self.grants, permission, subject)
 
 
 def socket_owner(principal: str) -> Caller:
-    """Return the caller behind the coordinator's 0600 unix socket: its owner, who may do everything."""
-    return Caller(principal, CallerKind.PERSON, frozenset({"*"}))
+    """Return the caller behind the coordinator's own unix socket: its owner, who may do everything."""
+    return Caller(principal, PrincipalKind.PERSON, (Grant(BUILT_IN[OWNER]),))

@@ -103,7 +103,7 @@ def stream(
 async def admit(operation: str, services: Services, caller: Caller, request: Request) -> Operation:
     """Return the operation's row; raise Denied, and record it, when it has none or the caller lacks the permission."""
     row = OPERATIONS.get(operation)
-    if row is not None and caller.may(row.permission):
+    if row is not None and caller.might(row.permission):
         return row
     need = row.permission if row is not None else ""
     await _record(services, entry(services, caller, operation, request.subject(), "denied", {"permission": need}))

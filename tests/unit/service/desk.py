@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pilotage_coordinator.domain.access.grant import Grant
+from pilotage_coordinator.domain.access.principal import PrincipalKind
+from pilotage_coordinator.domain.access.role import Role
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
@@ -18,7 +21,7 @@ from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
-from pilotage_coordinator.service.caller import Caller, CallerKind, socket_owner
+from pilotage_coordinator.service.caller import Caller, socket_owner
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
@@ -43,7 +46,7 @@ from pilotage_coordinator.store.sqlite import SimulatedDisk, open_simulated_stor
 
 NOW = 1_790_000_000_000_000
 OWNER = socket_owner("ann")
-GUEST = Caller("eve", CallerKind.ASSISTANT, frozenset({"run.read"}))
+GUEST = Caller("eve", PrincipalKind.ASSISTANT, (Grant(Role("guest", frozenset({"run.read"}))),))
 DIGEST = "sha256:" + "ab" * 32
 EXECUTION = "exe_" + "0" * 31 + "1"
 NOTIFICATION = "ntf_" + "0" * 31 + "1"

@@ -48,6 +48,10 @@ SCANS = {
     "hosts_active",  # the inventory: every host is in the answer
     "proofs_passed",  # at most four rows for each host of the fleet
     "secrets_all",
+    "principals_all",  # people and their tools: every one is in the answer
+    "grants_all",
+    "roles_all",
+    "tokens_all",
     "schema_versions",
     "epoch_get",
     "epoch_next",

@@ -126,3 +126,15 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) 
     before = path.read_bytes()
     assert "is no database" in await refused(path)
     assert path.read_bytes() == before
+
+
+def test_principals_stay_and_keep_their_kind(empty: sqlite3.Connection) -> None:
+    install(empty, Queries(), "coo_1", NOW)
+    empty.execute("INSERT INTO principals VALUES ('bot', 'assistant', '', '', '', '[]', 0, 'ann', NULL)")
+    for change in (
+        "DELETE FROM principals",
+        "UPDATE principals SET kind = 'person'",
+        "UPDATE principals SET name = 'ann'",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match=r"never deleted|keeps its name and kind"):
+            empty.execute(change)

@@ -1,5 +1,6 @@
 """The port between the coordinator and what it must not forget. Implementations pass `tests/contract/store`."""
 
+from pilotage_coordinator.store.protocol.access import AccessStore
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
 from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
@@ -9,6 +10,7 @@ from pilotage_coordinator.store.protocol.logs import LogSlice, LogStore
 from pilotage_coordinator.store.protocol.store import Store, StoreFigures
 
 __all__ = [
+    "AccessStore",
     "AnswerStore",
     "AuditStore",
     "BlueprintStore",

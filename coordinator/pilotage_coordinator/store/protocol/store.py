@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from pilotage_coordinator.store.protocol.access import AccessStore
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
 from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
@@ -60,6 +61,9 @@ class Store(Protocol):
 
     @property
     def deliveries(self) -> DeliveryStore: ...
+
+    @property
+    def access(self) -> AccessStore: ...
 
     @property
     def audit(self) -> AuditStore: ...

@@ -1,5 +1,12 @@
 """The rows that the store takes and gives, as frozen values."""
 
+from pilotage_coordinator.store.records.access import (
+    GrantRecord,
+    Holder,
+    PrincipalRecord,
+    RoleRecord,
+    TokenRecord,
+)
 from pilotage_coordinator.store.records.blueprint import BlueprintRecord, BlueprintSummary, PlanRecord
 from pilotage_coordinator.store.records.delivery import (
     DeliveryFigures,
@@ -59,14 +66,19 @@ __all__ = [
     "ExecutionInputs",
     "ExecutionRecord",
     "GivenUp",
+    "GrantRecord",
+    "Holder",
     "HostRecord",
     "NotificationRecord",
     "Page",
     "PlanRecord",
+    "PrincipalRecord",
     "Progress",
     "Pruned",
+    "RoleRecord",
     "SecretRecord",
     "SessionMarks",
     "StepRunFilter",
     "StepRunRecord",
+    "TokenRecord",
 ]

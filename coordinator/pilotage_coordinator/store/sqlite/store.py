@@ -18,6 +18,7 @@ from pilotage_coordinator.store.sqlite.executions import SqliteExecutions
 from pilotage_coordinator.store.sqlite.group_commit import GroupCommit
 from pilotage_coordinator.store.sqlite.hosts import SqliteHosts
 from pilotage_coordinator.store.sqlite.inline import InlineDatabase, SimulatedDisk
+from pilotage_coordinator.store.sqlite.principals import SqlitePrincipals
 from pilotage_coordinator.store.sqlite.queries import Queries
 from pilotage_coordinator.store.sqlite.secrets import SqliteSecrets
 from pilotage_coordinator.store.sqlite.threaded import READ_SECONDS, ThreadedDatabase
@@ -25,6 +26,9 @@ from pilotage_coordinator.store.sqlite.threaded import READ_SECONDS, ThreadedDat
 _PAGES_GIVEN_BACK = 1_000
 _EXPIRED_KEPT = 86_400_000_000
 """One day: so long an expired join token or certificate is refused as expired, not as unknown."""
+
+_EXPIRED_TOKENS_KEPT = 90 * _EXPIRED_KEPT
+"""So long people can see whose an expired API token was."""
 
 
 class SqliteStore:
@@ -43,6 +47,7 @@ class SqliteStore:
         self.secrets = SqliteSecrets(access)
         self.answers = SqliteAnswers(access)
         self.deliveries = SqliteDeliveries(access)
+        self.access = SqlitePrincipals(access)
         self.audit = SqliteAudit(access)
 
     async def epoch(self) -> int:
@@ -62,6 +67,7 @@ class SqliteStore:
         await self.answers.remove_expired(now)
         await self.enrolments.remove_expired(now - _EXPIRED_KEPT)
         await self.certificates.remove_expired(now - _EXPIRED_KEPT)
+        await self.access.remove_expired(now - _EXPIRED_TOKENS_KEPT)
         sql = self._access.queries["step_type_sets_remove_unused"]
         await self._access.writes.submit(lambda connection: connection.execute(sql).rowcount)
         await self._access.writes.vacuum(_PAGES_GIVEN_BACK)
