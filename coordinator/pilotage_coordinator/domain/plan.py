@@ -261,6 +261,32 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a policy says about some steps of a plan."""
+
+    decision: str
+    """`allow`, `require_approval` or `dry_run_only`; what is denied makes no plan."""
+    rules: tuple[str, ...] = ()
+    """Names of the rules that decided."""
+    steps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Path to hosts ("" on the coordinator); no hosts stand for all on which the step runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPolicy:
+    """The decisions of a policy about a plan, and the content of the rules that made them; empty without a policy.
+
+    The rest of the policy is not part of it, so that an edit elsewhere voids no approval.
+    """
+
+    rulings: tuple[Ruling, ...] = ()
+    rules: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Name to content."""
+    external: str = ""
+    """The decision of the external engine, where one is asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What an execution will do. Immutable; `digest` identifies it everywhere."""
 
@@ -282,7 +308,10 @@ class Plan:
     """The texts of the blueprints' files that steps use, by the digest of each; taken as they are, never rendered."""
     host_ids: Mapping[str, str] = field(default_factory=dict)
     """Name to id of every host that a step names: a name can pass to another machine, an id never does."""
+    policy: PlanPolicy = PlanPolicy()
     name: str = ""
     """What people call the blueprint; of a command, its words. Decides nothing, and is no part of the digest."""
+    category: str = ""
+    """That of the blueprint. No part of the digest by itself: the blueprint's digest covers it."""
     digest: str = ""
     """sha256 of the canonical content (`domain.planning.content`)."""

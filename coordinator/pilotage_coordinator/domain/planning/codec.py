@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pilotage_proto.canonical import digest as digest_of
 
@@ -21,13 +21,15 @@ FORMAT: Final = 1
 """The form of a stored plan. Higher ones are refused."""
 
 OUTSIDE_THE_DIGEST: Final[Mapping[type, frozenset[str]]] = {
-    Plan: frozenset({"digest", "name"}),
+    Plan: frozenset({"digest", "name", "category"}),
     PlannedStep: frozenset({"planned_outputs", "planned_items"}),
 }
 """What a plan carries that people do not approve: answers and items as such change by themselves; what they decide
 stands in `Plan.resolved`."""
 
 _SCALARS: Final = frozenset({str, int, float, bool, types.NoneType})
+
+T = TypeVar("T")
 
 
 def content(plan: Plan) -> dict[str, Any]:
@@ -63,6 +65,21 @@ def from_json(value: object) -> Plan:
     if plan.digest != actual:
         raise PlanUnreadable(f"the plan's digest is {plan.digest or 'missing'}, that of its content {actual}")
     return plan
+
+
+def written(value: Any) -> dict[str, Any]:
+    """Return a dataclass as JSON values, without the fields that hold their defaults."""
+    return _write_fields(value, {})
+
+
+def read(kind: type[T], value: object, what: str) -> T:
+    """Read a dataclass that `written` wrote; `what` names it in errors. Raises PlanUnreadable."""
+    try:
+        known: Any = kind
+        found: T = _reader(known)(value)
+    except _Unfit as error:
+        raise PlanUnreadable(f"{what}{error.place}: {error.message}") from error
+    return found
 
 
 def plain(value: Any) -> Any:

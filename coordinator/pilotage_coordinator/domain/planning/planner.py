@@ -77,6 +77,7 @@ class _Planner:
         plan = Plan(
             blueprint=stored.ref,
             name=blueprint.name,
+            category=blueprint.category,
             parameters=values.shown(self._world.sensitive_key, ""),
             targets=frame.targets or (),
             steps=steps,
@@ -89,6 +90,12 @@ class _Planner:
             files=dict(sorted(bench.files.items())),
         )
         plan = replace(plan, host_ids=self._ids(plan))
+        if self._world.judge is not None:
+            policy, problems = self._world.judge(plan)
+            plan = replace(plan, policy=policy)
+            for problem in problems:
+                bench.add(problem)
+            bench.check()
         if hidden := values.hidden():
             bench.sensitive[""] = hidden
         try:

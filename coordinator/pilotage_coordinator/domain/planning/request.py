@@ -9,15 +9,19 @@ At start the same request, with `pins=pins_of(approved.plan)` and fresh answers,
 when the digests are equal and runs the fresh plan, whose `planned_outputs` are new.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Inventory
-from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
+from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan, PlanPolicy
+from pilotage_coordinator.domain.planning.errors import PlanProblem
 from pilotage_coordinator.domain.step_type import StepTypeInfo
+
+Judge: TypeAlias = Callable[[Plan], tuple[PlanPolicy, Sequence[PlanProblem]]]
+"""Returns the decisions about a plan that has no digest yet, and every reason not to make it."""
 
 ReadKey: TypeAlias = tuple[str, str]
 """The path of a step with `at_plan`, and the host that it asks."""
@@ -101,6 +105,8 @@ class World:
     """UTC microseconds; only ages are told by it."""
     channels: Collection[str] = ()
     """Names of the channels that notifications may go to."""
+    judge: Judge | None = None
+    """What the policy says about a plan; None where there is no policy."""
 
 
 @dataclass(frozen=True, slots=True)
