@@ -7,6 +7,7 @@ from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
 from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
 from pilotage_coordinator.store.protocol.logs import LogSlice, LogStore
+from pilotage_coordinator.store.protocol.policies import PolicyStore
 from pilotage_coordinator.store.protocol.store import Store, StoreFigures
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LogSlice",
     "LogStore",
     "PlanStore",
+    "PolicyStore",
     "SecretStore",
     "Store",
     "StoreFigures",

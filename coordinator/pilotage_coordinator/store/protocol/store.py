@@ -9,6 +9,7 @@ from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
 from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
+from pilotage_coordinator.store.protocol.policies import PolicyStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class Store(Protocol):
 
     @property
     def access(self) -> AccessStore: ...
+
+    @property
+    def policies(self) -> PolicyStore: ...
 
     @property
     def audit(self) -> AuditStore: ...

@@ -41,6 +41,7 @@ from pilotage_coordinator.store.records.ledger import (
     SecretRecord,
 )
 from pilotage_coordinator.store.records.page import Page
+from pilotage_coordinator.store.records.policy import ClosingRecord, PolicyRecord
 
 __all__ = [
     "FIRST_HASH",
@@ -55,6 +56,7 @@ __all__ = [
     "BlueprintRecord",
     "BlueprintSummary",
     "CertificateRecord",
+    "ClosingRecord",
     "DeliveryFigures",
     "DeliveryFilter",
     "DeliveryRecord",
@@ -72,6 +74,7 @@ __all__ = [
     "NotificationRecord",
     "Page",
     "PlanRecord",
+    "PolicyRecord",
     "PrincipalRecord",
     "Progress",
     "Pruned",

@@ -62,6 +62,8 @@ class ExecutionInputs:
     answers: Mapping[str, Json] | None = None
     """What the plan's reads answered for this execution (`domain.planning.answers`); executions of one plan may differ
     in it. None: those that the stored plan holds."""
+    request: Mapping[str, Json] | None = None
+    """Who asked for it and what for (`domain.policy.request`); None: that was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

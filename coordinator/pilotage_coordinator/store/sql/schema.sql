@@ -82,7 +82,8 @@ CREATE TABLE execution_inputs (
     execution TEXT NOT NULL PRIMARY KEY,
     parameters TEXT NOT NULL, -- JSON
     sealed BLOB,
-    answers TEXT -- JSON; NULL = those that its stored plan holds
+    answers TEXT, -- JSON; NULL = those that its stored plan holds
+    request TEXT -- JSON: who asked, what for; NULL = not known
 ) STRICT;
 
 CREATE TABLE workflow_events (
@@ -285,6 +286,35 @@ CREATE TABLE secrets (
     ciphertext BLOB NOT NULL, -- its nonce included
     updated_at INTEGER NOT NULL,
     updated_by TEXT NOT NULL
+) STRICT;
+
+-- Every version that ever was: the newest counts. `content` is `source` as it was understood.
+CREATE TABLE policies (
+    version INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    content TEXT NOT NULL, -- JSON
+    set_at INTEGER NOT NULL,
+    set_by TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    restores INTEGER -- the earlier version that it brought back
+) STRICT;
+
+CREATE TRIGGER policy_stays BEFORE UPDATE ON policies
+BEGIN
+    SELECT raise(ABORT, 'a version of the policy never changes');
+END;
+
+CREATE TRIGGER policy_kept BEFORE DELETE ON policies
+BEGIN
+    SELECT raise(ABORT, 'versions of the policy are never deleted');
+END;
+
+CREATE TABLE change_closings (
+    execution TEXT NOT NULL PRIMARY KEY,
+    outcome TEXT NOT NULL,
+    note TEXT NOT NULL,
+    closed_at INTEGER NOT NULL,
+    closed_by TEXT NOT NULL
 ) STRICT;
 
 -- Never deleted: a name is never given to somebody else. Who may do what: domain/access.

@@ -45,12 +45,14 @@ def inputs_row(creation: ExecutionCreation) -> Row:
     """Return the parameters of `inputs_insert`."""
     inputs = creation.inputs
     answers = None if inputs.answers is None else write_json(inputs.answers)
-    return (creation.execution.id, write_json(inputs.parameters), inputs.sealed, answers)
+    request = None if inputs.request is None else write_json(inputs.request)
+    return (creation.execution.id, write_json(inputs.parameters), inputs.sealed, answers, request)
 
 
 def execution_inputs(row: Row) -> ExecutionInputs:
     """Read a row with the columns of `inputs_by_execution`."""
-    return ExecutionInputs(read_json(row[0]), row[1], None if row[2] is None else read_json(row[2]))
+    answers, request = (None if text is None else read_json(text) for text in row[2:4])
+    return ExecutionInputs(read_json(row[0]), row[1], answers, request)
 
 
 def advance_row(change: ExecutionChange) -> dict[str, object]:

@@ -27,6 +27,7 @@ def prune(queries: Queries, ended_before: int, most_rows: int) -> Work[Pruned]:
             if not done:
                 break
             connection.execute(queries["inputs_remove"], (execution,))
+            connection.execute(queries["closing_remove"], (execution,))
             connection.execute(queries["execution_secrets_remove"], {"execution": execution})
             connection.execute(queries["execution_remove"], (execution,))
             rows += 2 + connection.execute(queries["plan_remove_unused"], {"digest": plan}).rowcount

@@ -18,6 +18,7 @@ from pilotage_coordinator.store.sqlite.executions import SqliteExecutions
 from pilotage_coordinator.store.sqlite.group_commit import GroupCommit
 from pilotage_coordinator.store.sqlite.hosts import SqliteHosts
 from pilotage_coordinator.store.sqlite.inline import InlineDatabase, SimulatedDisk
+from pilotage_coordinator.store.sqlite.policies import SqlitePolicies
 from pilotage_coordinator.store.sqlite.principals import SqlitePrincipals
 from pilotage_coordinator.store.sqlite.queries import Queries
 from pilotage_coordinator.store.sqlite.secrets import SqliteSecrets
@@ -48,6 +49,7 @@ class SqliteStore:
         self.answers = SqliteAnswers(access)
         self.deliveries = SqliteDeliveries(access)
         self.access = SqlitePrincipals(access)
+        self.policies = SqlitePolicies(access)
         self.audit = SqliteAudit(access)
 
     async def epoch(self) -> int:

@@ -5,7 +5,7 @@ INSERT INTO workflow_executions (
 ) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: inputs_insert
-INSERT INTO execution_inputs (execution, parameters, sealed, answers) VALUES (?, ?, ?, ?);
+INSERT INTO execution_inputs (execution, parameters, sealed, answers, request) VALUES (?, ?, ?, ?, ?);
 
 -- name: execution_advance
 -- Compare-and-set. `:last` is the sequence of the newest event after the change, `:before` the one it must follow.
@@ -52,7 +52,7 @@ SELECT id, blueprint_id, blueprint_version, plan_digest, requested_by, created_a
 FROM workflow_executions WHERE id = ?;
 
 -- name: inputs_by_execution
-SELECT parameters, sealed, answers FROM execution_inputs WHERE execution = ?;
+SELECT parameters, sealed, answers, request FROM execution_inputs WHERE execution = ?;
 
 -- name: executions_first_since
 SELECT min(number) FROM workflow_executions INDEXED BY executions_by_creation WHERE created_at >= ?;

@@ -25,6 +25,9 @@ DELETE FROM deliveries WHERE number IN (
 -- name: inputs_remove
 DELETE FROM execution_inputs WHERE execution = ?;
 
+-- name: closing_remove
+DELETE FROM change_closings WHERE execution = ?;
+
 -- name: execution_secrets_remove
 -- Its sensitive parameters: names from `execution/ID/` to the next character after the slash.
 DELETE FROM secrets WHERE name > 'execution/' || :execution || '/' AND name < 'execution/' || :execution || '0';
