@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from pilotage_proto.words import Effect as Effect
 from pilotage_proto.words import FailureKind as FailureKind
 
+from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.blueprint.parameter import Parameter
 from pilotage_coordinator.domain.share import Share
 
@@ -84,6 +85,8 @@ class Batch:
     wait: int = 0
     gate: str = ""
     """Name of the gate that must be released after this batch; empty for none."""
+    approval: Gate | None = None
+    """What must be approved after this batch, before the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,8 @@ class PlannedStep:
     on_failure: OnFailure = OnFailure.STOP
     on_unknown: Literal["hold", "fail"] = "hold"
     irreversible: bool = False
+    approvals: tuple[Gate, ...] = ()
+    """What must be approved before it starts: asked once, when its turn first comes, for all its hosts and items."""
     undo: Literal["auto", "none", "steps"] = "auto"
     undo_steps: tuple["PlannedStep", ...] = ()
     sensitive_outputs: tuple[str, ...] = ()
@@ -298,6 +303,8 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     finally_: tuple[PlannedStep, ...] = ()
     rollback: RollbackPlan | None = None
+    approvals: tuple[Gate, ...] = ()
+    """What must be approved before anything of it starts."""
     on_failure: OnFailure = OnFailure.STOP
     deadline: int = 0
     outputs: Mapping[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.index import StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.nodes import GateScope
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.expression.template import texts
@@ -16,7 +17,7 @@ from pilotage_coordinator.domain.notification import notification_id
 from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, Place, PlannedStep
 from pilotage_coordinator.domain.planning.drift import value_drift
 from pilotage_coordinator.domain.values import SECOND
-from pilotage_coordinator.engine import retrying
+from pilotage_coordinator.engine import approving, retrying
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.nesting import gate_name
 from pilotage_coordinator.engine.scope import variables
@@ -107,6 +108,8 @@ def _decide_here(decision: Decision, info: StepInfo, key: RunKey, own: Coordinat
     if outcome.status == "waiting":
         name = gate_name(decision.draft, outcome.gate or str(key), key)
         decision.emit(e.GateOpened(name, key.path, key.host, key.item, outcome.prompt))
+        if outcome.approval is not None:
+            approving.ask(decision, name, outcome.approval, GateScope.RUN, key, outcome.prompt)
         return
     status = _S.SUCCEEDED if outcome.status == "succeeded" else _S.FAILED
     outputs = outcome.outputs

@@ -9,8 +9,9 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.index import analysis_frame, refresh_frame
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan
+from pilotage_coordinator.domain.execution.nodes import Fan, GateScope
 from pilotage_coordinator.domain.execution.states import StepRunStatus
+from pilotage_coordinator.engine import approving
 from pilotage_coordinator.engine.choosing import comparable
 from pilotage_coordinator.engine.closing import frame_status
 from pilotage_coordinator.engine.decision import Decision
@@ -32,10 +33,14 @@ def next_batch(decision: Decision, key: RunKey, fan: Fan) -> bool:
     else:
         batches = decision.draft.index.steps[key.path].step.rollout.batches
         batch = batches[min(fan.batch, len(batches) - 1)] if batches else None
-        if batch is not None and (batch.wait or batch.gate):
+        if batch is not None and (batch.wait or batch.gate or batch.approval is not None):
             until = decision.now + batch.wait if batch.wait else 0
-            gate = gate_name(decision.draft, f"{batch.gate}#{fan.batch + 1}", key) if batch.gate else ""
+            wanted = batch.gate or (key.path if batch.approval is not None else "")
+            gate = gate_name(decision.draft, f"{wanted}#{fan.batch + 1}", key) if wanted else ""
             decision.emit(e.BatchHeld(key.path, key.item, until, gate))
+            if batch.approval is not None:
+                what = batch.approval.description or f"batch {fan.batch + 1} of {key.path} is done: go on to the next?"
+                approving.ask(decision, gate, batch.approval, GateScope.BATCH, key, what)
             return False
     decision.emit(e.BatchOpened(key.path, key.item, fan.batch + 1))
     return True

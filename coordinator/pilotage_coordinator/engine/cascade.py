@@ -11,7 +11,7 @@ from pilotage_coordinator.domain.execution.nodes import Phase
 from pilotage_coordinator.domain.execution.state import ROOT_KEY
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, PendingReason, StepRunStatus
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.engine import attempting, batching, health, reverting, starting
+from pilotage_coordinator.engine import attempting, batching, grants, health, reverting, starting
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.draft import Duty, Work
 from pilotage_coordinator.engine.outcome import body_outcome, final_status, shown_status
@@ -77,7 +77,10 @@ def _body_over(decision: Decision) -> None:
     frame = draft.frames[ROOT_KEY]
     if frame.remaining or draft.rollbacks or frame.phase not in (Phase.BODY, Phase.ROLLBACK):
         return
-    if reverting.wanted(decision):
+    if not grants.allowed(draft):
+        # Nothing was allowed to begin: neither is there anything to undo, nor to clear away.
+        _conclude(decision)
+    elif reverting.wanted(decision):
         reverting.begin_all(decision, draft.reason)
     elif any(path not in frame.closed for path in draft.index.frames[ROOT].finally_):
         decision.emit(e.FinallyBegun(body_outcome(draft)))

@@ -104,6 +104,7 @@ def fan_progressed(draft: Draft, key: RunKey, at: int) -> None:
         draft.duties.append(Duty("revert", key))
         return
     status = _fan_status(fan)
+    draft.close_gate(fan.gate)
     draft.put_fan(key, fan._replace(status=status))
     info = draft.index.steps[key.path]
     step_ended(draft, RunKey(info.frame, "", key.item), key.path, status, at)

@@ -11,11 +11,21 @@ from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.index import ROOT
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Phase
+from pilotage_coordinator.domain.execution.nodes import GateScope, Phase
 from pilotage_coordinator.domain.execution.state import ROOT_KEY, ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
 from pilotage_coordinator.domain.plan import FailureKind
-from pilotage_coordinator.engine import cascade, health, reopening, reverting, stopping, timing, verdict
+from pilotage_coordinator.engine import (
+    approving,
+    cascade,
+    grants,
+    health,
+    reopening,
+    reverting,
+    stopping,
+    timing,
+    verdict,
+)
 from pilotage_coordinator.engine.admission import admit
 from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.draft import Draft, Work
@@ -168,6 +178,11 @@ def _drift(decision: Decision, input: i.Drift) -> None:
 
 
 def _resume(decision: Decision, input: i.ResumeRequested) -> None:
+    if decision.draft.pause_change and decision.draft.index.asks:
+        raise Refused(
+            f"{decision.draft.id} cannot be resumed: {decision.draft.pause_reason}. What was approved is its plan as it"
+            " was, so nobody can accept this for those who approved it. Cancel it or roll it back, and plan anew."
+        )
     decision.emit(e.ResumeAsked(input.by))
     # What was held goes before what is new: the next host may have drifted too, and pause again.
     for host in sorted(decision.draft.by_host):
@@ -198,7 +213,12 @@ def _gate_released(decision: Decision, input: i.GateReleased) -> None:
         raise Refused(f"{draft.id} has no closed gate `{input.name}`. Gates that wait: {waiting}.")
     decision.emit(e.GateAnswered(input.name, input.by, input.outcome, input.comment))
     denial = f"{input.name} was denied by {input.by}" + (f": {input.comment}" if input.comment else "")
-    if gate.batch:
+    if gate.approval is not None:
+        raise Refused(
+            f"{input.name} of {draft.id} is an approval: answer it with `pilotage approval approve"
+            f" {gate.approval.id}`, or reject it"
+        )
+    if gate.scope is GateScope.BATCH:
         if input.outcome == "denied":
             decision.emit(e.RolloutEnded(gate.path, gate.item, denial))
         return
@@ -209,6 +229,14 @@ def _gate_released(decision: Decision, input: i.GateReleased) -> None:
         decision.emit(e.RunsSettled((key,), _S.SUCCEEDED, outputs=outputs, attempt=number))
     else:
         decision.emit(e.RunsSettled((key,), _S.FAILED, denial, FailureKind.APPROVAL, attempt=number))
+
+
+def _approval_answered(decision: Decision, input: i.ApprovalAnswered) -> None:
+    approving.answered(decision, input)
+
+
+def _approval_withdrawn(decision: Decision, input: i.ApprovalWithdrawn) -> None:
+    approving.withdrawn(decision, input)
 
 
 def _unknown_resolved(decision: Decision, input: i.UnknownResolved) -> None:
@@ -252,6 +280,8 @@ def _rollback(decision: Decision, input: i.RollbackRequested) -> None:
     reason = input.reason or f"rollback asked by {input.by}"
     if ROOT_KEY not in draft.frames:
         raise Refused(f"{draft.id} cannot be rolled back: it never began.")
+    if not grants.allowed(draft) and not any(run.attempts for run in draft.runs.values()):
+        raise Refused(f"{draft.id} cannot be rolled back: nothing of it was ever approved, so nothing was done.")
     if draft.status.terminal:
         unmet = reverting.unmet_condition(decision)
         if unmet:
@@ -280,6 +310,8 @@ _HANDLERS: Final[dict[type[i.Input], Callable[[Decision, Any], None]]] = {
     i.ResumeRequested: _resume,
     i.CancelRequested: _cancel,
     i.GateReleased: _gate_released,
+    i.ApprovalAnswered: _approval_answered,
+    i.ApprovalWithdrawn: _approval_withdrawn,
     i.UnknownResolved: _unknown_resolved,
     i.RetryFailed: _retry_failed,
     i.RerunFrom: _rerun_from,

@@ -15,7 +15,7 @@ from pilotage_proto.attempt import AttemptKind
 
 from pilotage_coordinator.domain.execution.index import PlanIndex
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate, Passed
+from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Grant, Loop, OpenGate, Passed
 from pilotage_coordinator.domain.execution.run import OpenAttempt, StepRun
 from pilotage_coordinator.domain.execution.state import ExecutionState, Rollback
 from pilotage_coordinator.domain.execution.states import (
@@ -87,6 +87,9 @@ class Draft:
     cancels: Map[RunKey, None]
     by_host: Map[str, Map[RunKey, None]]
     gates: Map[str, OpenGate]
+    grants: Map[str, Grant]
+    asked: int
+    reopened_by: str
     unknown: Map[RunKey, None]
     timers: Timers
     sleeping: int
@@ -155,6 +158,12 @@ class Draft:
     def put_loop(self, key: RunKey, loop: Loop) -> None:
         """Store a loop."""
         self.loops = self.loops.set(key, loop)
+
+    def close_gate(self, name: str) -> None:
+        """Forget a gate, if it is there, and what was to happen to its request by time alone."""
+        if name in self.gates:
+            self.gates = self.gates.delete(name)
+            self.set_timer(TimerKind.APPROVAL, RunKey(name), 0)
 
     def open_attempt(self, attempt: OpenAttempt) -> None:
         """Add or replace an open attempt."""

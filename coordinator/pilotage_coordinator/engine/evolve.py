@@ -10,7 +10,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.engine import compensation, halting
 from pilotage_coordinator.engine.draft import Draft, Duty
-from pilotage_coordinator.engine.happening import attempts, batches, health, lifecycle, nodes, rollback, runs
+from pilotage_coordinator.engine.happening import approvals, attempts, batches, health, lifecycle, nodes, rollback, runs
 
 
 def evolve(state: ExecutionState, event: Event, at: int) -> ExecutionState:
@@ -57,6 +57,7 @@ _HANDLERS: Final[Mapping[type[Event], Callable[[Draft, Any, int], None]]] = Mapp
         **batches.HANDLERS,
         **health.HANDLERS,
         **runs.HANDLERS,
+        **approvals.HANDLERS,
         **attempts.HANDLERS,
         **rollback.HANDLERS,
     }

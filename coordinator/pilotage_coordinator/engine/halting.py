@@ -7,7 +7,7 @@ from pilotage_coordinator.domain.execution.nodes import Phase
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.plan import StepKind
-from pilotage_coordinator.engine import failure
+from pilotage_coordinator.engine import failure, grants
 from pilotage_coordinator.engine.closing import fan_progressed, loop_progressed, run_ended, step_ended
 from pilotage_coordinator.engine.draft import Draft
 from pilotage_coordinator.engine.nesting import fresh_run, loop_key
@@ -24,6 +24,7 @@ def settle_inside(draft: Draft, key: RunKey, at: int) -> None:
     for path in draft.index.frames[key.path].body:
         frame = draft.frames[key]
         if path not in frame.closed:
+            grants.no_longer_waits(draft, RunKey(path, key.host, key.item))
             _settle_step(draft, key, path, cause, frame.halt_reason, at)
 
 
@@ -54,8 +55,7 @@ def _settle_step(draft: Draft, frame: RunKey, path: str, cause: HaltCause, reaso
 def _release_batch(draft: Draft, fan: RunKey) -> None:
     draft.set_timer(TimerKind.BATCH, fan, 0)
     for name in (draft.fans[fan].gate, draft.fans[fan].doubt):
-        if name in draft.gates:
-            draft.gates = draft.gates.delete(name)
+        draft.close_gate(name)
 
 
 def _settle_unit(draft: Draft, key: RunKey, cause: HaltCause, reason: str, at: int) -> None:
@@ -92,8 +92,7 @@ def end_pending(draft: Draft, key: RunKey, status: StepRunStatus, detail: str, a
     """End a run that waits (for its turn, its host, a gate or its next try) as `status`."""
     draft.unset_timers(key)
     run = fresh_run(draft, key)
-    if run.gate in draft.gates:
-        draft.gates = draft.gates.delete(run.gate)
+    draft.close_gate(run.gate)
     draft.put(run._replace(status=status, detail=detail, ended_at=at, retry_at=0, gate=""))
     run_ended(draft, key, at)
 

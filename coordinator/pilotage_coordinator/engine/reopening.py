@@ -21,14 +21,18 @@ _S = StepRunStatus
 _KEPT = (_S.SUCCEEDED, _S.SKIPPED)
 
 
-def reopen(draft: Draft, step: str, at: int) -> None:
-    """Begin the execution's body anew; with `step`, that step and all that depends on it run again too."""
+def reopen(draft: Draft, step: str, by: str, at: int) -> None:
+    """Begin the execution's body anew; with `step`, that step and all that depends on it run again too.
+
+    What was approved was approved for the pass that is over.
+    """
     again = affected(draft.index, step) if step else frozenset[str]()
     draft.passed = Map({key: _passed(fan) for key, fan in draft.fans.items() if key.path not in again})
-    for name in ("frames", "fans", "loops", "waits", "kept", "gates", "kept_back"):
+    for name in ("frames", "fans", "loops", "waits", "kept", "gates", "grants", "kept_back"):
         setattr(draft, name, Map())
     draft.timers = Timers()
     draft.rollbacks = ()
+    draft.reopened_by = by
     draft.halted = draft.reason = draft.rollback_failed = draft.rollback_unmet = ""
     draft.rolled_back = draft.warnings = False
     draft.pause_reason = None

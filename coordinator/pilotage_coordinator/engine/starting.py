@@ -9,7 +9,7 @@ from pilotage_coordinator.domain.execution.states import PendingReason, StepRunS
 from pilotage_coordinator.domain.plan import FailureKind, Json, StepKind
 from pilotage_coordinator.domain.planning.arguments import begin_arguments
 from pilotage_coordinator.domain.planning.items import item_keys, read_items
-from pilotage_coordinator.engine import attempting, batching
+from pilotage_coordinator.engine import approving, attempting, batching
 from pilotage_coordinator.engine.choosing import hosts_from, succeeded_on
 from pilotage_coordinator.engine.closing import awaits_analysis
 from pilotage_coordinator.engine.decision import Decision
@@ -30,11 +30,17 @@ def start_step(decision: Decision, key: RunKey) -> None:
     expected = Phase.BODY if info.role is Role.BODY else Phase.FINALLY
     if key.path in frame.closed or frame.phase is not expected or has_begun(decision, info, key):
         return
+    if not approving.may_begin(decision, key):
+        return
     if not info.fans:
         unmet = _unmet(decision, info, key, key.host)
         if unmet:
             decision.emit(e.RunsSettled((key,), _S.NOT_RUN, f"{unmet} did not succeed"))
-        else:
+            return
+        waits, denial = approving.held(decision, key, (key.host,))
+        if denial:
+            decision.emit(e.RunsSettled((key,), _S.FAILED, f"not approved: {denial}", FailureKind.APPROVAL))
+        elif not waits:
             start_unit(decision, key)
         return
     try:
@@ -46,7 +52,12 @@ def start_step(decision: Decision, key: RunKey) -> None:
     dropped = tuple(host for host in hosts if _unmet(decision, info, key, host))
     gone = frozenset(dropped)
     left = tuple(host for host in hosts if host not in gone)
+    waits, denial = approving.held(decision, key, left)
+    if waits:
+        return
     decision.emit(e.StepOpened(key.path, key.item, left, dropped))
+    if denial:
+        decision.emit(e.RolloutEnded(key.path, key.item, f"not approved: {denial}"))
 
 
 def _hosts(decision: Decision, info: StepInfo, key: RunKey) -> tuple[str, ...]:
@@ -71,7 +82,8 @@ def has_begun(decision: Decision, info: StepInfo, key: RunKey) -> bool:
         return True
     run = draft.runs.get(key)
     return run is not None and not (
-        run.status is _S.PENDING and run.reason in (PendingReason.DEPENDENCY, PendingReason.ROLLOUT)
+        run.status is _S.PENDING
+        and run.reason in (PendingReason.DEPENDENCY, PendingReason.ROLLOUT, PendingReason.APPROVAL)
     )
 
 

@@ -5,7 +5,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.plan import FailureKind, OnOffline
-from pilotage_coordinator.engine import attempting, cascade, health, reverting, stopping
+from pilotage_coordinator.engine import approving, attempting, cascade, health, reverting, stopping
 from pilotage_coordinator.engine.decision import Decision
 
 _S = StepRunStatus
@@ -50,6 +50,8 @@ def _fire(decision: Decision, kind: TimerKind, key: RunKey) -> None:
             health.too_late(decision, key)
         case TimerKind.EXECUTION_DEADLINE:
             stopping.halt(decision, "deadline", "the execution's deadline passed")
+        case TimerKind.APPROVAL:
+            approving.time_passed(decision, key.path)
 
 
 def _host_never_came(decision: Decision, key: RunKey) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from pilotage_coordinator.domain.approval.request import Vote
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.errors import IllegalTransition, Refused
 from pilotage_coordinator.domain.execution.key import RunKey
@@ -136,6 +137,8 @@ INPUTS: list[i.Input] = [
     i.ResumeRequested("anna"),
     i.CancelRequested("anna"),
     i.GateReleased("go", "anna"),
+    i.ApprovalAnswered("apr_1", "sha256:1", Vote("bert", "approve")),
+    i.ApprovalWithdrawn("apr_1", "coordinator", "it drifted"),
     i.UnknownResolved(RunKey("a", "h1"), "failed", "anna"),
     i.RetryFailed("anna"),
     i.RerunFrom("a", "anna"),
@@ -143,7 +146,12 @@ INPUTS: list[i.Input] = [
     i.RollbackRequested("anna"),
 ]
 
-NEEDS_MORE = {i.GateReleased: _E.WAITING_APPROVAL, i.UnknownResolved: _E.NEEDS_ATTENTION}
+NEEDS_MORE = {
+    i.GateReleased: _E.WAITING_APPROVAL,
+    i.ApprovalAnswered: None,
+    i.ApprovalWithdrawn: None,
+    i.UnknownResolved: _E.NEEDS_ATTENTION,
+}
 """Requests that also need something to answer: the status in which these executions have it."""
 
 

@@ -26,6 +26,11 @@ def test_names_are_stable() -> None:
     assert sorted(EVENT_TYPES) == [
         "analysis_begun",
         "analysis_ended",
+        "approval_asked",
+        "approval_awaited",
+        "approval_ended",
+        "approval_escalated",
+        "approval_voted",
         "attempt_begun",
         "attempt_finished",
         "attempt_planned",

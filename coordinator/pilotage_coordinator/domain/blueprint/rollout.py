@@ -1,9 +1,10 @@
 """How a step's work moves over its hosts, and the gates on its way."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pilotage_coordinator.domain.approval.gate import LONGEST_DEFAULT, Escalation, OnTimeout
+from pilotage_coordinator.domain.approval.gate import Gate as AskedFor
 from pilotage_coordinator.domain.blueprint.position import NOWHERE, Position
 from pilotage_coordinator.domain.plan import RolloutFailure
 from pilotage_coordinator.domain.values import MINUTE, SECOND, Amount
@@ -12,35 +13,32 @@ if TYPE_CHECKING:
     from pilotage_coordinator.domain.blueprint.model import Step
 
 
-class OnTimeout(StrEnum):
-    """What an approval request that nobody answered means."""
-
-    DENY = "deny"
-    REVERT = "revert"
-    STOP = "stop"
-
-
-@dataclass(frozen=True, slots=True)
-class Escalation:
-    """Ask others too, some microseconds after the request."""
-
-    after: int
-    to: str
-
-
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """An approval: who may answer, how many must agree, how long it waits (microseconds)."""
+    """An approval as it is written: who may answer, how many must agree, how long it waits (microseconds)."""
 
     required: int = 1
     of: tuple[str, ...] = ()
-    timeout: int = 24 * 60 * MINUTE
+    timeout: int = LONGEST_DEFAULT
     on_timeout: OnTimeout = OnTimeout.DENY
     escalate: tuple[Escalation, ...] = ()
     comment: bool = False
     """True when an answer must carry a comment."""
     description: str = ""
     at: Position = field(default=NOWHERE, compare=False, repr=False)
+
+    def asked_by(self, source: str) -> AskedFor:
+        """Return it as plans hold it."""
+        return AskedFor(
+            self.required,
+            self.of,
+            self.timeout,
+            self.on_timeout,
+            self.escalate,
+            self.comment,
+            self.description,
+            source,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.notification import Notification
 from pilotage_coordinator.domain.plan import FailureKind, Json
 
@@ -18,6 +19,8 @@ class StepOutcome:
     failure_kind: FailureKind | None = None
     gate: str = ""
     prompt: str = ""
+    approval: Gate | None = None
+    """With `waiting`: persons must approve; without it, whoever may release gates opens this one."""
     notification: Notification | None = None
     """With `succeeded`: what is recorded for delivery together with the step's end. Its id joins the outputs."""
 

@@ -92,6 +92,8 @@ class RolloutEnded:
     path: str
     item: str
     reason: str
+    revert: Literal["", "yes", "no"] = ""
+    """Whether what its hosts did is undone; empty: as the rollout says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,71 @@ class GateAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """People are asked to approve what stands behind a gate. `requesters` may not. Its row is `request`."""
+
+    name: str
+    request: str
+    scope: Literal["execution", "step", "batch", "run"]
+    path: str
+    host: str
+    item: str
+    gate: Mapping[str, Json]
+    """The gate in its JSON form."""
+    prompt: str = ""
+    requesters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAwaited:
+    """The same step waits for the same answer in another place: on another host of the group around it."""
+
+    name: str
+    path: str
+    host: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalEscalated:
+    """It is later: a request also asks others, those whom its first `escalations` name."""
+
+    name: str
+    request: str
+    escalations: int
+    of: tuple[str, ...]
+    """Who may answer now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalVoted:
+    """A person answered a request."""
+
+    name: str
+    request: str
+    by: str
+    answer: Literal["approve", "reject"]
+    stands_on: str
+    voice: str = ""
+    comment: str = ""
+    key: str = ""
+    proof: str = ""
+    alone: bool = False
+    dropped: tuple[str, ...] = ()
+    """Persons whose earlier votes count no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalEnded:
+    """A request has its outcome."""
+
+    name: str
+    request: str
+    outcome: Literal["approved", "denied", "expired", "cancelled"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationQueued:
     """A step hands a message over for delivery; the step's end follows in the same decision."""
 
@@ -439,6 +506,11 @@ Event: TypeAlias = (
     | RunHeld
     | GateOpened
     | GateAnswered
+    | ApprovalAsked
+    | ApprovalAwaited
+    | ApprovalEscalated
+    | ApprovalVoted
+    | ApprovalEnded
     | NotificationQueued
     | NotificationGivenUp
     | AttemptPlanned

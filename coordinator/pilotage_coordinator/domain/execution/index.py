@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.expression.errors import ExpressionError
 from pilotage_coordinator.domain.expression.references import references
 from pilotage_coordinator.domain.expression.syntax import parse
 from pilotage_coordinator.domain.plan import Json, Place, Plan, PlannedStep, StepKind
 from pilotage_coordinator.domain.planning.planned_values import PlannedValues
 
+ASK: Final = "approval.ask"
+"""The step type that is nothing but a request for approval."""
 ROOT: Final = ""
 """Path of the frame of the whole execution."""
 ACTIONS: Final = "!rollback"
@@ -21,6 +24,12 @@ ITEM_NAMES: Final = frozenset({"item", "item_key"})
 """What an expression calls the item of a loop."""
 _ANALYSIS: Final = "!analysis"
 _REFRESH: Final = "!refresh"
+
+
+def guard_name(path: str, number: int) -> str:
+    """Return the name of a gate before a step (before everything, for ROOT); they count from 1."""
+    name = f"{path}!approval" if path else "!start"
+    return name if number == 1 else f"{name}#{number}"
 
 
 def undo_frame(path: str) -> str:
@@ -107,6 +116,21 @@ class PlanIndex:
     """(path of the nearest call, step id) to path: how expressions name steps."""
     planned: PlannedValues
     """What the plan says that parameters come to."""
+    guards: Mapping[str, tuple[tuple[str, Gate], ...]]
+    """Path, or ROOT for everything, to the approvals that it waits for: names of gates, and what they ask. Empty for
+    most plans."""
+    asks: bool
+    """Whether anything in it must be approved by people, wherever."""
+
+    def guarding(self, path: str) -> tuple[str, ...]:
+        """Return the names of the gates that must be open before a step starts work: all around it too."""
+        if not self.guards or self.steps[path].reverts:
+            return ()
+        names = [name for name, _ in self.guards.get(ROOT, ())]
+        while path in self.steps:
+            names += [name for name, _ in self.guards.get(path, ())]
+            path = self.steps[path].frame
+        return tuple(names)
 
 
 def index_plan(plan: Plan) -> PlanIndex:
@@ -127,7 +151,26 @@ def index_plan(plan: Plan) -> PlanIndex:
                 pending += _frames_of(info)
     # A leaf with a health gate stands in a group of its own name; it comes later, and the name is its.
     names = {(info.call, info.step.id): path for path, info in steps.items()}
-    return PlanIndex(steps, frames, names, PlannedValues(plan.resolved))
+    return PlanIndex(steps, frames, names, PlannedValues(plan.resolved), _guards(plan, steps), _asks(plan, steps))
+
+
+def _asks(plan: Plan, steps: Mapping[str, StepInfo]) -> bool:
+    return bool(plan.approvals) or any(
+        step.approvals
+        or any(batch.approval is not None for batch in step.rollout.batches)
+        or (step.type is not None and step.type.name == ASK)
+        for step in (info.step for info in steps.values())
+    )
+
+
+def _guards(plan: Plan, steps: Mapping[str, StepInfo]) -> dict[str, tuple[tuple[str, Gate], ...]]:
+    asked = {path: info.step.approvals for path, info in steps.items() if info.step.approvals}
+    if plan.approvals:
+        asked[ROOT] = plan.approvals
+    return {
+        path: tuple((guard_name(path, number), gate) for number, gate in enumerate(gates, start=1))
+        for path, gates in asked.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 from pilotage_proto.attempt import AttemptKey
 
+from pilotage_coordinator.domain.approval.request import Vote
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import AttemptReport
 
@@ -102,6 +103,25 @@ class GateReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAnswered:
+    """A person answered a request for approval, proved and entitled. `standing`: earlier voters who still count."""
+
+    request: str
+    plan_digest: str
+    vote: Vote
+    standing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalWithdrawn:
+    """A request is asked in vain: what it was about no longer holds. The answer to it is a no."""
+
+    request: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownResolved:
     """A person says what became of a run that is unknown."""
 
@@ -155,6 +175,8 @@ Input: TypeAlias = (
     | ResumeRequested
     | CancelRequested
     | GateReleased
+    | ApprovalAnswered
+    | ApprovalWithdrawn
     | UnknownResolved
     | RetryFailed
     | RerunFrom

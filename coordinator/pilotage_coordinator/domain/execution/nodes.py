@@ -5,13 +5,15 @@ Named tuples, as runs are: every event makes new ones.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 from immutables import Map
 
+from pilotage_coordinator.domain.approval.request import Request
 from pilotage_coordinator.domain.execution.events import HaltCause
+from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.plan import Json
 
@@ -147,6 +149,28 @@ class Loop(NamedTuple):
     unknown: int = 0
 
 
+class GateScope(StrEnum):
+    """What a gate holds."""
+
+    RUN = "run"
+    """One run: a step that is a gate itself."""
+    BATCH = "batch"
+    """A rollout, after a batch."""
+    STEP = "step"
+    """A step, wherever it is about to begin."""
+    EXECUTION = "execution"
+    """Everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What became of the request before a step, or before everything, in this pass of the execution."""
+
+    request: str
+    approved: bool
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenGate:
     """A named gate that somebody or something must release."""
@@ -157,5 +181,8 @@ class OpenGate:
     item: str = ""
     prompt: str = ""
     opened_at: int = 0
-    batch: bool = False
-    """It stands after a batch of the step, rather than before a run."""
+    scope: GateScope = GateScope.RUN
+    approval: Request | None = None
+    """What is asked of people; None: whoever may release gates does."""
+    waiting: Map[RunKey, None] = field(default_factory=Map)
+    """Before a step, or before everything: the steps in their frames that go on once it is open."""

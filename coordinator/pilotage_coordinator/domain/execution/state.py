@@ -11,7 +11,7 @@ from immutables import Map
 
 from pilotage_coordinator.domain.execution.index import ROOT, PlanIndex, index_plan
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate, Passed
+from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Grant, Loop, OpenGate, Passed
 from pilotage_coordinator.domain.execution.run import OpenAttempt, StepRun
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, PendingReason, StepRunStatus
 from pilotage_coordinator.domain.execution.timers import Timers
@@ -86,6 +86,12 @@ class ExecutionState:
     by_host: Map[str, Map[RunKey, None]] = field(default_factory=Map)
     """Open attempts, and runs that wait for their host, by host."""
     gates: Map[str, OpenGate] = field(default_factory=Map)
+    grants: Map[str, Grant] = field(default_factory=Map)
+    """Gates before steps, and before everything, that people have answered. A retry asks anew."""
+    asked: int = 0
+    """How many requests for approval there were."""
+    reopened_by: str = ""
+    """Who took it up again last."""
     unknown: Map[RunKey, None] = field(default_factory=Map)
     timers: Timers = field(default_factory=Timers)
     sleeping: int = 0

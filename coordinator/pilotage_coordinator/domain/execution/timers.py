@@ -27,6 +27,8 @@ class TimerKind(StrEnum):
     """The next round of a health gate."""
     HEALTH_DEADLINE = "health_deadline"
     EXECUTION_DEADLINE = "execution_deadline"
+    APPROVAL = "approval"
+    """A request for approval escalates or expires; the key's path is the name of its gate."""
 
 
 class Timer(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.index import analysis_frame, refresh_frame
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Frame, OpenGate
+from pilotage_coordinator.domain.execution.nodes import Frame, GateScope, OpenGate
 from pilotage_coordinator.engine import reopening
 from pilotage_coordinator.engine.closing import fan_progressed
 from pilotage_coordinator.engine.draft import Draft, Work
@@ -50,7 +50,7 @@ def _analysis_ended(draft: Draft, event: e.AnalysisEnded, at: int) -> None:
     draft.put_fan(key, fan)
     if event.gate:
         prompt = f"the analysis of batch {fan.batch + 1} of {event.path} is inconclusive: {event.reason}"
-        gate = OpenGate(event.gate, event.path, "", event.item, prompt, opened_at=at, batch=True)
+        gate = OpenGate(event.gate, event.path, "", event.item, prompt, opened_at=at, scope=GateScope.BATCH)
         draft.gates = draft.gates.set(event.gate, gate)
     elif event.verdict != "fail":
         fan_progressed(draft, key, at)

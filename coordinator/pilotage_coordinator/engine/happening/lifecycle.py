@@ -80,7 +80,7 @@ def _finally_begun(draft: Draft, event: e.FinallyBegun, at: int) -> None:
 
 
 def _execution_reopened(draft: Draft, event: e.ExecutionReopened, at: int) -> None:
-    reopening.reopen(draft, event.step, at)
+    reopening.reopen(draft, event.step, event.by, at)
 
 
 def _notification(draft: Draft, event: e.NotificationQueued | e.NotificationGivenUp, at: int) -> None:

@@ -8,7 +8,7 @@ from immutables import Map
 
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import Fan, Frame, Loop, OpenGate, Passed, Phase
+from pilotage_coordinator.domain.execution.nodes import Fan, Frame, GateScope, Loop, OpenGate, Passed, Phase
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.plan import Batch, RolloutFailure
@@ -113,7 +113,7 @@ def _batch_held(draft: Draft, event: e.BatchHeld, at: int) -> None:
     draft.set_timer(TimerKind.BATCH, key, event.until)
     if event.gate and event.gate not in draft.gates:
         prompt = f"batch {fan.batch + 1} of {event.path} is done"
-        gate = OpenGate(event.gate, event.path, "", event.item, prompt, opened_at=at, batch=True)
+        gate = OpenGate(event.gate, event.path, "", event.item, prompt, opened_at=at, scope=GateScope.BATCH)
         draft.gates = draft.gates.set(event.gate, gate)
 
 
@@ -122,7 +122,8 @@ def _rollout_ended(draft: Draft, event: e.RolloutEnded, at: int) -> None:
     fan = draft.fans[key]
     info = draft.index.steps[event.path]
     draft.set_timer(TimerKind.BATCH, key, 0)
-    revert = failure.wants_revert(info)
+    revert = failure.wants_revert(info) if event.revert == "" else event.revert == "yes" and not info.reverts
+    draft.close_gate(fan.gate)
     draft.put_fan(
         key,
         fan._replace(ended=event.reason, defeated=True, revert=revert, waiting=False, wait_until=0, gate=""),

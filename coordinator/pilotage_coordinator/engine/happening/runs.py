@@ -8,7 +8,7 @@ from pilotage_proto.attempt import AttemptKind
 
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import OpenGate
+from pilotage_coordinator.domain.execution.nodes import GateScope, OpenGate
 from pilotage_coordinator.domain.execution.states import PendingReason, StepRunStatus
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.engine import compensation, holding
@@ -76,15 +76,19 @@ def _gate_opened(draft: Draft, event: e.GateOpened, at: int) -> None:
 
 def _gate_answered(draft: Draft, event: e.GateAnswered, at: int) -> None:
     gate = draft.gates[event.name]
-    draft.gates = draft.gates.delete(event.name)
-    if not gate.batch:
-        return
+    draft.close_gate(event.name)
+    if gate.scope is GateScope.BATCH:
+        batch_answered(draft, gate, at, approved=event.outcome == "approved")
+
+
+def batch_answered(draft: Draft, gate: OpenGate, at: int, *, approved: bool) -> None:
+    """Let a rollout go on past a gate that stood after a batch, or end there."""
     key = RunKey(gate.path, "", gate.item)
     fan = draft.fans[key]
-    if fan.doubt != event.name:
+    if fan.doubt != gate.name:
         draft.put_fan(key, fan._replace(gate=""))
         draft.agenda.append(Work("fan", key))
-    elif event.outcome == "approved":
+    elif approved:
         draft.put_fan(key, fan._replace(doubt="", analysed=fan.batch))
         fan_progressed(draft, key, at)
     else:

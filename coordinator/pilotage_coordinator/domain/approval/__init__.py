@@ -1,0 +1,1 @@
+"""Approvals: what is asked, of whom, and what an answer makes of it. Pure."""
