@@ -59,8 +59,7 @@ def held(decision: Decision, key: RunKey, hosts: tuple[str, ...]) -> tuple[bool,
     draft = decision.draft
     if key.path not in draft.index.guards or not any(_will_run(draft, key, host) for host in hosts):
         return False, ""
-    waiting, denial = _waits(decision, key.path, key)
-    return waiting and not denial, denial
+    return _waits(decision, key.path, key)
 
 
 def _will_run(draft: Draft, key: RunKey, host: str) -> bool:
@@ -74,14 +73,14 @@ def _will_run(draft: Draft, key: RunKey, host: str) -> bool:
 def _waits(decision: Decision, path: str, key: RunKey) -> tuple[bool, str]:
     """Return whether an answer is missing, and what was denied; ask what was not asked, and join who waits already."""
     draft = decision.draft
-    waiting = False
-    denial = ""
-    for name, gate in draft.index.guards[path]:
-        grant = draft.grants.get(name)
+    guards = draft.index.guards[path]
+    answers = [draft.grants.get(name) for name, _ in guards]
+    denials = [grant.reason for grant in answers if grant is not None and not grant.approved]
+    if denials:
+        return False, denials[0]
+    for (name, gate), grant in zip(guards, answers, strict=True):
         if grant is not None:
-            denial = denial or ("" if grant.approved else grant.reason)
             continue
-        waiting = True
         open_gate = draft.gates.get(name)
         if open_gate is None:
             scope = GateScope.STEP if path else GateScope.EXECUTION
@@ -89,7 +88,7 @@ def _waits(decision: Decision, path: str, key: RunKey) -> tuple[bool, str]:
             ask(decision, name, gate, scope, key, gate.description or what)
         elif key not in open_gate.waiting:
             decision.emit(e.ApprovalAwaited(name, *key))
-    return waiting, denial
+    return None in answers, ""
 
 
 def ask(decision: Decision, name: str, gate: Gate, scope: GateScope, key: RunKey, prompt: str) -> None:
@@ -150,7 +149,9 @@ def _find(draft: Draft, request: str) -> tuple[OpenGate, Request]:
     for gate in draft.gates.values():
         if gate.approval is not None and gate.approval.id == request:
             return gate, gate.approval
-    raise Refused(f"{request} is not open in {draft.id}: it has its outcome, which `pilotage approval show {request}` tells.")
+    raise Refused(
+        f"{request} is not open in {draft.id}: it has its outcome, which `pilotage approval show {request}` tells."
+    )
 
 
 _REVERTS: Final[dict[OnTimeout, Literal["", "yes", "no"]]] = {

@@ -149,8 +149,10 @@ def _answered(request: Request, fact: Answered, now: int) -> Request:
     if fact.plan_digest != request.plan_digest:
         raise AnswerRefused(f"the answer is about plan {fact.plan_digest}, {request.id} is about {request.plan_digest}")
     votes = tuple(each for each in request.votes if each.by in fact.standing)
-    if any(vote.by == each.by or vote.whose in (each.by, each.whose) for each in votes):
-        raise AnswerRefused(f"{vote.whose} has answered {request.id} already: everybody has one say")
+    heard = {name for each in votes for name in (each.by, each.whose)}
+    for name in (vote.by, vote.whose):
+        if name in heard:
+            raise AnswerRefused(f"{name} has answered {request.id} already: everybody has one say")
     if not (request.of == () or vote.stands_on in request.of or vote.alone):
         raise AnswerRefused(f"{vote.whose} is not asked in {request.id}: {in_words(replace(gate, of=request.of))} is")
     if gate.comment and not vote.comment.strip():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from pilotage_coordinator.domain.approval.gate import Escalation, OnTimeout
 from pilotage_coordinator.domain.blueprint.nodes import Source
 from pilotage_coordinator.domain.blueprint.parameter import Parameter, ParameterType, Validation
 from pilotage_coordinator.domain.blueprint.position import NOWHERE, Path, Position
@@ -19,10 +20,8 @@ from pilotage_coordinator.domain.blueprint.retry import (
 )
 from pilotage_coordinator.domain.blueprint.rollout import (
     Batch,
-    Escalation,
     Gate,
     Health,
-    OnTimeout,
     Rollout,
     StepApproval,
 )

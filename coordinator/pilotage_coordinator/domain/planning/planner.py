@@ -8,6 +8,7 @@ from pilotage_proto.canonical import CanonicalError
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Defaults, Step
 from pilotage_coordinator.domain.plan import FailureKind, OnFailure, Plan, PlannedStep, RollbackPlan
+from pilotage_coordinator.domain.planning.approvals import misplaced_approvals
 from pilotage_coordinator.domain.planning.around import Around, paths_of
 from pilotage_coordinator.domain.planning.bench import Bench, Frame
 from pilotage_coordinator.domain.planning.calls import Calls, Inside
@@ -89,6 +90,8 @@ class _Planner:
             resolved={path: dict(sorted(hosts.items())) for path, hosts in sorted(bench.resolved.items())},
             files=dict(sorted(bench.files.items())),
         )
+        for step, why in misplaced_approvals(plan):
+            bench.refuse(FailureKind.PARAMETER, f"an approval cannot stand here: {why}", "remove it", path=step.path)
         plan = replace(plan, host_ids=self._ids(plan))
         if self._world.judge is not None:
             policy, problems = self._world.judge(plan)

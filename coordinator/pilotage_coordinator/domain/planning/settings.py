@@ -32,7 +32,8 @@ def rollout_of(rollout: model.Rollout | None, frame: Frame, resolution: Resoluti
         size = share_of(batch.size, frame, resolution)
         if size is None or size.number == 0:
             raise DomainError("a batch of 0 hosts never ends")
-        batches.append(Batch(size, batch.wait))
+        approval = batch.approval.asked_by("the rollout") if batch.approval is not None else None
+        batches.append(Batch(size, batch.wait, approval=approval))
     failures = share_of(rollout.max_failures, frame, resolution)
     return Rollout(parallel, tuple(batches), failures, rollout.on_failure, rollout.order_by or "")
 

@@ -16,6 +16,7 @@ from pilotage_coordinator.domain.plan import (
     RolloutFailure,
     StepTypeUse,
 )
+from pilotage_coordinator.domain.planning.approvals import approvals_of
 from pilotage_coordinator.domain.planning.around import Around, in_order
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
@@ -87,6 +88,7 @@ class StepPlanner:
             when=step.when or "",
             on_failure=on_failure_of(step, around),
             irreversible=step.irreversible and planned.kind is step.kind,
+            approvals=approvals_of(step, around),
         )
 
     def _group(self, step: Step, around: Around, path: str) -> PlannedStep:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pilotage_coordinator.domain.approval.gate import Escalation, OnTimeout
 from pilotage_coordinator.domain.blueprint.form.scalars import (
     Duration,
     Flag,
@@ -26,7 +27,7 @@ from pilotage_coordinator.domain.blueprint.form.shapes import (
 )
 from pilotage_coordinator.domain.blueprint.nodes import MapNode, Node
 from pilotage_coordinator.domain.blueprint.position import Path
-from pilotage_coordinator.domain.blueprint.rollout import Batch, Escalation, Gate, Health, OnTimeout, Rollout
+from pilotage_coordinator.domain.blueprint.rollout import Batch, Gate, Health, Rollout
 from pilotage_coordinator.domain.plan import RolloutFailure
 from pilotage_coordinator.domain.share import Share as Count
 from pilotage_coordinator.domain.values import HOUR, Amount

@@ -166,6 +166,8 @@ def _place_misfit(given: Mapping[str, Any]) -> str:
         return "a step on the coordinator has no rollout"
     if given.get("irreversible") and given.get("undo") is Undo.STEPS:
         return "an irreversible step has no undo steps"
+    if given.get("approvers") and not given.get("requires_approval"):
+        return "`approvers` says who may answer; add `requires_approval: true`, which asks them"
     return ""
 
 
