@@ -26,7 +26,7 @@ _PROGRAM_SECONDS: Final = 5.0
 _DISK_SECONDS: Final = 5.0
 _MOST_LISTED: Final = 256
 """Disks and addresses that are told, each; a host may have thousands of mounts."""
-_VERSION: Final = re.compile(r"\d+(?:\.\d+)*")
+_VERSION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 _DATA_FILESYSTEMS: Final = frozenset(
     ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "nfs", "nfs4", "cifs", "vfat")

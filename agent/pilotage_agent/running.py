@@ -85,8 +85,8 @@ class Runner(Protocol):
 
     def left_behind(self, journaled: Iterable[AttemptKey]) -> Iterable[Entry]:
         """Return the attempts that a former agent process began, as far as traces of them are found, whether the
-        journal knows them or not. Traces that cannot be read are put away, but for those of `journaled`: their workers
-        may be making them now."""
+        journal knows them or not. Traces that cannot be read are put away once no worker can be making them any more;
+        those of `journaled` stay."""
 
     def recovers(self, step_type: str) -> bool:
         """Whether the step type puts in order what an interrupted attempt left half done."""

@@ -5,6 +5,7 @@
 `ID.log/`     NDJSON, see step_log.py, and `progress`, the newest progress as JSON; made by the first of them
 `ID.scratch/` the step's own
 `ID.acked`    made by the agent when the result is acknowledged but the log not yet sent
+`ID.unread`   made by the agent when it could not read the record and nobody else knows the attempt: the boot of then
 
 Few files, because each costs a commit of the file system's journal when others make it busy.
 """
@@ -139,12 +140,28 @@ class AttemptFolder:
         draft.write_text(json.dumps([fraction, text]), encoding="utf-8")
         draft.replace(self.logs / "progress")
 
+    @property
+    def _unread(self) -> Path:
+        return Path(f"{self.path}.unread")
+
+    def may_be_in_the_making(self, boot: str) -> bool:
+        """Whether a worker may be writing the record that cannot be read, as it was first seen in this boot.
+
+        What cannot be read in a later boot, nobody will ever finish: no worker outlives the one in which it began.
+        """
+        try:
+            return self._unread.read_text() == boot
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._unread.write_text(boot)
+            return True
+
     def remove(self) -> None:
         """Delete all of it, the record last, so that a crash in between leaves nothing without a name."""
         for folder in (self.scratch, self.logs):
             if folder.exists():
                 shutil.rmtree(folder, ignore_errors=True)
-        for path in (self._acknowledged, self.path):
+        for path in (self._acknowledged, self._unread, self.path):
             with contextlib.suppress(OSError):
                 path.unlink()
 

@@ -120,7 +120,7 @@ class LocalRunner:
             entry = folder.entry()
             if entry is None:
                 if folder.path.name not in kept:
-                    folder.remove()
+                    self._put_away(folder)
             elif folder.is_acknowledged():
                 log = LocalLog(entry.key, folder.logs)
                 log.end()
@@ -128,6 +128,14 @@ class LocalRunner:
                 self._logs[entry.key] = log
             else:
                 yield entry
+
+    def _put_away(self, folder: AttemptFolder) -> None:
+        """Delete what nobody knows and nobody can read; not while a worker may be writing it, as when the journal was
+        lost: it would end with its outcome in a file that has no name."""
+        if folder.may_be_in_the_making(self._boot):
+            _log.warning("the record %s cannot be read; it stays until the host has been restarted", folder.path)
+        else:
+            folder.remove()
 
     def logs(self) -> Iterable[LocalLog]:
         """Return every log that is here."""

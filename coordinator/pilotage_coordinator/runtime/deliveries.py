@@ -159,13 +159,12 @@ class Deliveries:
             raise NotDelivered(f"the coordinator could not send it ({kind}); its log says more") from error
 
     async def _give_up(self, delivery: DeliveryRecord, lost: DeliveryGivenUp) -> None:
-        """Tell the execution; of one that cannot be read now, try again later and let others of the channel go on."""
+        """Tell the execution; what it cannot take now, try again later and let others of the channel go on."""
         notification = delivery.notification
         try:
             await self.give_up(notification.execution, lost)
-        except (Conflict, NotFound):
-            return
         except Exception as error:
+            # Whatever it was, a conflict too: what still waits and stays due would be sent again at once, for ever.
             log.warning("notification.not_given_up", id=notification.id, error=str(error))
             due = self.clock.now() + LONGEST_PAUSE
             await self._stored(lambda: self.store.put_off(notification.id, lost.attempts, due, lost.error))

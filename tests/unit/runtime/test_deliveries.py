@@ -16,7 +16,7 @@ from pilotage_coordinator.runtime.executor import Executor, Start
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.steps import coordinator_steps
-from pilotage_coordinator.store.errors import NotFound, Refused, StoreUnavailable
+from pilotage_coordinator.store.errors import Conflict, NotFound, Refused, StoreUnavailable
 from pilotage_coordinator.store.records import DeliveryRecord, PlanRecord
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
@@ -188,6 +188,28 @@ async def test_a_failure_is_tried_again_later_and_then_given_up_in_the_history(
         await site.deliveries.retry(id, audit=())
     with pytest.raises(NotFound):
         await site.deliveries.retry("ntf_0", audit=())
+
+
+@pytest.mark.parametrize("refusal", [Conflict("it is at version 7"), NotFound("no execution"), ZeroDivisionError()])
+async def test_what_cannot_be_given_up_now_is_not_sent_again_at_once(
+    site: Site, receivers: dict[str, Receiver], refusal: Exception
+) -> None:
+    told_of: list[str] = []
+
+    async def give_up(execution: str, lost: Any) -> None:
+        told_of.append(lost.notification)
+        raise refusal
+
+    site.deliveries.give_up = give_up
+    receivers["ops"].refuse = "503"
+    await site.start("exe_1", plan(told()))
+    (id,) = await site.ids()
+    await site.until_state(id, "waiting", 1)
+    await site.store.deliveries.put_off(id, MOST_TRIES - 1, site.clock.time, "503")
+    site.deliveries.queued.set()
+    row = await site.until_state(id, "waiting", MOST_TRIES)
+    assert row.due_at > site.clock.time
+    assert told_of == [id]
 
 
 async def test_a_channel_that_is_configured_no_more_says_so(site: Site, receivers: dict[str, Receiver]) -> None:
