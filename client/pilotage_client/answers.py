@@ -417,6 +417,53 @@ class Notification(TypedDict):
     error: str
 
 
+class SeenHead(TypedDict):
+    """A place of the audit log that somebody saw earlier."""
+
+    sequence: int
+    hash: str
+
+
+class Witness(TypedDict):
+    """The newest head that a host has seen."""
+
+    host: str
+    sequence: int
+
+
+class AuditVerified(TypedDict):
+    """What checking the audit log found: `sound`, or the first thing that does not hold in `fault`."""
+
+    sound: bool
+    fault: str
+    checked: int
+    head: SeenHead
+    key_fingerprint: str
+    witnesses: list[Witness]
+
+
+class AuditEntry(TypedDict):
+    """One entry of the audit log."""
+
+    sequence: int
+    at: str
+    principal: str
+    operation: str
+    subject: str
+    outcome: str
+    detail: dict[str, Json]
+    hash: str
+
+
+class AuditLines(TypedDict):
+    """Lines of an export; `next` is what to ask for as `after`, 0 at the end."""
+
+    lines: list[str]
+    next: int
+    head: str
+    head_sequence: int
+
+
 class Finding(TypedDict):
     """What one check of the doctor found; `verdict` is ok, warning or failure."""
 

@@ -299,6 +299,39 @@ class PilotageClient:
         """Send one again that could not be delivered."""
         return await self._post(answers.Notification, f"/v1/notifications/{segment(notification)}/retry")
 
+    # The audit log
+
+    async def search_audit(
+        self,
+        *,
+        principal: str = "",
+        operation: str = "",
+        subject: str = "",
+        outcome: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[answers.AuditEntry]:
+        """Return entries, newest first; empty fields match all, `operation="run"` all that begin with `run.`."""
+        query = {"principal": principal, "operation": operation, "about": subject, "outcome": outcome}
+        times = {"since": since, "until": until}
+        query |= {name: moment.isoformat() for name, moment in times.items() if moment is not None}
+        return await self._all("/v1/audit", query, limit)
+
+    async def verify_audit(self, known: tuple[int, str] | None = None) -> answers.AuditVerified:
+        """Check the whole log; `known` is an entry's sequence and hash as they were seen earlier."""
+        query = {} if known is None else {"known_sequence": known[0], "known_hash": known[1]}
+        return await self._get(answers.AuditVerified, "/v1/audit/verify", **query)
+
+    async def export_audit(self) -> AsyncGenerator[answers.AuditLines, None]:
+        """Yield the parts of an export; the first one's `head` is the line that comes after all others."""
+        part = await self._get(answers.AuditLines, "/v1/audit/export")
+        until = part["head_sequence"]
+        yield part
+        while part["next"]:
+            part = await self._get(answers.AuditLines, "/v1/audit/export", after=part["next"], until=until)
+            yield part
+
     # The coordinator
 
     async def examine(self) -> answers.Examined:

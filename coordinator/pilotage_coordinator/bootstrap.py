@@ -33,6 +33,7 @@ from pilotage_coordinator.runtime.failpoint import FailpointRefused
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.security.audit_key import open_audit_key
 from pilotage_coordinator.security.authority import open_authority
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
@@ -59,20 +60,27 @@ class CannotServe(Exception):
 
 
 async def serve(
-    config: CoordinatorConfig, opened: Callable[[], None] = lambda: None, *, after_restore: bool = False
+    config: CoordinatorConfig,
+    opened: Callable[[], None] = lambda: None,
+    *,
+    after_restore: bool = False,
+    accept_audit_fault: str = "",
 ) -> None:
     """Run a coordinator until SIGTERM, SIGINT or its own stop operation. Steps that run on hosts are not disturbed.
 
     `opened` is called once, when everything serves. `after_restore`: the state was restored from a backup, so agents
-    know more than the database, and are heard first. Raises CannotServe.
+    know more than the database, and are heard first. `accept_audit_fault`: why a fault of the audit log's end or key is
+    to be recorded and taken. Raises CannotServe.
     """
     try:
-        await _serve(config, opened, after_restore)
+        await _serve(config, opened, after_restore, accept_audit_fault)
     except (StoreError, SecurityError, FleetError, ApiError, FailpointRefused, OSError) as error:
         raise CannotServe(str(error)) from error
 
 
-async def _serve(config: CoordinatorConfig, opened: Callable[[], None], after_restore: bool) -> None:
+async def _serve(
+    config: CoordinatorConfig, opened: Callable[[], None], after_restore: bool, accept_audit_fault: str
+) -> None:
     configure_log(config.log_level)
     clock = SystemClock()
     config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,7 +89,7 @@ async def _serve(config: CoordinatorConfig, opened: Callable[[], None], after_re
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
     async with contextlib.AsyncExitStack() as stack:
-        base = await _open(config, clock, stack)
+        base = await _open(config, clock, stack, accept_audit_fault)
         if after_restore:
             base = await _muster(config, base, process)
         fleet = await _open_fleet(base)
@@ -104,10 +112,16 @@ async def _serve(config: CoordinatorConfig, opened: Callable[[], None], after_re
     log.info("coordinator.stopped")
 
 
-async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib.AsyncExitStack) -> Base:
+async def _open(
+    config: CoordinatorConfig, clock: SystemClock, stack: contextlib.AsyncExitStack, accept_audit_fault: str
+) -> Base:
     """Open what is on disk; a second coordinator on the same state is refused here."""
-    store = await open_store(config.state_dir / DATABASE, now=clock.now(), new_id=new_id)
+    audit_key = open_audit_key(config.state_dir)
+    store = await open_store(
+        config.state_dir / DATABASE, now=clock.now(), new_id=new_id, signer=audit_key, accepted=accept_audit_fault
+    )
     stack.push_async_callback(store.close)
+    audit_key.settle()
     logs = LogFolder(
         config.state_dir / LOGS,
         most_bytes=config.attempt_log_mb * MIB + SPARE_BYTES,
@@ -119,7 +133,7 @@ async def _open(config: CoordinatorConfig, clock: SystemClock, stack: contextlib
     cipher = StoreCipher(key)
     cipher.self_test()
     authority = open_authority(config.state_dir / AUTHORITY, clock.wall())
-    return Base(clock, store, logs, epoch, key, cipher, authority)
+    return Base(clock, store, logs, epoch, key, cipher, authority, audit_key)
 
 
 async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Base:

@@ -14,6 +14,7 @@ from pilotage_blueprints import shipped
 from pilotage_coordinator.api.server import ApiServer
 from pilotage_coordinator.config import CoordinatorConfig
 from pilotage_coordinator.parts import Base, Fleet, Process, in_background
+from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.deliveries import Deliveries, Sender
 from pilotage_coordinator.runtime.doctor import Doctor
 from pilotage_coordinator.runtime.executor import Executor
@@ -91,6 +92,7 @@ async def _make_services(
         pin=base.authority.pin,
         forsake=executor.forsake,
     )
+    audit = AuditLog(store.audit, base.audit_key, base.audit_key.fingerprint)
     return Services(
         clock=clock,
         new_id=process.new_id,
@@ -102,8 +104,10 @@ async def _make_services(
         secrets=fleet.vault,
         notifications=deliveries,
         logs=Logs(store.executions, base.logs, executor),
+        audit=audit,
         doctor=Doctor(
             store,
+            audit,
             fleet.inventory,
             clock,
             Path(process.state_dir),

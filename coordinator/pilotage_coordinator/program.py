@@ -20,16 +20,16 @@ COLLECTION: Final = (50_000, 20, 100)
 """Allocations, and rounds of the younger generation, after which the garbage collector looks at each generation."""
 
 
-def run(options: Mapping[str, Any], *, after_restore: bool = False) -> int:
+def run(options: Mapping[str, Any], *, after_restore: bool = False, accept_audit_fault: str = "") -> int:
     """Serve in the foreground until Ctrl-C or SIGTERM, with options as given on the command line (None: not given).
 
-    `after_restore`: see `bootstrap.serve`.
+    `after_restore`, `accept_audit_fault`: see `bootstrap.serve`.
     """
     try:
         config = load_config(options, os.environ, config_file())
         # uvloop carries half as many streams again as asyncio's own loop; nothing is spawned through it.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(config, settle_memory, after_restore=after_restore))
+            runner.run(serve(config, settle_memory, after_restore=after_restore, accept_audit_fault=accept_audit_fault))
     except SettingsRefused as error:
         sys.stderr.write(f"error: settings: {error}\n")
         return EXIT_USAGE

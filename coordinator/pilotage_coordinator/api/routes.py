@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pilotage_coordinator.service import (
+    audit,
     blueprints,
     control,
     coordinator,
@@ -60,6 +61,9 @@ ROUTES: Final = (
     Route("DELETE", "/v1/secrets/{name:path}", secrets.remove_secret),
     Route("GET", "/v1/notifications", notifications.list_notifications),
     Route("POST", "/v1/notifications/{notification}/retry", notifications.retry_notification, 202),
+    Route("GET", "/v1/audit", audit.search_audit),
+    Route("GET", "/v1/audit/verify", audit.verify_audit),
+    Route("GET", "/v1/audit/export", audit.export_audit),
     Route("GET", "/v1/doctor", doctor.examine),
     Route("GET", "/v1/coordinator", coordinator.status),
     Route("POST", "/v1/coordinator/stop", coordinator.stop, 202),

@@ -29,6 +29,7 @@ PLACES = MappingProxyType(
         "blueprint": Place("blueprint", "List, show, check and add blueprints."),
         "host": Place("host", "Let hosts in, label them, look at them, shut them out."),
         "secret": Place("secret", "Store, list and remove secrets."),
+        "audit": Place("audit", "Search, check and export the log of who did what."),
         "notification": Place("notification", "See what steps have sent to people, and send it again."),
         "doctor": Place("doctor", "Check the coordinator and say how to mend what is wrong."),
         "coordinator": Place("coordinator", "Serve, look at and stop the coordinator itself."),

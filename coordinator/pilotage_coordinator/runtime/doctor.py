@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration
@@ -33,6 +34,7 @@ class Doctor:
     """The checks."""
 
     store: Store
+    audit: AuditLog
     inventory: LiveInventory
     clock: SystemClock
     state_dir: Path
@@ -87,10 +89,10 @@ class Doctor:
         )
 
     async def _audit(self) -> Finding:
-        verdict = await self.store.audit.verify()
+        verdict = await self.audit.verify()
         if verdict.fault:
             return Finding("audit log", "failure", verdict.fault, "somebody changed the database; keep a copy of it")
-        return Finding("audit log", "ok", f"{verdict.checked} entries, unbroken chain")
+        return Finding("audit log", "ok", f"{verdict.checked} entries, unbroken chain, signed")
 
     async def _disk(self) -> Finding:
         free = shutil.disk_usage(self.state_dir).free

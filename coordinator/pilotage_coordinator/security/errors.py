@@ -27,3 +27,7 @@ class DecryptionError(SecurityError):
 
 class SealingError(SecurityError):
     """A secret cannot be sealed to the given key."""
+
+
+class AuditKeyError(SecurityError):
+    """The key that signs the audit log's end is exposed or damaged."""

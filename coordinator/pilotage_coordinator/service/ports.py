@@ -16,10 +16,13 @@ from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
 from pilotage_coordinator.store.records import (
     AnswerRecord,
     AuditEntry,
+    AuditHead,
+    AuditVerdict,
     BlueprintRecord,
     DeliveryRecord,
     EventRecord,
     HostRecord,
+    SignedHead,
 )
 
 Audit = tuple[AuditEntry, ...]
@@ -235,6 +238,42 @@ class Logs(Protocol):
 
     def follow(self, execution_id: str, path: str, host: str, after: str) -> AsyncIterator[LogLine]:
         """Yield what is there, then what comes, until the execution ends."""
+        ...
+
+
+class AuditLines(Protocol):
+    """Lines of an export."""
+
+    @property
+    def lines(self) -> Sequence[str]: ...
+    @property
+    def next(self) -> int:
+        """The entry after which to go on; 0 at the end."""
+        ...
+
+
+class AuditLog(Protocol):
+    """The audit log, checked and exported: `runtime.audit_log.AuditLog`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the key that signs it."""
+        ...
+
+    def witnessed(self) -> Mapping[str, SignedHead]:
+        """Return the newest head that each host has told of in this process's time."""
+        ...
+
+    async def verify(self, known: Sequence[AuditHead] = ()) -> AuditVerdict:
+        """Check chain, signature, `known` heads and what hosts have seen."""
+        ...
+
+    async def lines(self, after: int, limit: int, until: int) -> AuditLines:
+        """Return entries after one, at most up to `until`, each as its line."""
+        ...
+
+    async def head(self) -> tuple[SignedHead, str]:
+        """Return the signed head and its line; raises store.NotFound while nothing is signed."""
         ...
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pilotage_coordinator.domain.identifier import NewId
 from pilotage_coordinator.service.ports import (
+    AuditLog,
     Clock,
     Coordinator,
     Doctor,
@@ -32,6 +33,7 @@ class Services:
     secrets: Secrets
     notifications: Notifications
     logs: Logs
+    audit: AuditLog
     doctor: Doctor
     coordinator: Coordinator
     request_key: bytes

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from pilotage_coordinator.service import (
+    audit,
     blueprints,
     control,
     coordinator,
@@ -46,6 +47,9 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     secrets.remove_secret,
     notifications.list_notifications,
     notifications.retry_notification,
+    audit.search_audit,
+    audit.verify_audit,
+    audit.export_audit,
     doctor.examine,
     coordinator.status,
     coordinator.stop,

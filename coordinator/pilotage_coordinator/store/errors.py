@@ -21,6 +21,10 @@ class SchemaRefused(StoreError):
     """The file is no database of this product, or belongs to a newer version of it."""
 
 
+class AuditBroken(StoreError):
+    """The audit log does not end where its signed head says, or the key is not its own."""
+
+
 class Conflict(StoreError):
     """Somebody else changed the row first, or it is not as expected. Nothing of the change was stored.
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 from pilotage_coordinator.store.errors import Conflict, NotFound, Refused
 from pilotage_coordinator.store.protocol import Store
-from pilotage_coordinator.store.records import FIRST_HASH, AnswerRecord, AuditHead, SecretRecord
+from pilotage_coordinator.store.records import AnswerRecord, AuditHead, SecretRecord
+from pilotage_proto.audit_head import FIRST_HASH
 from pilotage_proto.canonical import digest
 
 from tests.contract.store.conftest import Reopen
@@ -63,9 +64,9 @@ async def test_an_entry_that_has_no_canonical_form_is_refused_alone(store: Store
 async def test_verification_remembers_a_head_that_was_seen(store: Store, reopen: Reopen) -> None:
     seen = await store.audit.append(audit("a"), audit("b"))
     await store.audit.append(audit("c"))
-    assert (await store.audit.verify(seen)).fault == ""
-    assert "rewritten" in (await store.audit.verify(replace(seen, hash="sha256:other"))).fault
-    assert "ends at entry 3" in (await store.audit.verify(AuditHead(9, "sha256:other"))).fault
+    assert (await store.audit.verify([seen])).fault == ""
+    assert "rewritten" in (await store.audit.verify([replace(seen, hash="sha256:other")])).fault
+    assert "ends at entry 3" in (await store.audit.verify([AuditHead(9, "sha256:other")])).fault
 
 
 async def test_an_answer_is_kept_until_it_expires(store: Store) -> None:

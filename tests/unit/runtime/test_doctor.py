@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pilotage_coordinator.cli import machine
+from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.doctor import Doctor, Finding
 from pilotage_coordinator.runtime.inventory import LiveInventory
@@ -15,6 +16,7 @@ from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
 
 from tests.contract.store.records import NOW, audit, certificate, host, token
+from tests.unit.audit.logs import audit_key
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def disk() -> SimulatedDisk:
 
 @pytest.fixture
 async def store(disk: SimulatedDisk) -> AsyncIterator[SqliteStore]:
-    store = await open_simulated_store(disk, now=0, new_id=lambda prefix: f"{prefix}_1")
+    store = await open_simulated_store(disk, now=0, new_id=lambda prefix: f"{prefix}_1", signer=audit_key())
     await store.enrolments.create(token())
     await store.enrolments.consume("sha256:token", host("web1"), certificate("hst_web1"), NOW)
     yield store
@@ -34,7 +36,8 @@ async def store(disk: SimulatedDisk) -> AsyncIterator[SqliteStore]:
 async def said(store: SqliteStore, tmp_path: Path, check: str, **fields: Any) -> Finding:
     inventory = LiveInventory(store.hosts, SystemClock())
     await inventory.load()
-    found = await Doctor(store, inventory, SystemClock(), tmp_path, **fields).examine()
+    log = AuditLog(store.audit, audit_key(), "")
+    found = await Doctor(store, log, inventory, SystemClock(), tmp_path, **fields).examine()
     return next(each for each in found if each.check == check)
 
 

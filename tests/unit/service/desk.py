@@ -19,6 +19,7 @@ from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.request import Note
 from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.step_type import StepTypeInfo
+from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.service.caller import Caller, socket_owner
@@ -43,6 +44,8 @@ from pilotage_coordinator.store.records import (
     SecretRecord,
 )
 from pilotage_coordinator.store.sqlite import SimulatedDisk, open_simulated_store
+
+from tests.unit.audit.logs import audit_key
 
 NOW = 1_790_000_000_000_000
 OWNER = socket_owner("ann")
@@ -309,6 +312,12 @@ class Desk:
     logs: FakeLogs
     doctor: FakeDoctor
     coordinator: FakeCoordinator
+    disk: SimulatedDisk
+
+    async def edit_audit(self, statement: str) -> None:
+        """Do to the log what somebody with the file can."""
+        self.disk.connection.execute("DROP TRIGGER audit_unchanged")
+        self.disk.connection.execute(statement)
 
     async def audit(self) -> list[tuple[str, str, str]]:
         """Return what the audit log holds: operation, outcome, subject."""
@@ -360,7 +369,8 @@ class Desk:
 async def open_desk() -> tuple[Desk, SimulatedDisk]:
     """Return services over an empty store; close both."""
     disk = SimulatedDisk()
-    store = await open_simulated_store(disk, now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    key = audit_key()
+    store = await open_simulated_store(disk, now=NOW, new_id=lambda prefix: f"{prefix}_1", signer=key)
     counter = iter(range(100, 10_000))
     clock = Clock()
     plans, runs, secrets, logs = FakePlans(store), FakeRuns(store), FakeSecrets(store), FakeLogs()
@@ -376,8 +386,9 @@ async def open_desk() -> tuple[Desk, SimulatedDisk]:
         secrets=secrets,
         notifications=FakeNotifications(store),
         logs=logs,
+        audit=AuditLog(store.audit, key, key.fingerprint),
         doctor=doctor,
         coordinator=coordinator,
         request_key=b"r" * 32,
     )
-    return Desk(services, store, plans, runs, secrets, logs, doctor, coordinator), disk
+    return Desk(services, store, plans, runs, secrets, logs, doctor, coordinator, disk), disk

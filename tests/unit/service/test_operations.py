@@ -46,6 +46,9 @@ COMMANDS = {
     "secret.rm": "secret rm",
     "notification.list": "notification list",
     "notification.retry": "notification retry",
+    "audit.search": "audit search",
+    "audit.verify": "audit verify",
+    "audit.export": "audit export",
     "doctor": "doctor",
     "coordinator.status": "coordinator status",
     "coordinator.stop": "coordinator stop",
@@ -78,6 +81,8 @@ ANSWER_NAMES = {
     "TokenAnswer": "Token",
     "SecretAnswer": "Secret",
     "NotificationAnswer": "Notification",
+    "AuditEntryAnswer": "AuditEntry",
+    "WitnessAnswer": "Witness",
     "FindingAnswer": "Finding",
     "StatusAnswer": "Status",
 }

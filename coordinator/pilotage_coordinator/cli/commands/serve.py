@@ -25,6 +25,12 @@ def serve(
         bool,
         typer.Option("--after-restore", help="Once, after the state was restored from a backup: hear the hosts first."),
     ] = False,
+    accept_audit_fault: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON", help="Once, when the audit log's end or key is at fault: record that, and go on with it."
+        ),
+    ] = "",
 ) -> None:
     """Run the coordinator in the foreground until Ctrl-C or SIGTERM; steps that run on hosts go on.
 
@@ -39,5 +45,5 @@ def serve(
         "log_level": log_level,
         "socket": context.obj.socket if isinstance(context.obj, GlobalOptions) else None,
     }
-    if code := run(options, after_restore=after_restore):
+    if code := run(options, after_restore=after_restore, accept_audit_fault=accept_audit_fault):
         raise typer.Exit(code)

@@ -1,14 +1,18 @@
 """The port to the audit log, remembered answers and stored secrets."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from pilotage_coordinator.store.records import (
     AnswerRecord,
     AuditEntry,
+    AuditFilter,
     AuditHead,
     AuditRecord,
     AuditVerdict,
+    Page,
     SecretRecord,
+    SignedHead,
 )
 
 
@@ -27,12 +31,33 @@ class AuditStore(Protocol):
         """Return the newest entries, newest first, below sequence `before` if given; `limit` 1 to 1,000."""
         ...
 
+    async def search(self, wanted: AuditFilter, cursor: str = "", limit: int = 50) -> Page[AuditRecord]:
+        """Return the newest entries that fit, newest first; `limit` 1 to 1,000.
+
+        One call goes through a bounded part of the log: an empty page with a cursor says that there is more to search.
+        """
+        ...
+
     async def head(self) -> AuditHead:
         """Return the end of the chain."""
         ...
 
-    async def verify(self, known: AuditHead | None = None) -> AuditVerdict:
-        """Check every link from the first entry on, and that `known`, a head seen earlier, still lies on the chain."""
+    async def at(self, sequence: int) -> AuditHead | None:
+        """Return the place of an entry in the chain (0: its beginning), or None where the log does not reach."""
+        ...
+
+    @property
+    def sealed(self) -> SignedHead | None:
+        """The signed head of the newest commit, from memory; None where nothing signs."""
+        ...
+
+    async def signed_head(self) -> SignedHead | None:
+        """Return the signed head as it is stored."""
+        ...
+
+    async def verify(self, known: Sequence[AuditHead] = ()) -> AuditVerdict:
+        """Check every link from the first entry on, that the log ends at its signed head, and that each of `known`,
+        heads seen earlier, still lies on the chain. The signature is the room `security`'s to check."""
         ...
 
 

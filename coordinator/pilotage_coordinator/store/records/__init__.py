@@ -1,5 +1,8 @@
 """The rows that the store takes and gives, as frozen values."""
 
+from pilotage_coordinator.audit.chain import AuditVerdict
+from pilotage_coordinator.audit.entry import AuditEntry, AuditHead, AuditRecord
+from pilotage_coordinator.audit.head import SignedHead
 from pilotage_coordinator.store.records.access import (
     GrantRecord,
     Holder,
@@ -31,24 +34,16 @@ from pilotage_coordinator.store.records.execution import (
     StepRunRecord,
 )
 from pilotage_coordinator.store.records.fleet import CertificateRecord, EnrolmentRecord, HostRecord, SessionMarks
-from pilotage_coordinator.store.records.ledger import (
-    FIRST_HASH,
-    AnswerRecord,
-    AuditEntry,
-    AuditHead,
-    AuditRecord,
-    AuditVerdict,
-    SecretRecord,
-)
+from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditFilter, SecretRecord
 from pilotage_coordinator.store.records.page import Page
 from pilotage_coordinator.store.records.policy import ClosingRecord, PolicyRecord
 
 __all__ = [
-    "FIRST_HASH",
     "AnswerRecord",
     "AttemptRecord",
     "AttemptUpdate",
     "AuditEntry",
+    "AuditFilter",
     "AuditHead",
     "AuditRecord",
     "AuditVerdict",
@@ -81,6 +76,7 @@ __all__ = [
     "RoleRecord",
     "SecretRecord",
     "SessionMarks",
+    "SignedHead",
     "StepRunFilter",
     "StepRunRecord",
     "TokenRecord",

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from pilotage_proto.attempt import AttemptKey
 
+from pilotage_coordinator.audit.entry import AuditEntry
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.proof import Proof
 from pilotage_coordinator.store.records.delivery import GivenUp, NotificationRecord
-from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditEntry, SecretRecord
+from pilotage_coordinator.store.records.ledger import AnswerRecord, SecretRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,55 +1,24 @@
-"""Rows of the audit log, remembered answers and stored secrets."""
+"""Searches of the audit log, remembered answers and stored secrets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pilotage_coordinator.domain.plan import Json
 
-FIRST_HASH = "sha256:" + "0" * 64
-"""What the first entry of an audit chain names as its predecessor."""
-
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Something that a principal did or tried, to be appended to the audit log."""
+class AuditFilter:
+    """Which entries of the audit log to list; empty fields filter nothing."""
 
-    at: int
-    principal: str
-    operation: str
-    subject: str
-    outcome: str
-    """`allowed`, `denied`, `failed` …"""
-    detail: Mapping[str, Json] = field(default_factory=dict)
-    """Never a secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """An entry in its place in the chain."""
-
-    sequence: int
-    """From 1, without gaps."""
-    entry: AuditEntry
-    previous: str
-    hash: str
-    """sha256 over the canonical form of all other fields, `previous` included."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditHead:
-    """The end of the chain; sequence 0 when it is empty."""
-
-    sequence: int = 0
-    hash: str = FIRST_HASH
-
-
-@dataclass(frozen=True, slots=True)
-class AuditVerdict:
-    """What checking the chain found. `fault` is empty when every link holds, else it names the first that does not."""
-
-    checked: int
-    head: AuditHead
-    fault: str = ""
+    principal: str = ""
+    operation: str = ""
+    """`run.start`, or `run` for all whose name begins so."""
+    subject: str = ""
+    outcome: str = ""
+    since: int = 0
+    """UTC microseconds, this one included."""
+    until: int = 0
+    """UTC microseconds, this one not included; 0: no end."""
 
 
 @dataclass(frozen=True, slots=True)

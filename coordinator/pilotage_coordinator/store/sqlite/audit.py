@@ -3,38 +3,28 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from pilotage_proto.canonical import CanonicalError, digest
+from pilotage_proto.canonical import CanonicalError
 
+from pilotage_coordinator.audit.chain import AuditVerdict, Unreadable, against_signed, cut_off, follow
+from pilotage_coordinator.audit.entry import AuditEntry, AuditHead, AuditRecord, link
+from pilotage_coordinator.audit.head import SignedHead
 from pilotage_coordinator.store.errors import Refused
-from pilotage_coordinator.store.records import AuditEntry, AuditHead, AuditRecord, AuditVerdict
+from pilotage_coordinator.store.records import AuditFilter, Page
 from pilotage_coordinator.store.sqlite.access import Access, Row
 from pilotage_coordinator.store.sqlite.codec import read_json, write_json
-from pilotage_coordinator.store.sqlite.paging import LARGEST_INTEGER, bounded
+from pilotage_coordinator.store.sqlite.paging import LARGEST_INTEGER, bounded, read_cursor, write_cursor
 from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.seal import AuditSeal, read_head, read_signed
 
 _PAGE = 2_000
-
-
-def link(sequence: int, previous: str, entry: AuditEntry) -> str:
-    """Return the hash of an entry in its place: sha256 over the canonical JSON of all that it says."""
-    return digest(
-        {
-            "sequence": sequence,
-            "at": entry.at,
-            "principal": entry.principal,
-            "operation": entry.operation,
-            "subject": entry.subject,
-            "outcome": entry.outcome,
-            "detail": entry.detail,
-            "previous": previous,
-        }
-    )
+_LOOKED_AT = 20_000
+"""Entries that one page of a search goes through: some ten milliseconds of a reader's thread."""
+_LISTING = "audit"
 
 
 def append_audit(connection: sqlite3.Connection, queries: Queries, entries: Iterable[AuditEntry]) -> AuditHead:
     """Append entries within a transaction; returns the head. Raises Refused for a detail without canonical form."""
-    row = connection.execute(queries["audit_head"]).fetchone()
-    head = AuditHead(*row) if row is not None else AuditHead()
+    head = read_head(connection, queries)
     for entry in entries:
         sequence = head.sequence + 1
         try:
@@ -62,9 +52,15 @@ def append_audit(connection: sqlite3.Connection, queries: Queries, entries: Iter
 class SqliteAudit:
     """Implements `AuditStore`."""
 
-    def __init__(self, access: Access) -> None:
-        """Work on this database."""
+    def __init__(self, access: Access, seal: AuditSeal | None = None) -> None:
+        """Work on this database; `seal` signs its heads."""
         self._access = access
+        self._seal = seal
+
+    @property
+    def sealed(self) -> SignedHead | None:
+        """Return the signed head of the newest commit; None where nothing signs."""
+        return self._seal.newest if self._seal is not None else None
 
     async def append(self, *entries: AuditEntry) -> AuditHead:
         """Append entries that belong to no other write."""
@@ -80,37 +76,66 @@ class SqliteAudit:
         below = LARGEST_INTEGER if before is None else before
         return await self._access.records("audit_newest", (below, bounded(limit, 1_000)), _record)
 
+    async def search(self, wanted: AuditFilter, cursor: str = "", limit: int = 50) -> Page[AuditRecord]:
+        """Return the newest entries that fit."""
+        (before,) = read_cursor(_LISTING, cursor, (0,))
+        assert isinstance(before, int)
+        before = before or (await self.head()).sequence + 1
+        lowest = max(1, before - _LOOKED_AT)
+        values = {
+            "before": before,
+            "lowest": lowest,
+            "principal": wanted.principal,
+            "operation": wanted.operation,
+            "subject": wanted.subject,
+            "outcome": wanted.outcome,
+            "since": wanted.since,
+            "until": wanted.until or LARGEST_INTEGER,
+            "limit": bounded(limit, 1_000) + 1,
+        }
+        rows, cut = await self._access.page("audit_search", values, _record, limit)
+        if cut:
+            return Page(rows, write_cursor(_LISTING, rows[-1].sequence))
+        return Page(rows, write_cursor(_LISTING, lowest) if lowest > 1 else "")
+
     async def head(self) -> AuditHead:
         """Return the end of the chain."""
         row = await self._access.row("audit_head")
         return AuditHead(*row) if row is not None else AuditHead()
 
-    async def verify(self, known: AuditHead | None = None) -> AuditVerdict:
+    async def at(self, sequence: int) -> AuditHead | None:
+        """Return the place of an entry in the chain, or None where the log does not reach."""
+        if sequence == 0:
+            return AuditHead()
+        row = await self._access.row("audit_at", (sequence,))
+        return AuditHead(*row) if row is not None else None
+
+    async def signed_head(self) -> SignedHead | None:
+        """Return the signed head as it is stored."""
+        queries = self._access.queries
+        return await self._access.database.read(lambda connection: read_signed(connection, queries))
+
+    async def verify(self, known: Sequence[AuditHead] = ()) -> AuditVerdict:
         """Check every link; each page is read apart, so that a long chain does not meet the readers' bound."""
+        before = await self.signed_head()
+        seen = (*known, *([before.head] if before is not None else ()))
         head = AuditHead()
         while True:
-            page = await self.read(head.sequence, _PAGE)
-            head, fault = check(head, page, known)
-            if not fault and len(page) < _PAGE and known is not None and known.sequence > head.sequence:
-                fault = f"the log ends at entry {head.sequence}, but entry {known.sequence} was seen earlier"
+            page, signed = await self._access.database.read(
+                lambda connection, head=head: self._look(connection, head)  # type: ignore[misc]
+            )
+            head, fault = follow(head, page, seen)
             if fault or len(page) < _PAGE:
-                return AuditVerdict(checked=head.sequence, head=head, fault=fault)
+                # The last page and the signed head are of one snapshot.
+                fault = fault or cut_off(head, seen) or against_signed(head, signed)
+                return AuditVerdict(checked=head.sequence, head=head, fault=fault, signed=None if fault else signed)
 
-
-def check(head: AuditHead, records: Sequence[AuditRecord], known: AuditHead | None) -> tuple[AuditHead, str]:
-    """Follow the chain from `head`; returns the last good link, and what is wrong with the next (empty: nothing)."""
-    for record in records:
-        place = f"audit entry {record.sequence}"
-        if record.sequence != head.sequence + 1:
-            return head, f"audit entry {head.sequence + 1} is missing"
-        if record.previous != head.hash:
-            return head, f"{place} does not follow the entry before it"
-        if record.hash != link(record.sequence, record.previous, record.entry):
-            return head, f"{place} was changed: its content does not give its hash"
-        if known is not None and known.sequence == record.sequence and known.hash != record.hash:
-            return head, f"{place} is not the one that was seen earlier: history was rewritten"
-        head = AuditHead(record.sequence, record.hash)
-    return head, ""
+    def _look(
+        self, connection: sqlite3.Connection, head: AuditHead
+    ) -> tuple[list[AuditRecord | Unreadable], SignedHead | None]:
+        queries = self._access.queries
+        rows = connection.execute(queries["audit_raw_after"], (head.sequence, _PAGE)).fetchall()
+        return [_raw_record(row) for row in rows], read_signed(connection, queries)
 
 
 def _record(row: Row) -> AuditRecord:
@@ -119,3 +144,16 @@ def _record(row: Row) -> AuditRecord:
         at=at, principal=principal, operation=operation, subject=subject, outcome=outcome, detail=read_json(detail)
     )
     return AuditRecord(sequence=sequence, entry=entry, previous=previous, hash=hash_)
+
+
+def _raw_record(row: Row) -> AuditRecord | Unreadable:
+    """Read a row whose texts came as bytes: somebody may have written anything there."""
+    sequence, at, *rest = row
+    try:
+        texts = [bytes(each).decode() for each in rest]
+        record = _record((sequence, at, *texts))
+        if write_json(record.entry.detail) != texts[4]:
+            return Unreadable(sequence, "its detail is not written as this program writes it")
+    except (ValueError, RecursionError) as error:
+        return Unreadable(sequence, str(error)[:200])
+    return record

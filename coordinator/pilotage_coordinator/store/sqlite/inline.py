@@ -51,12 +51,13 @@ class SimulatedDisk:
 class InlineDatabase:
     """A `Database` on a simulated disk."""
 
-    def __init__(self, disk: SimulatedDisk) -> None:
-        """Open the disk; raises StoreLocked if another has it open."""
+    def __init__(self, disk: SimulatedDisk, finish: Callable[[sqlite3.Connection], None] = commit) -> None:
+        """Open the disk; raises StoreLocked if another has it open. `finish` ends each transaction."""
         if disk.owner is not None:
             raise StoreLocked("the simulated disk is open: close or crash its database first")
         disk.owner = self
         self._disk = disk
+        self._finish = finish
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -112,7 +113,7 @@ class InlineDatabase:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
-        commit(connection)
+        self._finish(connection)
         self._disk.commits += 1
 
     async def _stall(self, moment: str) -> None:

@@ -3,14 +3,17 @@
 import sqlite3
 from pathlib import Path
 
+from pilotage_coordinator.audit.entry import AuditEntry
+from pilotage_coordinator.audit.head import HeadSigner
 from pilotage_coordinator.domain.identifier import NewId
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.store.database import Database
 from pilotage_coordinator.store.protocol import StoreFigures
 from pilotage_coordinator.store.sqlite import connection as connections
 from pilotage_coordinator.store.sqlite import schema
 from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.answers import SqliteAnswers
-from pilotage_coordinator.store.sqlite.audit import SqliteAudit
+from pilotage_coordinator.store.sqlite.audit import SqliteAudit, append_audit
 from pilotage_coordinator.store.sqlite.blueprints import SqliteBlueprints, SqlitePlans
 from pilotage_coordinator.store.sqlite.deliveries import SqliteDeliveries
 from pilotage_coordinator.store.sqlite.enrolments import SqliteCertificates, SqliteEnrolments
@@ -21,8 +24,10 @@ from pilotage_coordinator.store.sqlite.inline import InlineDatabase, SimulatedDi
 from pilotage_coordinator.store.sqlite.policies import SqlitePolicies
 from pilotage_coordinator.store.sqlite.principals import SqlitePrincipals
 from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.seal import AuditSeal
 from pilotage_coordinator.store.sqlite.secrets import SqliteSecrets
 from pilotage_coordinator.store.sqlite.threaded import READ_SECONDS, ThreadedDatabase
+from pilotage_coordinator.store.sqlite.transaction import commit
 
 _PAGES_GIVEN_BACK = 1_000
 _EXPIRED_KEPT = 86_400_000_000
@@ -35,7 +40,7 @@ _EXPIRED_TOKENS_KEPT = 90 * _EXPIRED_KEPT
 class SqliteStore:
     """Implements `Store` on any `Database` that is SQLite."""
 
-    def __init__(self, access: Access, coordinator_id: str) -> None:
+    def __init__(self, access: Access, coordinator_id: str, seal: AuditSeal | None = None) -> None:
         """Take over an open database; made by `open_store` and `open_simulated_store`."""
         self._access = access
         self.coordinator_id = coordinator_id
@@ -50,7 +55,7 @@ class SqliteStore:
         self.deliveries = SqliteDeliveries(access)
         self.access = SqlitePrincipals(access)
         self.policies = SqlitePolicies(access)
-        self.audit = SqliteAudit(access)
+        self.audit = SqliteAudit(access, seal)
 
     async def epoch(self) -> int:
         """Return the current epoch."""
@@ -95,36 +100,68 @@ class SqliteStore:
             await self._access.database.close()
 
 
-async def open_store(path: Path, *, now: int, new_id: NewId, read_seconds: float = READ_SECONDS) -> SqliteStore:
+async def open_store(
+    path: Path,
+    *,
+    now: int,
+    new_id: NewId,
+    read_seconds: float = READ_SECONDS,
+    signer: HeadSigner | None = None,
+    accepted: str = "",
+) -> SqliteStore:
     """Open the store in a file, making or migrating it as needed. The folder must exist and be on a local disk.
 
-    `now` (UTC microseconds) and `new_id` are used for a new database only. Raises StoreLocked, SchemaRefused or
-    StoreUnavailable, with nothing left open. The store must be closed, or the process does not end.
+    `now` (UTC microseconds) and `new_id` are used for a new database only. `signer` signs the audit log's end with
+    each transaction; `accepted` is why a fault between log and signed head is to be recorded and taken. Raises
+    StoreLocked, SchemaRefused, AuditBroken or StoreUnavailable, with nothing left open. The store must be closed, or
+    the process does not end.
     """
     queries = Queries()
+    seal = AuditSeal(signer, queries) if signer is not None else None
 
     def prepare(connection: sqlite3.Connection) -> None:
         schema.refuse_foreign(connection)
         connections.settle_writer(connection)
         schema.prepare(connection, queries, new_id("coo"), now)
+        if seal is not None:
+            _begin_sealing(connection, queries, seal, accepted, now)
 
-    database = await ThreadedDatabase.open(path, prepare, read_seconds=read_seconds)
-    return await _store(database, queries)
+    finish = commit if seal is None else seal.commit
+    database = await ThreadedDatabase.open(path, prepare, read_seconds=read_seconds, finish=finish)
+    return await _store(database, queries, seal)
 
 
-async def open_simulated_store(disk: SimulatedDisk, *, now: int, new_id: NewId) -> SqliteStore:
+async def open_simulated_store(
+    disk: SimulatedDisk, *, now: int, new_id: NewId, signer: HeadSigner | None = None
+) -> SqliteStore:
     """Open the store on a simulated disk. Never waits but in the disk's own stalls."""
     queries = Queries()
-    database = InlineDatabase(disk)
+    seal = AuditSeal(signer, queries) if signer is not None else None
+    database = InlineDatabase(disk, commit if seal is None else seal.commit)
     schema.prepare(database.connection, queries, new_id("coo"), now)
-    return await _store(database, queries)
+    if seal is not None:
+        _begin_sealing(database.connection, queries, seal, "", now)
+    return await _store(database, queries, seal)
 
 
-async def _store(database: Database, queries: Queries) -> SqliteStore:
+def _begin_sealing(connection: sqlite3.Connection, queries: Queries, seal: AuditSeal, accepted: str, now: int) -> None:
+    """Check the log against its signed head, take a fault where somebody accepts it, and sign."""
+    fault = seal.check(connection)
+    if not fault or not accepted:
+        seal.begin(connection)
+        return
+    detail: dict[str, Json] = {"fault": fault, "reason": accepted, "principal_kind": "coordinator"}
+    entry = AuditEntry(now, "coordinator", "audit.accept_fault", "audit log", "allowed", detail)
+    connection.execute("BEGIN IMMEDIATE")
+    append_audit(connection, queries, (entry,))
+    seal.commit(connection)
+
+
+async def _store(database: Database, queries: Queries, seal: AuditSeal | None) -> SqliteStore:
     access = Access(database=database, writes=GroupCommit(database), queries=queries)
     try:
         rows = await access.rows("coordinator_id")
     except BaseException:
         await database.close()
         raise
-    return SqliteStore(access, str(rows[0][0]))
+    return SqliteStore(access, str(rows[0][0]), seal)

@@ -18,6 +18,7 @@ from pilotage_coordinator.store.sqlite.transaction import commit, transact, unav
 from pilotage_coordinator.structured import structlog
 
 T = TypeVar("T")
+Finish = Callable[[sqlite3.Connection], None]
 
 READERS = 3
 READ_SECONDS = 1.0
@@ -78,9 +79,10 @@ class _Reader:
 class ThreadedDatabase:
     """A `Database` in a file. Made by `open`; must be closed, or the process does not end."""
 
-    def __init__(self, path: Path, lock: FileLock, writer: _Thread, read_seconds: float) -> None:
+    def __init__(self, path: Path, lock: FileLock, writer: _Thread, read_seconds: float, finish: Finish) -> None:
         """Take over a lock and a writer that are open; `open` does the rest."""
         self._path = path
+        self._finish = finish
         self._lock = lock
         self._writer = writer
         self._readers = [_Reader(path, read_seconds) for _ in range(READERS)]
@@ -93,10 +95,16 @@ class ThreadedDatabase:
 
     @classmethod
     async def open(
-        cls, path: Path, prepare: Callable[[sqlite3.Connection], None], *, read_seconds: float = READ_SECONDS
+        cls,
+        path: Path,
+        prepare: Callable[[sqlite3.Connection], None],
+        *,
+        read_seconds: float = READ_SECONDS,
+        finish: Finish = commit,
     ) -> "ThreadedDatabase":
         """Lock and open a database; `prepare` is called on the writing connection before anything else.
 
+        `finish` ends each transaction durably, in the writing thread.
         Raises StoreLocked, SchemaRefused (from `prepare`) or StoreUnavailable, with nothing left open.
         """
         try:
@@ -119,7 +127,7 @@ class ThreadedDatabase:
             if isinstance(error, SchemaRefused):
                 raise SchemaRefused(f"{path}: {error}") from error
             raise
-        database = cls(path, lock, writer, read_seconds)
+        database = cls(path, lock, writer, read_seconds, finish)
         try:
             await database._open_readers()
         except BaseException:
@@ -136,7 +144,7 @@ class ThreadedDatabase:
     async def write(self, works: Sequence[Work[object]]) -> list[object]:
         """Run works in one transaction on the writing thread."""
         self._refuse_closed()
-        results, self._rows = await self._writer.run(partial(_write, works))
+        results, self._rows = await self._writer.run(partial(_write, works, self._finish))
         return results
 
     async def read(self, work: Work[T]) -> T:
@@ -212,8 +220,8 @@ def _open_writer(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> s
     return connection
 
 
-def _write(works: Sequence[Work[object]], connection: sqlite3.Connection) -> tuple[list[object], int]:
-    return transact(connection, works, commit), connection.total_changes
+def _write(works: Sequence[Work[object]], finish: Finish, connection: sqlite3.Connection) -> tuple[list[object], int]:
+    return transact(connection, works, finish), connection.total_changes
 
 
 def _checkpoint(connection: sqlite3.Connection) -> int:

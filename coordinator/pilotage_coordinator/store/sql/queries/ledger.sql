@@ -13,6 +13,34 @@ FROM audit_log WHERE sequence > ? ORDER BY sequence LIMIT ?;
 SELECT sequence, at, principal, operation, subject, outcome, detail, previous, hash
 FROM audit_log WHERE sequence < ? ORDER BY sequence DESC LIMIT ?;
 
+-- name: audit_at
+SELECT sequence, hash FROM audit_log WHERE sequence = ?;
+
+-- name: audit_raw_after
+-- Texts as bytes: in a log that was edited by hand they may be anything.
+SELECT sequence, at, CAST(principal AS BLOB), CAST(operation AS BLOB), CAST(subject AS BLOB), CAST(outcome AS BLOB),
+    CAST(detail AS BLOB), CAST(previous AS BLOB), CAST(hash AS BLOB)
+FROM audit_log WHERE sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: audit_search
+SELECT sequence, at, principal, operation, subject, outcome, detail, previous, hash
+FROM audit_log
+WHERE sequence < :before AND sequence >= :lowest
+    AND (:principal = '' OR principal = :principal)
+    AND (:operation = '' OR operation = :operation OR operation LIKE :operation || '.%')
+    AND (:subject = '' OR subject = :subject)
+    AND (:outcome = '' OR outcome = :outcome)
+    AND at >= :since AND at < :until
+ORDER BY sequence DESC LIMIT :limit;
+
+-- name: audit_signed
+SELECT CAST(log AS BLOB), sequence, CAST(hash AS BLOB), key, signature FROM audit_signed_head WHERE only_row = 1;
+
+-- name: audit_sign
+INSERT INTO audit_signed_head (only_row, log, sequence, hash, key, signature) VALUES (1, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET log = excluded.log, sequence = excluded.sequence, hash = excluded.hash, key = excluded.key,
+    signature = excluded.signature;
+
 -- name: answer_get
 SELECT key, principal, operation, request_digest, answer, expires_at FROM idempotency
 WHERE principal = ? AND key = ? AND expires_at > ?;
