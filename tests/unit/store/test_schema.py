@@ -69,7 +69,7 @@ def test_a_migration_that_fails_leaves_what_was_there(empty: sqlite3.Connection)
     install(empty, queries, "coo_1", NOW)
     before = shape(empty)
     bad = Migration(
-        len(queries.migrations) + 1, "bad", "CREATE TABLE more (a TEXT) STRICT;\nCREATE TABLE hosts (a TEXT);\n"
+        queries.migrations[-1].version + 1, "bad", "CREATE TABLE more (a TEXT) STRICT;\nCREATE TABLE hosts (a TEXT);\n"
     )
     queries.migrations = (*queries.migrations, bad)
     with pytest.raises(sqlite3.OperationalError, match="already exists"):

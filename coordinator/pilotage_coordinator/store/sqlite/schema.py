@@ -67,7 +67,7 @@ def _refuse_newer(applied: Sequence[tuple[int, str]], known: Sequence[Migration]
     if len(applied) > len(known):
         version, name = applied[-1]
         raise SchemaRefused(
-            f"the database has schema {version} `{name}`; this program knows schemas up to {len(known)}: "
+            f"the database has schema {version} `{name}`; this program knows schemas up to {known[-1].version}: "
             "it was written by a newer version; install that version again, or restore a backup made before"
         )
 
