@@ -14,6 +14,7 @@ from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.fleet import Outcome
 from pilotage_coordinator.domain.proof import KINDS, Proof, subject, told
+from pilotage_coordinator.runtime import asking
 from pilotage_coordinator.store.records import (
     AttemptRecord,
     AttemptUpdate,
@@ -79,6 +80,10 @@ def project(
     attempts, updates = _attempts(after, happened, extra)
     change = ExecutionChange(
         execution=after.id,
+        at=happened.at,
+        asked=asking.asked(after, happened.events, happened.at),
+        approvals=tuple(asking.happened(before, after, happened.events, happened.at)),
+        rests_on=asking.rested_on(after, happened.events),
         expected_version=position.version,
         progress=progress_of(after, counts),
         events=records,

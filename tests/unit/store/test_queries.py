@@ -51,6 +51,8 @@ SCANS = {
     "principals_all",  # people and their tools: every one is in the answer
     "grants_all",
     "roles_all",
+    "person_signs",  # the keys of one person
+    "other_person",  # people: until the first one but one, and only where somebody approves alone
     "tokens_all",
     "schema_versions",
     "epoch_get",

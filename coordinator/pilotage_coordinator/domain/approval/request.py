@@ -53,7 +53,7 @@ class Vote:
     """In whose place it is given; empty: in their own."""
     comment: str = ""
     key: str = ""
-    """Fingerprint of the key that signed it."""
+    """The public key that verifies the signature, as `TYPE BASE64`."""
     proof: str = ""
     """The signature."""
     alone: bool = False

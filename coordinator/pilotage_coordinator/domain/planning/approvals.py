@@ -1,12 +1,13 @@
 """What must be approved before a step: by its own word, and by its blueprint's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.blueprint.model import Step
 from pilotage_coordinator.domain.execution.index import ASK
-from pilotage_coordinator.domain.plan import Plan, PlannedStep
+from pilotage_coordinator.domain.plan import Plan, PlannedStep, PlanPolicy
 from pilotage_coordinator.domain.planning.around import Around
 from pilotage_coordinator.domain.planning.every_step import all_steps
 
@@ -25,6 +26,17 @@ def approvals_of(step: Step, around: Around) -> tuple[Gate, ...]:
         if approval.step == step.id or (approval.step == EVERY and outermost and not step.at_plan):
             found.append(approval.gate.asked_by("the blueprint"))
     return tuple(dict.fromkeys(found))
+
+
+def approvals_of_policy(policy: PlanPolicy) -> tuple[Gate, ...]:
+    """Return what a policy asks before anything starts: once for each rule that decided so."""
+    rules = [name for each in policy.rulings if each.decision == "require_approval" for name in each.rules]
+    found: list[Gate] = []
+    for name in dict.fromkeys(rules):
+        demand = policy.rules.get(name, {}).get("approval")
+        gate = Gate.from_json(demand) if isinstance(demand, Mapping) else Gate()
+        found.append(replace(gate, source=f"rule {name} of the policy"))
+    return tuple(found)
 
 
 def misplaced_approvals(plan: Plan) -> Iterator[tuple[PlannedStep, str]]:

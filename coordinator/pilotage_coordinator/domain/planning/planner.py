@@ -8,7 +8,7 @@ from pilotage_proto.canonical import CanonicalError
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Defaults, Step
 from pilotage_coordinator.domain.plan import FailureKind, OnFailure, Plan, PlannedStep, RollbackPlan
-from pilotage_coordinator.domain.planning.approvals import misplaced_approvals
+from pilotage_coordinator.domain.planning.approvals import approvals_of_policy, misplaced_approvals
 from pilotage_coordinator.domain.planning.around import Around, paths_of
 from pilotage_coordinator.domain.planning.bench import Bench, Frame
 from pilotage_coordinator.domain.planning.calls import Calls, Inside
@@ -95,7 +95,7 @@ class _Planner:
         plan = replace(plan, host_ids=self._ids(plan))
         if self._world.judge is not None:
             policy, problems = self._world.judge(plan)
-            plan = replace(plan, policy=policy)
+            plan = replace(plan, policy=policy, approvals=approvals_of_policy(policy))
             for problem in problems:
                 bench.add(problem)
             bench.check()

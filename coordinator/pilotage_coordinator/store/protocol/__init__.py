@@ -1,6 +1,7 @@
 """The port between the coordinator and what it must not forget. Implementations pass `tests/contract/store`."""
 
 from pilotage_coordinator.store.protocol.access import AccessStore
+from pilotage_coordinator.store.protocol.approvals import ApprovalStore
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
 from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
@@ -13,6 +14,7 @@ from pilotage_coordinator.store.protocol.store import Store, StoreFigures
 __all__ = [
     "AccessStore",
     "AnswerStore",
+    "ApprovalStore",
     "AuditStore",
     "BlueprintStore",
     "CertificateStore",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pilotage_coordinator.store.protocol.access import AccessStore
+from pilotage_coordinator.store.protocol.approvals import ApprovalStore
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
 from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
@@ -65,6 +66,9 @@ class Store(Protocol):
 
     @property
     def access(self) -> AccessStore: ...
+
+    @property
+    def approvals(self) -> ApprovalStore: ...
 
     @property
     def policies(self) -> PolicyStore: ...

@@ -10,6 +10,13 @@ from pilotage_coordinator.store.records.access import (
     RoleRecord,
     TokenRecord,
 )
+from pilotage_coordinator.store.records.approval import (
+    ApprovalFilter,
+    ApprovalRecord,
+    ApprovalUpdate,
+    DecisionRecord,
+    DelegationRecord,
+)
 from pilotage_coordinator.store.records.blueprint import BlueprintRecord, BlueprintSummary, PlanRecord
 from pilotage_coordinator.store.records.delivery import (
     DeliveryFigures,
@@ -40,6 +47,9 @@ from pilotage_coordinator.store.records.policy import ClosingRecord, PolicyRecor
 
 __all__ = [
     "AnswerRecord",
+    "ApprovalFilter",
+    "ApprovalRecord",
+    "ApprovalUpdate",
     "AttemptRecord",
     "AttemptUpdate",
     "AuditEntry",
@@ -52,6 +62,8 @@ __all__ = [
     "BlueprintSummary",
     "CertificateRecord",
     "ClosingRecord",
+    "DecisionRecord",
+    "DelegationRecord",
     "DeliveryFigures",
     "DeliveryFilter",
     "DeliveryRecord",

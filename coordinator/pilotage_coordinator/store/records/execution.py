@@ -13,6 +13,7 @@ from pilotage_proto.attempt import AttemptKey
 from pilotage_coordinator.audit.entry import AuditEntry
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.proof import Proof
+from pilotage_coordinator.store.records.approval import ApprovalRecord, ApprovalUpdate
 from pilotage_coordinator.store.records.delivery import GivenUp, NotificationRecord
 from pilotage_coordinator.store.records.ledger import AnswerRecord, SecretRecord
 
@@ -155,6 +156,14 @@ class ExecutionChange:
     """What its steps hand over for delivery; due at once. An id that has a row is a Conflict."""
     given_up: tuple[GivenUp, ...] = ()
     """Deliveries that failed for good; one that does not wait is a Conflict."""
+    asked: tuple[ApprovalRecord, ...] = ()
+    """New requests for approval; an id that has a row is a Conflict."""
+    approvals: tuple[ApprovalUpdate, ...] = ()
+    """What happened to requests; one that has its outcome already is a Conflict."""
+    rests_on: tuple[str, ...] = ()
+    """Requests that its new attempts rest on: one that is no approval of this execution's plan is a Conflict."""
+    at: int = 0
+    """When it is made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pilotage_coordinator.store.errors import Conflict, NotFound, Refused
 from pilotage_coordinator.store.records import AttemptUpdate, EventRecord, ExecutionChange, ExecutionCreation
 from pilotage_coordinator.store.sqlite import execution_rows as rows
 from pilotage_coordinator.store.sqlite.answers import put_answer
+from pilotage_coordinator.store.sqlite.approvals import approval_rows, put_approvals, use_approvals
 from pilotage_coordinator.store.sqlite.audit import append_audit
 from pilotage_coordinator.store.sqlite.deliveries import notification_rows, put_deliveries
 from pilotage_coordinator.store.sqlite.host_rows import proof_row
@@ -61,6 +62,7 @@ def advance(queries: Queries, change: ExecutionChange) -> Work[None]:
     updates = [(update, rows.attempt_update_row(update)) for update in change.attempt_updates]
     proofs = [proof_row(host, proof) for host, proof in change.proofs]
     notifications = notification_rows(change.notifications)
+    asked = approval_rows(change.asked)
 
     def work(connection: sqlite3.Connection) -> None:
         if connection.execute(statement, execution).rowcount == 0:
@@ -69,6 +71,8 @@ def advance(queries: Queries, change: ExecutionChange) -> Work[None]:
             connection.executemany(queries["event_insert"], events)
         if runs:
             connection.executemany(queries["step_run_put"], runs)
+        put_approvals(connection, queries, asked, change.approvals)
+        use_approvals(connection, queries, change.execution, change.rests_on, change.at)
         if attempts:
             try:
                 connection.executemany(queries["attempt_insert"], attempts)

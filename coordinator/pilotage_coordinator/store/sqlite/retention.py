@@ -26,6 +26,9 @@ def prune(queries: Queries, ended_before: int, most_rows: int) -> Work[Pruned]:
             rows += gone
             if not done:
                 break
+            # A request has few decisions, and an execution few requests.
+            connection.execute(queries["decisions_prune"], {"execution": execution})
+            connection.execute(queries["approvals_prune"], {"execution": execution})
             connection.execute(queries["inputs_remove"], (execution,))
             connection.execute(queries["closing_remove"], (execution,))
             connection.execute(queries["execution_secrets_remove"], {"execution": execution})

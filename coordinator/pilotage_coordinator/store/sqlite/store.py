@@ -13,6 +13,7 @@ from pilotage_coordinator.store.sqlite import connection as connections
 from pilotage_coordinator.store.sqlite import schema
 from pilotage_coordinator.store.sqlite.access import Access
 from pilotage_coordinator.store.sqlite.answers import SqliteAnswers
+from pilotage_coordinator.store.sqlite.approvals import SqliteApprovals
 from pilotage_coordinator.store.sqlite.audit import SqliteAudit, append_audit
 from pilotage_coordinator.store.sqlite.blueprints import SqliteBlueprints, SqlitePlans
 from pilotage_coordinator.store.sqlite.deliveries import SqliteDeliveries
@@ -53,6 +54,7 @@ class SqliteStore:
         self.secrets = SqliteSecrets(access)
         self.answers = SqliteAnswers(access)
         self.deliveries = SqliteDeliveries(access)
+        self.approvals = SqliteApprovals(access)
         self.access = SqlitePrincipals(access)
         self.policies = SqlitePolicies(access)
         self.audit = SqliteAudit(access, seal)

@@ -22,6 +22,14 @@ DELETE FROM deliveries WHERE number IN (
     SELECT number FROM deliveries INDEXED BY deliveries_by_execution WHERE execution = :execution LIMIT :limit
 );
 
+-- name: decisions_prune
+DELETE FROM workflow_decisions WHERE approval IN (
+    SELECT id FROM workflow_approvals INDEXED BY approvals_by_execution WHERE execution = :execution
+);
+
+-- name: approvals_prune
+DELETE FROM workflow_approvals WHERE execution = :execution;
+
 -- name: inputs_remove
 DELETE FROM execution_inputs WHERE execution = ?;
 
