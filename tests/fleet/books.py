@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pilotage_agent.settled import run_of
-from pilotage_proto.attempt import AttemptKey, AttemptKind
+from pilotage_coordinator.runtime.starts import OPERATION
+from pilotage_proto.attempt import AttemptKey, AttemptKind, parse_attempt_key
 
 from tests.fleet.fleet import ENDED, Fleet
 
@@ -93,7 +94,7 @@ def read_attempts(fleet: Fleet) -> list[AttemptRow]:
 
 def violations(fleet: Fleet) -> list[str]:
     """Return every invariant that the files break; empty when all is well."""
-    return [*_attempts_agree(fleet), *_executions_are_whole(fleet)]
+    return [*_attempts_agree(fleet), *_executions_are_whole(fleet), *_starts_are_audited(fleet)]
 
 
 def _attempts_agree(fleet: Fleet) -> Iterator[str]:
@@ -145,6 +146,26 @@ def _executions_are_whole(fleet: Fleet) -> Iterator[str]:
         )
         if dict(runs) != json.loads(counts):
             yield f"{id} counts {counts}, its rows are {dict(runs)}"
+
+
+def _starts_are_audited(fleet: Fleet) -> Iterator[str]:
+    """10: every attempt that was to begin, whatever became of it, is in a log that holds and is signed."""
+    rows = read_rows(fleet, "SELECT sequence, at, principal, operation, subject, outcome, detail FROM audit_log")
+    named: set[AttemptKey] = set()
+    for *_, operation, subject, _outcome, detail in rows:
+        if operation == OPERATION:
+            named |= {parse_attempt_key(f"{subject}/{start}") for start in json.loads(detail)["starts"]}
+    for row in read_attempts(fleet):
+        if row.key not in named:
+            yield f"{row.key} was to begin and is not in the audit log"
+    for host in fleet.hosts:
+        if (fleet.state_of(host) / "journal.db").exists():
+            for key in read_journal(fleet, host).open.keys() - named:
+                yield f"{key} is in the journal of {host} and not in the audit log"
+    (head,) = read_rows(fleet, "SELECT max(sequence), hash FROM audit_log")
+    signed = read_rows(fleet, "SELECT sequence, hash FROM audit_signed_head")
+    if [head] != signed:
+        yield f"the audit log ends at {head} and is signed at {signed}"
 
 
 def _key(parts: list[Any]) -> AttemptKey:

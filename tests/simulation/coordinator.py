@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import LogPiece
 from pilotage_coordinator.fleet.muster import Muster
@@ -23,6 +25,7 @@ from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.world import RuntimeWorld
+from pilotage_coordinator.security.audit_key import AuditKey
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.steps import coordinator_steps
 from pilotage_coordinator.store.errors import ReadTooLong, StoreError, StoreUnavailable
@@ -41,6 +44,7 @@ FAR = BEGINNING + 10**15
 SETTINGS = SessionSettings(version="simulated", heartbeat_seconds=5, silence_seconds=16.0)
 MUSTER_SECONDS = 60.0
 CIPHER = StoreCipher(b"k" * 32)
+AUDIT_KEY = AuditKey(Ed25519PrivateKey.from_private_bytes(b"a" * 32), Path("/nowhere"), fresh=False)
 
 
 class Down(Exception):
@@ -53,7 +57,7 @@ def template() -> SimulatedDisk:
     disk = SimulatedDisk()
 
     async def enrol() -> None:
-        store = await open_simulated_store(disk, now=BEGINNING, new_id=lambda prefix: f"{prefix}_1")
+        store = await open_simulated_store(disk, now=BEGINNING, new_id=lambda prefix: f"{prefix}_1", signer=AUDIT_KEY)
         for name in HOSTS:
             token = EnrolmentRecord(f"token-{name}", BEGINNING, "test", FAR, name)
             await store.enrolments.create(token)
@@ -220,7 +224,9 @@ class SimulatedCoordinator:
     async def _run(self, process: Process) -> None:
         universe = self.universe
         clock = SimulatedClock(universe, self)
-        store = await open_simulated_store(self.disk, now=clock.now(), new_id=lambda prefix: f"{prefix}_2")
+        store = await open_simulated_store(
+            self.disk, now=clock.now(), new_id=lambda prefix: f"{prefix}_2", signer=AUDIT_KEY
+        )
         restored = self.after_restore
         epoch = await store.begin_epoch()
         if restored:

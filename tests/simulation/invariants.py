@@ -8,10 +8,13 @@ from typing import Any
 from pilotage_agent.journal_record import entry_from_json
 from pilotage_agent.ledger import Entry
 from pilotage_agent.messages import Effect, EntryState, Outcome, Result
+from pilotage_coordinator.audit.chain import follow
+from pilotage_coordinator.audit.entry import AuditEntry, AuditHead, AuditRecord
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Plan
+from pilotage_coordinator.runtime.starts import OPERATION
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
-from pilotage_proto.attempt import AttemptKey, AttemptKind
+from pilotage_proto.attempt import AttemptKey, AttemptKind, parse_attempt_key
 
 from tests.simulation.course import Course
 from tests.simulation.machine import Machine
@@ -21,6 +24,10 @@ ATTEMPT = "SELECT ended_at, outcome, digest FROM workflow_attempts WHERE "
 KEY = "execution = ? AND path = ? AND host = ? AND item = ? AND kind = ? AND attempt = ?"
 EVENTS = "SELECT type, data, at FROM workflow_events WHERE execution = ? ORDER BY sequence"
 SUCCEEDED = "SELECT host FROM workflow_step_runs WHERE execution = ? AND path = ? AND status = 'succeeded'"
+AUDIT = (
+    "SELECT sequence, at, principal, operation, subject, outcome, detail, previous, hash FROM audit_log "
+    "ORDER BY sequence"
+)
 JOURNALED = frozenset({"succeeded", "failed", "cancelled"})
 """Ends of which a host says nothing before its journal has them."""
 AT_REST = frozenset(status for status in ExecutionStatus if status.terminal)
@@ -142,6 +149,7 @@ class Oracle:
         self._courses()
         self._ends_are_true()
         self._epochs()
+        self._audited()
 
     def left_in_journals(self) -> list[str]:
         """Return what agents still hold although every execution is over."""
@@ -237,6 +245,25 @@ class Oracle:
                 self.universe.violate(f"{number}: {short(key)} {outcome}, and no journal has that as its end")
             if outcome == "succeeded" and not any(key in machine.effects for machine in self._at(host)):
                 self.universe.violate(f"2: {short(key)} succeeded and has done nothing")
+
+    def _audited(self) -> None:
+        """10: every start is in the audit log, whose chain holds and whose end is signed."""
+        named: set[AttemptKey] = set()
+        head = AuditHead()
+        for sequence, at, principal, operation, subject, outcome, detail, previous, hash_ in self.rows(AUDIT):
+            entry = AuditEntry(at, principal, operation, subject, outcome, json.loads(detail))
+            head, fault = follow(head, [AuditRecord(sequence, entry, previous, hash_)])
+            if fault:
+                self.universe.violate(f"10: {fault}")
+                return
+            if operation == OPERATION:
+                named |= {parse_attempt_key(f"{subject}/{start}") for start in entry.detail["starts"]}
+        if self.rows("SELECT sequence, hash FROM audit_signed_head") != [(head.sequence, head.hash)]:
+            self.universe.violate(f"10: the audit log ends at entry {head.sequence}, and that is not signed")
+        for machine in self.machines:
+            for key in machine.starts:
+                if key not in named and key not in self.forgotten:
+                    self.universe.violate(f"10: {short(key)} was started and is not in the audit log")
 
     def _epochs(self) -> None:
         ((epoch,),) = self.rows("SELECT epoch FROM meta")

@@ -15,6 +15,7 @@ from pilotage_coordinator.domain.execution.states import StepRunStatus
 from pilotage_coordinator.domain.fleet import Outcome
 from pilotage_coordinator.domain.proof import KINDS, Proof, subject, told
 from pilotage_coordinator.runtime import asking
+from pilotage_coordinator.runtime.starts import starts
 from pilotage_coordinator.store.records import (
     AttemptRecord,
     AttemptUpdate,
@@ -90,7 +91,7 @@ def project(
         step_runs=tuple(_row(after.runs[key]) for key in happened.touched if key in after.runs),
         attempts=attempts,
         attempt_updates=_merged(updates, extra.updates),
-        audit=extra.audit,
+        audit=(*extra.audit, *starts(after, attempts, happened.at)),
         proofs=tuple(_proofs(before, after, happened)),
         notifications=tuple(
             NotificationRecord(

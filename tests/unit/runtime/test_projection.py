@@ -18,8 +18,9 @@ from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.engine.decide import react
 from pilotage_coordinator.engine.due import attempt_key
 from pilotage_coordinator.runtime.projection import Extra, Happened, Position, count_runs, project
+from pilotage_coordinator.runtime.starts import starts
 from pilotage_coordinator.store.records import AttemptRecord, AttemptUpdate, ExecutionChange, Progress, StepRunRecord
-from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.attempt import AttemptKey, parse_attempt_key
 
 from tests.unit.engine.build import SECOND, START, Run, leaf, plan, tries
 from tests.unit.engine.test_properties import Storm
@@ -206,3 +207,28 @@ def test_the_undo_of_a_step_proves_nothing() -> None:
     run.give(i.RollbackRequested("anna", ""))
     if run.state.open:
         assert proofs_of(run, Outcome.SUCCEEDED) == []
+
+
+def test_new_attempts_are_named_in_the_audit_log_in_the_change_that_makes_them() -> None:
+    run = Run(plan(leaf("a", "h1", "h2")), begin=False)
+    before = run.state
+    begun = run.give(i.Begin("seed", "anna"))
+    happened = Happened(run.now, begun.events, tuple(begun.touched))
+    change, position = project(before, run.state, happened, Position(), Extra(epoch=7))
+    [entry] = change.audit
+    assert (entry.operation, entry.subject, entry.at) == ("step.start", run.state.id, run.now)
+    assert (entry.detail["requested_by"], entry.detail["plan_digest"]) == ("anna", run.state.plan.digest)
+    named = {parse_attempt_key(f"{entry.subject}/{each}") for each in entry.detail["starts"]}
+    assert named == {each.key for each in change.attempts}
+    assert len(named) == 2
+    started = run.give(i.AttemptStarted(change.attempts[0].key, run.now))
+    happened = Happened(run.now, started.events, tuple(started.touched))
+    assert project(run.state, run.state, happened, position, Extra(epoch=7))[0].audit == ()
+
+
+def test_one_entry_names_a_bounded_number_of_attempts() -> None:
+    run = Run(plan(leaf("a", *(f"h{number}" for number in range(3)))))
+    key = attempt_key(run.state, next(iter(run.state.open.values())))
+    record = AttemptRecord(key, 1, "assigned", "once", "dummy", {}, 0)
+    entries = list(starts(run.state, [record] * 1201, 7))
+    assert [len(each.detail["starts"]) for each in entries] == [500, 500, 201]
