@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -35,12 +36,9 @@ class Transport:
     @classmethod
     def over_socket(cls, path: Path) -> "Transport":
         """Reach a coordinator on this machine."""
-        return cls(
-            httpx.AsyncClient(
-                transport=httpx.AsyncHTTPTransport(uds=str(path)), base_url="http://pilotage", timeout=_TIMEOUT
-            ),
-            str(path),
-        )
+        # A socket has no TLS. Without a context of no authority, httpx would read all of the machine's for each client.
+        transport = httpx.AsyncHTTPTransport(uds=str(path), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return cls(httpx.AsyncClient(transport=transport, base_url="http://pilotage", timeout=_TIMEOUT), str(path))
 
     @classmethod
     def over_https(cls, url: str, token: str, certificates: Path | None = None) -> "Transport":
