@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.tools/root/usr/bin
 .DEFAULT_GOAL := help
+# Where bytecode files are forbidden, each of the thousands of processes that tests start compiles all it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Say what there is to make
@@ -13,7 +15,7 @@ demo: setup-demo ## Back up three hosts for real, with kill -9 in the middle (KE
 
 .PHONY: test
 test: setup-test lint ## Lint, types, import rules and every test
-	pytest -n auto --dist loadfile --ignore tests/simulation
+	pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/simulation
 	pytest tests/simulation
 
 .PHONY: quick
