@@ -1,6 +1,7 @@
 """A host with systemd as a container of a Docker Engine of the tests' own, in a network namespace of its own."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -176,14 +177,17 @@ def _tree() -> Path:
     """Return a Debian tree with systemd, made once on this machine."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pilotage-tests"
     tree = base / "systemd-12"
-    if not (tree / "sbin/init").exists():
-        base.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(tree, ignore_errors=True)
-        draft = Path(tempfile.mkdtemp(prefix="systemd-12-", dir=base))
-        packages = "systemd,systemd-sysv,dbus,libssl3,libsqlite3-0,libffi8,zlib1g,libbz2-1.0,liblzma5,libreadline8"
-        _run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(draft), seconds=600)
-        draft.chmod(0o755)
-        draft.rename(tree)
+    base.mkdir(parents=True, exist_ok=True)
+    # Test files that need it run beside each other.
+    with (base / "systemd-12.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (tree / "sbin/init").exists():
+            shutil.rmtree(tree, ignore_errors=True)
+            draft = Path(tempfile.mkdtemp(prefix="systemd-12-", dir=base))
+            packages = "systemd,systemd-sysv,dbus,libssl3,libsqlite3-0,libffi8,zlib1g,libbz2-1.0,liblzma5,libreadline8"
+            _run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(draft), seconds=600)
+            draft.chmod(0o755)
+            draft.rename(tree)
     return tree
 
 
