@@ -280,6 +280,7 @@ def _plain(text: str) -> list[str]:
 
 def test_a_table_wider_than_the_terminal_goes_on_below_in_its_last_column(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one has 80 columns, whatever is said
     written = _Terminal()
     screen = Screen(console(written), console(written), json=False, interactive=False)
     screen.table(("CHECK", "FOUND"), [("disk", "much is free here, and more is there"), ("clock", "ok")], "")
