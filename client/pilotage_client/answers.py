@@ -36,7 +36,32 @@ class Parameter(TypedDict):
     default: Json
     description: str
     choices: list[Json]
+    choices_from: str
     sensitive: bool
+
+
+class Choice(TypedDict):
+    """One value for a parameter, and the hosts that have it."""
+
+    value: Json
+    hosts: list[str]
+
+
+class SilentHost(TypedDict):
+    """A host that told nothing, or not all, and why."""
+
+    host: str
+    reason: str
+
+
+class Choices(TypedDict):
+    """What can be chosen for a parameter."""
+
+    parameter: str
+    asked: str
+    items: list[Choice]
+    left_out: int
+    incomplete: list[SilentHost]
 
 
 class StepOutline(TypedDict):

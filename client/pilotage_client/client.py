@@ -52,6 +52,25 @@ class PilotageClient:
         """Store every blueprint of a file's text."""
         return await self._post(answers.Added, "/v1/blueprints", source=source, file=file)
 
+    async def show_choices(
+        self,
+        blueprint: str,
+        parameter: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        parameter_texts: Mapping[str, str] | None = None,
+        limit_to: str = "",
+    ) -> answers.Choices:
+        """Return what can be chosen for a parameter; the values so far decide which hosts are asked."""
+        return await self._post(
+            answers.Choices,
+            f"/v1/blueprints/{segment(blueprint)}/choices",
+            parameter=parameter,
+            parameters=dict(parameters or {}),
+            parameter_texts=dict(parameter_texts or {}),
+            limit_to=limit_to,
+        )
+
     # Plans
 
     async def make_plan(

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pilotage_coordinator.service import (
     audit,
     blueprints,
+    choices,
     control,
     coordinator,
     doctor,
@@ -34,6 +35,7 @@ ROUTES: Final = (
     Route("POST", "/v1/blueprints", blueprints.add_blueprint, 201),
     Route("POST", "/v1/blueprints/validate", blueprints.validate_blueprint),
     Route("GET", "/v1/blueprints/{blueprint}", blueprints.show_blueprint),
+    Route("POST", "/v1/blueprints/{blueprint}/choices", choices.show_choices),
     Route("POST", "/v1/plans", plans.make_plan, 201),
     Route("GET", "/v1/plans/{digest}", plans.show_plan),
     Route("GET", "/v1/executions", executions.list_runs),

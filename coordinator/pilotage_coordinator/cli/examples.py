@@ -31,6 +31,7 @@ EXAMPLES: Final = MappingProxyType(
         "replay": ("pilotage replay last", "pilotage replay last --at 12"),
         "blueprint list": ("pilotage blueprint list",),
         "blueprint show": ("pilotage blueprint show quick_backup", "pilotage blueprint show quick_backup --source"),
+        "blueprint choices": ("pilotage blueprint choices safe_container_upgrade container -p hosts=web1,web2",),
         "blueprint validate": ("pilotage blueprint validate nightly.yaml --expand",),
         "blueprint add": ("pilotage blueprint add nightly.yaml",),
         "host token": ("pilotage host token web1 --label role=web",),

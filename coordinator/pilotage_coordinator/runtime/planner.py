@@ -18,8 +18,9 @@ from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Pl
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.difference import differences
 from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.pins import pins_of
-from pilotage_coordinator.domain.planning.planner import make_plan
+from pilotage_coordinator.domain.planning.planner import ask_for_offers, make_plan
 from pilotage_coordinator.domain.planning.previews import PreviewQuestion, preview_questions
 from pilotage_coordinator.domain.planning.request import (
     Note,
@@ -136,6 +137,17 @@ class PlanMaker:
             await self.audit.append(*audit)
         return made
 
+    async def offers(
+        self, blueprint: str, version: str, name: str, parameters: Mapping[str, Json], limit_to: str
+    ) -> Offers:
+        """Ask the hosts what can be chosen for a parameter of a stored blueprint; raises PlanRefused, store.NotFound.
+
+        `parameters` are the values so far; they decide, with `limit_to`, which hosts are asked.
+        """
+        request = PlanRequest(await self.library.get(blueprint, version), parameters, limit_to)
+        asking = await asyncio.to_thread(ask_for_offers, request, await self._world(), name)
+        return asking.offers(await self._ask(Questions(asking.questions)))
+
     async def stored(self, digest: str) -> MadePlan:
         """Return a plan that was made before; raises store.NotFound."""
         record = await self.store.get(digest)
@@ -157,8 +169,8 @@ class PlanMaker:
             )
         return fresh
 
-    async def _plan(self, request: PlanRequest) -> Planned:
-        world = World(
+    async def _world(self) -> World:
+        return World(
             inventory=self.inventory.snapshot(),
             library=self.library,
             step_types=self.coordinator_types,
@@ -168,6 +180,9 @@ class PlanMaker:
             now=self.clock.now(),
             channels=self.channels,
         )
+
+    async def _plan(self, request: PlanRequest) -> Planned:
+        world = await self._world()
         answers: dict[ReadKey, ReadAnswer] = {}
         for _ in range(MOST_ROUNDS):
             outcome = await asyncio.to_thread(make_plan, request, replace(world, answers=dict(answers)))

@@ -62,6 +62,8 @@ class ParameterAnswer(Answer):
     default: object = None
     description: str = ""
     choices: list[object] = Field(default_factory=list)
+    choices_from: str = ""
+    """The step type with which hosts are asked for the choices; empty where they are not."""
     sensitive: bool = False
 
 
@@ -226,6 +228,7 @@ def _parameter(parameter: Parameter) -> ParameterAnswer:
         default=None if parameter.sensitive else parameter.default,
         description=parameter.description,
         choices=list(parameter.choices),
+        choices_from=parameter.choices_from.type if parameter.choices_from is not None else "",
         sensitive=parameter.sensitive,
     )
 

@@ -40,6 +40,8 @@ _ROWS: Final = (
     _read("blueprint.show", "blueprint.read"),
     _read("blueprint.validate", "blueprint.read"),
     _write("blueprint.add", "blueprint.write"),
+    # Hosts run a step that only reads, as for a plan, with secrets if the blueprint says so.
+    _write("blueprint.choices", "plan.make"),
     # A plan changes no host, and yet it is stored, asks hosts for previews and may be what somebody approves.
     _write("plan.make", "plan.make"),
     _read("plan.show", "plan.read"),

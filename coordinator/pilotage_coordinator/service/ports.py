@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.plan import Json, Plan
+from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
 from pilotage_coordinator.store.records import (
     AnswerRecord,
@@ -100,6 +101,15 @@ class PlanMaker(Protocol):
 
     async def stored(self, digest: str) -> Planned:
         """Return a plan that was made before; raises store.NotFound."""
+        ...
+
+    async def offers(
+        self, blueprint: str, version: str, name: str, parameters: Mapping[str, Json], limit_to: str
+    ) -> Offers:
+        """Ask the hosts what can be chosen for a parameter with `choices_from`; `parameters` are the values so far.
+
+        Raises an error with `problems`, as `make` does, and store.NotFound.
+        """
         ...
 
 

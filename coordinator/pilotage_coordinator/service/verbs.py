@@ -5,6 +5,7 @@ from typing import Any, Final
 from pilotage_coordinator.service import (
     audit,
     blueprints,
+    choices,
     control,
     coordinator,
     doctor,
@@ -22,6 +23,7 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     blueprints.show_blueprint,
     blueprints.validate_blueprint,
     blueprints.add_blueprint,
+    choices.show_choices,
     plans.make_plan,
     plans.show_plan,
     executions.start_run,

@@ -145,6 +145,26 @@ def test_every_problem_of_a_blueprint_is_shown_with_file_line_and_column(termina
     assert {8, 11} <= {each["line"] for each in problems}
 
 
+def test_choices_are_shown_with_the_hosts_that_have_them(terminal: Terminal) -> None:
+    async def added(desk: Desk) -> None:
+        await desk.services.library.add(SOURCE, "check.yaml", added_by="ann", audit=())
+
+    said = terminal.run("blueprint", "choices", "check", "note", "-p", "days=5", prepare=added)
+    assert said.out.splitlines() == [
+        "VALUE  HOSTS",
+        "shop   db1, db2",
+        "web    db1",
+        "db2: it has more than it can tell at once",
+        "db3: it is offline",
+    ]
+    assert said.audit == [("blueprint.choices", "allowed", "check note")]
+    assert terminal.run("blueprint", "choices", "check", "note", "--json", prepare=added).json["items"][1] == {
+        "value": "web",
+        "hosts": ["db1"],
+    }
+    assert terminal.run("blueprint", "choices", "check", "note", "-p", "days", prepare=added).code == 2
+
+
 def test_a_blueprint_is_added_and_shown(terminal: Terminal, blueprint: str) -> None:
     said = terminal.run("blueprint", "add", blueprint)
     assert said.out.startswith("stored check@1.0.0  sha256:")

@@ -269,3 +269,31 @@ async def test_a_required_backup_is_looked_for_when_the_plan_is_made_and_again_a
 class Later(StoppedClock):
     def now(self) -> int:
         return super().now() + 2 * 3_600_000_000
+
+
+async def test_hosts_are_asked_what_can_be_chosen_with_the_secrets_that_the_question_names(site: Site) -> None:
+    text = """
+pilotage: 1
+workflows:
+  one:
+    version: "1.0.0"
+    targets: {select: 'true'}
+    parameters:
+      size: {type: string, required: true}
+      box:
+        type: string
+        choices_from: {type: host.look, values: boxes.name, parameters: {token: "secret://token"}}
+    steps: [{id: a, type: command.run, parameters: {argv: [echo]}}]
+"""
+    await site.plans.library.add(text, "one.yaml", added_by="anna")
+    found = await site.plans.offers("one", "", "box", {}, "")
+    assert found.untold["h1"].startswith("there is no secret 'token'")
+    await site.vault.set("token", b"t", updated_by="anna")
+    found = await site.plans.offers("one", "1", "box", {}, "")
+    assert found.untold == {"h1": "its host.look tells no list `boxes`"}
+    (asked,) = site.port.asked
+    assert (asked.step_type, asked.parameters, asked.secrets) == (
+        "host.look", {"token": "secret://token"}, {"token": b"t"},
+    )  # fmt: skip
+    with pytest.raises(PlanRefused, match="has no parameter `size`"):
+        await site.plans.offers("one", "", "size", {}, "")

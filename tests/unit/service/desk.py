@@ -16,6 +16,7 @@ from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.notification import composed
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Json, Plan, PlannedStep, StepKind, StepTypeUse
 from pilotage_coordinator.domain.planning.codec import to_json
+from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note
 from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -128,6 +129,14 @@ class FakePlans:
         preview = {"changes": [{"action": "run", "subject": "uptime"}], "complete": True, "note": ""}
         shown = {"sane": [{**preview, "host": "db1"}]} if previews else {}
         return FakePlanned(made, (Note("db2 is offline", host="db2"),), shown)
+
+    async def offers(
+        self, blueprint: str, version: str, name: str, parameters: Mapping[str, Any], limit_to: str
+    ) -> Offers:
+        if self.refuse is not None:
+            raise self.refuse
+        self.made.append({"blueprint": blueprint, "name": name, "parameters": dict(parameters), "limit_to": limit_to})
+        return Offers({"shop": ("db1", "db2"), "web": ("db1",)}, {"db3": "it is offline"}, ("db2",))
 
     async def stored(self, digest: str) -> FakePlanned:
         await self.store.plans.get(digest)

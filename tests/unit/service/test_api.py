@@ -51,6 +51,20 @@ async def _world(desk: Desk, client: PilotageClient) -> None:
     await client.set_secret("known", b"x")
 
 
+async def test_choices_are_those_that_hosts_tell_or_the_blueprints_own(desk: Desk, client: PilotageClient) -> None:
+    await client.add_blueprint(SOURCE)
+    chosen = await client.show_choices("check@1", "note", parameter_texts={"days": "5"}, limit_to="role=db")
+    assert chosen["items"] == [{"value": "shop", "hosts": ["db1", "db2"]}, {"value": "web", "hosts": ["db1"]}]
+    assert [each["host"] for each in chosen["incomplete"]] == ["db2", "db3"]
+    asked = {"blueprint": "check", "name": "note", "parameters": {"days": 5}, "limit_to": "role=db"}
+    assert desk.plans.made == [asked]
+    own = SOURCE.replace("default: hello", "default: S, choices: [S, M]").replace("1.0.0", "1.1.0")
+    await client.add_blueprint(own)
+    chosen = await client.show_choices("check", "note")
+    assert chosen["items"] == [{"value": "S", "hosts": []}, {"value": "M", "hosts": []}]
+    assert desk.plans.made == [asked]
+
+
 async def test_every_method_of_the_client_gets_an_answer(desk: Desk, client: PilotageClient) -> None:
     await _world(desk, client)
     assert await client.healthy()

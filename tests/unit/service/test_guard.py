@@ -19,6 +19,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "blueprint.show": {"blueprint": "check"},
     "blueprint.validate": {"source": SOURCE},
     "blueprint.add": {"source": SOURCE, "file": "check.yaml"},
+    "blueprint.choices": {"blueprint": "check", "parameter": "note"},
     "plan.make": {"source": SOURCE},
     "plan.show": {"digest": DIGEST},
     "run.start": {"what": {"source": SOURCE}},

@@ -19,6 +19,7 @@ COMMANDS = {
     "blueprint.show": "blueprint show",
     "blueprint.validate": "blueprint validate",
     "blueprint.add": "blueprint add",
+    "blueprint.choices": "blueprint choices",
     "plan.make": "plan",
     "plan.show": "plan",
     "run.start": "run start",

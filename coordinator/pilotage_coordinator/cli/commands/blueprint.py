@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 from pilotage_client import PilotageClient
-from pilotage_client.answers import Parameter, StepOutline
+from pilotage_client.answers import Json, Parameter, StepOutline
 
 from pilotage_coordinator.cli.completion import blueprints
-from pilotage_coordinator.cli.inputs import read_blueprint
+from pilotage_coordinator.cli.inputs import read_blueprint, read_parameters
 from pilotage_coordinator.cli.moments import ago
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
+from pilotage_coordinator.cli.starting import LimitOption, ParameterOption
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="List, show, check and add blueprints."
@@ -79,6 +80,39 @@ def show(
 
 
 @app.command()
+def choices(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=blueprints, help="ID, ID@1 (newest of a major version) or ID@1.2.0."
+        ),
+    ],
+    parameter: Annotated[str, typer.Argument(metavar="PARAMETER", help="One of its parameters.")],
+    given: ParameterOption = None,
+    limit: LimitOption = "",
+) -> None:
+    """Show what can be chosen for a parameter; where its blueprint says so, the hosts are asked."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        texts = read_parameters(given or [])
+        found = await client.show_choices(name, parameter, parameter_texts=texts, limit_to=limit)
+        if screen.json:
+            screen.object(found)
+            return
+        rows = [(_value(each["value"]), ", ".join(each["hosts"])) for each in found["items"]]
+        screen.table(
+            ("VALUE", "HOSTS" if any(hosts for _, hosts in rows) else ""), rows, "There is nothing to choose from."
+        )
+        if found["left_out"]:
+            screen.line(f"and {found['left_out']} more", "dim")
+        for silent in found["incomplete"]:
+            screen.line(f"{silent['host']}: {silent['reason']}", "dim")
+
+    perform(context, work)
+
+
+@app.command()
 def validate(
     context: typer.Context,
     file: File,
@@ -131,6 +165,10 @@ def _show_parameters(screen: Screen, parameters: list[Parameter]) -> None:
             (f"  {each['name']}", each["type"], "sensitive" if each["sensitive"] else default, each["description"])
         )
     screen.table(("  NAME", "TYPE", "", "DESCRIPTION"), rows, "")
+
+
+def _value(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _show_steps(screen: Screen, steps: list[StepOutline], indent: str) -> None:

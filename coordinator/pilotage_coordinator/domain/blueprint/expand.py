@@ -10,7 +10,7 @@ from typing import Any
 from pilotage_proto.canonical import digest
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint, RollbackPlan, Step, Undo
-from pilotage_coordinator.domain.blueprint.parameter import Parameter, ParameterType, Validation
+from pilotage_coordinator.domain.blueprint.parameter import ChoicesFrom, Parameter, ParameterType, Validation
 from pilotage_coordinator.domain.blueprint.retry import Defaults, RetryPolicy
 from pilotage_coordinator.domain.blueprint.rollout import Batch, Gate, Health, Rollout, StepApproval
 from pilotage_coordinator.domain.blueprint.targets import Lock, Requires, Targets, Windows
@@ -98,6 +98,7 @@ def _parameter(parameter: Parameter) -> Json:
         required=parameter.required or None,
         description=parameter.description,
         choices=list(parameter.choices),
+        choices_from=_choices_from(parameter.choices_from),
         sensitive=(parameter.sensitive and parameter.type is not ParameterType.SECRET) or None,
         allow_offline=parameter.allow_offline or None,
         validation=_validation(parameter.validation, parameter.type),
@@ -105,6 +106,12 @@ def _parameter(parameter: Parameter) -> Json:
         properties={name: _parameter(each) for name, each in parameter.properties.items()},
     )
     return {**written, "default": parameter.default} if parameter.has_default else written
+
+
+def _choices_from(source: ChoicesFrom | None) -> Json | None:
+    if source is None:
+        return None
+    return _written(type=source.type, values=source.values, parameters=_plain(source.parameters))
 
 
 def _validation(validation: Validation, kind: ParameterType) -> Json:

@@ -44,6 +44,17 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
+class ChoicesFrom:
+    """Where hosts say what can be chosen: a step type of effect read, what it is given, and where in its outputs the
+    values stand (`containers.name`: a list, and the field of its items)."""
+
+    type: str
+    values: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    at: Position = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter, or one property of an object, or the items of a list (then `name` is empty)."""
 
@@ -55,6 +66,7 @@ class Parameter:
     has_default: bool = False
     description: str = ""
     choices: tuple[object, ...] = ()
+    choices_from: ChoicesFrom | None = None
     sensitive: bool = False
     """Never printed, logged or stored in clear; always true for secrets."""
     allow_offline: bool = False

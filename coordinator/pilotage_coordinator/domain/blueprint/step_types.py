@@ -6,6 +6,7 @@ from typing import Protocol
 from pilotage_coordinator.domain.blueprint.errors import Problem, Problems, did_you_mean
 from pilotage_coordinator.domain.blueprint.json_schema import violations
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Step
+from pilotage_coordinator.domain.blueprint.parameter import ChoicesFrom
 from pilotage_coordinator.domain.blueprint.position import Path, Position
 from pilotage_coordinator.domain.blueprint.retry import Defaults
 from pilotage_coordinator.domain.blueprint_files import file_parameters, wrong_use
@@ -31,6 +32,14 @@ def check_step_types(blueprint: Blueprint, catalogue: Mapping[str, StepTypeInfo]
     refreshing = {
         each.id for step in blueprint.all_steps() if step.rollout is not None for each in step.rollout.refresh
     }
+    for parameter in blueprint.parameters.values():
+        if parameter.choices_from is not None:
+            _check_source(
+                problems,
+                ("workflows", blueprint.id, "parameters", parameter.name, "choices_from"),
+                parameter.choices_from,
+                catalogue,
+            )
     for step in blueprint.all_steps():
         if step.kind is StepKind.LEAF:
             check_leaf(problems, blueprint, step, catalogue, step.id in refreshing)
@@ -101,6 +110,26 @@ def _check_leaf(problems: Problems, places: Places, step: Step, info: StepTypeIn
         if isinstance(outputs, Mapping) and name not in outputs:
             path = ("sensitive_outputs", index)
             _note(problems, places, step, path, f"`{step.type}` has no output `{name}`", did_you_mean(name, outputs))
+
+
+def _check_source(problems: Problems, path: Path, source: ChoicesFrom, catalogue: Mapping[str, StepTypeInfo]) -> None:
+    """Note what is wrong with a parameter's source of choices."""
+    info = catalogue.get(source.type)
+    if info is None:
+        check_type(problems, source.at, (*path, "type"), source.type, catalogue)
+        return
+    if info.effect is not Effect.READ or info.place is Place.COORDINATOR:
+        hint = "discovery.containers and its like do"
+        problems.add(source.at, (*path, "type"), f"`{source.type}` is none that only reads on hosts", hint)
+    for each in violations(info.params_schema, dict(source.parameters)):
+        problems.add(source.at, (*path, "parameters", *each.path), each.message, each.hint)
+    outputs = info.outputs_schema.get("properties")
+    name = source.values.partition(".")[0]
+    listed = outputs.get(name) if isinstance(outputs, Mapping) else None
+    if isinstance(outputs, Mapping) and not (isinstance(listed, Mapping) and listed.get("type") == "array"):
+        lists = [key for key, each in outputs.items() if isinstance(each, Mapping) and each.get("type") == "array"]
+        hint = did_you_mean(name, lists)
+        problems.add(source.at, (*path, "values"), f"`{source.type}` has no output `{name}` that is a list", hint)
 
 
 def _check_files(problems: Problems, blueprint: Blueprint, step: Step, catalogue: Mapping[str, StepTypeInfo]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pilotage_proto.canonical import CanonicalError
 
+from pilotage_coordinator.domain.blueprint.errors import did_you_mean
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Defaults, Step
 from pilotage_coordinator.domain.plan import FailureKind, OnFailure, Plan, PlannedStep, RollbackPlan
 from pilotage_coordinator.domain.planning.approvals import approvals_of_policy, misplaced_approvals
@@ -14,14 +15,16 @@ from pilotage_coordinator.domain.planning.bench import Bench, Frame
 from pilotage_coordinator.domain.planning.calls import Calls, Inside
 from pilotage_coordinator.domain.planning.choosing import choose, chosen_on, selecting
 from pilotage_coordinator.domain.planning.codec import digest
-from pilotage_coordinator.domain.planning.errors import SelectorRefused
+from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused, SelectorRefused
 from pilotage_coordinator.domain.planning.every_step import all_steps
+from pilotage_coordinator.domain.planning.offers import Asking, ask, unknown_choice, with_what_is_given
 from pilotage_coordinator.domain.planning.parameters import Values, find_hosts, is_hidden, read_values
 from pilotage_coordinator.domain.planning.request import (
     Outcome,
     Planned,
     PlanRequest,
     Questions,
+    StoredBlueprint,
     World,
 )
 from pilotage_coordinator.domain.planning.requirements import unfulfilled
@@ -43,6 +46,14 @@ def make_plan(request: PlanRequest, world: World) -> Outcome:
     return _Planner(request, world).run()
 
 
+def ask_for_offers(request: PlanRequest, world: World, name: str) -> Asking:
+    """Return what to ask which hosts about a parameter that has `choices_from`, with the values that are given so far.
+
+    Raises PlanRefused when there is no such parameter, or what is given does not say which hosts are meant.
+    """
+    return _Planner(request, world).offers_of(name)
+
+
 class _Planner:
     def __init__(self, request: PlanRequest, world: World) -> None:
         self._request = request
@@ -55,15 +66,8 @@ class _Planner:
     def run(self) -> Outcome:
         bench, stored = self._bench, self._request.blueprint
         blueprint = stored.blueprint
-        if self._request.limit_to:
-            try:
-                bench.narrow = parse_selector(self._request.limit_to)
-            except SelectorRefused as error:
-                bench.refuse(FailureKind.TARGET, str(error))
-        values = self._values(blueprint, self._request.parameters)
-        bench.check()
-        frame = Frame("", stored, values.real, values.sensitive, merged(Defaults(), blueprint.defaults))
-        self.settle(frame, None)
+        values, frame = self._root(stored, self._request.parameters)
+        self._check_offers(frame)
         steps, finally_ = self.inside(Around(frame, ""))
         runs = bench.step_runs
         rollback = self._rollback(frame)
@@ -107,6 +111,56 @@ class _Planner:
             bench.refuse(FailureKind.PARAMETER, f"the plan cannot be kept: {error}", "write such a number as a text")
         bench.check()
         return Planned(plan, bench.sensitive, tuple(bench.notes))
+
+    def offers_of(self, name: str) -> Asking:
+        """Return what to ask about one parameter, while others may still have no value."""
+        stored, given = self._request.blueprint, self._request.parameters
+        parameter = stored.blueprint.parameters.get(name)
+        if parameter is None or parameter.choices_from is None:
+            hint = did_you_mean(name, [each.name for each in stored.blueprint.parameters.values() if each.choices_from])
+            fix = hint if hint.startswith("did") else "`pilotage blueprint show` tells which parameters have"
+            message = f"`{stored.blueprint.id}` has no parameter `{name[:60]}` with `choices_from`"
+            raise PlanRefused([PlanProblem(FailureKind.PARAMETER, message, fix)])
+        others = {each: value for each, value in given.items() if each != name}
+        _, frame = self._root(replace(stored, blueprint=with_what_is_given(stored.blueprint, others)), others)
+        self._bench.check()
+        return ask(parameter, parameter.choices_from, frame.targets or (), self._world.inventory)
+
+    def _root(self, stored: StoredBlueprint, given: Mapping[str, Any]) -> tuple[Values, Frame]:
+        """Return the values of the parameters, and the frame with the hosts that the blueprint means."""
+        bench, blueprint = self._bench, stored.blueprint
+        if self._request.limit_to:
+            try:
+                bench.narrow = parse_selector(self._request.limit_to)
+            except SelectorRefused as error:
+                bench.refuse(FailureKind.TARGET, str(error))
+        values = self._values(blueprint, given)
+        bench.check()
+        frame = Frame("", stored, values.real, values.sensitive, merged(Defaults(), blueprint.defaults))
+        self.settle(frame, None)
+        return values, frame
+
+    def _check_offers(self, frame: Frame) -> None:
+        """Ask the hosts whether they have what was chosen; what is only the default is the author's own word."""
+        bench, answers = self._bench, self._world.answers
+        for name, parameter in frame.stored.blueprint.parameters.items():
+            value = frame.parameters.get(name)
+            usual = parameter.default if parameter.has_default else None
+            if parameter.choices_from is None or not frame.targets or value in (None, usual):
+                continue
+            asking = ask(parameter, parameter.choices_from, frame.targets, self._world.inventory)
+            if open_ := [each for each in asking.questions if each.key not in answers]:
+                bench.questions += open_
+                continue
+            offers = asking.offers(answers)
+            if not (unknown := unknown_choice(value, offers)):
+                continue
+            if offers.all_told:
+                message = f"parameter `{name}`: no host has `{unknown[:60]}` ({parameter.choices_from.type} was asked)"
+                bench.refuse(FailureKind.PARAMETER, message, did_you_mean(unknown, offers.values), at=parameter.at)
+            else:
+                why = "; ".join(f"{host}: {reason}" for host, reason in offers.untold.items())
+                bench.note(f"parameter `{name}`: whether any host has `{unknown[:60]}` is not known ({why[:500]})")
 
     def _ids(self, plan: Plan) -> dict[str, str]:
         """Return the ids of all hosts that a step names."""

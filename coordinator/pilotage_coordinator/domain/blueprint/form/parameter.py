@@ -1,9 +1,20 @@
 """How parameters are written."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pilotage_coordinator.domain.blueprint.form.scalars import NAME, Condition, Flag, Number, OneOf, Text
+from pilotage_coordinator.domain.blueprint.form.scalars import (
+    NAME,
+    NAME_PATTERN,
+    TYPE_PATTERN,
+    Condition,
+    Flag,
+    Matching,
+    Number,
+    OneOf,
+    Text,
+)
 from pilotage_coordinator.domain.blueprint.form.shapes import (
     INVALID,
     Anything,
@@ -17,7 +28,7 @@ from pilotage_coordinator.domain.blueprint.form.shapes import (
     Schema,
 )
 from pilotage_coordinator.domain.blueprint.nodes import MapNode, Node, ScalarNode
-from pilotage_coordinator.domain.blueprint.parameter import Parameter, ParameterType, Validation
+from pilotage_coordinator.domain.blueprint.parameter import ChoicesFrom, Parameter, ParameterType, Validation
 from pilotage_coordinator.domain.blueprint.parameter_values import check_value
 from pilotage_coordinator.domain.blueprint.position import Path
 from pilotage_coordinator.domain.errors import ValueRefused
@@ -83,6 +94,33 @@ VALIDATION: Final = Record(
 )
 
 
+def _build_choices_from(values: Mapping[str, Any], node: MapNode, path: Path, reading: Reading) -> Any:
+    for name, value in values.get("parameters", {}).items():
+        if "${{" in json.dumps(value):
+            at = (*path, "parameters", name)
+            return reading.refuse(node, at, "it is asked before there are values for expressions", "write values only")
+    return ChoicesFrom(**values, at=node.at)
+
+
+CHOICES_FROM: Final = Record(
+    "source of choices",
+    {
+        "type": Field(
+            Matching(TYPE_PATTERN, "step type", "write plugin.verb"),
+            "A step type that only reads, such as discovery.containers. The hosts of `targets` are asked.",
+            required=True,
+        ),
+        "values": Field(
+            Matching(rf"{NAME_PATTERN}(?:\.{NAME_PATTERN})*", "path", "such as containers.name"),
+            "Where the values stand in its outputs: a list, and the field of its items, such as containers.name.",
+            required=True,
+        ),
+        "parameters": Field(MapOf(NAME, Anything(), extensible=False), "What the step type is given; values only."),
+    },
+    _build_choices_from,
+)
+
+
 class ItemType:
     """The type of a list's items, written as one word."""
 
@@ -109,12 +147,27 @@ def _misfits(parameter: Parameter) -> list[str]:
         misfits.append("`properties` belongs to an object")
     if parameter.allow_offline and kind not in (ParameterType.HOST, ParameterType.HOSTS):
         misfits.append("`allow_offline` belongs to host and hosts")
+    if parameter.choices_from is not None:
+        misfits += _no_source(parameter)
     if (validation.min is not None or validation.max is not None) and kind not in _BOUNDED:
         misfits.append(f"a {kind} has no min or max")
     if validation.pattern is not None and kind not in _TEXTS:
         misfits.append(f"a {kind} has no pattern")
     if validation.max_items is not None and kind not in (ParameterType.LIST, ParameterType.HOSTS):
         misfits.append(f"a {kind} has no max_items")
+    return misfits
+
+
+def _no_source(parameter: Parameter) -> list[str]:
+    """Return why hosts cannot say what may be chosen for a parameter."""
+    kind = parameter.items.type if parameter.type is ParameterType.LIST and parameter.items else parameter.type
+    misfits = []
+    if kind not in (ParameterType.STRING, ParameterType.IMAGE):
+        misfits.append("`choices_from` belongs to a string, an image, or a list of them")
+    if parameter.choices:
+        misfits.append("`choices` and `choices_from` exclude each other")
+    if parameter.sensitive:
+        misfits.append("what is sensitive cannot be chosen from a list")
     return misfits
 
 
@@ -131,6 +184,7 @@ def _build(values: Mapping[str, Any], node: MapNode, path: Path, reading: Readin
         has_default=has_default,
         description=given.get("description", ""),
         choices=given.get("choices", ()),
+        choices_from=given.get("choices_from"),
         sensitive=given.get("sensitive", False) or kind is ParameterType.SECRET,
         allow_offline=given.get("allow_offline", False),
         validation=given.get("validation", Validation()),
@@ -139,6 +193,8 @@ def _build(values: Mapping[str, Any], node: MapNode, path: Path, reading: Readin
         at=node.at,
     )
     misfits = _misfits(parameter)
+    if parameter.choices_from is not None and path[-2:-1] != ("parameters",):
+        misfits.append("`choices_from` belongs to a whole parameter")
     for misfit in misfits:
         reading.refuse(node, path, misfit)
     if misfits:
@@ -168,6 +224,7 @@ PARAMETER: Final[Record] = Record(
         "default": Field(Anything(), "The value when none is given."),
         "description": Field(Text(), "What it is for."),
         "choices": Field(ListOf(Anything(), least=1), "The only values accepted."),
+        "choices_from": Field(CHOICES_FROM, "Who says what can be chosen: the hosts, when they are asked."),
         "sensitive": Field(Flag(), "Never print, log or store it in clear."),
         "allow_offline": Field(Flag(), "A host or hosts parameter that may name hosts that are offline."),
         "validation": Field(VALIDATION, "Bounds of the value."),
