@@ -163,13 +163,13 @@ def _spawn(command: Command) -> subprocess.Popen[bytes]:
             pass_fds=tuple(command.pass_fds),
             start_new_session=True,
         )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+    except OSError as error:
         if command.cwd is not None and not command.cwd.is_dir():
             raise TargetFailed(f"cannot run {command.name}: there is no folder {str(command.cwd)!r}") from error
-        raise TargetFailed(
-            f"cannot run {command.name}: {error.strerror}. Install it on this host, or give its full path"
-        ) from error
-    except OSError as error:
+        if isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
+            raise TargetFailed(
+                f"cannot run {command.name}: {error.strerror}. Install it on this host, or give its full path"
+            ) from error
         raise StepFailed(f"cannot run {shlex.quote(command.name)}: {error.strerror}") from error
 
 

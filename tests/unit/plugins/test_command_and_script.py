@@ -121,3 +121,12 @@ def test_a_script_may_stand_in_a_file_of_the_blueprint(harness: Harness) -> None
 def test_a_script_comes_from_one_place(harness: Harness, params: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="script, file"):
         harness.run(ScriptRun(), params)
+
+
+@pytest.mark.parametrize("folder", ["gone", "loop", "file"])
+def test_a_folder_that_is_none_is_named(harness: Harness, folder: str) -> None:
+    (harness.sandbox / "loop").symlink_to("loop")
+    (harness.sandbox / "file").touch()
+    cwd = str(harness.sandbox / folder)
+    with pytest.raises(TargetFailed, match=f"cannot run true: there is no folder '{cwd}'"):
+        harness.run(CommandRun(), {"argv": ["true"], "cwd": cwd})

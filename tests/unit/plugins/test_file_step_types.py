@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pilotage_plugin_api import Action, Refused, StepFailed, TargetFailed
@@ -12,6 +13,7 @@ from pilotage_plugins.file.copy import FileCopy
 from pilotage_plugins.file.directory import FileDirectory
 from pilotage_plugins.file.placement import draft
 from pilotage_plugins.file.remove import FileRemove
+from pilotage_plugins.file.template import FileTemplate
 from pilotage_plugins.file.write import FileWrite
 
 KEY = "exe_1/files/host1//run/1"
@@ -137,6 +139,38 @@ def test_a_folder_made_by_a_killed_attempt_is_still_ours_to_remove(harness: Harn
     assert outputs["changed"]
     harness.undo(FileDirectory(), params, outputs)
     assert names(harness.sandbox) == []
+
+
+@pytest.mark.parametrize(
+    ("step_type", "more"),
+    [
+        (FileWrite(), {"content": "x"}),
+        (FileTemplate(), {"template": "x"}),
+        (FileCopy(), {"source": "/etc/hostname"}),
+        (FileDirectory(), {"parents": True}),
+        (FileRemove(), {}),
+    ],
+    ids=lambda given: getattr(given, "name", ""),
+)
+def test_a_path_through_links_that_lead_in_circles_is_the_hosts_fault(
+    harness: Harness, step_type: Any, more: dict[str, Any]
+) -> None:
+    (harness.sandbox / "one").symlink_to("two")
+    (harness.sandbox / "two").symlink_to("one")
+    path = str(harness.sandbox / "one" / "below")
+    for call in (harness.preview, harness.run):
+        with pytest.raises(TargetFailed, match=f"{harness.sandbox}/one"):
+            call(step_type, {"path": path, **more})
+    assert names(harness.sandbox) == ["one", "two"]
+
+
+def test_links_that_lead_in_circles_can_be_removed(harness: Harness) -> None:
+    loop = harness.sandbox / "loop"
+    loop.symlink_to("loop")
+    outputs = harness.run(FileRemove(), {"path": str(loop)})
+    assert not loop.is_symlink()
+    harness.undo(FileRemove(), {"path": str(loop)}, outputs)
+    assert str(loop.readlink()) == "loop"
 
 
 def test_a_folder_is_not_made_below_one_that_is_not_there(harness: Harness) -> None:

@@ -6,7 +6,6 @@ same step run believes the note. The next write of another step run replaces the
 """
 
 import base64
-import contextlib
 import hashlib
 import os
 import stat
@@ -93,12 +92,17 @@ def note_path(path: Path) -> Path:
 
 
 def read_note(path: Path, step_run: str, writing_sha256: str) -> Previous | None:
-    """Return what an earlier attempt of this step run noted when it wrote this content; None without one."""
-    with contextlib.suppress(FileNotFoundError, ValidationError):
+    """Return what an earlier attempt of this step run noted when it wrote this content; None without one.
+
+    Raises TargetFailed when that cannot be told.
+    """
+    try:
         note = Note.model_validate_json(note_path(path).read_bytes())
-        if (note.step_run, note.writing_sha256) == (step_run, writing_sha256):
-            return note.previous
-    return None
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
+    except OSError as error:
+        raise TargetFailed(f"cannot look at {str(path)!r}: {error.strerror}") from error
+    return note.previous if (note.step_run, note.writing_sha256) == (step_run, writing_sha256) else None
 
 
 def write_note(path: Path, note: Note) -> None:
