@@ -43,6 +43,7 @@ from pilotage_agent.runner.memory import default_limit
 from pilotage_agent.runner.pool import WorkerPool
 from pilotage_agent.runner.process import boot_id, return_free_memory
 from pilotage_agent.state_dir import StateDir, StateLock
+from pilotage_agent.witness import read_owners
 
 _log = logging.getLogger("pilotage.agent")
 
@@ -134,6 +135,8 @@ class Agent:
             instance_id=f"ins_{uuid.uuid4().hex}",
             boot_id=boot_id(),
             slots=self._config.slots,
+            host_id=self._identity.enrolment.host_id,
+            owners=lambda: read_owners(self._state.owners),
         )
         connection = Connection(self._dial, session, Backoff(random.random), self._tell)
         renewal = Renewal(lambda: self._identity, self._renewed, connection.redial, self._state.identity)

@@ -19,6 +19,7 @@ from pilotage_agent.errors import JournalUnwritable
 from pilotage_agent.journal_store import Commits, JournalContent, Transaction
 from pilotage_agent.ledger import Entry, Fences
 from pilotage_agent.settled import Settled, SettledRuns, run_of
+from pilotage_agent.witness import Witness
 
 _log = logging.getLogger("pilotage.agent.journal")
 
@@ -124,6 +125,18 @@ class Journal:
         """Raise the fence; it becomes durable before anything that the new epoch assigns is started."""
         if epoch > self._head.highest_epoch:
             self._head = replace(self._head, highest_epoch=epoch)
+            self._head_changed = True
+            self._start_riding()
+
+    @property
+    def witness(self) -> Witness | None:
+        """The newest head of the coordinator's audit log that was seen."""
+        return self._head.witness
+
+    def see_head(self, witness: Witness) -> None:
+        """Keep a head of the coordinator's audit log; it becomes durable with the next transaction."""
+        if witness != self._head.witness:
+            self._head = replace(self._head, witness=witness)
             self._head_changed = True
             self._start_riding()
 

@@ -21,15 +21,17 @@ from pilotage_agent.journal_record import entry_from_json, entry_to_json
 from pilotage_agent.journal_store import JournalContent, JournalHead, JournalStore, Transaction
 from pilotage_agent.messages import Outcome
 from pilotage_agent.settled import Settled
+from pilotage_agent.witness import witness_from_json, witness_to_json
 
 _log = logging.getLogger("pilotage.agent.journal")
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 _SCHEMA: Final = """
 CREATE TABLE head (
     id INTEGER PRIMARY KEY CHECK (id = 1), journal_id TEXT NOT NULL, sequence INTEGER NOT NULL,
-    session_counter INTEGER NOT NULL, highest_epoch INTEGER NOT NULL, horizon INTEGER NOT NULL, crc INTEGER NOT NULL
+    session_counter INTEGER NOT NULL, highest_epoch INTEGER NOT NULL, horizon INTEGER NOT NULL,
+    witness TEXT NOT NULL, crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE entries (key TEXT PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE settled (
@@ -40,7 +42,7 @@ CREATE TABLE consumed_approvals (approval TEXT PRIMARY KEY, crc INTEGER NOT NULL
 """
 
 _COLUMNS: Final = {
-    "head": "journal_id, sequence, session_counter, highest_epoch, horizon",
+    "head": "journal_id, sequence, session_counter, highest_epoch, horizon, witness",
     "entries": "key, body",
     "settled": "run, attempt, outcome, began, execution_time",
     "consumed_approvals": "approval",
@@ -76,7 +78,7 @@ class SqliteJournalStore:
             elif connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise JournalDamaged(f"{path} fails SQLite's check")
             elif written < FORMAT:
-                _upgrade(connection)
+                _upgrade(connection, written)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             # Python cannot decode what SQLite says about a scribbled schema.
             if connection is not None:
@@ -91,9 +93,9 @@ class SqliteJournalStore:
     def load(self) -> JournalContent:
         """Read everything; raises JournalDamaged for a row that is none."""
         try:
-            ((journal_id, *counters),) = self._rows("head")
+            ((journal_id, sequence, sessions, epoch, horizon, witness),) = self._rows("head")
             return JournalContent(
-                head=JournalHead(journal_id, *counters),
+                head=JournalHead(journal_id, sequence, sessions, epoch, horizon, witness_from_json(witness)),
                 entries=tuple(entry_from_json(body) for _, body in self._rows("entries")),
                 settled=tuple(
                     Settled(run, attempt, Outcome(outcome), bool(began), time)
@@ -133,10 +135,11 @@ class SqliteJournalStore:
     def _write(self, transaction: Transaction) -> None:
         execute, many = self._connection.execute, self._connection.executemany
         head = transaction.head
-        counters = (head.sequence, head.session_counter, head.highest_epoch, head.horizon)
+        witness = witness_to_json(head.witness)
+        values = (head.sequence, head.session_counter, head.highest_epoch, head.horizon, witness)
         execute(
-            "UPDATE head SET sequence = ?, session_counter = ?, highest_epoch = ?, horizon = ?, crc = ?",
-            (*counters, checksum(head.journal_id, *counters)),
+            "UPDATE head SET sequence = ?, session_counter = ?, highest_epoch = ?, horizon = ?, witness = ?, crc = ?",
+            (*values, checksum(head.journal_id, *values)),
         )
         if transaction.entries:
             rows = [_checked(str(entry.key), entry_to_json(entry)) for entry in transaction.entries]
@@ -200,17 +203,21 @@ def _create(connection: sqlite3.Connection, new_id: str) -> None:
     for statement in _SCHEMA.split(";\n"):
         if statement.strip():
             connection.execute(statement)
-    row = (new_id, 0, 0, 0, 0)
-    connection.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?, ?, ?)", _checked(*row))
+    row = (new_id, 0, 0, 0, 0, "")
+    connection.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?)", _checked(*row))
     connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("COMMIT")
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Give the rows of format 1 their checksums."""
+def _upgrade(connection: sqlite3.Connection, written: int) -> None:
+    """Give the rows of format 1 their checksums, and the head of format 2 its place for what was seen."""
     connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ALTER TABLE head ADD COLUMN witness TEXT NOT NULL DEFAULT ''")
     for table, columns in _COLUMNS.items():
-        connection.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
+        if written == 1:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
+        elif table != "head":
+            continue
         key = columns.partition(",")[0]
         rows = connection.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608
         connection.executemany(

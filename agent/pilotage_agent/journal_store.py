@@ -8,6 +8,7 @@ from pilotage_proto.attempt import AttemptKey
 
 from pilotage_agent.ledger import Entry
 from pilotage_agent.settled import Settled
+from pilotage_agent.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class JournalHead:
     session_counter: int = 0
     highest_epoch: int = 0
     horizon: int = 0
+    witness: Witness | None = None
+    """The newest head of the coordinator's audit log that was seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,25 @@ class Inventory:
     quarantined: bytes = b"[]"
 
 
+@dataclass(frozen=True, slots=True)
+class AuditHead:
+    """The signed end of a coordinator's audit log; kept, and told again, as it came."""
+
+    log: str
+    sequence: int
+    hash: str
+    key: bytes = b""
+    signature: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """That a coordinator was restored: a statement, and an owner's SSH signature of it (empty: none)."""
+
+    statement: bytes
+    signature: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """The first item of a session."""
@@ -39,6 +58,8 @@ class Hello:
     inventory: Inventory
     protocol_min: int
     protocol_max: int
+    witness: AuditHead | None = None
+    """The newest head of the coordinator's audit log that was seen here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +173,8 @@ class Welcome:
     heartbeat_seconds: int
     log_window: int
     coordinator_version: str = ""
+    audit_head: AuditHead | None = None
+    recoveries: tuple[Recovery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +254,13 @@ class Goodbye:
     reconnect_ms: int
 
 
-CoordinatorItem = Welcome | Refusal | Assignment | Cancel | ResultAck | LogAck | Ping | Query | Goodbye
+CoordinatorItem = Welcome | Refusal | Assignment | Cancel | ResultAck | LogAck | Ping | Query | Goodbye | AuditHead
 
 __all__ = [
     "Accepted",
     "AgentItem",
     "Assignment",
+    "AuditHead",
     "Cancel",
     "CoordinatorItem",
     "Effect",
@@ -256,6 +280,7 @@ __all__ = [
     "Query",
     "QueryAnswer",
     "QueryPurpose",
+    "Recovery",
     "Refusal",
     "RefusalReason",
     "Result",

@@ -35,6 +35,10 @@ class StateDir:
         return self.path / "holdings.json"
 
     @property
+    def owners(self) -> Path:
+        return self.path / "owners"
+
+    @property
     def status(self) -> Path:
         return self.path / "status.json"
 

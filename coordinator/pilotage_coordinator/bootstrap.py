@@ -33,6 +33,7 @@ from pilotage_coordinator.runtime.failpoint import FailpointRefused
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.security.audit_key import open_audit_key
 from pilotage_coordinator.security.authority import open_authority
 from pilotage_coordinator.security.errors import SecurityError
@@ -133,7 +134,9 @@ async def _open(
     cipher = StoreCipher(key)
     cipher.self_test()
     authority = open_authority(config.state_dir / AUTHORITY, clock.wall())
-    return Base(clock, store, logs, epoch, key, cipher, authority, audit_key)
+    witnesses = Witnesses(store.audit, audit_key, store.coordinator_id, clock)
+    await witnesses.load()
+    return Base(clock, store, logs, epoch, key, cipher, authority, audit_key, witnesses)
 
 
 async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Base:
@@ -141,8 +144,15 @@ async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Ba
     store, clock = base.store, base.clock
     hosts = [row for row in await store.hosts.all() if not row.quarantine]
     registry = StoreRegistry(store, restored=True)
+    resumes = await store.audit.head()
     muster = Muster(
-        registry, SessionSettings(), base.epoch, clock.wall, lambda: secrets.token_hex(16), [row.name for row in hosts]
+        registry,
+        SessionSettings(),
+        base.epoch,
+        clock.wall,
+        lambda: secrets.token_hex(16),
+        [row.name for row in hosts],
+        base.witnesses,
     )
     log.warning("coordinator.restored", epoch=base.epoch, hosts=len(hosts), seconds=MUSTER_SECONDS)
     async with contextlib.AsyncExitStack() as stack:
@@ -154,6 +164,7 @@ async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Ba
         await fleet.start()
         stack.push_async_callback(fleet.stop)
         await _first(muster.gather(MUSTER_SECONDS), process.stopped.wait())
+    await base.witnesses.record(resumes)
     highest = muster.highest_epoch_seen
     epoch = await store.begin_epoch(max(base.epoch, highest) + EPOCH_MARGIN)
     detail: dict[str, Json] = {"epoch": epoch, "highest_reported": highest, "not_heard": sorted(muster.missing)[:100]}
@@ -168,7 +179,7 @@ async def _open_fleet(base: Base) -> Fleet:
     """Make what must be ready before the first agent calls."""
     registry = StoreRegistry(base.store, restored=base.restoration is not None)
     settings = SessionSettings(version=release())
-    roster = Roster(registry, settings, base.epoch, base.clock.wall, lambda: secrets.token_hex(16))
+    roster = Roster(registry, settings, base.epoch, base.clock.wall, lambda: secrets.token_hex(16), base.witnesses)
     inventory = LiveInventory(base.store.hosts, base.clock)
     await inventory.load()
     return Fleet(roster, registry, inventory, SecretVault(base.store.secrets, base.cipher, base.clock))

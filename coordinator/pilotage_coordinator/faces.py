@@ -92,7 +92,7 @@ async def _make_services(
         pin=base.authority.pin,
         forsake=executor.forsake,
     )
-    audit = AuditLog(store.audit, base.audit_key, base.audit_key.fingerprint)
+    audit = AuditLog(store.audit, base.audit_key, base.audit_key.fingerprint, lambda: base.witnesses.seen)
     return Services(
         clock=clock,
         new_id=process.new_id,

@@ -13,6 +13,7 @@ from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.security.audit_key import AuditKey
 from pilotage_coordinator.security.authority import Authority
 from pilotage_coordinator.security.secrets import StoreCipher
@@ -65,6 +66,7 @@ class Base:
     cipher: StoreCipher
     authority: Authority
     audit_key: AuditKey
+    witnesses: Witnesses
     restoration: Restoration | None = None
     """Only after a restore from a backup."""
 

@@ -110,6 +110,7 @@ class SimulatedAgent:
             instance_id=f"ins-{machine.name}-{instance}",
             boot_id=machine.boot_id,
             slots=self._slots,
+            host_id=f"hst_{machine.name}",
         )
         try:
             await Connection(self._dial, session, Backoff(draw.random)).run()

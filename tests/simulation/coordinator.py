@@ -24,6 +24,7 @@ from pilotage_coordinator.runtime.live import MOST_STEPS
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.security.audit_key import AuditKey
 from pilotage_coordinator.security.secrets import StoreCipher
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 HOSTS = ("h1", "h2", "h3")
 FAR = BEGINNING + 10**15
-SETTINGS = SessionSettings(version="simulated", heartbeat_seconds=5, silence_seconds=16.0)
+SETTINGS = SessionSettings(version="simulated", heartbeat_seconds=5, silence_seconds=16.0, witness_seconds=4.0)
 MUSTER_SECONDS = 60.0
 CIPHER = StoreCipher(b"k" * 32)
 AUDIT_KEY = AuditKey(Ed25519PrivateKey.from_private_bytes(b"a" * 32), Path("/nowhere"), fresh=False)
@@ -229,10 +230,12 @@ class SimulatedCoordinator:
         )
         restored = self.after_restore
         epoch = await store.begin_epoch()
+        witnesses = Witnesses(store.audit, AUDIT_KEY, store.coordinator_id, clock)
+        await witnesses.load()
         if restored:
-            epoch = await self._muster(process, store, clock, epoch)
+            epoch = await self._muster(process, store, clock, epoch, witnesses)
         universe.begin_epoch(epoch)
-        roster = Roster(StoreRegistry(store, restored=restored), SETTINGS, epoch, clock.now, self._token)
+        roster = Roster(StoreRegistry(store, restored=restored), SETTINGS, epoch, clock.now, self._token, witnesses)
         inventory = LiveInventory(store.hosts, clock)
         await inventory.load()
         vault = SecretVault(store.secrets, CIPHER, clock)
@@ -256,6 +259,7 @@ class SimulatedCoordinator:
         background = [
             asyncio.create_task(executor.run(), name="executor"),
             asyncio.create_task(self._maintain(store, clock), name="maintenance"),
+            asyncio.create_task(self._show(roster), name="sweep"),
         ]
         self.executor, self.store = executor, store
         self.after_restore = False
@@ -277,16 +281,20 @@ class SimulatedCoordinator:
         self._gone()
         universe.loop.later(1.0, self.start)
 
-    async def _muster(self, process: Process, store: SqliteStore, clock: SimulatedClock, epoch: int) -> int:
+    async def _muster(
+        self, process: Process, store: SqliteStore, clock: SimulatedClock, epoch: int, witnesses: Witnesses
+    ) -> int:
         """Hear the agents, as the coordinator's bootstrap does after a restore; return the epoch to begin with."""
         hosts = [row.name for row in await store.hosts.all() if not row.quarantine]
         registry = StoreRegistry(store, restored=True)
-        muster = Muster(registry, SETTINGS, epoch, clock.now, self._token, hosts)
+        resumes = await store.audit.head()
+        muster = Muster(registry, SETTINGS, epoch, clock.now, self._token, hosts, witnesses)
         self._listen(process, muster)
         self.universe.trace(f"coordinator hears every host first, at epoch {epoch}")
         highest = await muster.gather(MUSTER_SECONDS)
         self.network.serve = None
         await muster.shut_down(1000)
+        await witnesses.record(resumes)
         return await store.begin_epoch(max(epoch, highest) + EPOCH_MARGIN)
 
     def _listen(self, process: Process, roster: Roster) -> None:
@@ -301,6 +309,11 @@ class SimulatedCoordinator:
             task.add_done_callback(self._serving.discard)
 
         self.network.serve = serve
+
+    async def _show(self, roster: Roster) -> None:
+        while True:
+            await asyncio.sleep(2)
+            roster.show_head()
 
     async def _maintain(self, store: SqliteStore, clock: SimulatedClock) -> None:
         while True:

@@ -261,6 +261,11 @@ class Oracle:
         if self.rows("SELECT sequence, hash FROM audit_signed_head") != [(head.sequence, head.hash)]:
             self.universe.violate(f"10: the audit log ends at entry {head.sequence}, and that is not signed")
         for machine in self.machines:
+            seen = machine.journal.head.witness
+            if seen is None:
+                self.universe.violate(f"witness: {machine.name} has seen nothing of the audit log")
+            elif self.rows("SELECT hash FROM audit_log WHERE sequence = ?", seen.head.sequence) != [(seen.head.hash,)]:
+                self.universe.violate(f"witness: {machine.name} has seen entry {seen.head.sequence}, which is gone")
             for key in machine.starts:
                 if key not in named and key not in self.forgotten:
                     self.universe.violate(f"10: {short(key)} was started and is not in the audit log")

@@ -36,12 +36,13 @@ class JournalFile:
         self.head = JournalHead(journal_id)
         self.entries: dict[AttemptKey, str] = {}
         self.settled: dict[bytes, Settled] = {}
+        self.approvals: frozenset[str] = frozenset()
         self.full = False
 
     def load(self) -> JournalContent:
         """Read everything."""
         entries = tuple(entry_from_json(text) for text in self.entries.values())
-        return JournalContent(self.head, entries, tuple(self.settled.values()))
+        return JournalContent(self.head, entries, tuple(self.settled.values()), self.approvals)
 
     def commit(self, transaction: Transaction) -> None:
         """Apply a transaction; on a full disk it fails, and perhaps is found there all the same."""
@@ -69,6 +70,7 @@ class JournalFile:
             self.settled[record.run] = record
         for run in transaction.dropped:
             self.settled.pop(run, None)
+        self.approvals |= set(transaction.consumed_approvals)
         words = [f"{short(entry.key)} {entry.state}" for entry in transaction.entries]
         words += [f"{short(key)} forgotten" for key in transaction.forgotten]
         universe.trace(f"{host}: journal {', '.join(words)}")

@@ -21,6 +21,7 @@ from pilotage_agent.link.transport import Transport
 from pilotage_agent.messages import (
     AgentItem,
     Assignment,
+    AuditHead,
     Cancel,
     CoordinatorItem,
     EntryState,
@@ -40,6 +41,7 @@ from pilotage_agent.messages import (
 )
 from pilotage_agent.outbox import Outbox, size_of
 from pilotage_agent.results import bounded
+from pilotage_agent.witness import Witness, judge
 
 _log = logging.getLogger("pilotage.agent.link")
 
@@ -72,6 +74,10 @@ class SessionParts:
     instance_id: str
     boot_id: str
     slots: int
+    host_id: str = ""
+    """Under which identity heads of the audit log are seen."""
+    owners: Callable[[], Sequence[str]] = tuple
+    """The owners' public keys that this host knows; raises OSError or ValueError when they cannot be read."""
 
 
 class Session:
@@ -100,6 +106,7 @@ class Session:
             await self._transport.send([page])
         parts.failpoints.reach("agent.hello.sent")
         welcome, rest = await self._welcome()
+        await self._see_log(welcome)
         parts.journal.see_epoch(welcome.epoch)
         parts.logs.begin_session(welcome.log_window)
         self._on_welcome()
@@ -124,7 +131,35 @@ class Session:
             inventory=parts.inventory(),
             protocol_min=PROTOCOL_MIN,
             protocol_max=PROTOCOL_MAX,
+            witness=self._seen(),
         )
+
+    def _seen(self) -> AuditHead | None:
+        """Return the newest head that was seen under this identity."""
+        witness = self._parts.journal.witness
+        return witness.head if witness is not None and witness.host_id == self._parts.host_id else None
+
+    async def _see_log(self, welcome: Welcome) -> None:
+        """Compare the coordinator's audit log with what was seen; raises LinkRefused for one that goes back."""
+        parts = self._parts
+        try:
+            owners = tuple(parts.owners())
+        except (OSError, ValueError) as error:
+            raise LinkRefused(f"the owners' keys of this host cannot be read: {error}", retry=True) from error
+        consumed = parts.journal.approval_consumed
+        ruling = judge(self._seen(), welcome.audit_head, welcome.recoveries, owners, consumed)
+        if ruling.refusal:
+            raise LinkRefused(bounded(ruling.refusal), retry=True)
+        if ruling.consume:
+            assert welcome.audit_head is not None
+            _log.warning(
+                "the coordinator was restored: its audit log goes on after entry %s", welcome.audit_head.sequence
+            )
+            # Both in one transaction, before anything else: the record is not used up without the host going back.
+            parts.journal.see_head(Witness(parts.host_id, welcome.audit_head))
+            await parts.journal.consume_approval(ruling.consume)
+        elif welcome.audit_head is not None:
+            parts.journal.see_head(Witness(parts.host_id, welcome.audit_head))
 
     async def _welcome(self) -> tuple[Welcome, Sequence[CoordinatorItem]]:
         try:
@@ -200,6 +235,11 @@ class Session:
                 return False
             case Refusal():
                 raise refused(item)
+            case AuditHead():
+                seen = self._seen()
+                if seen is not None and (item.log != seen.log or item.sequence < seen.sequence):
+                    raise LinkRefused("the coordinator's audit log goes back within a session", retry=True)
+                parts.journal.see_head(Witness(parts.host_id, item))
             case Welcome():
                 raise LinkLost("the coordinator said Welcome twice")
         return True

@@ -15,6 +15,10 @@ LONGEST_NAME: Final = 4_096
 """Characters of one field of an attempt's key."""
 LARGEST_STORED: Final = 2**63 - 1
 
+LONGEST_HEAD_FIELD: Final = 256
+LARGEST_RECOVERY: Final = 16 * 1024
+MOST_RECOVERIES: Final = 32
+"""Of a coordinator that was restored more often, the newest."""
 _KIND: Final = {AttemptKind.RUN: pb.ATTEMPT_KIND_RUN, AttemptKind.UNDO: pb.ATTEMPT_KIND_UNDO}
 _KIND_BACK: Final = {number: kind for kind, number in _KIND.items()}
 _STATE: Final = {
@@ -157,7 +161,25 @@ def _hello_out(hello: m.Hello) -> pb.Hello:
         clock=hello.clock,
         slots=hello.slots,
         inventory=_inventory_out(hello.inventory),
+        witness=None if hello.witness is None else _head_out(hello.witness),
     )
+
+
+def _head_out(head: m.AuditHead) -> pb.AuditHead:
+    return pb.AuditHead(log=head.log, sequence=head.sequence, hash=head.hash, key=head.key, signature=head.signature)
+
+
+def _head_in(head: pb.AuditHead) -> m.AuditHead:
+    texts, blobs = (head.log, head.hash), (head.key, head.signature)
+    if not all(0 < len(each) <= LONGEST_HEAD_FIELD for each in (*texts, *blobs)):
+        raise ValueError("an audit head with a field that is empty or too long")
+    return m.AuditHead(head.log, _stored(head.sequence, "audit entry"), head.hash, head.key, head.signature)
+
+
+def _recovery_in(recovery: pb.Recovery) -> m.Recovery:
+    if len(recovery.statement) > LARGEST_RECOVERY or len(recovery.signature) > LARGEST_RECOVERY:
+        raise ValueError("a recovery record that is too large")
+    return m.Recovery(recovery.statement, recovery.signature)
 
 
 def _inventory_out(inventory: m.Inventory) -> pb.Inventory:
@@ -204,6 +226,8 @@ def _welcome_in(item: pb.Welcome) -> m.Welcome:
         heartbeat_seconds=item.heartbeat_seconds,
         log_window=item.log_window,
         coordinator_version=item.coordinator_version,
+        audit_head=_head_in(item.audit_head) if item.HasField("audit_head") else None,
+        recoveries=tuple(_recovery_in(each) for each in item.recoveries[-MOST_RECOVERIES:]),
     )
 
 
@@ -250,4 +274,5 @@ _READERS: Final[dict[str, Any]] = {
     "ping": lambda item: m.Ping(item.nonce),
     "query": _query_in,
     "goodbye": lambda item: m.Goodbye(item.reconnect_ms),
+    "audit_head": _head_in,
 }

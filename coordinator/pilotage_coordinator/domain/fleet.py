@@ -71,6 +71,17 @@ class HostInventory:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenHead:
+    """The signed end of an audit log as a host has seen it (`audit.head` makes them)."""
+
+    log: str
+    sequence: int
+    hash: str
+    key: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Greeting:
     """How an agent introduced itself at the start of a session (the wire's Hello without the inventory)."""
 
@@ -83,6 +94,8 @@ class Greeting:
     boot_id: str
     clock: int
     slots: int
+    witness: SeenHead | None = None
+    """The newest head of an audit log that it has seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pilotage_coordinator.fleet.roster import Roster, Seat
 from pilotage_coordinator.fleet.session import Session
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
+from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.structured import structlog
 
 _log = structlog.get_logger("pilotage.fleet")
@@ -30,9 +31,10 @@ class Muster(Roster):
         clock: Callable[[], int],
         token: Callable[[], str],
         hosts: Collection[str],
+        witnesses: Witnesses | None = None,
     ) -> None:
         """`hosts`: the names of those that are to be heard."""
-        super().__init__(registry, settings, epoch, clock, token)
+        super().__init__(registry, settings, epoch, clock, token, witnesses)
         self.missing = set(hosts)
         self._complete = asyncio.Event()
         if not self.missing:
@@ -55,6 +57,8 @@ class Muster(Roster):
                 retry=False,
             )
         self.highest_epoch_seen = max(self.highest_epoch_seen, claimed)
+        if self._witnesses is not None:
+            await self._witnesses.heard(peer.host, hello.greeting.witness)
         self.missing.discard(peer.host)
         if not self.missing:
             self._complete.set()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pilotage_proto.attempt import AttemptKey
 from pilotage_proto.v1 import fleet_pb2 as pb
 
-from pilotage_coordinator.domain.fleet import Assignment, Query, QueryAnswer
+from pilotage_coordinator.audit.head import SignedHead
+from pilotage_coordinator.domain.fleet import Assignment, Greeting, Query, QueryAnswer
 from pilotage_coordinator.fleet import wire
 from pilotage_coordinator.fleet.admission import Marks, Verdict, common_protocol, judge
 from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused, TransportLost
@@ -18,6 +19,7 @@ from pilotage_coordinator.fleet.session import INTERNAL_PAUSE_MS, Party, Session
 from pilotage_coordinator.fleet.settings import PROTOCOL_MAX, PROTOCOL_MIN, SessionSettings
 from pilotage_coordinator.fleet.transport import Transport
 from pilotage_coordinator.runtime.fleet_port import FleetListener, HostUnreachable
+from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.structured import structlog
 
@@ -44,8 +46,13 @@ class Roster:
         epoch: int,
         clock: Callable[[], int],
         token: Callable[[], str],
+        witnesses: Witnesses | None = None,
     ) -> None:
-        """`clock` gives UTC microseconds, `token` unguessable unique texts."""
+        """`clock` gives UTC microseconds, `token` unguessable unique texts. `witnesses` hears what hosts have seen of
+        the audit log, and knows what to show them."""
+        self._witnesses = witnesses
+        self._shown: SignedHead | None = None
+        self._show_at = 0
         self._registry = registry
         self._settings = settings
         self._epoch = epoch
@@ -132,6 +139,8 @@ class Roster:
                 heartbeat_seconds=self._settings.heartbeat_seconds,
                 log_window=self._settings.log_window,
                 version=self._settings.version,
+                audit_head=self._witnesses.newest if self._witnesses is not None else None,
+                recoveries=self._witnesses.recoveries if self._witnesses is not None else (),
             )
             await session.run(welcome, rest)
         except Refused as refused:
@@ -151,8 +160,10 @@ class Roster:
                 seat.session = None
 
     async def sweep(self) -> None:
-        """End sessions whose certificate ended, and those whose host or certificate was denied. Call it often."""
+        """End sessions whose certificate ended, and those whose host or certificate was denied; show agents how far the
+        audit log has come. Call it often."""
         now = self._clock()
+        self.show_head()
         denied = await self._registry.deny_list(now)
         for session in self.sessions:
             if session.party.expires_at <= now:
@@ -161,6 +172,18 @@ class Roster:
                 session.refuse(
                     Refused(RefusalReason.REVOKED, "the certificate of this stream was revoked", retry=False)
                 )
+
+    def show_head(self) -> None:
+        """Show agents how far the audit log has come, unless that was done just now."""
+        now = self._clock()
+        newest = self._witnesses.newest if self._witnesses is not None else None
+        if newest is None or newest == self._shown or now < self._show_at:
+            return
+        self._shown, self._show_at = newest, now + int(self._settings.witness_seconds * 1_000_000)
+        item = wire.write_audit_head(newest)
+        for session in self.sessions:
+            if session.online:
+                session.outbox.push(item)
 
     async def shut_down(self, reconnect_ms: int) -> None:
         """Say goodbye to every agent, take no new session, and wait until all have ended."""
@@ -241,6 +264,7 @@ class Roster:
             if await self._has_ended(transport):
                 raise TransportLost(f"a late greeting, of an agent that is gone: {reason}")
             raise await self._quarantine(peer, old, reason)
+        await self._compare_log(host.name, greeting)
         if old is not None:
             old.refuse(Refused(RefusalReason.SUPERSEDED, "a newer session of this host was opened", retry=True))
             await old.finished.wait()
@@ -271,6 +295,11 @@ class Roster:
             party, hello, transport, self._listener, self._settings, self._token, remember if replaced else None
         )
         return session, protocol
+
+    async def _compare_log(self, host: str, greeting: Greeting) -> None:
+        """Compare what the host has seen of the audit log with the log; raises Refused when they contradict."""
+        if self._witnesses is not None and (reason := await self._witnesses.heard(host, greeting.witness)):
+            raise Refused(RefusalReason.OLD_COORDINATOR, reason, retry=True)
 
     async def _has_ended(self, transport: Transport) -> bool:
         """Return whether nobody is at the other end any more.

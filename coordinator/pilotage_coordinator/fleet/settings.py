@@ -17,6 +17,8 @@ class SessionSettings:
     heartbeat_seconds: int = 10
     silence_seconds: float = 35.0
     """An agent from which nothing came for this long is taken to be away."""
+    witness_seconds: float = 60.0
+    """At most so often are agents shown how far the audit log has come; each Welcome shows it too."""
     challenge_seconds: float = 5.0
     """How long the instance of a running session may take to answer when another one claims its identity."""
     handshake_seconds: float = 30.0

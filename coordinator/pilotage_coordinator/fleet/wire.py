@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NoReturn, cast
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
-from pilotage_proto.canonical import CanonicalError, canonical
+from pilotage_proto.canonical import LARGEST_EXACT_INTEGER, CanonicalError, canonical
 from pilotage_proto.limits import (
     LARGEST_EVIDENCE,
     LARGEST_JSON,
@@ -22,6 +22,7 @@ from pilotage_proto.limits import (
 from pilotage_proto.result import result_digest
 from pilotage_proto.v1 import fleet_pb2 as pb
 
+from pilotage_coordinator.audit.head import SignedHead
 from pilotage_coordinator.domain.fleet import (
     Assignment,
     AttemptReport,
@@ -34,6 +35,7 @@ from pilotage_coordinator.domain.fleet import (
     Query,
     QueryAnswer,
     QueryPurpose,
+    SeenHead,
 )
 from pilotage_coordinator.domain.plan import Effect, FailureKind, Json
 from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused
@@ -48,6 +50,7 @@ from pilotage_coordinator.fleet.messages import (
     Progress,
     Started,
 )
+from pilotage_coordinator.store.records import RecoveryRecord
 
 LONGEST_ID: Final = 256
 LONGEST_PATH: Final = 4_096
@@ -110,9 +113,17 @@ def read_items(items: Sequence[pb.AgentItem]) -> list[AgentMessage]:
 
 
 def write_welcome(
-    *, protocol: int, epoch: int, clock: int, heartbeat_seconds: int, log_window: int, version: str
+    *,
+    protocol: int,
+    epoch: int,
+    clock: int,
+    heartbeat_seconds: int,
+    log_window: int,
+    version: str,
+    audit_head: SignedHead | None = None,
+    recoveries: Sequence[RecoveryRecord] = (),
 ) -> pb.CoordinatorItem:
-    """Return the item that admits a session."""
+    """Return the item that admits a session; of recoveries, the newest come last."""
     return pb.CoordinatorItem(
         welcome=pb.Welcome(
             protocol=protocol,
@@ -121,8 +132,19 @@ def write_welcome(
             heartbeat_seconds=heartbeat_seconds,
             log_window=log_window,
             coordinator_version=version,
+            audit_head=None if audit_head is None else _write_head(audit_head),
+            recoveries=[pb.Recovery(statement=each.statement, signature=each.signature) for each in recoveries],
         )
     )
+
+
+def write_audit_head(head: SignedHead) -> pb.CoordinatorItem:
+    """Return the item that shows an agent how far the audit log has come."""
+    return pb.CoordinatorItem(audit_head=_write_head(head))
+
+
+def _write_head(head: SignedHead) -> pb.AuditHead:
+    return pb.AuditHead(log=head.log, sequence=head.sequence, hash=head.hash, key=head.key, signature=head.signature)
 
 
 def write_refusal(refused: Refused) -> pb.CoordinatorItem:
@@ -211,8 +233,21 @@ def _read_hello(item: pb.AgentItem) -> Hello:
             boot_id=_text(hello.boot_id, "hello.boot_id", LONGEST_ID),
             clock=hello.clock,
             slots=hello.slots,
+            witness=_witness(hello.witness) if hello.HasField("witness") else None,
         ),
         inventory=_inventory(hello.inventory),
+    )
+
+
+def _witness(head: pb.AuditHead) -> SeenHead:
+    if len(head.key) > LONGEST_ID or len(head.signature) > LONGEST_ID or head.sequence > LARGEST_EXACT_INTEGER:
+        raise BadMessage("hello.witness has a field that is too large")
+    return SeenHead(
+        log=_named(head.log, "hello.witness.log"),
+        sequence=head.sequence,
+        hash=_named(head.hash, "hello.witness.hash"),
+        key=head.key,
+        signature=head.signature,
     )
 
 

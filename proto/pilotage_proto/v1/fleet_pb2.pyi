@@ -206,7 +206,7 @@ class SessionResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[CoordinatorItem, _Mapping]]] = ...) -> None: ...
 
 class CoordinatorItem(_message.Message):
-    __slots__ = ("welcome", "refusal", "assignment", "cancel", "result_ack", "log_ack", "ping", "query", "goodbye")
+    __slots__ = ("welcome", "refusal", "assignment", "cancel", "result_ack", "log_ack", "ping", "query", "goodbye", "audit_head")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +216,7 @@ class CoordinatorItem(_message.Message):
     PING_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_HEAD_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     refusal: Refusal
     assignment: Assignment
@@ -225,7 +226,8 @@ class CoordinatorItem(_message.Message):
     ping: Ping
     query: Query
     goodbye: Goodbye
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., result_ack: _Optional[_Union[ResultAck, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    audit_head: AuditHead
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., result_ack: _Optional[_Union[ResultAck, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., audit_head: _Optional[_Union[AuditHead, _Mapping]] = ...) -> None: ...
 
 class AttemptKey(_message.Message):
     __slots__ = ("execution", "path", "host", "item", "kind", "attempt")
@@ -244,7 +246,7 @@ class AttemptKey(_message.Message):
     def __init__(self, execution: _Optional[str] = ..., path: _Optional[str] = ..., host: _Optional[str] = ..., item: _Optional[str] = ..., kind: _Optional[_Union[AttemptKind, str]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_min", "protocol_max", "agent_version", "instance_id", "journal_id", "journal_sequence", "session_counter", "highest_epoch", "boot_id", "clock", "slots", "inventory")
+    __slots__ = ("protocol_min", "protocol_max", "agent_version", "instance_id", "journal_id", "journal_sequence", "session_counter", "highest_epoch", "boot_id", "clock", "slots", "inventory", "witness")
     PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +259,7 @@ class Hello(_message.Message):
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    WITNESS_FIELD_NUMBER: _ClassVar[int]
     protocol_min: int
     protocol_max: int
     agent_version: str
@@ -269,7 +272,30 @@ class Hello(_message.Message):
     clock: int
     slots: int
     inventory: Inventory
-    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., agent_version: _Optional[str] = ..., instance_id: _Optional[str] = ..., journal_id: _Optional[str] = ..., journal_sequence: _Optional[int] = ..., session_counter: _Optional[int] = ..., highest_epoch: _Optional[int] = ..., boot_id: _Optional[str] = ..., clock: _Optional[int] = ..., slots: _Optional[int] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ...) -> None: ...
+    witness: AuditHead
+    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., agent_version: _Optional[str] = ..., instance_id: _Optional[str] = ..., journal_id: _Optional[str] = ..., journal_sequence: _Optional[int] = ..., session_counter: _Optional[int] = ..., highest_epoch: _Optional[int] = ..., boot_id: _Optional[str] = ..., clock: _Optional[int] = ..., slots: _Optional[int] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., witness: _Optional[_Union[AuditHead, _Mapping]] = ...) -> None: ...
+
+class AuditHead(_message.Message):
+    __slots__ = ("log", "sequence", "hash", "key", "signature")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    sequence: int
+    hash: str
+    key: bytes
+    signature: bytes
+    def __init__(self, log: _Optional[str] = ..., sequence: _Optional[int] = ..., hash: _Optional[str] = ..., key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Recovery(_message.Message):
+    __slots__ = ("statement", "signature")
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    statement: bytes
+    signature: str
+    def __init__(self, statement: _Optional[bytes] = ..., signature: _Optional[str] = ...) -> None: ...
 
 class Inventory(_message.Message):
     __slots__ = ("facts", "step_types", "quarantined")
@@ -304,20 +330,24 @@ class JournalEntry(_message.Message):
     def __init__(self, key: _Optional[_Union[AttemptKey, _Mapping]] = ..., state: _Optional[_Union[JournalState, str]] = ..., epoch: _Optional[int] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., started_at: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("protocol", "epoch", "clock", "heartbeat_seconds", "log_window", "coordinator_version")
+    __slots__ = ("protocol", "epoch", "clock", "heartbeat_seconds", "log_window", "coordinator_version", "audit_head", "recoveries")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     LOG_WINDOW_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_HEAD_FIELD_NUMBER: _ClassVar[int]
+    RECOVERIES_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     epoch: int
     clock: int
     heartbeat_seconds: int
     log_window: int
     coordinator_version: str
-    def __init__(self, protocol: _Optional[int] = ..., epoch: _Optional[int] = ..., clock: _Optional[int] = ..., heartbeat_seconds: _Optional[int] = ..., log_window: _Optional[int] = ..., coordinator_version: _Optional[str] = ...) -> None: ...
+    audit_head: AuditHead
+    recoveries: _containers.RepeatedCompositeFieldContainer[Recovery]
+    def __init__(self, protocol: _Optional[int] = ..., epoch: _Optional[int] = ..., clock: _Optional[int] = ..., heartbeat_seconds: _Optional[int] = ..., log_window: _Optional[int] = ..., coordinator_version: _Optional[str] = ..., audit_head: _Optional[_Union[AuditHead, _Mapping]] = ..., recoveries: _Optional[_Iterable[_Union[Recovery, _Mapping]]] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "message", "retry")

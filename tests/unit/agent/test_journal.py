@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from pilotage_agent.errors import ConfigRefused, JournalUnwritable
 from pilotage_agent.journal import Journal
 from pilotage_agent.journal_record import entry_from_json, entry_to_json
-from pilotage_agent.journal_sqlite import SqliteJournalStore, ThreadedCommits, open_or_replace
+from pilotage_agent.journal_sqlite import SqliteJournalStore, ThreadedCommits, checksum, open_or_replace
 from pilotage_agent.journal_store import JournalContent, JournalHead, MemoryJournalStore, Transaction
 from pilotage_agent.ledger import Entry, Fences, Take, WorkerIdentity, judge_assignment
-from pilotage_agent.messages import Effect, EntryState, Outcome
+from pilotage_agent.messages import AuditHead, Effect, EntryState, Outcome
 from pilotage_agent.results import make_result
 from pilotage_agent.settled import Settled, SettledRuns, execution_time
+from pilotage_agent.witness import Witness
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.unit.agent.world import assignment, key
@@ -220,12 +221,34 @@ def test_a_journal_of_the_first_format_is_taken_over(whole: Path, tmp_path: Path
     with sqlite3.connect(path) as connection:
         for table in ("head", "entries", "settled", "consumed_approvals"):
             connection.execute(f"ALTER TABLE {table} DROP COLUMN crc")
+        connection.execute("ALTER TABLE head DROP COLUMN witness")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     for _ in range(2):
         store, content = open_or_replace(path, "jrn_new", 7)
         assert (content.head.journal_id, len(content.entries), len(content.settled)) == ("jrn_1", 8, 1)
         store.close()
+
+
+def test_a_journal_of_the_second_format_is_taken_over_and_keeps_what_is_seen_from_then_on(
+    whole: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(whole.read_bytes())
+    with sqlite3.connect(path) as connection:
+        (*values, _, _) = connection.execute("SELECT * FROM head").fetchone()
+        connection.execute("ALTER TABLE head DROP COLUMN witness")
+        connection.execute("UPDATE head SET crc = ?", (checksum(*values[1:]),))
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    witness = Witness("hst_1", AuditHead("coo_1", 9, "sha256:9", b"k", b"s"))
+    store, content = open_or_replace(path, "jrn_new", 7)
+    assert (content.head.journal_id, len(content.entries), content.head.witness) == ("jrn_1", 8, None)
+    store.commit(Transaction(replace(content.head, witness=witness)))
+    store.close()
+    store, content = open_or_replace(path, "jrn_new", 7)
+    assert (content.head.journal_id, content.head.witness) == ("jrn_1", witness)
+    store.close()
 
 
 JSON = st.recursive(

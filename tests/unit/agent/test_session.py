@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from pilotage_agent.catalogue import HostCatalogue
@@ -14,6 +15,7 @@ from pilotage_agent.link.wire import to_request
 from pilotage_agent.messages import (
     Accepted,
     AgentItem,
+    AuditHead,
     CoordinatorItem,
     EntryState,
     FailureKind,
@@ -28,6 +30,7 @@ from pilotage_agent.messages import (
     Ping,
     Progress,
     QueryAnswer,
+    Recovery,
     Refusal,
     RefusalReason,
     Result,
@@ -38,6 +41,8 @@ from pilotage_agent.messages import (
 from pilotage_agent.outbox import Outbox
 from pilotage_agent.results import fitting, make_result
 from pilotage_agent.running import LogPiece
+from pilotage_agent.witness import Witness
+from pilotage_proto import recovery as records
 from pilotage_proto.attempt import AttemptKey
 from pilotage_proto.limits import LARGEST_JSON, LARGEST_MESSAGE, LONGEST_TEXT, MOST_ITEMS
 
@@ -353,3 +358,76 @@ def test_step_types_beyond_one_message_are_left_out_by_name() -> None:
     assert told + untold == [one["name"] for one in described]
     assert set(catalogue.by_name) == set(told)
     assert len(catalogue.step_types) <= LARGEST_JSON
+
+
+HEAD = AuditHead("coo_1", 5, "sha256:5", b"k", b"s")
+
+
+async def seen(host: Host, welcome: Welcome, *more: CoordinatorItem) -> MemoryTransport:
+    """Hold a session with a coordinator that shows a head; return its transport after its goodbye."""
+    transport = MemoryTransport(welcome)
+    for item in (*more, Goodbye(1)):
+        transport.inbox.put_nowait(item)
+    assert await session(host, transport).run() == Goodbye(1)
+    return transport
+
+
+async def test_the_newest_head_of_the_audit_log_is_kept_and_told_again() -> None:
+    host = await Host(World()).recover()
+    first = await seen(host, replace(WELCOME, audit_head=HEAD), replace(HEAD, sequence=8, hash="sha256:8"))
+    assert isinstance(first.sent[0], Hello)
+    assert first.sent[0].witness is None
+    await host.journal.flush()
+    assert host.world.store.content.head.witness == Witness("", replace(HEAD, sequence=8, hash="sha256:8"))
+    second = await seen(host, replace(WELCOME, audit_head=replace(HEAD, sequence=9)))
+    assert isinstance(second.sent[0], Hello)
+    assert second.sent[0].witness == replace(HEAD, sequence=8, hash="sha256:8")
+
+
+async def test_a_coordinator_that_goes_back_gets_no_session_and_one_that_tells_of_its_restore_does() -> None:
+    host = await Host(World()).recover()
+    await seen(host, replace(WELCOME, audit_head=HEAD))
+    for shown in (None, replace(HEAD, sequence=4), replace(HEAD, hash="sha256:other")):
+        with pytest.raises(LinkRefused) as refused:
+            await session(host, MemoryTransport(replace(WELCOME, audit_head=shown, epoch=7))).run()
+        assert refused.value.retry
+    assert (host.journal.highest_epoch, host.journal.witness) == (1, Witness("", HEAD))
+    with pytest.raises(LinkRefused, match="within a session"):
+        await seen(host, replace(WELCOME, audit_head=HEAD), replace(HEAD, sequence=4))
+    hashes = ["sha256:" + digit * 64 for digit in "25"]
+    record = records.Recovery("coo_1", 2, hashes[0], 6, hashes[1], 0)
+    back = replace(HEAD, sequence=3)
+    await seen(host, replace(WELCOME, audit_head=back, recoveries=(Recovery(record.statement, ""),)))
+    content = host.world.store.content
+    assert content.head.witness == Witness("", back)
+    assert len(content.consumed_approvals) == 1
+
+
+async def test_nothing_is_taken_back_while_the_owners_keys_cannot_be_read() -> None:
+    host = await Host(World()).recover()
+    transport = MemoryTransport(WELCOME)
+    made = session(host, transport)
+
+    def unreadable() -> tuple[str, ...]:
+        raise OSError("input/output error")
+
+    made._parts = replace(made._parts, owners=unreadable)
+    with pytest.raises(LinkRefused, match="owners' keys"):
+        await made.run()
+
+
+async def test_who_joins_anew_begins_anew() -> None:
+    host = await Host(World()).recover()
+    await seen(host, replace(WELCOME, audit_head=HEAD))
+    other = session(
+        host,
+        MemoryTransport(
+            replace(WELCOME, audit_head=replace(HEAD, log="coo_2")),
+        ),
+    )
+    other._parts = replace(other._parts, host_id="hst_new")
+    transport = other._transport
+    assert isinstance(transport, MemoryTransport)
+    transport.inbox.put_nowait(Goodbye(1))
+    await other.run()
+    assert host.journal.witness == Witness("hst_new", replace(HEAD, log="coo_2"))

@@ -11,6 +11,7 @@ from pilotage_coordinator.store.records import (
     AuditRecord,
     AuditVerdict,
     Page,
+    RecoveryRecord,
     SecretRecord,
     SignedHead,
 )
@@ -53,6 +54,14 @@ class AuditStore(Protocol):
 
     async def signed_head(self) -> SignedHead | None:
         """Return the signed head as it is stored."""
+        ...
+
+    async def recoveries(self, most: int = 32) -> tuple[RecoveryRecord, ...]:
+        """Return the newest records of restores, oldest first."""
+        ...
+
+    async def recover(self, record: RecoveryRecord, at: int, audit: tuple[AuditEntry, ...]) -> None:
+        """Store a record of a restore, or the signature of one that is there, with the entry about it."""
         ...
 
     async def verify(self, known: Sequence[AuditHead] = ()) -> AuditVerdict:

@@ -41,7 +41,7 @@ from pilotage_coordinator.store.records.execution import (
     StepRunRecord,
 )
 from pilotage_coordinator.store.records.fleet import CertificateRecord, EnrolmentRecord, HostRecord, SessionMarks
-from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditFilter, SecretRecord
+from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditFilter, RecoveryRecord, SecretRecord
 from pilotage_coordinator.store.records.page import Page
 from pilotage_coordinator.store.records.policy import ClosingRecord, PolicyRecord
 
@@ -85,6 +85,7 @@ __all__ = [
     "PrincipalRecord",
     "Progress",
     "Pruned",
+    "RecoveryRecord",
     "RoleRecord",
     "SecretRecord",
     "SessionMarks",

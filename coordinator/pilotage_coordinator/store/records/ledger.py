@@ -22,6 +22,15 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryRecord:
+    """That this database was restored from a backup: the statement about it, and an owner's signature (or none)."""
+
+    statement: bytes
+    """See `pilotage_proto.recovery`."""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """The answer once given to a request with an idempotency key; the key belongs to its principal."""
 

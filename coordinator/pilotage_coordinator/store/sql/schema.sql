@@ -473,6 +473,14 @@ CREATE TABLE audit_signed_head (
     signature BLOB NOT NULL
 ) STRICT;
 
+-- Each time that this database was restored from a backup: what the log lost by it. Sent to agents, oldest first.
+CREATE TABLE audit_recoveries (
+    number INTEGER PRIMARY KEY,
+    statement BLOB NOT NULL UNIQUE,
+    signature TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TRIGGER audit_kept BEFORE DELETE ON audit_log
 BEGIN
     SELECT raise(ABORT, 'the audit log is append-only');

@@ -9,7 +9,7 @@ from pilotage_coordinator.audit.chain import AuditVerdict, Unreadable, against_s
 from pilotage_coordinator.audit.entry import AuditEntry, AuditHead, AuditRecord, link
 from pilotage_coordinator.audit.head import SignedHead
 from pilotage_coordinator.store.errors import Refused
-from pilotage_coordinator.store.records import AuditFilter, Page
+from pilotage_coordinator.store.records import AuditFilter, Page, RecoveryRecord
 from pilotage_coordinator.store.sqlite.access import Access, Row
 from pilotage_coordinator.store.sqlite.codec import read_json, write_json
 from pilotage_coordinator.store.sqlite.paging import LARGEST_INTEGER, bounded, read_cursor, write_cursor
@@ -114,6 +114,21 @@ class SqliteAudit:
         """Return the signed head as it is stored."""
         queries = self._access.queries
         return await self._access.database.read(lambda connection: read_signed(connection, queries))
+
+    async def recoveries(self, most: int = 32) -> tuple[RecoveryRecord, ...]:
+        """Return the newest records of restores, oldest first."""
+        rows = await self._access.rows("recoveries_newest", (most,))
+        return tuple(RecoveryRecord(*row) for row in reversed(rows))
+
+    async def recover(self, record: RecoveryRecord, at: int, audit: tuple[AuditEntry, ...]) -> None:
+        """Store a record of a restore, or its signature."""
+        queries = self._access.queries
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(queries["recovery_put"], (record.statement, record.signature, at))
+            append_audit(connection, queries, audit)
+
+        await self._access.writes.submit(work)
 
     async def verify(self, known: Sequence[AuditHead] = ()) -> AuditVerdict:
         """Check every link; each page is read apart, so that a long chain does not meet the readers' bound."""

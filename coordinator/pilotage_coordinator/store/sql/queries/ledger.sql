@@ -41,6 +41,13 @@ INSERT INTO audit_signed_head (only_row, log, sequence, hash, key, signature) VA
 ON CONFLICT DO UPDATE SET log = excluded.log, sequence = excluded.sequence, hash = excluded.hash, key = excluded.key,
     signature = excluded.signature;
 
+-- name: recoveries_newest
+SELECT statement, signature FROM audit_recoveries ORDER BY number DESC LIMIT ?;
+
+-- name: recovery_put
+INSERT INTO audit_recoveries (statement, signature, recorded_at) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET signature = excluded.signature;
+
 -- name: answer_get
 SELECT key, principal, operation, request_digest, answer, expires_at FROM idempotency
 WHERE principal = ? AND key = ? AND expires_at > ?;
