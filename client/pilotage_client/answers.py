@@ -505,6 +505,112 @@ class Examined(TypedDict):
     items: list[Finding]
 
 
+class Grant(TypedDict):
+    """A role that a principal holds; `scope` says its limits in words, `limits` in parts."""
+
+    role: str
+    scope: str
+    limits: dict[str, Any]
+    granted_by: str
+    granted_at: str
+
+
+class PublicKey(TypedDict):
+    """A public key with which a person signs decisions."""
+
+    type: str
+    fingerprint: str
+    comment: str
+    line: str
+
+
+class PrincipalSummary(TypedDict):
+    """Somebody who acts: a person, a service or an assistant; `local`: the coordinator's own socket is its."""
+
+    principal: str
+    kind: str
+    description: str
+    enabled: bool
+    roles: list[str]
+    sponsor: str
+    local: bool
+    created_at: str
+    created_by: str
+
+
+class PrincipalDetail(PrincipalSummary):
+    """One principal, whole; `permissions` are what it may do, limits aside, `:own` for its own things only."""
+
+    grants: list[Grant]
+    permissions: list[str]
+    keys: list[PublicKey]
+    disabled_at: str
+
+
+class Whoami(TypedDict):
+    """The caller as the coordinator sees it."""
+
+    principal: str
+    kind: str
+    through: str
+    token: str
+    token_expires_at: str
+    sponsor: str
+    grants: list[Grant]
+    permissions: list[str]
+    single_operator: bool
+
+
+class RoleSummary(TypedDict):
+    """A role: a named set of permissions."""
+
+    role: str
+    description: str
+    built_in: bool
+    permissions: list[str]
+
+
+class RoleDetail(RoleSummary):
+    """One role, whole: the operations that it gives, and who holds it."""
+
+    operations: list[str]
+    holders: list[str]
+
+
+class RoleRemoved(TypedDict):
+    """A role was removed."""
+
+    role: str
+
+
+class ApiToken(TypedDict):
+    """What may be known of an API token; `token` is its id."""
+
+    token: str
+    principal: str
+    name: str
+    state: str
+    created_at: str
+    created_by: str
+    expires_at: str
+    last_used_at: str
+    revoked_at: str
+    revoked_by: str
+    replaced_by: str
+
+
+class ApiTokenMade(ApiToken):
+    """A token that was made, with its text, which is shown here and never again."""
+
+    text: str
+
+
+class Authority(TypedDict):
+    """The certificate (PEM) of the coordinator's own authority."""
+
+    certificate: str
+
+
 class Status(TypedDict):
     """The coordinator, at a glance."""
 
@@ -515,6 +621,7 @@ class Status(TypedDict):
     state_dir: str
     fleet_address: str
     enrol_address: str
+    https_address: str
     hosts_online: int
     hosts_total: int
     executions_active: int

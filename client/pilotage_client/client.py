@@ -351,7 +351,108 @@ class PilotageClient:
             part = await self._get(answers.AuditLines, "/v1/audit/export", after=part["next"], until=until)
             yield part
 
+    # Principals, roles, tokens
+
+    async def whoami(self) -> answers.Whoami:
+        """Return who the caller is here."""
+        return await self._get(answers.Whoami, "/v1/whoami")
+
+    async def add_principal(
+        self,
+        principal: str,
+        kind: str,
+        *,
+        description: str = "",
+        sponsor: str | None = None,
+        role: str | None = None,
+        limits: Mapping[str, Any] | None = None,
+        keys: Sequence[str] = (),
+    ) -> answers.PrincipalDetail:
+        """Add a person, a service or an assistant.
+
+        `limits` limit the role: blueprints, categories, environments (lists), hosts (a selector).
+        """
+        return await self._post(
+            answers.PrincipalDetail,
+            "/v1/principals",
+            principal=principal,
+            kind=kind,
+            description=description,
+            sponsor=sponsor,
+            role=role,
+            limits=dict(limits or {}),
+            keys=list(keys),
+        )
+
+    async def list_principals(self, limit: int | None = None) -> list[answers.PrincipalSummary]:
+        """Return principals by name."""
+        return await self._all("/v1/principals", {}, limit)
+
+    async def show_principal(self, principal: str) -> answers.PrincipalDetail:
+        """Return one principal, whole."""
+        return await self._get(answers.PrincipalDetail, f"/v1/principals/{segment(principal)}")
+
+    async def disable_principal(self, principal: str, reason: str = "") -> answers.PrincipalDetail:
+        """Let a principal do nothing more."""
+        path = f"/v1/principals/{segment(principal)}/disable"
+        return await self._post(answers.PrincipalDetail, path, reason=reason)
+
+    async def enable_principal(self, principal: str) -> answers.PrincipalDetail:
+        """Let a disabled principal act again."""
+        return await self._post(answers.PrincipalDetail, f"/v1/principals/{segment(principal)}/enable")
+
+    async def set_principal_role(
+        self, principal: str, role: str, action: str = "add", *, limits: Mapping[str, Any] | None = None
+    ) -> answers.PrincipalDetail:
+        """Give a role within limits (see `add_principal`), or with the action `remove` take it away."""
+        path = f"/v1/principals/{segment(principal)}/roles"
+        return await self._post(answers.PrincipalDetail, path, role=role, action=action, limits=dict(limits or {}))
+
+    async def set_principal_keys(
+        self, principal: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> answers.PrincipalDetail:
+        """Add public keys (lines of .pub files) to a person's, and remove some by their fingerprints."""
+        path = f"/v1/principals/{segment(principal)}/keys"
+        return await self._post(answers.PrincipalDetail, path, add=list(add), remove=list(remove))
+
+    async def list_roles(self, limit: int | None = None) -> list[answers.RoleSummary]:
+        """Return roles, the built-in ones first."""
+        return await self._all("/v1/roles", {}, limit)
+
+    async def show_role(self, role: str) -> answers.RoleDetail:
+        """Return one role, whole."""
+        return await self._get(answers.RoleDetail, f"/v1/roles/{segment(role)}")
+
+    async def set_role(self, role: str, permissions: Sequence[str], description: str = "") -> answers.RoleDetail:
+        """Make or change a role."""
+        body = {"permissions": list(permissions), "description": description}
+        return cast(answers.RoleDetail, await self._transport.ask("PUT", f"/v1/roles/{segment(role)}", body=body))
+
+    async def remove_role(self, role: str) -> answers.RoleRemoved:
+        """Remove a role that nobody holds."""
+        return cast(answers.RoleRemoved, await self._transport.ask("DELETE", f"/v1/roles/{segment(role)}"))
+
+    async def create_token(self, principal: str, *, name: str = "", life: int | None = None) -> answers.ApiTokenMade:
+        """Make an API token, good for `life` seconds; its text is in this answer only."""
+        return await self._post(answers.ApiTokenMade, "/v1/api-tokens", principal=principal, name=name, life=life)
+
+    async def list_tokens(self, principal: str | None = None, limit: int | None = None) -> list[answers.ApiToken]:
+        """Return API tokens, of one principal if given."""
+        return await self._all("/v1/api-tokens", {"principal": principal}, limit)
+
+    async def rotate_token(self, token: str) -> answers.ApiTokenMade:
+        """Make a token in the place of another (by its id), which ends in the same moment."""
+        return await self._post(answers.ApiTokenMade, f"/v1/api-tokens/{segment(token)}/rotate")
+
+    async def revoke_token(self, token: str) -> answers.ApiToken:
+        """End a token (by its id) at once."""
+        return await self._post(answers.ApiToken, f"/v1/api-tokens/{segment(token)}/revoke")
+
     # The coordinator
+
+    async def show_authority(self) -> answers.Authority:
+        """Return the certificate by which other machines know the coordinator."""
+        return await self._get(answers.Authority, "/v1/coordinator/authority")
 
     async def examine(self) -> answers.Examined:
         """Let the doctor look."""
@@ -373,7 +474,7 @@ class PilotageClient:
     async def _get(self, kind: type[T], path: str, **query: Any) -> T:
         return cast(T, await self._transport.ask("GET", path, query=query))
 
-    async def _post(self, kind: type[T], path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> T:
+    async def _post(self, kind: type[T], path: str, /, *, headers: Mapping[str, str] | None = None, **body: Any) -> T:
         return cast(T, await self._transport.ask("POST", path, body=body, headers=headers))
 
     async def _all(self, path: str, query: Mapping[str, Any], limit: int | None) -> list[Any]:

@@ -34,11 +34,13 @@ class Transport:
         self.where = where
 
     @classmethod
-    def over_socket(cls, path: Path) -> "Transport":
-        """Reach a coordinator on this machine."""
+    def over_socket(cls, path: Path, token: str = "") -> "Transport":
+        """Reach a coordinator on this machine: as its owner, or as whoever an API token belongs to."""
         # A socket has no TLS. Without a context of no authority, httpx would read all of the machine's for each client.
         transport = httpx.AsyncHTTPTransport(uds=str(path), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        return cls(httpx.AsyncClient(transport=transport, base_url="http://pilotage", timeout=_TIMEOUT), str(path))
+        headers = _bearer(token) if token else None
+        http = httpx.AsyncClient(transport=transport, base_url="http://pilotage", headers=headers, timeout=_TIMEOUT)
+        return cls(http, str(path))
 
     @classmethod
     def over_https(cls, url: str, token: str, certificates: Path | None = None) -> "Transport":
@@ -47,8 +49,8 @@ class Transport:
             raise ClientError(f"{url} is no https:// address", "a token never travels without TLS")
         http = httpx.AsyncClient(
             base_url=url,
-            headers={"authorization": f"Bearer {token}"},
-            verify=str(certificates) if certificates else True,
+            headers=_bearer(token),
+            verify=_trust(certificates),
             timeout=_TIMEOUT,
         )
         return cls(http, url)
@@ -151,9 +153,17 @@ class Transport:
 
     def _unreachable(self, error: Exception) -> CoordinatorUnreachable:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                return CoordinatorUnreachable(
+                    f"{self.where} does not show a certificate that is trusted here, and nothing was sent to it",
+                    "give its authority with --ca FILE; `pilotage coordinator authority`, run there, prints it",
+                )
+            https = self.where.startswith("https://")
             return CoordinatorUnreachable(
                 f"no coordinator answers at {self.where}",
-                "start one with `pilotage up`, or name the right socket with --socket",
+                "look at https_listen in the coordinator's settings, and at the address"
+                if https
+                else "start one with `pilotage up`, or name the right socket with --socket",
             )
         return CoordinatorUnreachable(
             f"the coordinator at {self.where} stopped answering ({type(error).__name__})",
@@ -181,6 +191,23 @@ class _Event:
             self.data += ("\n" if self.data else "") + value
 
 
+def _bearer(token: str) -> dict[str, str]:
+    if not token.isascii() or not token.isprintable():
+        raise ClientError("the API token has characters that none has", "copy it again in full")
+    return {"authorization": f"Bearer {token}"}
+
+
+def _trust(certificates: Path | None) -> ssl.SSLContext:
+    """Return whom to believe: the system's authorities, or those of a file alone."""
+    try:
+        context = ssl.create_default_context(cafile=str(certificates) if certificates else None)
+    except OSError as error:
+        why = error.strerror or "it holds no certificate in PEM"
+        raise ClientError(f"{certificates}: {why}", "`pilotage coordinator authority` prints the right one") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
 def segment(text: str) -> str:
     """Return a text as one segment of a path."""
     return quote(text, safe="")
@@ -200,7 +227,8 @@ def _json(content: bytes) -> Any:
 def _refusal(status: int, content: bytes) -> RequestRefused:
     try:
         document = json.loads(content)
-        kind = Denied if status == httpx.codes.FORBIDDEN else RequestRefused
+        denied = (httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED, httpx.codes.TOO_MANY_REQUESTS)
+        kind = Denied if status in denied else RequestRefused
         return kind(status, document["detail"], document["fix"], document["kind"], document["problems"])
     except (ValueError, KeyError, TypeError):
         return RequestRefused(status, f"HTTP {status}", "is that address a Pilotage coordinator?", "infrastructure", [])

@@ -5,7 +5,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import Any
 from pilotage_proto.release import release
 
 from pilotage_coordinator.api.errors import ApiError
-from pilotage_coordinator.config import CoordinatorConfig
+from pilotage_coordinator.config import CoordinatorConfig, advertised, certificate_names
 from pilotage_coordinator.domain.identifier import uuid7_identifier
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.fleet.enrolment import Enrolment
@@ -159,7 +158,11 @@ async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Ba
         enrolment = Enrolment(
             registry, base.authority, clock.now, clock.monotonic, partial(new_id, "hst"), wall=clock.wall
         )
-        listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
+        listening = Listening(
+            config.fleet_listen,
+            config.enrol_listen,
+            _names(config),
+        )
         fleet = FleetServer(muster, enrolment, base.authority, listening, clock.wall)
         await fleet.start()
         stack.push_async_callback(fleet.stop)
@@ -198,7 +201,11 @@ async def _listen(
         wall=base.clock.wall,
         joined=fleet.inventory.reload,
     )
-    listening = Listening(config.fleet_listen, config.enrol_listen, _names(config))
+    listening = Listening(
+        config.fleet_listen,
+        config.enrol_listen,
+        _names(config),
+    )
     server = FleetServer(
         fleet.roster,
         enrolment,
@@ -209,8 +216,9 @@ async def _listen(
     )
     await server.start()
     stack.push_async_callback(server.stop)
-    process.fleet_address = _advertised(config, config.fleet_listen, server.fleet_port)
-    process.enrol_address = _advertised(config, config.enrol_listen, server.enrolment_port)
+    process.authority_pem = base.authority.certificate_pem.decode()
+    process.fleet_address = advertised(config, config.fleet_listen, server.fleet_port)
+    process.enrol_address = advertised(config, config.enrol_listen, server.enrolment_port)
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:
@@ -228,18 +236,4 @@ def new_id(prefix: str) -> str:
 
 
 def _names(config: CoordinatorConfig) -> tuple[str, ...]:
-    """Return the names for the server's certificate, besides its fixed one."""
-    wanted = (config.advertise, _host(config.fleet_listen), _host(config.enrol_listen))
-    return tuple(dict.fromkeys(name for name in wanted if name and name not in ("0.0.0.0", "::")))  # noqa: S104
-
-
-def _advertised(config: CoordinatorConfig, listen: str, port: int) -> str:
-    """Return host:port as other machines reach it."""
-    host = config.advertise or _host(listen)
-    if host in ("", "0.0.0.0", "::"):  # noqa: S104
-        host = socket.gethostname()
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0].strip("[]")
+    return certificate_names(config, config.fleet_listen, config.enrol_listen)

@@ -5,6 +5,7 @@ served, for eight values.
 """
 
 import os
+import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,11 @@ from pilotage_coordinator.domain.channel import Channel
 
 SYSTEM_FILE: Final = Path("/etc/pilotage/coordinator.toml")
 PREFIX: Final = "PILOTAGE_"
+EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104
 LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+LOOPBACK_HTTPS: Final = "127.0.0.1:7445"
 
 
 class SettingsRefused(Exception):
@@ -38,6 +43,13 @@ class CoordinatorConfig:
     """host:port for agents (mutual TLS). Port 0 takes any free one."""
     enrol_listen: str = "127.0.0.1:7444"
     """host:port where new hosts join (TLS)."""
+    https_listen: str = ""
+    """host:port where the API is served over TLS to whoever shows an API token; empty: nowhere. `on` stands for port
+    7445 of the loopback address."""
+    https_certificate: Path | None = None
+    """A certificate chain (PEM) for it; without one, the coordinator's own authority makes it."""
+    https_key: Path | None = None
+    """The key of `https_certificate` (PEM), readable by nobody else."""
     advertise: str = ""
     """The name or address under which other machines reach this one; empty = the host part of `enrol_listen`."""
     history_days: int = 400
@@ -85,11 +97,31 @@ def load_config(options: Mapping[str, Any], environment: Mapping[str, str], file
             refused.append(f"{source}: there is no such setting; there are {', '.join(_READERS)}")
         except ValueError as error:
             refused.append(f"{source}: {error}")
+    if ("https_certificate" in values) is not ("https_key" in values):
+        refused.append("https_certificate and https_key belong together: give both, or neither")
     if refused:
         raise SettingsRefused("; ".join(refused))
     return CoordinatorConfig(
         **{"state_dir": state_dir(), "socket": runtime_dir() / "coordinator.sock", **values},
     )
+
+
+def certificate_names(config: CoordinatorConfig, *listens: str) -> tuple[str, ...]:
+    """Return the names for the certificate of ports that listen on host:port, besides its fixed one."""
+    wanted = (config.advertise, *(_host(each) for each in listens))
+    return tuple(dict.fromkeys(name for name in wanted if name and name not in EVERYWHERE))
+
+
+def advertised(config: CoordinatorConfig, listen: str, port: int) -> str:
+    """Return host:port as other machines reach it."""
+    host = config.advertise or _host(listen)
+    if host in ("", *EVERYWHERE):
+        host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -119,6 +151,12 @@ def _listen(value: Any) -> str:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{value!r} is no HOST:PORT, such as 127.0.0.1:7443")
     return f"{host}:{port}"
+
+
+def _https_listen(value: Any) -> str:
+    if value in ("", "off"):
+        return ""
+    return LOOPBACK_HTTPS if value == "on" else _listen(value)
 
 
 def _days(value: Any) -> int:
@@ -153,6 +191,9 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
         "socket": _path,
         "fleet_listen": _listen,
         "enrol_listen": _listen,
+        "https_listen": _https_listen,
+        "https_certificate": _path,
+        "https_key": _path,
         "advertise": _text,
         "history_days": _days,
         "attempt_log_mb": _size,

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from pilotage_blueprints import shipped
 
-from pilotage_coordinator.api.server import ApiServer
-from pilotage_coordinator.config import CoordinatorConfig
+from pilotage_coordinator.api.certificate import CertificateFiles, ShownCertificate
+from pilotage_coordinator.api.server import ApiServer, Https, user_name
+from pilotage_coordinator.config import CoordinatorConfig, advertised, certificate_names
+from pilotage_coordinator.domain.access.errors import AccessRefused
+from pilotage_coordinator.domain.access.public_key import PublicKey, read_public_key
 from pilotage_coordinator.parts import Base, Fleet, Process, in_background
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.deliveries import Deliveries, Sender
@@ -23,7 +26,11 @@ from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.logs import Logs
 from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.runs import Runs
+from pilotage_coordinator.security.ssh_files import public_key_lines
+from pilotage_coordinator.service.authentication import Authentication
+from pilotage_coordinator.service.first_start import ensure_owner
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.subjects import Subjects
 from pilotage_coordinator.steps.catalogue import coordinator_types
 
 
@@ -39,10 +46,37 @@ async def open_faces(
     deliveries = await _open_deliveries(config, base, fleet, executor)
     stack.push_async_callback(deliveries.close)
     in_background(stack, process, deliveries.run(), "delivery of notifications")
-    services = await _make_services(config, base, fleet, executor, process, deliveries)
-    api = ApiServer(services, config.socket)
+    owner = await ensure_owner(base.store, base.clock.now(), user_name(), _keys_of_user())
+    services = await _make_services(config, base, fleet, executor, process, deliveries, owner.name)
+    authentication = Authentication(base.store, base.clock, owner.name)
+    in_background(stack, process, authentication.run(), "record of when tokens are used")
+    https = await asyncio.to_thread(_https, config, base)
+    api = ApiServer(services, authentication, config.socket, https)
     await api.start()
     stack.push_async_callback(api.stop)
+    if https is not None:
+        in_background(stack, process, https.certificate.run(), "renewal of the HTTPS certificate")
+        process.https_address = advertised(config, https.listen, api.https_port)
+
+
+def _keys_of_user() -> list[PublicKey]:
+    """Return the public keys that whoever runs this process has for SSH; one that cannot be used is left out."""
+    found = []
+    for line in public_key_lines(Path.home()):
+        with contextlib.suppress(AccessRefused):
+            found.append(read_public_key(line))
+    return found
+
+
+def _https(config: CoordinatorConfig, base: Base) -> Https | None:
+    """Return where and how HTTPS is served; None unless it is asked for. Raises CertificateRefused."""
+    if not config.https_listen:
+        return None
+    files = None
+    if config.https_certificate is not None and config.https_key is not None:
+        files = CertificateFiles(config.https_certificate, config.https_key)
+    names = certificate_names(config, config.https_listen)
+    return Https(config.https_listen, ShownCertificate(base.authority, names, base.clock.wall, files))
 
 
 async def _open_deliveries(config: CoordinatorConfig, base: Base, fleet: Fleet, executor: Executor) -> Deliveries:
@@ -58,7 +92,13 @@ async def _open_deliveries(config: CoordinatorConfig, base: Base, fleet: Fleet, 
 
 
 async def _make_services(
-    config: CoordinatorConfig, base: Base, fleet: Fleet, executor: Executor, process: Process, deliveries: Deliveries
+    config: CoordinatorConfig,
+    base: Base,
+    fleet: Fleet,
+    executor: Executor,
+    process: Process,
+    deliveries: Deliveries,
+    owner: str,
 ) -> Services:
     """Make what stands behind every face."""
     clock, store = base.clock, base.store
@@ -117,5 +157,8 @@ async def _make_services(
             unread=executor.unread.reasons,
         ),
         coordinator=process,
+        owner=owner,
+        subjects=Subjects(store, fleet.inventory),
+        random_bytes=secrets.token_bytes,
         request_key=hmac.digest(base.store_key, b"pilotage repeated requests", "sha256"),
     )

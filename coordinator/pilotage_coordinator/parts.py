@@ -35,6 +35,10 @@ class Process:
     new_id: NewId
     fleet_address: str = ""
     enrol_address: str = ""
+    https_address: str = ""
+    """Where the API is served over the network; empty: nowhere."""
+    authority_pem: str = ""
+    """The certificate that vouches for what the coordinator's ports show."""
     failure: str = ""
     """Why it must stop although nobody asked; empty while all is well."""
     stopped: asyncio.Event = field(default_factory=asyncio.Event)

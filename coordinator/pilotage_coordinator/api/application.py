@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 
 from pilotage_coordinator.api import problem
+from pilotage_coordinator.api.access_log import ASKED, CALLER, OPERATION
 from pilotage_coordinator.api.body import BodyRefused, fields
 from pilotage_coordinator.api.routes import ROUTES, Route
 from pilotage_coordinator.api.sse import events
@@ -25,8 +26,8 @@ from pilotage_coordinator.structured import structlog
 
 _LOG = structlog.get_logger("pilotage.api")
 
-Identify = Callable[[Request], Caller]
-"""Says who sends a request; raises ServiceError (Denied) for somebody unknown."""
+Identify = Callable[[Request], Awaitable[Caller]]
+"""Says who sends a request; raises ServiceError (Unauthenticated) for somebody unknown."""
 
 
 def application(services: Services, identify: Identify, closing: asyncio.Event) -> Starlette:
@@ -52,13 +53,22 @@ def _endpoint(
     route: Route, services: Services, identify: Identify, closing: asyncio.Event
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        setattr(request.state, OPERATION, route.verb.operation)
         try:
-            caller = identify(request)
+            # Nothing of a request is read before it is known whose it is.
+            caller = await identify(request)
+            setattr(request.state, CALLER, caller)
             asked = await _parse(route, request)
+            setattr(request.state, ASKED, asked)
             if isinstance(route.verb, Stream):
-                answers = await route.verb(services, caller, asked)
+                stream = route.verb
+                answers = await stream(services, caller, asked)
+
+                async def still() -> None:
+                    await stream.still(services, await identify(request), asked)
+
                 return StreamingResponse(
-                    events(answers, closing),
+                    events(answers, closing, still=still if caller.token else None),
                     media_type="text/event-stream",
                     headers={"cache-control": "no-store", "x-accel-buffering": "no"},
                 )

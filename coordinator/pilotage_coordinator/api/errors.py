@@ -7,3 +7,7 @@ class ApiError(Exception):
 
 class SocketRefused(ApiError):
     """The socket cannot be served."""
+
+
+class CertificateRefused(ApiError):
+    """The certificate for HTTPS cannot be used."""

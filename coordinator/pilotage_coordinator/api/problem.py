@@ -14,22 +14,33 @@ from pilotage_coordinator.service.errors import (
     Invalid,
     NotFound,
     ServiceError,
+    TooMany,
+    Unauthenticated,
     Unavailable,
 )
 
 _STATUS: dict[type[ServiceError], HTTPStatus] = {
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFound: HTTPStatus.NOT_FOUND,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     Denied: HTTPStatus.FORBIDDEN,
     Conflict: HTTPStatus.CONFLICT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_HEADERS: dict[type[ServiceError], dict[str, str]] = {
+    Unauthenticated: {"www-authenticate": 'Bearer realm="pilotage"'},
+    TooMany: {"retry-after": "60"},
 }
 
 
 def of_service(error: ServiceError) -> JSONResponse:
     """Return the answer for an operation that was refused."""
     status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-    return response(status, error.detail, kind=error.kind, fix=error.fix, problems=error.problems)
+    answer = response(status, error.detail, kind=error.kind, fix=error.fix, problems=error.problems)
+    answer.headers.update(_HEADERS.get(type(error), {}))
+    return answer
 
 
 def of_validation(error: ValidationError) -> JSONResponse:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pilotage_coordinator.service import (
+    api_tokens,
     audit,
     blueprints,
     choices,
@@ -15,7 +16,10 @@ from pilotage_coordinator.service import (
     logs,
     notifications,
     plans,
+    principals,
+    roles,
     secrets,
+    whoami,
 )
 from pilotage_coordinator.service.verb import Stream, Verb
 
@@ -66,7 +70,24 @@ ROUTES: Final = (
     Route("GET", "/v1/audit", audit.search_audit),
     Route("GET", "/v1/audit/verify", audit.verify_audit),
     Route("GET", "/v1/audit/export", audit.export_audit),
+    Route("GET", "/v1/whoami", whoami.whoami),
+    Route("POST", "/v1/principals", principals.add_principal, 201),
+    Route("GET", "/v1/principals", principals.list_principals),
+    Route("GET", "/v1/principals/{principal}", principals.show_principal),
+    Route("POST", "/v1/principals/{principal}/disable", principals.disable_principal),
+    Route("POST", "/v1/principals/{principal}/enable", principals.enable_principal),
+    Route("POST", "/v1/principals/{principal}/roles", principals.set_principal_role),
+    Route("POST", "/v1/principals/{principal}/keys", principals.set_principal_keys),
+    Route("GET", "/v1/roles", roles.list_roles),
+    Route("GET", "/v1/roles/{role}", roles.show_role),
+    Route("PUT", "/v1/roles/{role}", roles.set_role),
+    Route("DELETE", "/v1/roles/{role}", roles.remove_role),
+    Route("POST", "/v1/api-tokens", api_tokens.create_token, 201),
+    Route("GET", "/v1/api-tokens", api_tokens.list_tokens),
+    Route("POST", "/v1/api-tokens/{token}/rotate", api_tokens.rotate_token, 201),
+    Route("POST", "/v1/api-tokens/{token}/revoke", api_tokens.revoke_token),
     Route("GET", "/v1/doctor", doctor.examine),
     Route("GET", "/v1/coordinator", coordinator.status),
+    Route("GET", "/v1/coordinator/authority", coordinator.show_authority),
     Route("POST", "/v1/coordinator/stop", coordinator.stop, 202),
 )

@@ -1,65 +1,114 @@
-"""The HTTP server: uvicorn on a unix socket, started and stopped by its owner, without signal handlers of its own."""
+"""The HTTP server: uvicorn on a unix socket and, if asked, on a TLS port; started and stopped by its owner."""
 
 import asyncio
 import getpass
 import os
-import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import uvicorn
-from starlette.requests import Request
 
+from pilotage_coordinator.api.access_log import AccessLog
 from pilotage_coordinator.api.application import application
+from pilotage_coordinator.api.certificate import ShownCertificate
+from pilotage_coordinator.api.connection import Connection
+from pilotage_coordinator.api.errors import SocketRefused
+from pilotage_coordinator.api.identity import Identity
 from pilotage_coordinator.api.socket_file import listen, remove
-from pilotage_coordinator.service.caller import Caller, socket_owner
+from pilotage_coordinator.service.authentication import Authentication
+from pilotage_coordinator.service.caller import Face
 from pilotage_coordinator.service.services import Services
 
-GRACE = 3
+GRACE: Final = 3
 """Seconds that requests have to end by themselves at a stop; streams are told at once."""
+HANDSHAKE_SECONDS: Final = 10.0
+MOST_CONNECTIONS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Https:
+    """Where the API is served over the network, and with which certificate."""
+
+    listen: str
+    """host:port; port 0 takes a free one."""
+    certificate: ShownCertificate
 
 
 class ApiServer:
-    """Serves the API on a unix socket from `start` to `stop`."""
+    """Serves the API on a unix socket, and over TLS where that is asked for, from `start` to `stop`."""
 
-    def __init__(self, services: Services, path: Path) -> None:
-        """Take the services and where to listen."""
+    def __init__(
+        self, services: Services, authentication: Authentication, path: Path, https: Https | None = None
+    ) -> None:
+        """Take the services, what finds callers, and where to listen."""
         self._path = path
+        self._https = https
         self._closing = asyncio.Event()
-        owner = owner_name()
+        self._local = self._server(services, Identity(authentication, Face.SOCKET))
+        self._remote = self._server(services, Identity(authentication, Face.HTTPS)) if https is not None else None
+        self.https_port = 0
 
-        def identify(request: Request) -> Caller:
-            return socket_owner(owner)
+    async def start(self) -> None:
+        """Listen; returns once requests are answered. Raises SocketRefused."""
+        listener = await asyncio.to_thread(listen, self._path)
+        loop = asyncio.get_running_loop()
+        await self._local.begin(lambda protocol: loop.create_unix_server(protocol, sock=listener))
+        if self._https is not None and self._remote is not None:
+            self.https_port = await self._serve_https(self._https, self._remote)
 
-        self._server = _Server(
+    async def stop(self) -> None:
+        """End streams, let requests finish, close, and remove the socket file."""
+        self._closing.set()
+        servers = [each for each in (self._remote, self._local) if each is not None and each.started]
+        await asyncio.gather(*(each.shutdown() for each in servers))
+        await asyncio.to_thread(remove, self._path)
+
+    async def _serve_https(self, https: Https, server: "_Server") -> int:
+        host, _, port = https.listen.rpartition(":")
+        loop = asyncio.get_running_loop()
+        try:
+            made = await server.begin(
+                lambda protocol: loop.create_server(
+                    protocol,
+                    host.strip("[]"),
+                    int(port),
+                    ssl=https.certificate.context,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                )
+            )
+        except OSError as error:
+            await self.stop()
+            raise SocketRefused(
+                f"{https.listen} cannot be listened on for HTTPS: {error.strerror or error}; "
+                "choose another address with --https-listen"
+            ) from error
+        return int(made.sockets[0].getsockname()[1])
+
+    def _server(self, services: Services, identity: Identity) -> "_Server":
+        app = AccessLog(application(services, identity, self._closing), identity.face)
+        return _Server(
             uvicorn.Config(
-                application(services, identify, self._closing),
+                app,
+                http=Connection,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=GRACE,
                 h11_max_incomplete_event_size=64 * 1024,
-                limit_concurrency=1000,
+                limit_concurrency=MOST_CONNECTIONS,
             ),
         )
-
-    async def start(self) -> None:
-        """Listen; returns once requests are answered. Raises SocketRefused."""
-        listener = await asyncio.to_thread(listen, self._path)
-        await self._server.begin(listener)
-
-    async def stop(self) -> None:
-        """End streams, let requests finish, close, and remove the socket file."""
-        self._closing.set()
-        await self._server.shutdown()
-        await asyncio.to_thread(remove, self._path)
 
 
 class _Server(uvicorn.Server):
     """uvicorn's connections without its main loop, which wakes up ten times a second to look at nothing."""
 
-    async def begin(self, listener: socket.socket) -> None:
-        """Answer on a listening socket until `shutdown`."""
+    async def begin(self, serve: Callable[..., Coroutine[Any, Any, asyncio.Server]]) -> asyncio.Server:
+        """Answer on what `serve` makes of a protocol, until `shutdown`."""
         config = self.config
         config.load()
         self.lifespan = config.lifespan_class(config)
@@ -67,12 +116,14 @@ class _Server(uvicorn.Server):
         def protocol() -> asyncio.Protocol:
             return config.http_protocol_class(config=config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
 
-        self.servers = [await asyncio.get_running_loop().create_unix_server(protocol, sock=listener)]
+        made = await serve(protocol)
+        self.servers = [made]
         self.started = True
+        return made
 
 
-def owner_name() -> str:
-    """Return the name of the user who owns this process, who is everybody that can reach the socket."""
+def user_name() -> str:
+    """Return the name of the user who runs this process, and whose its socket is."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

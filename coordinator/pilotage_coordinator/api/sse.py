@@ -4,7 +4,7 @@ An event's id is where to go on: `Last-Event-ID` of a reconnecting client become
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -13,20 +13,34 @@ from pilotage_coordinator.service.errors import ServiceError
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment shows that the stream lives."""
+RECHECK: Final = 5.0
+"""Seconds after which it is asked again whether whoever listens still may: tokens end, roles change."""
 
 
 async def events(
-    answers: AsyncIterator[BaseModel], closing: asyncio.Event, heartbeat: float = HEARTBEAT
+    answers: AsyncIterator[BaseModel],
+    closing: asyncio.Event,
+    heartbeat: float = HEARTBEAT,
+    still: Callable[[], Awaitable[None]] | None = None,
+    recheck: float = RECHECK,
 ) -> AsyncGenerator[bytes, None]:
     """Yield each answer as an event, then `event: end`; a failure midway as `event: error`.
 
+    `still` is asked now and then, and raises ServiceError when the listener may hear no more of it.
+
     When `closing` is set the stream just stops, without an end: the client comes back when somebody serves again.
     """
+    loop = asyncio.get_running_loop()
     closed = asyncio.ensure_future(closing.wait())
     pending = _ask(answers)
+    checked = spoken = loop.time()
     try:
         while True:
-            done, _ = await asyncio.wait({pending, closed}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
+            patience = heartbeat if still is None else min(heartbeat, recheck)
+            done, _ = await asyncio.wait({pending, closed}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if still is not None and loop.time() - checked >= recheck:
+                await still()
+                checked = loop.time()
             if pending in done:
                 answer = pending.result()
                 if answer is None:
@@ -35,10 +49,12 @@ async def events(
                 # Asked before the yield: whenever this generator is closed, cancelling `pending` ends `answers` too.
                 pending = _ask(answers)
                 yield _event(answer)
+                spoken = loop.time()
             elif closed in done:
                 return
-            else:
+            elif loop.time() - spoken >= heartbeat:
                 yield b": alive\n\n"
+                spoken = loop.time()
     except ServiceError as error:
         yield b"event: error\ndata: " + _line(error.detail) + b"\n\n"
     finally:

@@ -31,6 +31,10 @@ PLACES = MappingProxyType(
         "secret": Place("secret", "Store, list and remove secrets."),
         "audit": Place("audit", "Search, check and export the log of who did what."),
         "notification": Place("notification", "See what steps have sent to people, and send it again."),
+        "whoami": Place("whoami", "Show who you are to the coordinator, and what you may do."),
+        "principal": Place("principal", "Say who there is: persons, services, assistants, and what they may do."),
+        "role": Place("role", "List, show and make roles: named sets of permissions."),
+        "token": Place("token", "Make, list, rotate and revoke API tokens."),
         "doctor": Place("doctor", "Check the coordinator and say how to mend what is wrong."),
         "coordinator": Place("coordinator", "Serve, look at and stop the coordinator itself."),
         "version": Place("version", "Show the version."),
@@ -38,7 +42,8 @@ PLACES = MappingProxyType(
 )
 
 EPILOG = (
-    "The options --json and --socket may stand anywhere. Exit codes: 0 ok, 1 failed, 2 usage, 3 awaiting approval, "
+    "The options --json, --socket, --url, --context, --token-file and --ca may stand anywhere. "
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 awaiting approval, "
     "4 unreachable, 5 denied, 130 interrupted."
 )
 
@@ -68,6 +73,32 @@ def root(
             "--socket", metavar="PATH", envvar="PILOTAGE_SOCKET", help="The coordinator's socket.", show_envvar=True
         ),
     ] = None,
+    url: Annotated[
+        str,
+        typer.Option("--url", metavar="URL", envvar="PILOTAGE_URL", help="A coordinator elsewhere.", show_envvar=True),
+    ] = "",
+    context_name: Annotated[
+        str,
+        typer.Option(
+            "--context", metavar="NAME", envvar="PILOTAGE_CONTEXT", help="One of contexts.toml.", show_envvar=True
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            envvar="PILOTAGE_TOKEN_FILE",
+            help="Holds the API token; else PILOTAGE_TOKEN does.",
+            show_envvar=True,
+        ),
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca", metavar="FILE", envvar="PILOTAGE_CA", help="The authority of --url's certificate.", show_envvar=True
+        ),
+    ] = None,
     _: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -76,7 +107,20 @@ def root(
 
     Begin with `pilotage up`.
     """
-    context.obj = GlobalOptions(json=as_json, socket=socket)
+    if url and socket and (stronger := _given_here(context)):
+        # What is written on the command line wins over the environment.
+        url, socket = (url, None) if stronger == "url" else ("", socket)
+    context.obj = GlobalOptions(as_json, socket, url, context_name, token_file, ca)
+
+
+def _given_here(context: typer.Context) -> str:
+    """Return which of URL and socket is written on the command line; empty for both or neither."""
+    given = [
+        name
+        for name in ("url", "socket")
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    ]
+    return given[0] if len(given) == 1 else ""
 
 
 def main() -> None:

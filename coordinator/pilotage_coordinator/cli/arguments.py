@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 FLAGS = frozenset({"--json"})
-VALUED = frozenset({"--socket"})
+VALUED = frozenset({"--socket", "--url", "--context", "--token-file", "--ca"})
 
 
 def global_first(arguments: Sequence[str]) -> list[str]:

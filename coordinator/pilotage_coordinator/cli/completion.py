@@ -7,7 +7,9 @@ from typing import Final
 
 import typer
 from pilotage_client import ClientError, PilotageClient
-from pilotage_client.place import socket_path
+
+from pilotage_coordinator.cli.reaching import client_of
+from pilotage_coordinator.cli.settings import GlobalOptions
 
 MOST = 50
 SECONDS = 2.0
@@ -54,6 +56,34 @@ def secrets(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return _offer(context, incomplete, ask)
 
 
+def principals(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer principals."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        return [(each["principal"], each["kind"]) for each in await client.list_principals(limit=1000)]
+
+    return _offer(context, incomplete, ask)
+
+
+def roles(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer roles."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        return [(each["role"], each["description"]) for each in await client.list_roles(limit=1000)]
+
+    return _offer(context, incomplete, ask)
+
+
+def tokens(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer API tokens that still work, by id."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        found = await client.list_tokens(limit=1000)
+        return [(each["token"], f"{each['principal']} {each['name']}") for each in found if each["state"] == "valid"]
+
+    return _offer(context, incomplete, ask)
+
+
 STATES: Final = (
     "pending", "waiting_approval", "running", "pausing", "paused", "cancelling", "needs_attention", "finishing",
     "rolling_back", "completed", "failed", "cancelled", "rolled_back", "rollback_incomplete",
@@ -67,17 +97,20 @@ def states(incomplete: str) -> list[str]:
 
 
 def _offer(context: typer.Context, incomplete: str, ask: Ask) -> list[tuple[str, str]]:
-    given = context.find_root().params.get("socket")
+    given = context.find_root().params
+    options = GlobalOptions(
+        socket=Path(given["socket"]) if given.get("socket") else None,
+        url=given.get("url") or "",
+        context=given.get("context_name") or "",
+        token_file=Path(given["token_file"]) if given.get("token_file") else None,
+        ca=Path(given["ca"]) if given.get("ca") else None,
+    )
     try:
-        return [
-            each
-            for each in asyncio.run(_ask(Path(given) if given else socket_path(), ask))
-            if each[0].startswith(incomplete)
-        ]
+        return [each for each in asyncio.run(_ask(options, ask)) if each[0].startswith(incomplete)]
     except (ClientError, TimeoutError):
         return []
 
 
-async def _ask(socket: Path, ask: Ask) -> Sequence[tuple[str, str]]:
-    async with asyncio.timeout(SECONDS), PilotageClient(socket=socket) as client:
+async def _ask(options: GlobalOptions, ask: Ask) -> Sequence[tuple[str, str]]:
+    async with asyncio.timeout(SECONDS), client_of(options) as client:
         return await ask(client)

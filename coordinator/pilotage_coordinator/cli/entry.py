@@ -21,6 +21,7 @@ OPTIONS: Final = MappingProxyType(
         "--state-dir": "state_dir",
         "--fleet-listen": "fleet_listen",
         "--enrol-listen": "enrol_listen",
+        "--https-listen": "https_listen",
         "--advertise": "advertise",
         "--log-level": "log_level",
     }

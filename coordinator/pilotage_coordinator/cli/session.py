@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 from pilotage_client import ClientError, PilotageClient, RequestRefused
-from pilotage_client.place import socket_path
 
 from pilotage_coordinator.cli.exits import ExitCode, NotUnderstood, code_of_error
+from pilotage_coordinator.cli.reaching import client_of
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.settings import GlobalOptions
 
@@ -37,7 +37,7 @@ def perform(context: typer.Context, work: Work) -> None:
 
 
 async def _with_client(options: GlobalOptions, screen: Screen, work: Work) -> ExitCode | None:
-    async with PilotageClient(socket=options.socket or socket_path()) as client:
+    async with client_of(options) as client:
         return await work(client, screen)
 
 

@@ -10,3 +10,7 @@ class GlobalOptions:
 
     json: bool = False
     socket: Path | None = None
+    url: str = ""
+    context: str = ""
+    token_file: Path | None = None
+    ca: Path | None = None

@@ -15,11 +15,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pilotage_coordinator.fleet.brake import Brake
 from pilotage_coordinator.fleet.errors import EnrolmentFault, EnrolmentRefused
 from pilotage_coordinator.fleet.peer import NotAnAgent, Peer, read_peer
 from pilotage_coordinator.fleet.registry import Certificate, Host, NameTaken, Registry, Token, TokenSpent
 from pilotage_coordinator.security.authority import Authority, IssuedCertificate, key_digest, read_signing_request
+from pilotage_coordinator.security.brake import Brake
 from pilotage_coordinator.security.errors import SealingError, SigningRequestRefused
 from pilotage_coordinator.security.sealing import check_sealing_key
 from pilotage_coordinator.security.tokens import same_digest, secret_digest

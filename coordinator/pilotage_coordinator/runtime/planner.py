@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -115,9 +115,13 @@ class PlanMaker:
         requested_by: str,
         *,
         previews: bool,
+        within: Callable[[Iterable[str]], None] | None = None,
         audit: tuple[AuditEntry, ...] = (),
     ) -> MadePlan:
-        """Plan a stored blueprint by id, or one that was only read; stores the plan under its digest."""
+        """Plan a stored blueprint by id, or one that was only read; stores the plan under its digest.
+
+        `within` is told the names of hosts before any is asked anything, and may raise.
+        """
         if isinstance(blueprint, str):
             stored = await self.library.get(blueprint, version)
         else:
@@ -126,7 +130,7 @@ class PlanMaker:
                 blueprint,
             )
         request = PlanRequest(stored, parameters, limit_to, seed=f"{requested_by}/{self.clock.now()}")
-        planned = await self._plan(request)
+        planned = await self._plan(request, within)
         pins = await asyncio.to_thread(pins_of, planned.plan)
         made = MadePlan(planned, replace(request, pins=pins), self.clock.now())
         if previews:
@@ -138,14 +142,23 @@ class PlanMaker:
         return made
 
     async def offers(
-        self, blueprint: str, version: str, name: str, parameters: Mapping[str, Json], limit_to: str
+        self,
+        blueprint: str,
+        version: str,
+        name: str,
+        parameters: Mapping[str, Json],
+        limit_to: str,
+        within: Callable[[Iterable[str]], None] | None = None,
     ) -> Offers:
         """Ask the hosts what can be chosen for a parameter of a stored blueprint; raises PlanRefused, store.NotFound.
 
-        `parameters` are the values so far; they decide, with `limit_to`, which hosts are asked.
+        `parameters` are the values so far; they decide, with `limit_to`, which hosts are asked. `within` is told their
+        names first, and may raise.
         """
         request = PlanRequest(await self.library.get(blueprint, version), parameters, limit_to)
         asking = await asyncio.to_thread(ask_for_offers, request, await self._world(), name)
+        if within is not None:
+            within({question.host for question in asking.questions})
         return asking.offers(await self._ask(Questions(asking.questions)))
 
     async def stored(self, digest: str) -> MadePlan:
@@ -181,11 +194,13 @@ class PlanMaker:
             channels=self.channels,
         )
 
-    async def _plan(self, request: PlanRequest) -> Planned:
+    async def _plan(self, request: PlanRequest, within: Callable[[Iterable[str]], None] | None = None) -> Planned:
         world = await self._world()
         answers: dict[ReadKey, ReadAnswer] = {}
         for _ in range(MOST_ROUNDS):
             outcome = await asyncio.to_thread(make_plan, request, replace(world, answers=dict(answers)))
+            if within is not None:
+                within(_touched(outcome))
             if isinstance(outcome, Planned):
                 await self._require_secrets(outcome.plan)
                 return outcome
@@ -317,3 +332,10 @@ async def _ask_all(questions: Sequence[_Asked], ask: Callable[[_Asked], Awaitabl
 def _first_questions(plan: Plan) -> list[PreviewQuestion]:
     """Return the previews to ask for, and one more if that is not all."""
     return list(islice(preview_questions(plan), MOST_PREVIEWS + 1))
+
+
+def _touched(outcome: Planned | Questions) -> set[str]:
+    """Return the names of the hosts that a plan touches, or that would be asked on the way to it."""
+    if isinstance(outcome, Planned):
+        return {*outcome.plan.host_ids, *outcome.plan.targets}
+    return {question.host for question in outcome.questions}

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from pilotage_coordinator.domain.access.scope import Subject
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Parameter, Step
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import NotFound
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.subjects import require
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Answer, Name, Page, PageRequest, Request, rfc3339
 from pilotage_coordinator.store import errors as store_errors
@@ -29,6 +31,9 @@ class ShowBlueprint(Request):
     """Ask for one: `id`, `id@1` (newest of a major) or `id@1.2.0`."""
 
     blueprint: Name
+
+    def subject(self) -> str:
+        return f"blueprint {self.blueprint}"
 
 
 class BlueprintFile(Request):
@@ -118,7 +123,11 @@ class Added(Answer):
 @verb("blueprint.list")
 async def list_blueprints(services: Services, caller: Caller, request: ListBlueprints) -> Page[BlueprintSummary]:
     """List the newest version of every stored blueprint."""
-    rows = [row for row in await services.store.blueprints.list() if row.id > request.cursor]
+    rows = [
+        row
+        for row in await services.store.blueprints.list()
+        if row.id > request.cursor and await _seen(services, caller, row.id, row.version)
+    ]
     shown = rows[: request.limit]
     items = [
         BlueprintSummary(
@@ -138,7 +147,7 @@ async def list_blueprints(services: Services, caller: Caller, request: ListBluep
 @verb("blueprint.show")
 async def show_blueprint(services: Services, caller: Caller, request: ShowBlueprint) -> BlueprintDetail:
     """Show one blueprint: its parameters, steps and source."""
-    record = await find(services, request.blueprint)
+    record = await find(services, caller, request.blueprint)
     # As it was stored: what hosts offer today decides whether it can be planned, not whether it can be looked at.
     blueprint = (await services.library.get(record.id, record.version)).blueprint
     return BlueprintDetail(
@@ -176,13 +185,16 @@ async def validate_blueprint(services: Services, caller: Caller, request: Bluepr
 @verb("blueprint.add")
 async def add_blueprint(services: Services, caller: Caller, request: BlueprintFile) -> Added:
     """Store every blueprint of a file; a stored version never changes."""
+    if not caller.unlimited("blueprint.write"):
+        for each in await services.library.read(request.source, request.file):
+            await _may_write(services, caller, each)
     audit = allowed(services, caller, "blueprint.add", request.subject())
     records = await services.library.add(request.source, request.file, added_by=caller.principal, audit=audit)
     blueprints = {each.id: each for each in await services.library.read(request.source, request.file)}
     return Added(items=[_summary(each, blueprints[each.id]) for each in records])
 
 
-async def find(services: Services, reference: str) -> BlueprintRecord:
+async def find(services: Services, caller: Caller, reference: str) -> BlueprintRecord:
     """Return the stored blueprint that `id`, `id@1` or `id@1.2.0` names; raise NotFound."""
     blueprint_id, _, version = reference.partition("@")
     try:
@@ -194,18 +206,38 @@ async def find(services: Services, reference: str) -> BlueprintRecord:
         if versions:
             listed = ", ".join(versions[:10])
             raise NotFound(f"blueprint {blueprint_id} has no version {version}", fix=f"choose of: {listed}") from error
-        raise await unknown(services, blueprint_id) from error
+        raise await unknown(services, caller, blueprint_id) from error
 
 
-async def unknown(services: Services, blueprint_id: str) -> NotFound:
-    """Return the refusal for a blueprint that is not stored, with the nearest one that is."""
-    near = get_close_matches(blueprint_id, [each.id for each in await services.store.blueprints.list()], n=1)
+async def unknown(services: Services, caller: Caller, blueprint_id: str) -> NotFound:
+    """Return the refusal for a blueprint that is not stored, with the nearest one that the caller may see."""
+    stored = await services.store.blueprints.list()
+    known = [each.id for each in stored if await _seen(services, caller, each.id, each.version)]
+    near = get_close_matches(blueprint_id, known, n=1)
     return NotFound(
         f"no blueprint {blueprint_id} is stored here",
         fix=f"did you mean `{near[0]}`?"
         if near
         else "`pilotage blueprint list` shows what is stored; `pilotage blueprint add FILE` adds one",
     )
+
+
+async def _seen(services: Services, caller: Caller, id: str, version: str) -> bool:
+    return await services.subjects.sees_blueprint(caller, "blueprint.read", id, version)
+
+
+async def _may_write(services: Services, caller: Caller, blueprint: Blueprint) -> None:
+    """Raise Denied unless the blueprint lies within the caller's limits: as it will be, and as it is stored now.
+
+    Else somebody who may write one category could take over another's blueprint with a version that changes sides.
+    """
+    what = f"blueprint {blueprint.id}"
+    stored = await services.store.blueprints.versions(blueprint.id)
+    for subject in (
+        Subject(blueprint.id, blueprint.category),
+        *[await services.subjects.of_blueprint(f"{blueprint.id}@{version}") for version in stored],
+    ):
+        require(caller, "blueprint.add", "blueprint.write", subject, what)
 
 
 def _summary(record: BlueprintRecord, blueprint: Blueprint) -> BlueprintSummary:

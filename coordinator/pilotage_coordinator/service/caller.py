@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pilotage_coordinator.domain.access.grant import Grant, may, might
+from pilotage_coordinator.domain.access.grant import Grant, may, may_somewhere, might
 from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.domain.access.role import BUILT_IN, OWNER
-from pilotage_coordinator.domain.access.scope import Subject
+from pilotage_coordinator.domain.access.scope import WHOLE, Subject
 
 
 class Face(StrEnum):
@@ -41,6 +41,14 @@ class Caller:
     def may(self, permission: str, subject: Subject) -> bool:
         """Return whether the caller may do it to `subject`."""
         return may(self.kind, self.grants, permission, subject)
+
+    def may_somewhere(self, permission: str, subject: Subject) -> bool:
+        """Return whether there may be hosts on which the caller may do it."""
+        return may_somewhere(self.kind, self.grants, permission, subject)
+
+    def unlimited(self, permission: str) -> bool:
+        """Return whether the caller may do it to everything."""
+        return self.may(permission, WHOLE)
 
 
 def socket_owner(principal: str) -> Caller:

@@ -12,6 +12,7 @@ from pilotage_coordinator.service.plans import Selector
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Answer, Name, Request
+from pilotage_coordinator.service.within import Wanted, within_limits_of
 
 MOST_CHOICES = 5_000
 """More help nobody who looks at a form."""
@@ -59,7 +60,9 @@ class Choices(Answer):
 @verb("blueprint.choices")
 async def show_choices(services: Services, caller: Caller, request: ShowChoices) -> Choices:
     """Tell what can be chosen for a parameter; where the blueprint says so, its hosts are asked."""
-    record = await find(services, request.blueprint)
+    record = await find(services, caller, request.blueprint)
+    wanted = Wanted("blueprint.choices", "plan.make", request.subject())
+    _, within = await within_limits_of(services, caller, wanted, record.id, record.version)
     blueprint = (await services.library.get(record.id, record.version)).blueprint
     await services.store.audit.append(*allowed(services, caller, "blueprint.choices", request.subject()))
     parameter = blueprint.parameters.get(request.parameter)
@@ -68,7 +71,9 @@ async def show_choices(services: Services, caller: Caller, request: ShowChoices)
         return Choices(parameter=request.parameter, items=items)
     given: dict[str, Json] = {**request.parameters, **parameters_of_texts(blueprint, request.parameter_texts)}
     try:
-        found = await services.plans.offers(record.id, record.version, request.parameter, given, request.limit_to)
+        found = await services.plans.offers(
+            record.id, record.version, request.parameter, given, request.limit_to, within
+        )
     except PlanRefused as error:
         raise refused(error) from error
     items = [Choice(value=value, hosts=list(hosts)) for value, hosts in found.values.items()]

@@ -12,6 +12,10 @@ class AskStatus(Request):
     """Ask how the coordinator is."""
 
 
+class AskAuthority(Request):
+    """Ask for the certificate of the coordinator's own authority."""
+
+
 class StopCoordinator(Request):
     """Ask it to stop."""
 
@@ -29,10 +33,18 @@ class StatusAnswer(Answer):
     state_dir: str
     fleet_address: str
     enrol_address: str
+    https_address: str
+    """Where the API is served over the network; empty: nowhere."""
     hosts_online: int
     hosts_total: int
     executions_active: int
     stopping: bool
+
+
+class AuthorityAnswer(Answer):
+    """The authority's certificate in PEM. It is no secret."""
+
+    certificate: str
 
 
 class Stopping(Answer):
@@ -54,11 +66,18 @@ async def status(services: Services, caller: Caller, request: AskStatus) -> Stat
         state_dir=coordinator.state_dir,
         fleet_address=coordinator.fleet_address,
         enrol_address=coordinator.enrol_address,
+        https_address=coordinator.https_address,
         hosts_online=sum(services.hosts.online(each.name) for each in hosts),
         hosts_total=len(hosts),
         executions_active=len(await services.store.executions.active()),
         stopping=coordinator.stopping,
     )
+
+
+@verb("coordinator.authority")
+async def show_authority(services: Services, caller: Caller, request: AskAuthority) -> AuthorityAnswer:
+    """Show the certificate by which programs on other machines know this coordinator."""
+    return AuthorityAnswer(certificate=services.coordinator.authority_pem)
 
 
 @verb("coordinator.stop")

@@ -83,6 +83,18 @@ class Denied(ServiceError):
     kind = FailureKind.POLICY
 
 
+class Unauthenticated(ServiceError):
+    """Nobody knows who asks: no token, or one that proves nothing (any more)."""
+
+    kind = FailureKind.POLICY
+
+
+class TooMany(ServiceError):
+    """Whoever asks has failed to say who it is too often; the same request may succeed in a minute."""
+
+    kind = FailureKind.POLICY
+
+
 class Conflict(ServiceError):
     """The thing exists and is in a state in which this cannot be done."""
 

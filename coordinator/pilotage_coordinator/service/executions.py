@@ -29,7 +29,9 @@ from pilotage_coordinator.service.execution_view import (
 from pilotage_coordinator.service.logs import StepPath
 from pilotage_coordinator.service.plans import Argument, Selector, WhatToRun
 from pilotage_coordinator.service.ports import Planned
+from pilotage_coordinator.service.seen import shown
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.subjects import require
 from pilotage_coordinator.service.verb import allowed, stream, verb
 from pilotage_coordinator.service.wire import (
     Answer,
@@ -42,9 +44,11 @@ from pilotage_coordinator.service.wire import (
     Request,
     microseconds,
 )
+from pilotage_coordinator.service.within import Wanted
 from pilotage_coordinator.store import errors as store_errors
-from pilotage_coordinator.store.records import AnswerRecord, ExecutionFilter
+from pilotage_coordinator.store.records import AnswerRecord, ExecutionFilter, ExecutionRecord
 
+START = "run.start"
 ANSWER_LIFE = 24 * 3600 * 1_000_000
 """Microseconds for which a start is remembered under its idempotency key."""
 
@@ -103,6 +107,9 @@ class ShowRun(Request):
     host: Annotated[str, StringConstraints(max_length=253)] = ""
     state: list[StepRunStatus] = Field(default_factory=list)
 
+    def subject(self) -> str:
+        return self.execution
+
 
 class WatchRun(Request):
     """Ask for events above the sequence `after`, as they come, until the execution ends."""
@@ -110,12 +117,18 @@ class WatchRun(Request):
     execution: ExecutionId
     after: Annotated[int, Field(ge=0)] = 0
 
+    def subject(self) -> str:
+        return self.execution
+
 
 class ReplayRun(Request):
     """Ask how an execution stood after one event; 0 means the newest."""
 
     execution: ExecutionId
     at: Annotated[int, Field(ge=0)] = 0
+
+    def subject(self) -> str:
+        return self.execution
 
 
 class Started(Answer):
@@ -161,8 +174,16 @@ async def list_runs(services: Services, caller: Caller, request: ListRuns) -> Pa
     """List executions, newest first."""
     since = microseconds(request.since) if request.since else 0
     chosen = ExecutionFilter(request.blueprint or "", tuple(each.value for each in request.state), since)
-    page = await services.store.executions.find(chosen, request.cursor, request.limit)
-    return Page(items=[summary(each) for each in page.rows], next=page.cursor)
+
+    async def seen(record: ExecutionRecord) -> bool:
+        return await services.subjects.sees_run(caller, "run.read", record)
+
+    rows, cursor = await shown(
+        lambda cursor, limit: services.store.executions.find(chosen, cursor, limit),
+        request,
+        None if caller.unlimited("run.read") else seen,
+    )
+    return Page(items=[summary(each) for each in rows], next=cursor)
 
 
 @verb("run.show")
@@ -228,7 +249,7 @@ async def _start(
     earlier = await _earlier(services, caller, request.idempotency_key, request_digest)
     if earlier is not None:
         return earlier
-    planned = await _planned(services, caller, request)
+    planned = await _planned(services, caller, operation, request)
     execution_id = services.new_id("exe")
     started = Started(execution=execution_id, plan_digest=planned.plan.digest, repeated=False)
     try:
@@ -265,10 +286,15 @@ def _request_digest(services: Services, caller: Caller, key: str | None, body: d
     return "hmac-sha256:" + hmac.digest(services.request_key, content, "sha256").hex()
 
 
-async def _planned(services: Services, caller: Caller, request: StartRun) -> Planned:
+async def _planned(services: Services, caller: Caller, operation: str, request: StartRun) -> Planned:
     if request.what is not None:
-        return await plans.plan(services, caller, request.what, previews=False)
-    return await services.plans.stored(request.plan_digest or "")
+        wanted = Wanted(operation, START, request.what.subject())
+        return await plans.plan(services, caller, request.what, wanted, previews=False)
+    digest = request.plan_digest or ""
+    if not caller.unlimited(START):
+        # The execution will be the caller's own, whoever made the plan.
+        require(caller, operation, START, await services.subjects.of_plan(digest, own=True), digest)
+    return await services.plans.stored(digest)
 
 
 async def _earlier(services: Services, caller: Caller, key: str | None, request_digest: str) -> Started | None:

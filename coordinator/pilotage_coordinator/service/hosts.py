@@ -1,17 +1,21 @@
 """Operations on hosts: let them in, look, label, and let them go."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from pilotage_coordinator.domain.access.scope import Subject
 from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict
+from pilotage_coordinator.service.seen import shown
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.subjects import described, require
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Reason, Request, rfc3339, shaped
+from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.records import HostRecord
 
 HostName = Annotated[
@@ -135,6 +139,8 @@ class HostDetail(HostSummary):
 @verb("host.token")
 async def make_token(services: Services, caller: Caller, request: MakeToken) -> TokenAnswer:
     """Make a join token: single use, shown once, good for minutes."""
+    joining = Subject(hosts=(described(request.name or "", dict(request.labels)),))
+    require(caller, "host.token", "host.enrol", joining, f"a host {request.name or 'of any name'}")
     audit = allowed(services, caller, "host.token", request.subject(), labels=dict(request.labels))
     token = await services.hosts.token(request.name or "", request.labels, created_by=caller.principal, audit=audit)
     return TokenAnswer(
@@ -145,9 +151,17 @@ async def make_token(services: Services, caller: Caller, request: MakeToken) -> 
 @verb("host.list")
 async def list_hosts(services: Services, caller: Caller, request: ListHosts) -> Page[HostSummary]:
     """List hosts and whether they can be reached."""
-    page = await services.store.hosts.find(request.cursor, request.limit, revoked=request.revoked)
-    proofs = await services.store.hosts.proofs([row.id for row in page.rows])
-    return Page(items=[_summary(services, row, proofs[row.id]) for row in page.rows], next=page.cursor)
+
+    async def seen(row: HostRecord) -> bool:
+        return services.subjects.sees_host(caller, "host.read", row)
+
+    rows, cursor = await shown(
+        lambda cursor, limit: services.store.hosts.find(cursor, limit, revoked=request.revoked),
+        request,
+        None if caller.unlimited("host.read") else seen,
+    )
+    proofs = await services.store.hosts.proofs([row.id for row in rows])
+    return Page(items=[_summary(services, row, proofs[row.id]) for row in rows], next=cursor)
 
 
 @verb("host.show")
@@ -164,6 +178,8 @@ async def set_host(services: Services, caller: Caller, request: SetHost) -> Host
     labels: dict[str, str | None] = dict(request.labels)
     if request.environment is not None:
         labels["environment"] = request.environment or None
+    if not caller.unlimited("host.write"):
+        await _may_set(services, caller, request.host, labels)
     audit = allowed(
         services, caller, "host.set", request.host, labels=dict(labels), variables=sorted(request.variables)
     )
@@ -183,6 +199,19 @@ async def revoke_host(services: Services, caller: Caller, request: RevokeHost) -
     """Shut a host out for good: its certificates end and its session is cut."""
     audit = allowed(services, caller, "host.revoke", request.host, reason=request.reason)
     return await _alone(services, await services.hosts.revoke(request.host, audit=audit))
+
+
+async def _may_set(services: Services, caller: Caller, name: str, labels: Mapping[str, str | None]) -> None:
+    """Raise Denied unless the host lies within the caller's limits, before the change and after it: a label may move
+    it into them, or out."""
+    try:
+        present = (await services.store.hosts.named(name)).labels
+    except NotFound:
+        require(caller, "host.set", "host.write", Subject(hosts=(None,)), f"host {name}")
+        raise
+    after = {key: value for key, value in {**present, **labels}.items() if value is not None}
+    for each in (present, after):
+        require(caller, "host.set", "host.write", Subject(hosts=(described(name, each),)), f"host {name}")
 
 
 async def _alone(services: Services, row: HostRecord) -> HostSummary:

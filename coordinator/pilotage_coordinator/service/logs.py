@@ -25,6 +25,9 @@ class ReadLogs(Request):
     cursor: Annotated[str, StringConstraints(max_length=500)] = ""
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
+    def subject(self) -> str:
+        return self.execution
+
 
 class FollowLogs(Request):
     """Ask for lines as they come; `after` is the cursor of the last line seen."""
@@ -33,6 +36,9 @@ class FollowLogs(Request):
     step: StepPath = ""
     host: Annotated[str, StringConstraints(max_length=253)] = ""
     after: Annotated[str, StringConstraints(max_length=500)] = ""
+
+    def subject(self) -> str:
+        return self.execution
 
 
 class LogAnswer(Answer):

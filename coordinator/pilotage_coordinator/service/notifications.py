@@ -3,9 +3,11 @@
 from typing import Annotated, Any, Literal
 
 from pilotage_coordinator.service.caller import Caller
+from pilotage_coordinator.service.seen import shown
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Answer, ExecutionId, Page, PageRequest, Request, rfc3339, shaped
+from pilotage_coordinator.store import errors as store_errors
 from pilotage_coordinator.store.records import DeliveryFilter, DeliveryRecord
 
 NotificationId = Annotated[
@@ -60,8 +62,20 @@ async def list_notifications(
 ) -> Page[NotificationAnswer]:
     """List the notifications of steps, newest first, and what became of them."""
     chosen = DeliveryFilter(request.state or "", request.execution or "")
-    page = await services.store.deliveries.find(chosen, request.cursor, request.limit)
-    return Page(items=[_answer(each) for each in page.rows], next=page.cursor)
+
+    async def seen(row: DeliveryRecord) -> bool:
+        try:
+            record = await services.store.executions.get(row.notification.execution)
+        except store_errors.NotFound:
+            return False
+        return await services.subjects.sees_run(caller, "notification.read", record)
+
+    rows, cursor = await shown(
+        lambda cursor, limit: services.store.deliveries.find(chosen, cursor, limit),
+        request,
+        None if caller.unlimited("notification.read") else seen,
+    )
+    return Page(items=[_answer(each) for each in rows], next=cursor)
 
 
 @verb("notification.retry")

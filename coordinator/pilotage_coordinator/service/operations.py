@@ -9,6 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from pilotage_coordinator.domain.access.permission import SELF
+
 
 class OperationEffect(StrEnum):
     """Whether an operation can change anything."""
@@ -17,65 +19,115 @@ class OperationEffect(StrEnum):
     WRITE = "write"
 
 
+class About(StrEnum):
+    """What an operation is about, and so which limits of a caller's grants are asked (`service.subjects`)."""
+
+    WHOLE = "whole"
+    """The coordinator as a whole, or what has no property that a grant could be limited by: only a grant without any
+    limit gives it. What a row says nothing of is this."""
+    SELF = "self"
+    """The caller itself, or nothing but what the request brings: a grant with limits gives it too."""
+    BLUEPRINT = "blueprint"
+    """The stored blueprint that `request.blueprint` names."""
+    PLAN = "plan"
+    """The plan that `request.digest` names."""
+    RUN = "run"
+    """The execution that `request.execution` names."""
+    NOTIFICATION = "notification"
+    """The execution behind `request.notification`."""
+    HOST = "host"
+    """The host that `request.host` names."""
+    PRINCIPAL = "principal"
+    """The principal that `request.principal` names: one's own or another."""
+    TOKEN = "token"  # noqa: S105
+    """The API token that `request.token` names: one's own or another's."""
+    MANY = "many"
+    """A list: the operation leaves out what the caller may not see."""
+    FOUND = "found"
+    """What the operation finds out first: it asks itself (`service.subjects.require`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row: `permission` is what a caller must hold; an audited operation leaves a record before it takes effect."""
+    """One row: `permission` is what a caller must hold for what it is `about`; an audited operation leaves a record
+    before it takes effect."""
 
     name: str
     permission: str
     effect: OperationEffect
     audited: bool
+    about: About = About.WHOLE
 
 
-def _read(name: str, permission: str) -> Operation:
-    return Operation(name, permission, OperationEffect.READ, audited=False)
+def _read(name: str, permission: str, about: About = About.WHOLE) -> Operation:
+    return Operation(name, permission, OperationEffect.READ, audited=False, about=about)
 
 
-def _write(name: str, permission: str) -> Operation:
-    return Operation(name, permission, OperationEffect.WRITE, audited=True)
+def _write(name: str, permission: str, about: About = About.WHOLE) -> Operation:
+    return Operation(name, permission, OperationEffect.WRITE, audited=True, about=about)
 
 
 _ROWS: Final = (
-    _read("blueprint.list", "blueprint.read"),
-    _read("blueprint.show", "blueprint.read"),
-    _read("blueprint.validate", "blueprint.read"),
-    _write("blueprint.add", "blueprint.write"),
+    _read("blueprint.list", "blueprint.read", About.MANY),
+    _read("blueprint.show", "blueprint.read", About.BLUEPRINT),
+    _read("blueprint.validate", "blueprint.read", About.SELF),
+    _write("blueprint.add", "blueprint.write", About.FOUND),
     # Hosts run a step that only reads, as for a plan, with secrets if the blueprint says so.
-    _write("blueprint.choices", "plan.make"),
+    _write("blueprint.choices", "plan.make", About.FOUND),
     # A plan changes no host, and yet it is stored, asks hosts for previews and may be what somebody approves.
-    _write("plan.make", "plan.make"),
-    _read("plan.show", "plan.read"),
-    _write("run.start", "run.start"),
-    _write("exec", "run.start"),
-    _read("run.list", "run.read"),
-    _read("run.show", "run.read"),
-    _read("run.watch", "run.read"),
-    _read("run.replay", "run.read"),
-    _write("run.pause", "run.control"),
-    _write("run.resume", "run.control"),
-    _write("run.cancel", "run.control"),
-    _write("run.retry", "run.control"),
-    _write("run.resolve", "run.resolve"),
-    _write("run.release", "run.release"),
-    _read("logs.read", "log.read"),
-    _read("logs.follow", "log.read"),
-    _write("host.token", "host.enrol"),
-    _read("host.list", "host.read"),
-    _read("host.show", "host.read"),
-    _write("host.set", "host.write"),
-    _write("host.release", "host.release"),
-    _write("host.revoke", "host.revoke"),
+    _write("plan.make", "plan.make", About.FOUND),
+    _read("plan.show", "plan.read", About.PLAN),
+    _write("run.start", "run.start", About.FOUND),
+    _write("exec", "run.start", About.FOUND),
+    _read("run.list", "run.read", About.MANY),
+    _read("run.show", "run.read", About.RUN),
+    _read("run.watch", "run.read", About.RUN),
+    _read("run.replay", "run.read", About.RUN),
+    _write("run.pause", "run.control", About.RUN),
+    _write("run.resume", "run.control", About.RUN),
+    _write("run.cancel", "run.control", About.RUN),
+    _write("run.retry", "run.control", About.RUN),
+    _write("run.resolve", "run.resolve", About.RUN),
+    _write("run.release", "run.release", About.RUN),
+    _read("logs.read", "log.read", About.RUN),
+    _read("logs.follow", "log.read", About.RUN),
+    _write("host.token", "host.enrol", About.FOUND),
+    _read("host.list", "host.read", About.MANY),
+    _read("host.show", "host.read", About.HOST),
+    _write("host.set", "host.write", About.FOUND),
+    _write("host.release", "host.release", About.HOST),
+    _write("host.revoke", "host.revoke", About.HOST),
     _write("secret.set", "secret.write"),
     _read("secret.list", "secret.read"),
     _write("secret.rm", "secret.write"),
-    _read("notification.list", "notification.read"),
-    _write("notification.retry", "notification.write"),
+    _read("notification.list", "notification.read", About.MANY),
+    _write("notification.retry", "notification.write", About.NOTIFICATION),
     _read("audit.search", "audit.read"),
     _read("audit.verify", "audit.read"),
     _read("audit.export", "audit.export"),
+    _read("whoami", SELF, About.SELF),
+    _write("principal.add", "principal.write"),
+    _read("principal.list", "principal.read", About.MANY),
+    _read("principal.show", "principal.read", About.PRINCIPAL),
+    _write("principal.disable", "principal.write"),
+    _write("principal.enable", "principal.write"),
+    _write("principal.role", "principal.write"),
+    _write("principal.keys", "principal.write"),
+    _read("role.list", "role.read", About.SELF),
+    _read("role.show", "role.read", About.SELF),
+    _write("role.set", "role.write"),
+    _write("role.rm", "role.write"),
+    _write("token.create", "token.write", About.PRINCIPAL),
+    _read("token.list", "token.read", About.MANY),
+    _write("token.rotate", "token.write", About.TOKEN),
+    _write("token.revoke", "token.write", About.TOKEN),
     _read("doctor", "coordinator.read"),
     _read("coordinator.status", "coordinator.read"),
+    _read("coordinator.authority", SELF, About.SELF),
     _write("coordinator.stop", "coordinator.control"),
 )
 
 OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType({row.name: row for row in _ROWS})
+
+PERMISSIONS: Final = tuple(sorted({row.permission for row in _ROWS if row.permission != SELF}))
+"""All that a role can give."""

@@ -15,10 +15,11 @@ from pilotage_coordinator.service.command import command_blueprint
 from pilotage_coordinator.service.errors import Invalid, refused
 from pilotage_coordinator.service.parameter_texts import parameters_of_texts
 from pilotage_coordinator.service.plan_view import PlanAnswer, plan_answer
-from pilotage_coordinator.service.ports import Planned
+from pilotage_coordinator.service.ports import Planned, Within
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Digest, Name, Request
+from pilotage_coordinator.service.within import Wanted, within_limits_of
 from pilotage_coordinator.store import errors as store_errors
 
 Selector = Annotated[str, StringConstraints(max_length=4096)]
@@ -64,11 +65,15 @@ class ShowPlan(Request):
 
     digest: Digest
 
+    def subject(self) -> str:
+        return self.digest
+
 
 @verb("plan.make")
 async def make_plan(services: Services, caller: Caller, request: MakePlan) -> PlanAnswer:
     """Plan: resolve targets, parameters, waves and previews. Nothing is changed on any host."""
-    return await _answer(await plan(services, caller, request, previews=request.previews))
+    wanted = Wanted("plan.make", "plan.make", request.subject())
+    return await _answer(await plan(services, caller, request, wanted, previews=request.previews))
 
 
 @verb("plan.show")
@@ -82,14 +87,18 @@ async def _answer(planned: Planned) -> PlanAnswer:
     return await beside(planned.plan, lambda: plan_answer(planned), more=previews)
 
 
-async def plan(services: Services, caller: Caller, request: WhatToRun, *, previews: bool) -> Planned:
-    """Make the plan that a request describes, and store it."""
+async def plan(services: Services, caller: Caller, request: WhatToRun, wanted: Wanted, *, previews: bool) -> Planned:
+    """Make the plan that a request describes, and store it.
+
+    Raises Denied before anything is asked of a host that lies outside of the caller's limits.
+    """
     blueprint, version = await _blueprint(services, request)
+    version, within = await within_limits_of(services, caller, wanted, blueprint, version)
     try:
-        return await _planned(services, caller, request, blueprint, version, previews=previews)
+        return await _planned(services, caller, request, blueprint, version, within, previews=previews)
     except store_errors.NotFound as error:
         if isinstance(blueprint, str) and not await services.store.blueprints.versions(blueprint):
-            raise await unknown(services, blueprint) from error
+            raise await unknown(services, caller, blueprint) from error
         raise
     except PlanRefused as error:
         refusal = refused(error)
@@ -109,6 +118,7 @@ async def _planned(
     request: WhatToRun,
     blueprint: str | Blueprint,
     version: str,
+    within: Within | None,
     *,
     previews: bool,
 ) -> Planned:
@@ -124,6 +134,7 @@ async def _planned(
         request.limit_to,
         caller.principal,
         previews=previews,
+        within=within,
         audit=allowed(services, caller, "plan.make", subject, limit_to=request.limit_to),
     )
 

@@ -4,7 +4,7 @@ Reads go to the store directly. Every write takes the audit entries that belong 
 transaction. Times are UTC microseconds.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
@@ -27,6 +27,9 @@ from pilotage_coordinator.store.records import (
 )
 
 Audit = tuple[AuditEntry, ...]
+
+Within = Callable[[Iterable[str]], None]
+"""Raises unless all hosts of these names are such as a caller may use."""
 
 
 class Clock(Protocol):
@@ -90,12 +93,15 @@ class PlanMaker(Protocol):
         requested_by: str,
         *,
         previews: bool,
+        within: Within | None = None,
         audit: Audit = (),
     ) -> Planned:
         """Plan a stored blueprint by id and version (empty = newest, `1` = newest of a major), or one that was read.
 
         `limit_to` is a selector as people write it (`role=db`); with no targets in the blueprint it is them. The plan
-        is stored under its digest. Raises an error with `problems` (sequence of Problem) naming every reason not to.
+        is stored under its digest. `within` is told the names of hosts before any of them is asked, and of all that
+        the plan touches before it is stored; what it raises passes. Raises an error with `problems` (sequence of
+        Problem) naming every reason not to.
         """
         ...
 
@@ -104,9 +110,17 @@ class PlanMaker(Protocol):
         ...
 
     async def offers(
-        self, blueprint: str, version: str, name: str, parameters: Mapping[str, Json], limit_to: str
+        self,
+        blueprint: str,
+        version: str,
+        name: str,
+        parameters: Mapping[str, Json],
+        limit_to: str,
+        within: Within | None = None,
     ) -> Offers:
         """Ask the hosts what can be chosen for a parameter with `choices_from`; `parameters` are the values so far.
+
+        `within` is told the names of the hosts before any of them is asked.
 
         Raises an error with `problems`, as `make` does, and store.NotFound.
         """
@@ -322,6 +336,10 @@ class Coordinator(Protocol):
     def fleet_address(self) -> str: ...
     @property
     def enrol_address(self) -> str: ...
+    @property
+    def https_address(self) -> str: ...
+    @property
+    def authority_pem(self) -> str: ...
     @property
     def stopping(self) -> bool: ...
 

@@ -1,5 +1,6 @@
 """Everything that operations work with, wired by `bootstrap`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pilotage_coordinator.domain.identifier import NewId
@@ -16,6 +17,7 @@ from pilotage_coordinator.service.ports import (
     Runs,
     Secrets,
 )
+from pilotage_coordinator.service.subjects import Subjects
 from pilotage_coordinator.store.protocol import Store
 
 
@@ -36,5 +38,10 @@ class Services:
     audit: AuditLog
     doctor: Doctor
     coordinator: Coordinator
+    subjects: Subjects
+    owner: str
+    """The principal who runs this coordinator, and whose its socket is."""
+    random_bytes: Callable[[int], bytes]
+    """Gives so many unpredictable bytes, for API tokens."""
     request_key: bytes
     """For the HMAC by which a repeated request is recognised: requests may hold sensitive parameters."""

@@ -8,7 +8,8 @@ An audited operation hands `allowed(...)` to the write it makes, so that both ar
 refused is recorded here.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar, get_args, get_type_hints
 
@@ -19,6 +20,7 @@ from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Denied, ServiceError, translated
 from pilotage_coordinator.service.operations import OPERATIONS, Operation
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.subjects import SELF_ASKED, require
 from pilotage_coordinator.service.wire import Request
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.records import AuditEntry
@@ -43,14 +45,9 @@ class Verb(Generic[R, A]):
     async def __call__(self, services: Services, caller: Caller, request: R) -> A:
         """Check, do, and record what was refused."""
         row = await admit(self.operation, services, caller, request)
-        try:
-            with translated():
-                return await self.function(services, caller, request)
-        except ServiceError as error:
-            if row.audited:
-                detail: dict[str, Json] = {"error": error.detail[:1000]}
-                await _record(services, entry(services, caller, self.operation, request.subject(), "refused", detail))
-            raise
+        async with _recorded(row, services, caller, request):
+            await within_limits(row, services, caller, request)
+            return await self.function(services, caller, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +62,17 @@ class Stream(Generic[R, A]):
 
     async def __call__(self, services: Services, caller: Caller, request: R) -> AsyncIterator[A]:
         """Check, and return the answers as they come. What is refused is refused here, before the first answer."""
-        await admit(self.operation, services, caller, request)
-        with translated():
+        row = await admit(self.operation, services, caller, request)
+        async with _recorded(row, services, caller, request):
+            await within_limits(row, services, caller, request)
             answers = await self.function(services, caller, request)
         return _translated(answers)
+
+    async def still(self, services: Services, caller: Caller, request: R) -> None:
+        """Raise Denied when the caller may not hear more of it: roles and limits can change while a stream goes on."""
+        row = await admit(self.operation, services, caller, request)
+        async with _recorded(row, services, caller, request):
+            await within_limits(row, services, caller, request)
 
 
 async def _translated(answers: AsyncIterator[A]) -> AsyncIterator[A]:
@@ -98,6 +102,34 @@ def stream(
         return Stream(operation, hints["request"], answer, _summary(function), function)
 
     return wrap
+
+
+@asynccontextmanager
+async def _recorded(row: Operation, services: Services, caller: Caller, request: Request) -> AsyncGenerator[None]:
+    """Turn what the rooms below raise into this room's errors, and record what was denied, or refused to a write."""
+    try:
+        with translated():
+            yield
+    except Denied as error:
+        detail: dict[str, Json] = {"permission": row.permission, "error": error.detail[:1000]}
+        await _record(services, entry(services, caller, row.name, request.subject(), "denied", detail))
+        raise
+    except ServiceError as error:
+        if row.audited:
+            refusal: dict[str, Json] = {"error": error.detail[:1000]}
+            await _record(services, entry(services, caller, row.name, request.subject(), "refused", refusal))
+        raise
+
+
+async def within_limits(row: Operation, services: Services, caller: Caller, request: Request) -> None:
+    """Raise Denied when what a request is about lies outside of the limits within which the caller may do it.
+
+    Of lists, and of what an operation must find out first, the operation itself asks.
+    """
+    if row.about in SELF_ASKED or caller.unlimited(row.permission):
+        return
+    subject = await services.subjects.of_request(row, caller, request)
+    require(caller, row.name, row.permission, subject, request.subject())
 
 
 async def admit(operation: str, services: Services, caller: Caller, request: Request) -> Operation:
@@ -140,8 +172,13 @@ def entry(
         operation=operation,
         subject=subject,
         outcome=outcome,
-        detail={"principal_kind": caller.kind.value, **detail},
+        detail={"principal_kind": caller.kind.value, **_through(caller), **detail},
     )
+
+
+def _through(caller: Caller) -> dict[str, Json]:
+    found: dict[str, Json] = {"through": caller.face.value}
+    return {**found, "token": caller.token} if caller.token else found
 
 
 def allowed(services: Services, caller: Caller, operation: str, subject: str, **detail: Json) -> tuple[AuditEntry, ...]:

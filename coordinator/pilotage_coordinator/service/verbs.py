@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from pilotage_coordinator.service import (
+    api_tokens,
     audit,
     blueprints,
     choices,
@@ -14,7 +15,10 @@ from pilotage_coordinator.service import (
     logs,
     notifications,
     plans,
+    principals,
+    roles,
     secrets,
+    whoami,
 )
 from pilotage_coordinator.service.verb import Stream, Verb
 
@@ -52,8 +56,25 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     audit.search_audit,
     audit.verify_audit,
     audit.export_audit,
+    whoami.whoami,
+    principals.add_principal,
+    principals.list_principals,
+    principals.show_principal,
+    principals.disable_principal,
+    principals.enable_principal,
+    principals.set_principal_role,
+    principals.set_principal_keys,
+    roles.list_roles,
+    roles.show_role,
+    roles.set_role,
+    roles.remove_role,
+    api_tokens.create_token,
+    api_tokens.list_tokens,
+    api_tokens.rotate_token,
+    api_tokens.revoke_token,
     doctor.examine,
     coordinator.status,
+    coordinator.show_authority,
     coordinator.stop,
 )
 

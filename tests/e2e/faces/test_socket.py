@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def server(desk: Desk, path: Path) -> AsyncIterator[ApiServer]:
-    made = ApiServer(desk.services, path)
+    made = ApiServer(desk.services, desk.authentication, path)
     await made.start()
     yield made
     await made.stop()
@@ -46,7 +46,7 @@ async def test_only_the_owner_can_reach_the_socket(server: ApiServer, path: Path
 
 async def test_a_second_coordinator_is_refused_and_the_first_goes_on(server: ApiServer, desk: Desk, path: Path) -> None:
     with pytest.raises(SocketRefused, match="another coordinator listens"):
-        await ApiServer(desk.services, path).start()
+        await ApiServer(desk.services, desk.authentication, path).start()
     async with PilotageClient(socket=path) as client:
         assert await client.healthy()
 
@@ -55,7 +55,7 @@ async def test_a_socket_left_by_a_killed_coordinator_is_replaced(desk: Desk, pat
     path.parent.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(path))
-    server = ApiServer(desk.services, path)
+    server = ApiServer(desk.services, desk.authentication, path)
     await server.start()
     async with PilotageClient(socket=path) as client:
         assert await client.healthy()
@@ -72,13 +72,13 @@ async def test_an_unsafe_place_is_refused_and_left_alone(
     if file:
         path.write_text("precious")
     with pytest.raises(SocketRefused, match=words):
-        await ApiServer(desk.services, path).start()
+        await ApiServer(desk.services, desk.authentication, path).start()
     assert not file or path.read_text() == "precious"
 
 
 async def test_a_path_too_long_for_the_kernel_is_refused_by_name(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(SocketRefused, match="longer than"):
-        await ApiServer(desk.services, tmp_path / ("x" * 120)).start()
+        await ApiServer(desk.services, desk.authentication, tmp_path / ("x" * 120)).start()
 
 
 async def test_a_client_that_leaves_ends_the_watch_in_the_coordinator(
@@ -96,7 +96,7 @@ async def test_a_client_that_leaves_ends_the_watch_in_the_coordinator(
 async def test_a_stop_ends_streams_at_once_and_the_client_looks_for_the_next(desk: Desk, path: Path) -> None:
     await desk.add_execution()
     desk.runs.events, desk.runs.forever = [EventRecord(1, NOW, "step_opened", {})], True
-    server = ApiServer(desk.services, path)
+    server = ApiServer(desk.services, desk.authentication, path)
     await server.start()
     lost: list[str] = []
     async with (

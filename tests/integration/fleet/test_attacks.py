@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from pilotage_coordinator.fleet.brake import MOST_PER_SOURCE
 from pilotage_coordinator.security.authority import open_authority
+from pilotage_coordinator.security.brake import MOST_PER_SOURCE
 from pilotage_coordinator.security.tokens import parse_token
 from pilotage_proto.v1 import fleet_pb2 as pb
 

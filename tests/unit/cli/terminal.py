@@ -20,7 +20,7 @@ from pilotage_coordinator.cli.session import Work
 from pilotage_coordinator.cli.settings import GlobalOptions
 from pilotage_coordinator.service.caller import Caller
 
-from tests.unit.service.desk import OWNER, Desk, open_desk
+from tests.unit.service.desk import OWNER, Desk, always, open_desk
 
 Prepare = Callable[[Desk], Awaitable[None]]
 
@@ -57,7 +57,7 @@ class Terminal:
                 if prepare is not None:
                     await prepare(desk)
                 before = len(await desk.audit())
-                served = application(desk.services, lambda request: caller, asyncio.Event())
+                served = application(desk.services, always(caller), asyncio.Event())
                 http = httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://pilotage")
                 try:
                     async with PilotageClient(Transport(http, "here")) as client:

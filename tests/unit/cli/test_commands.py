@@ -12,6 +12,7 @@ import typer
 import typer.main
 from pilotage_coordinator.cli import completion
 from pilotage_coordinator.cli.app import app
+from pilotage_coordinator.cli.settings import GlobalOptions
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Json
@@ -484,11 +485,19 @@ def test_names_are_completed_from_what_the_coordinator_knows(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PILOTAGE_SOCKET", str(tmp_path / "no.sock"))
-    for offer in (completion.executions, completion.hosts, completion.blueprints, completion.secrets):
+    for offer in (
+        completion.executions,
+        completion.hosts,
+        completion.blueprints,
+        completion.secrets,
+        completion.principals,
+        completion.roles,
+        completion.tokens,
+    ):
         assert offer(typer.Context(typer.main.get_command(app)), "") == []
 
-    async def asked(socket: Path, ask: completion.Ask) -> Sequence[tuple[str, str]]:
-        assert socket == tmp_path / "no.sock"
+    async def asked(options: GlobalOptions, ask: completion.Ask) -> Sequence[tuple[str, str]]:
+        assert options == GlobalOptions()
         return [("db1", "online"), ("web1", "offline")]
 
     monkeypatch.setattr(completion, "_ask", asked)

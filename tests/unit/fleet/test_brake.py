@@ -1,6 +1,6 @@
 """The brake on enrolment."""
 
-from pilotage_coordinator.fleet.brake import MOST_PER_SOURCE, MOST_SOURCES, WINDOW, Brake
+from pilotage_coordinator.security.brake import MOST_PER_SOURCE, MOST_SOURCES, WINDOW, Brake
 
 
 def test_a_source_is_refused_for_the_rest_of_its_minute() -> None:

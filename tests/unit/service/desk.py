@@ -1,7 +1,8 @@
 """A coordinator's services over a simulated store, with everything that would need a fleet faked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import secrets as secrets_of_python
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +24,11 @@ from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.security.api_tokens import new_api_token, token_digest
+from pilotage_coordinator.service.authentication import Authentication
 from pilotage_coordinator.service.caller import Caller, socket_owner
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.subjects import Subjects
 from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
     AnswerRecord,
@@ -38,11 +42,15 @@ from pilotage_coordinator.store.records import (
     ExecutionInputs,
     ExecutionRecord,
     GivenUp,
+    GrantRecord,
     HostRecord,
     NotificationRecord,
     PlanRecord,
+    PrincipalRecord,
     Progress,
+    RoleRecord,
     SecretRecord,
+    TokenRecord,
 )
 from pilotage_coordinator.store.sqlite import SimulatedDisk, open_simulated_store
 
@@ -54,6 +62,9 @@ GUEST = Caller("eve", PrincipalKind.ASSISTANT, (Grant(Role("guest", frozenset({"
 DIGEST = "sha256:" + "ab" * 32
 EXECUTION = "exe_" + "0" * 31 + "1"
 NOTIFICATION = "ntf_" + "0" * 31 + "1"
+TOKEN = "tok_" + "0" * 31 + "1"
+DAY = 24 * 3600 * 1_000_000
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43 + " bob@laptop"
 ASSERT = StepTypeInfo(
     "validation.assert",
     Effect.READ,
@@ -116,10 +127,13 @@ class FakePlans:
         requested_by: str,
         *,
         previews: bool,
+        within: Callable[[Iterable[str]], None] | None = None,
         audit: tuple[AuditEntry, ...] = (),
     ) -> FakePlanned:
         if self.refuse is not None:
             raise self.refuse
+        if within is not None:
+            within(("db1", "db2"))
         self.made.append(
             {"blueprint": blueprint, "version": version, "parameters": dict(parameters), "limit_to": limit_to}
         )
@@ -131,8 +145,16 @@ class FakePlans:
         return FakePlanned(made, (Note("db2 is offline", host="db2"),), shown)
 
     async def offers(
-        self, blueprint: str, version: str, name: str, parameters: Mapping[str, Any], limit_to: str
+        self,
+        blueprint: str,
+        version: str,
+        name: str,
+        parameters: Mapping[str, Any],
+        limit_to: str,
+        within: Callable[[Iterable[str]], None] | None = None,
     ) -> Offers:
+        if within is not None:
+            within(("db1", "db2"))
         if self.refuse is not None:
             raise self.refuse
         self.made.append({"blueprint": blueprint, "name": name, "parameters": dict(parameters), "limit_to": limit_to})
@@ -303,6 +325,8 @@ class FakeCoordinator:
     state_dir: str = "/var/lib/pilotage"
     fleet_address: str = "localhost:7443"
     enrol_address: str = "localhost:7444"
+    https_address: str = ""
+    authority_pem: str = "-----BEGIN CERTIFICATE-----"
     stopping: bool = False
 
     def stop(self) -> None:
@@ -322,6 +346,8 @@ class Desk:
     doctor: FakeDoctor
     coordinator: FakeCoordinator
     disk: SimulatedDisk
+    inventory: LiveInventory
+    authentication: Authentication
 
     async def edit_audit(self, statement: str) -> None:
         """Do to the log what somebody with the file can."""
@@ -334,15 +360,19 @@ class Desk:
             (each.entry.operation, each.entry.outcome, each.entry.subject) for each in await self.store.audit.read()
         ]
 
-    async def add_host(self, name: str = "db1", step_types: tuple[dict[str, Json], ...] = ()) -> None:
+    async def add_host(
+        self, name: str = "db1", step_types: tuple[dict[str, Json], ...] = (), environment: str = ""
+    ) -> None:
         """Let a host join."""
+        labels: dict[str, Json] = {"role": "db", **({"environment": environment} if environment else {})}
         await self.store.enrolments.create(EnrolmentRecord(name, NOW, "ann", NOW + 1_000_000))
         await self.store.enrolments.consume(
             name,
-            HostRecord(f"hst_{name}", name, NOW, "sha256:key", labels={"role": "db"}, step_types=step_types),
+            HostRecord(f"hst_{name}", name, NOW, "sha256:key", labels=labels, step_types=step_types),
             CertificateRecord(f"01{name.encode().hex()}", f"hst_{name}", NOW, NOW + 1_000_000),
             NOW,
         )
+        await self.inventory.load()
 
     async def add_dead_notification(self) -> None:
         """Let the execution have sent a message that could not be delivered."""
@@ -356,11 +386,23 @@ class Desk:
             replace(change, expected_version=row.version + 1, notifications=(), given_up=lost)
         )
 
-    async def add_execution(self, id: str = EXECUTION) -> None:
+    async def add_principals(self) -> str:
+        """Add a person, an assistant with a token, whose text is returned, and two roles that were made."""
+        access = self.store.access
+        await access.add_principal(PrincipalRecord("bob", "person", NOW, "ann"))
+        grant = GrantRecord("bot", "assistant", NOW, "ann")
+        await access.add_principal(PrincipalRecord("bot", "assistant", NOW, "ann", sponsor="bob"), (grant,))
+        await access.put_role(RoleRecord("nightly", ("run.read", "run.start"), "Starts backups.", NOW, "ann"))
+        await access.put_role(RoleRecord("unused", ("run.read",), "", NOW, "ann"))
+        text = new_api_token(b"t" * 32)
+        await access.add_token(TokenRecord(TOKEN, token_digest(text), "bot", "laptop", NOW, "ann", NOW + DAY))
+        return text
+
+    async def add_execution(self, id: str = EXECUTION, requested_by: str = "ann") -> None:
         """Put an execution into the store."""
         made = plan()
         await self.store.plans.put(PlanRecord(made.digest, to_json(made), {}, NOW))
-        row = ExecutionRecord(id, "check", "1.0.0", made.digest, "ann", NOW, Progress("running"))
+        row = ExecutionRecord(id, "check", "1.0.0", made.digest, requested_by, NOW, Progress("running"))
         event = EventRecord(1, NOW, "execution_begun", {"seed": "s", "requested_by": "ann"})
         await self.store.executions.create(ExecutionCreation(row, ExecutionInputs(), events=(event,)))
 
@@ -375,20 +417,32 @@ class Desk:
         )
 
 
+def always(caller: Caller) -> Callable[[Any], Awaitable[Caller]]:
+    """Return what finds the same caller behind every request."""
+
+    async def identify(request: Any) -> Caller:
+        return caller
+
+    return identify
+
+
 async def open_desk() -> tuple[Desk, SimulatedDisk]:
     """Return services over an empty store; close both."""
     disk = SimulatedDisk()
     key = audit_key()
     store = await open_simulated_store(disk, now=NOW, new_id=lambda prefix: f"{prefix}_1", signer=key)
+    owner = PrincipalRecord("ann", "person", NOW, "coordinator", local_user="ann")
+    await store.access.add_principal(owner, (GrantRecord("ann", "owner", NOW, "coordinator"),))
     counter = iter(range(100, 10_000))
     clock = Clock()
     plans, runs, secrets, logs = FakePlans(store), FakeRuns(store), FakeSecrets(store), FakeLogs()
     doctor, coordinator = FakeDoctor(), FakeCoordinator()
+    inventory = LiveInventory(store.hosts, clock)
     services = Services(
         clock=clock,
         new_id=lambda prefix: f"{prefix}_{next(counter):032x}",
         store=store,
-        library=Library(store.blueprints, LiveInventory(store.hosts, clock), {ASSERT.name: ASSERT}, clock),
+        library=Library(store.blueprints, inventory, {ASSERT.name: ASSERT}, clock),
         plans=plans,
         runs=runs,
         hosts=FakeHosts(store),
@@ -398,6 +452,21 @@ async def open_desk() -> tuple[Desk, SimulatedDisk]:
         audit=AuditLog(store.audit, key, key.fingerprint),
         doctor=doctor,
         coordinator=coordinator,
+        subjects=Subjects(store, inventory),
+        owner="ann",
+        random_bytes=secrets_of_python.token_bytes,
         request_key=b"r" * 32,
     )
-    return Desk(services, store, plans, runs, secrets, logs, doctor, coordinator, disk), disk
+    return Desk(
+        services,
+        store,
+        plans,
+        runs,
+        secrets,
+        logs,
+        doctor,
+        coordinator,
+        disk,
+        inventory,
+        Authentication(store, clock, "ann"),
+    ), disk

@@ -19,7 +19,7 @@ from pilotage_coordinator.service.execution_view import EventAnswer
 from pilotage_coordinator.service.executions import WatchAnswer
 from pilotage_coordinator.store.records import EventRecord
 
-from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, NOW, OWNER, SOURCE, Desk, FakeLine
+from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, NOW, OWNER, SOURCE, Desk, FakeLine, always
 from tests.unit.service.test_guard import EXAMPLES
 
 
@@ -29,7 +29,7 @@ def closing() -> asyncio.Event:
 
 
 def _http(desk: Desk, closing: asyncio.Event, caller: Any = OWNER) -> httpx.AsyncClient:
-    app = application(desk.services, lambda request: caller, closing)
+    app = application(desk.services, always(caller), closing)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pilotage")
 
 
@@ -245,7 +245,7 @@ async def test_wrong_addresses_are_problems_too(http: httpx.AsyncClient, method:
 
 async def test_a_defect_says_nothing_of_its_inside(desk: Desk, closing: asyncio.Event) -> None:
     desk.plans.refuse = RuntimeError("password=hunter2")
-    app = application(desk.services, lambda request: OWNER, closing)
+    app = application(desk.services, always(OWNER), closing)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
         answer = await http.post("/v1/plans", json={"source": SOURCE})

@@ -13,7 +13,7 @@ from pilotage_coordinator.service.wire import Answer, Request
 from pilotage_coordinator.store.errors import StoreUnavailable
 from structlog.testing import capture_logs
 
-from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, NOTIFICATION, OWNER, SOURCE, Desk
+from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, KEY, NOTIFICATION, OWNER, SOURCE, TOKEN, Desk
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "blueprint.show": {"blueprint": "check"},
@@ -42,12 +42,26 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "secret.set": {"name": "a/b", "value_base64": "c2VjcmV0"},
     "secret.rm": {"name": "known"},
     "notification.retry": {"notification": NOTIFICATION},
+    "principal.add": {"principal": "eva", "kind": "person"},
+    "principal.show": {"principal": "bot"},
+    "principal.disable": {"principal": "bot"},
+    "principal.enable": {"principal": "bot"},
+    "principal.role": {"principal": "bot", "role": "auditor", "action": "add"},
+    "principal.keys": {"principal": "bob", "add": [KEY]},
+    "role.show": {"role": "nightly"},
+    "role.set": {"role": "nightly", "permissions": ["run.start"]},
+    "role.rm": {"role": "unused"},
+    "token.create": {"principal": "bot"},
+    "token.rotate": {"token": TOKEN},
+    "token.revoke": {"token": TOKEN},
 }
 
 
-async def _world(desk: Desk) -> None:
+async def world(desk: Desk) -> None:
+    """Put into the store what the examples speak of."""
     await desk.add_host()
     await desk.add_execution()
+    await desk.add_principals()
     for added in [await secrets.set_secret(desk.services, OWNER, _request(secrets.set_secret, name="known"))]:
         assert added.new
     library = next(each for each in VERBS if each.operation == "blueprint.add")
@@ -61,7 +75,7 @@ def _request(verb: Any, **fields: Any) -> Any:
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.operation)
 async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(desk: Desk, verb: Any) -> None:
-    await _world(desk)
+    await world(desk)
     before = len(await desk.audit())
     request = _request(verb)
     if verb.operation == "host.release":
@@ -80,11 +94,11 @@ async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(d
 
 @pytest.mark.parametrize(
     "verb",
-    [each for each in ALL if OPERATIONS[each.operation].permission != "run.read"],
+    [each for each in ALL if OPERATIONS[each.operation].permission not in ("run.read", "self.read")],
     ids=lambda verb: verb.operation,
 )
 async def test_without_the_permission_nothing_happens_and_the_attempt_is_recorded(desk: Desk, verb: Any) -> None:
-    await _world(desk)
+    await world(desk)
     before = await desk.audit()
     with pytest.raises(Denied, match="eve may not do") as refusal:
         await verb(desk.services, GUEST, _request(verb))

@@ -45,11 +45,26 @@ def status(context: typer.Context) -> None:
             ("state", found["state_dir"]),
             ("agents connect to", found["fleet_address"]),
             ("new hosts join at", found["enrol_address"]),
+            ("people connect to", found["https_address"] or "the socket of this machine only"),
             ("hosts", f"{found['hosts_online']} of {found['hosts_total']} online"),
             ("executions", f"{found['executions_active']} active"),
         ]
         for name, value in rows:
             screen.line(f"{name:<18} {value}")
+
+    perform(context, work)
+
+
+@app.command()
+def authority(context: typer.Context) -> None:
+    """Print the certificate by which other machines know this coordinator: what --ca takes there. It is no secret."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        found = await client.show_authority()
+        if screen.json:
+            screen.object(found)
+        else:
+            screen.line(found["certificate"].rstrip())
 
     perform(context, work)
 

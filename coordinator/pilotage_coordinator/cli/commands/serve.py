@@ -17,6 +17,10 @@ def serve(
     state_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Database, keys and logs.")] = None,
     fleet_listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where agents connect.")] = None,
     enrol_listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where new hosts join.")] = None,
+    https_listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where API tokens are taken over TLS; `on`: 127.0.0.1:7445."),
+    ] = None,
     advertise: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name under which other machines reach this one.")
     ] = None,
@@ -41,6 +45,7 @@ def serve(
         "state_dir": state_dir,
         "fleet_listen": fleet_listen,
         "enrol_listen": enrol_listen,
+        "https_listen": https_listen,
         "advertise": advertise,
         "log_level": log_level,
         "socket": context.obj.socket if isinstance(context.obj, GlobalOptions) else None,

@@ -1,9 +1,9 @@
 """Grants: a role, given within limits; and the one rule that says whether somebody may do something."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pilotage_coordinator.domain.access.permission import SELF, includes, within_kind
+from pilotage_coordinator.domain.access.permission import OWN, SELF, includes, within_kind
 from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.domain.access.role import Role
 from pilotage_coordinator.domain.access.scope import EVERYTHING, Scope, Subject
@@ -25,23 +25,38 @@ def may(kind: PrincipalKind, grants: Sequence[Grant], permission: str, subject: 
     """
     if permission == SELF:
         return True
-    if not within_kind(kind, permission, own=subject.own):
-        return False
-    giving = [grant.scope for grant in grants if grant.role.gives(permission, own=subject.own)]
-    if not subject.hosts:
-        return any(scope.covers(subject, None, about_hosts=False) for scope in giving)
-    return all(any(scope.covers(subject, host, about_hosts=True) for scope in giving) for host in subject.hosts)
+    scopes = _scopes(kind, grants, permission, subject)
+    return all(any(scope.covers_host(host) for scope in scopes) for host in subject.hosts or (None,))
 
 
-def might(kind: PrincipalKind, grants: Sequence[Grant], permission: str) -> bool:
-    """Return whether there may be anything to which a principal may do it: what is asked before looking at it."""
+def may_somewhere(kind: PrincipalKind, grants: Sequence[Grant], permission: str, subject: Subject) -> bool:
+    """Return whether there may be hosts on which somebody may do it: what is asked before the hosts are known."""
+    return permission == SELF or bool(_scopes(kind, grants, permission, subject))
+
+
+def might(kind: PrincipalKind, grants: Sequence[Grant], permission: str, *, own: bool | None = None) -> bool:
+    """Return whether there may be anything to which a principal may do it: what is asked before looking at it.
+
+    `own`: asked of one's own things, or of others', only.
+    """
     if permission == SELF:
         return True
     return any(
-        within_kind(kind, permission, own=own) and grant.role.gives(permission, own=own)
+        within_kind(kind, permission, own=each) and grant.role.gives(permission, own=each)
         for grant in grants
-        for own in (False, True)
+        for each in ((False, True) if own is None else (own,))
     )
+
+
+def held(kind: PrincipalKind, grants: Sequence[Grant], permissions: Iterable[str]) -> list[str]:
+    """Return which of `permissions` grants give, limits aside; one for one's own things only has `:own` at its end."""
+    found: list[str] = []
+    for permission in permissions:
+        if might(kind, grants, permission, own=False):
+            found.append(permission)
+        elif might(kind, grants, permission, own=True):
+            found.append(permission + OWN)
+    return found
 
 
 def holds_all(kind: PrincipalKind, grants: Sequence[Grant], role: Role, scope: Scope) -> bool:
@@ -58,3 +73,14 @@ def holds_all(kind: PrincipalKind, grants: Sequence[Grant], role: Role, scope: S
         )
         for pattern in role.permissions
     )
+
+
+def _scopes(kind: PrincipalKind, grants: Sequence[Grant], permission: str, subject: Subject) -> list[Scope]:
+    """Return the scopes within which a permission is held, of those in which the subject's blueprint lies."""
+    if not within_kind(kind, permission, own=subject.own):
+        return []
+    return [
+        grant.scope
+        for grant in grants
+        if grant.role.gives(permission, own=subject.own) and grant.scope.covers_blueprint(subject)
+    ]

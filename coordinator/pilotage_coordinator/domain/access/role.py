@@ -64,7 +64,7 @@ BUILT_IN: Final[Mapping[str, Role]] = MappingProxyType(
             _built_in(
                 "auditor",
                 "Reads everything, the audit log included; changes nothing.",
-                "*.read", *_TOKENS_OF_ONE_S_OWN,
+                "*.read", "audit.export", *_TOKENS_OF_ONE_S_OWN,
             ),
             _built_in(
                 "assistant",

@@ -54,17 +54,17 @@ class Scope:
         """Return whether it limits nothing."""
         return self == EVERYTHING
 
-    def covers(self, subject: Subject, host: Host | None, *, about_hosts: bool) -> bool:
-        """Return whether the subject, as far as it touches `host`, lies inside. Not `about_hosts`: it touches none."""
+    def covers_blueprint(self, subject: Subject) -> bool:
+        """Return whether the subject lies inside as far as its blueprint says."""
         if self.blueprints and not _like(subject.blueprint, self.blueprints):
             return False
-        if self.categories and not (subject.category and subject.category in self.categories):
-            return False
+        return not self.categories or (subject.category is not None and subject.category in self.categories)
+
+    def covers_host(self, host: Host | None) -> bool:
+        """Return whether a host lies inside; None stands for one that is not known, or for no host at all."""
         if not (self.environments or self.hosts):
             return True
-        if not about_hosts or host is None:
-            return False
-        if self.environments and host.environment not in self.environments:
+        if host is None or (self.environments and host.environment not in self.environments):
             return False
         return not self.hosts or _selector(self.hosts).matches(host)
 
