@@ -399,6 +399,16 @@ class HostDetail(HostSummary):
     quarantined_plugins: list[dict[str, Json]]
 
 
+class SecretGrant(TypedDict, total=False):
+    """Who may be given a secret's value; what is left out limits nothing."""
+
+    step_types: list[str]
+    blueprints: list[str]
+    categories: list[str]
+    environments: list[str]
+    hosts: str
+
+
 class Secret(TypedDict):
     """What may be known of a secret."""
 
@@ -406,6 +416,7 @@ class Secret(TypedDict):
     reference: str
     updated_at: str
     updated_by: str
+    grants: list[SecretGrant]
 
 
 class SecretStored(TypedDict):
@@ -414,6 +425,14 @@ class SecretStored(TypedDict):
     name: str
     reference: str
     new: bool
+    grants: list[SecretGrant]
+
+
+class SecretGranted(TypedDict):
+    """Who may be given a secret's value now."""
+
+    name: str
+    grants: list[SecretGrant]
 
 
 class SecretRemoved(TypedDict):

@@ -293,10 +293,21 @@ class PilotageClient:
 
     # Secrets
 
-    async def set_secret(self, name: str, value: bytes) -> answers.SecretStored:
-        """Store or replace a secret."""
-        body = {"value_base64": base64.b64encode(value).decode()}
+    async def set_secret(
+        self, name: str, value: bytes, grants: Sequence[answers.SecretGrant] = ()
+    ) -> answers.SecretStored:
+        """Store or replace a secret; without `grants` a new one is given to nobody, and one replaced keeps its own."""
+        body = {"value_base64": base64.b64encode(value).decode(), "grants": list(grants)}
         return cast(answers.SecretStored, await self._transport.ask("PUT", f"/v1/secrets/{_name(name)}", body=body))
+
+    async def grant_secret(
+        self, name: str, grants: Sequence[answers.SecretGrant], was: Sequence[answers.SecretGrant]
+    ) -> answers.SecretGranted:
+        """Say who may be given a secret's value; a Conflict when its grants are not what they `was` any more."""
+        body = {"grants": list(grants), "was": list(was)}
+        return cast(
+            answers.SecretGranted, await self._transport.ask("PUT", f"/v1/secret-grants/{_name(name)}", body=body)
+        )
 
     async def list_secrets(self, limit: int | None = None) -> list[answers.Secret]:
         """Return the names of secrets."""

@@ -185,7 +185,8 @@ async def _open_fleet(base: Base) -> Fleet:
     roster = Roster(registry, settings, base.epoch, base.clock.wall, lambda: secrets.token_hex(16), base.witnesses)
     inventory = LiveInventory(base.store.hosts, base.clock)
     await inventory.load()
-    return Fleet(roster, registry, inventory, SecretVault(base.store.secrets, base.cipher, base.clock))
+    vault = SecretVault(base.store.secrets, base.store.blueprints, base.cipher, base.clock)
+    return Fleet(roster, registry, inventory, vault)
 
 
 async def _listen(

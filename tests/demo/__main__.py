@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pilotage_client import ClientError, PilotageClient
+from pilotage_client.answers import SecretGrant
 from pilotage_coordinator.cli.commands.apply import read_digest
 from pilotage_coordinator.cli.render.plan import Line
 from pilotage_coordinator.cli.screen import Screen
@@ -125,7 +126,9 @@ async def _describe_hosts(client: PilotageClient, fleet: Fleet) -> None:
         data = fleet.data_of(host)
         roots = [f"{data}/{each}" for each in ("files", "media", "app")]
         await client.set_host(host, labels={"backup": "yes"}, variables={"backup_roots": roots})
-        await client.set_secret(f"restic/{host}", f"a password for {host}".encode())
+        # The backup's own steps on this one host may use it, whatever else runs.
+        own: SecretGrant = {"step_types": ["backup.*", "restore.*"], "hosts": f"name={host}"}
+        await client.set_secret(f"restic/{host}", f"a password for {host}".encode(), [own])
 
 
 def _back_up(fleet: Fleet) -> str:

@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             for host in fleet.hosts:
                 fleet.join(host)
             fleet.await_online()
-            fleet.call(lambda client: client.set_secret("backup/password", PASSWORD))
+            fleet.call(lambda client: client.set_secret("backup/password", PASSWORD, [{}]))
             for host in SAVED:
                 data = fleet.data_of(host)
                 data.mkdir(parents=True)

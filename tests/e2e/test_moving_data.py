@@ -78,7 +78,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         for host in fleet.hosts:
             fleet.data_of(host).parent.mkdir(parents=True, exist_ok=True)
         make_everything(fleet.data_of("db1"))
-        fleet.run("secret", "set", "backup/password", input="of no use elsewhere\n")
+        fleet.run("secret", "set", "backup/password", "--any", input="of no use elsewhere\n")
         fleet.run("host", "set", "db1", "--var", f"snapshot_path={fleet.data_of('db1')}")
         yield fleet
         fleet.stop()

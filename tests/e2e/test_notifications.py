@@ -72,7 +72,7 @@ def test_a_message_outlives_a_kill_between_record_and_delivery(make_fleet: MakeF
     fleet = make_fleet(start=False)
     _configure(fleet, receiver.server_port)
     fleet.start_coordinator({"PILOTAGE_FAILPOINT": "coordinator.notification.sent"})
-    fleet.run("secret", "set", "ops/token", input=TOKEN)
+    fleet.run("secret", "set", "ops/token", "--any", input=TOKEN)
     refused = BLUEPRINT.replace("to: ops", "to: nobody")
     file = fleet.folder / "refused.yaml"
     file.write_text(refused)
@@ -105,7 +105,7 @@ def test_a_receiver_that_is_away_is_told_and_tried_again(make_fleet: MakeFleet, 
     fleet = make_fleet(start=False)
     _configure(fleet, 1)
     fleet.start_coordinator()
-    fleet.run("secret", "set", "ops/token", input=TOKEN)
+    fleet.run("secret", "set", "ops/token", "--any", input=TOKEN)
     fleet.call(lambda client: client.start_run(source=BLUEPRINT))
     fleet.until("it failed", lambda: any(row["attempts"] for row in fleet.json("notification", "list")))
     findings = fleet.call(lambda client: client.examine())["items"]

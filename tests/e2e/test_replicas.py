@@ -123,7 +123,7 @@ def test_a_broken_version_stops_at_the_canary_and_goes(fleet: Fleet, shop: Engin
 def test_a_stack_is_deployed_upgraded_and_taken_back(fleet: Fleet, running: EngineSite, tmp_path: Path) -> None:
     if reason := why_no_compose(fleet.environment["DOCKER_CONFIG"]):
         pytest.skip(f"no docker compose for tests here: {reason}")
-    fleet.run("secret", "set", "shop/token", input="canary-9152")
+    fleet.run("secret", "set", "shop/token", "--any", input="canary-9152")
     folder = tmp_path / "stack"
     folder.mkdir()
     (folder / "compose.yaml").write_text(STACK)

@@ -76,7 +76,7 @@ def test_the_search_finds_every_form() -> None:
 
 def test_the_canary_is_nowhere(make_fleet: MakeFleet) -> None:
     fleet = make_fleet("one")
-    fleet.run("secret", "set", "canary", input=CANARY)
+    fleet.run("secret", "set", "canary", "--any", input=CANARY)
     execution = fleet.call(lambda client: client.start_run(source=BLUEPRINT, parameters={"token": SENSITIVE}))[
         "execution"
     ]

@@ -35,7 +35,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             data.mkdir(parents=True)
             (data / "precious").write_text(f"of {host}\n")
             fleet.run("host", "set", host, "--var", f"backup_roots={json.dumps([str(data)])}")
-        fleet.run("secret", "set", "backup/password", input="of no use elsewhere\n")
+        fleet.run("secret", "set", "backup/password", "--any", input="of no use elsewhere\n")
         yield fleet
         fleet.stop()
         assert violations(fleet) == []

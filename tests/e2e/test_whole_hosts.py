@@ -122,8 +122,8 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
                 fill_host(made.data_of(host), number)
                 made.add(host)
             fleet.await_online(HOSTS)
-            fleet.run("secret", "set", "backup/password", input="a password of tests\n")
-            fleet.run("secret", "set", "backup/repository", input=f"{made.shared('vault')}/shared\n")
+            fleet.run("secret", "set", "backup/password", "--any", input="a password of tests\n")
+            fleet.run("secret", "set", "backup/repository", "--any", input=f"{made.shared('vault')}/shared\n")
             yield made
             for host in made.hosts:
                 made.docker("rm", "-f", host)

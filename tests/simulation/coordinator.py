@@ -238,7 +238,7 @@ class SimulatedCoordinator:
         roster = Roster(StoreRegistry(store, restored=restored), SETTINGS, epoch, clock.now, self._token, witnesses)
         inventory = LiveInventory(store.hosts, clock)
         await inventory.load()
-        vault = SecretVault(store.secrets, CIPHER, clock)
+        vault = SecretVault(store.secrets, store.blueprints, CIPHER, clock)
         dispatcher = Dispatcher(roster, vault, inventory, epoch, credit=self.credit, host_credit=self.host_credit)
         world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
         executor = Executor(

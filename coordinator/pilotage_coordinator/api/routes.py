@@ -64,6 +64,7 @@ ROUTES: Final = (
     Route("POST", "/v1/hosts/{host}/revoke", hosts.revoke_host),
     Route("GET", "/v1/secrets", secrets.list_secrets),
     Route("PUT", "/v1/secrets/{name:path}", secrets.set_secret),
+    Route("PUT", "/v1/secret-grants/{name:path}", secrets.grant_secret),
     Route("DELETE", "/v1/secrets/{name:path}", secrets.remove_secret),
     Route("GET", "/v1/notifications", notifications.list_notifications),
     Route("POST", "/v1/notifications/{notification}/retry", notifications.retry_notification, 202),

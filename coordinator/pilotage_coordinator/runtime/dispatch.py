@@ -10,11 +10,12 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.fleet import Assignment
+from pilotage_coordinator.domain.plan import PlannedStep
 from pilotage_coordinator.domain.planning.drift import host_drift
 from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolved_names
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
-from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.secrets import SecretUse, SecretVault
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.sealing import attempt_context, seal
 from pilotage_coordinator.structured import structlog
@@ -145,7 +146,7 @@ class Dispatcher:
             raise AnotherMachine(drift.text)
         names = self._secrets_for(key, step.type.name if step.type else "", attempt)
         try:
-            secrets = await self._seal(key, names) if names else {}
+            secrets = await self._seal(state, step, key, names) if names else {}
         except HostUnreachable:
             return
         epoch = self.epoch_of(key)
@@ -187,11 +188,15 @@ class Dispatcher:
             raise MisplacedSecret(f"{places[0]}: {'; '.join(refusal(step_type, schema))}")
         return resolved_names(attempt.parameters, schema)
 
-    async def _seal(self, key: AttemptKey, names: frozenset[str]) -> dict[str, bytes]:
+    async def _seal(
+        self, state: ExecutionState, step: PlannedStep, key: AttemptKey, names: frozenset[str]
+    ) -> dict[str, bytes]:
         recipient = self.port.sealing_key(key.host)
+        plan, step_type = state.plan, step.type.name if step.type else ""
+        use = SecretUse(plan.blueprint, plan.category, step_type, self.inventory.get(key.host), state.id)
         try:
             return {
-                name: seal(recipient, await self.vault.reveal(name), attempt_context(key, name))
+                name: seal(recipient, await self.vault.reveal(name, use), attempt_context(key, name))
                 for name in sorted(names)
             }
         except (DomainError, SecurityError) as error:

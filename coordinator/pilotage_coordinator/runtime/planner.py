@@ -34,7 +34,7 @@ from pilotage_coordinator.domain.planning.request import (
     StoredBlueprint,
     World,
 )
-from pilotage_coordinator.domain.planning.secrets import missing_secrets, secret_places
+from pilotage_coordinator.domain.planning.secrets import missing_secrets, secret_places, ungranted_secrets
 from pilotage_coordinator.domain.proof import ProofKind
 from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolved_names
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -44,7 +44,7 @@ from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
-from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.secrets import SecretUse, SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.protocol import AuditStore, HostStore, PlanStore
 from pilotage_coordinator.store.records import AuditEntry, PlanRecord
@@ -204,28 +204,35 @@ class PlanMaker:
             if isinstance(outcome, Planned):
                 await self._require_secrets(outcome.plan)
                 return outcome
-            answers.update(await self._ask(outcome))
+            answers.update(await self._ask(outcome, request.blueprint))
         raise DomainError(
             f"{request.blueprint.ref}: after {MOST_ROUNDS} rounds of questions there is still no plan; "
             "make fewer steps with `at_plan` depend on each other"
         )
 
-    async def _ask(self, questions: Questions) -> Mapping[ReadKey, ReadAnswer]:
+    async def _ask(self, questions: Questions, planned: StoredBlueprint) -> Mapping[ReadKey, ReadAnswer]:
         answers: dict[ReadKey, ReadAnswer] = {}
 
         async def ask(question: Question) -> None:
-            answer = await self._query(QueryPurpose.READ, question)
+            answer = await self._query(QueryPurpose.READ, question, planned)
             answers[question.key] = ReadAnswer(answer.answer, answer.error, answer.failure_kind)
 
         await _ask_all(questions.questions, ask)
         return answers
 
     async def _require_secrets(self, plan: Plan) -> None:
-        """Raise PlanRefused when a step names a secret that does not exist."""
+        """Raise PlanRefused when a step names a secret that does not exist, or that is not granted to it."""
         places = await asyncio.to_thread(secret_places, plan)
-        missing = {name: where for name, where in places.items() if not await self.vault.exists(name)}
-        if missing:
+        if not places:
+            return
+        grants = {name: await self.vault.grants(name) for name in places}
+        if missing := {name: where for name, where in places.items() if grants[name] is None}:
             raise PlanRefused(missing_secrets(missing))
+        user = await self.vault.user(SecretUse(plan.blueprint, plan.category, ""))
+        given = {name: each for name, each in grants.items() if each is not None}
+        hosts = self.inventory.snapshot()
+        if problems := await asyncio.to_thread(ungranted_secrets, plan, places, given, user, hosts):
+            raise PlanRefused(problems)
 
     async def _with_previews(self, made: MadePlan) -> MadePlan:
         """Ask the hosts what would change on them; of very large plans, only for the first steps."""
@@ -236,7 +243,7 @@ class PlanMaker:
             path, host, item = question.key
             if not self.inventory.online(host):
                 return
-            answer = await self._query(QueryPurpose.PREVIEW, question)
+            answer = await self._query(QueryPurpose.PREVIEW, question, made.request.blueprint)
             shown: Mapping[str, Json] = answer.answer if answer.ok else {"complete": False, "note": answer.error}
             found.setdefault(path, []).append({**shown, "host": host, "item": item})
 
@@ -250,7 +257,9 @@ class PlanMaker:
         planned = replace(made.planned, notes=(*made.planned.notes, note))
         return replace(made, planned=planned, previews=previews)
 
-    async def _query(self, purpose: QueryPurpose, question: Question | PreviewQuestion) -> QueryAnswer:
+    async def _query(
+        self, purpose: QueryPurpose, question: Question | PreviewQuestion, planned: StoredBlueprint
+    ) -> QueryAnswer:
         try:
             host = self.inventory.get(question.host)
             info = host.step_types.get(question.step_type) if host else None
@@ -258,7 +267,8 @@ class PlanMaker:
             if places := misplaced(question.parameters, schema):
                 raise DomainError(f"{places[0]}: {'; '.join(refusal(question.step_type, schema))}")
             names = resolved_names(question.parameters, schema)
-            secrets = {name: await self.vault.reveal(name) for name in sorted(names)}
+            use = SecretUse(planned.ref, planned.blueprint.category, question.step_type, host)
+            secrets = {name: await self.vault.reveal(name, use) for name in sorted(names)}
             query = Query(
                 purpose,
                 question.step_type,

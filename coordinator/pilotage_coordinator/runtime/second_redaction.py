@@ -65,7 +65,7 @@ class SecondRedaction:
         values = []
         for name in names:
             try:
-                values.append(await self.vault.reveal(name))
+                values.append(await self.vault.value(name))
             except (DomainError, SecurityError):
                 # Removed or replaced meanwhile: what is not known any more cannot be looked for.
                 continue

@@ -98,6 +98,7 @@ _ROWS: Final = (
     _write("host.release", "host.release", About.HOST),
     _write("host.revoke", "host.revoke", About.HOST),
     _write("secret.set", "secret.write"),
+    _write("secret.grant", "secret.write"),
     _read("secret.list", "secret.read"),
     _write("secret.rm", "secret.write"),
     _read("notification.list", "notification.read", About.MANY),

@@ -14,6 +14,7 @@ from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.plan import Json, Plan
 from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
+from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.store.records import (
     AnswerRecord,
     AuditEntry,
@@ -211,8 +212,14 @@ class Hosts(Protocol):
 class Secrets(Protocol):
     """The encrypted store of secrets, sealed by the room `security`."""
 
-    async def set(self, name: str, value: bytes, *, updated_by: str, audit: Audit) -> bool:
-        """Store or replace a secret; returns whether it is new."""
+    async def set(
+        self, name: str, value: bytes, *, updated_by: str, grants: tuple[SecretGrant, ...], audit: Audit
+    ) -> bool:
+        """Store or replace a secret; returns whether it is new. Without grants it keeps those that it has."""
+        ...
+
+    async def grants(self, name: str) -> tuple[SecretGrant, ...] | None:
+        """Return who may be given a secret; None when there is none of this name."""
         ...
 
 

@@ -1,11 +1,14 @@
-"""Operations on secrets. A value goes in and never comes out."""
+"""Operations on secrets and on who may use them. A value goes in and never comes out."""
 
 import base64
 import binascii
+from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from pilotage_coordinator.domain.access.errors import AccessRefused
+from pilotage_coordinator.domain.secret_grant import MOST_GRANTS, SecretGrant, grant_of
 from pilotage_coordinator.runtime.secrets import RESERVED
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
@@ -23,11 +26,54 @@ SecretName = Annotated[
 LARGEST_SECRET = 64 * 1024
 
 
+Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=50)]
+
+
+class GrantShape(BaseModel):
+    """Who may be given a secret's value. What is left out limits nothing; `{}` gives it to every step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step_types: Texts = Field(default_factory=list)
+    """Names, or patterns such as `backup.*`."""
+    blueprints: Texts = Field(default_factory=list)
+    """Ids of stored blueprints, or patterns: the one that is run, whichever it calls."""
+    categories: Texts = Field(default_factory=list)
+    environments: Texts = Field(default_factory=list)
+    hosts: Annotated[str, Field(max_length=1000)] = ""
+    """A selector such as `role=db`."""
+
+    def grant(self) -> SecretGrant:
+        """Return it as the rules know it; raises Invalid."""
+        try:
+            return grant_of(self.model_dump())
+        except AccessRefused as error:
+            raise Invalid(str(error)) from error
+
+
+Grants = Annotated[list[GrantShape], Field(max_length=MOST_GRANTS)]
+
+
 class SetSecret(Request):
-    """Store or replace a secret; `value_base64` is its bytes in base64."""
+    """Store or replace a secret; `value_base64` is its bytes in base64.
+
+    Without `grants` a new secret is given to nobody, and one that is replaced keeps those that it has.
+    """
 
     name: SecretName
     value_base64: SecretStr
+    grants: Grants = Field(default_factory=list)
+
+    def subject(self) -> str:
+        return self.name
+
+
+class GrantSecret(Request):
+    """Say who may be given a secret's value: all of its grants. `was` is what they were when you looked."""
+
+    name: SecretName
+    grants: Grants
+    was: Grants
 
     def subject(self) -> str:
         return self.name
@@ -53,6 +99,14 @@ class SecretAnswer(Answer):
     reference: str
     updated_at: str
     updated_by: str
+    grants: list[GrantShape]
+
+
+class SecretGranted(Answer):
+    """Who may be given a secret's value now."""
+
+    name: str
+    grants: list[GrantShape]
 
 
 class SecretStored(Answer):
@@ -61,6 +115,7 @@ class SecretStored(Answer):
     name: str
     reference: str
     new: bool
+    grants: list[GrantShape]
 
 
 class SecretRemoved(Answer):
@@ -78,9 +133,24 @@ async def set_secret(services: Services, caller: Caller, request: SetSecret) -> 
         raise Invalid("`value_base64` is no base64", fix="encode the secret's bytes in base64") from error
     if not 0 < len(value) <= LARGEST_SECRET:
         raise Invalid(f"a secret has 1 to {LARGEST_SECRET} bytes, this one {len(value)}")
-    audit = allowed(services, caller, "secret.set", request.name)
-    new = await services.secrets.set(request.name, value, updated_by=caller.principal, audit=audit)
-    return SecretStored(name=request.name, reference=f"secret://{request.name}", new=new)
+    grants = tuple(each.grant() for each in request.grants)
+    told = [each.to_json() for each in grants]
+    audit = allowed(services, caller, "secret.set", request.name, grants=told)
+    new = await services.secrets.set(request.name, value, updated_by=caller.principal, grants=grants, audit=audit)
+    held = await services.secrets.grants(request.name) or ()
+    return SecretStored(name=request.name, reference=f"secret://{request.name}", new=new, grants=_shapes(held))
+
+
+@verb("secret.grant")
+async def grant_secret(services: Services, caller: Caller, request: GrantSecret) -> SecretGranted:
+    """Say who may be given a secret's value."""
+    if request.name.startswith(RESERVED):
+        raise Conflict(f"secret {request.name} belongs to an execution", fix="nobody else is ever given it")
+    grants, was = (tuple(each.grant() for each in listed) for listed in (request.grants, request.was))
+    before, after = ([each.to_json() for each in listed] for listed in (was, grants))
+    audit = allowed(services, caller, "secret.grant", request.name, before=before, after=after)
+    await services.store.secrets.grant(request.name, grants, was, audit)
+    return SecretGranted(name=request.name, grants=_shapes(grants))
 
 
 @verb("secret.list")
@@ -98,6 +168,7 @@ async def list_secrets(services: Services, caller: Caller, request: ListSecrets)
             reference=f"secret://{row.name}",
             updated_at=rfc3339(row.updated_at),
             updated_by=row.updated_by,
+            grants=_shapes(row.grants),
         )
         for row in shown
     ]
@@ -113,3 +184,7 @@ async def remove_secret(services: Services, caller: Caller, request: RemoveSecre
         )
     await services.store.secrets.remove(request.name, allowed(services, caller, "secret.rm", request.name))
     return SecretRemoved(name=request.name)
+
+
+def _shapes(grants: Iterable[SecretGrant]) -> list[GrantShape]:
+    return [GrantShape.model_validate(each.to_json()) for each in grants]

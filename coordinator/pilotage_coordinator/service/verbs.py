@@ -49,6 +49,7 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     hosts.release_host,
     hosts.revoke_host,
     secrets.set_secret,
+    secrets.grant_secret,
     secrets.list_secrets,
     secrets.remove_secret,
     notifications.list_notifications,

@@ -17,8 +17,9 @@ from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.proof import ProofKind
+from pilotage_coordinator.domain.secret_grant import grant_of
 from pilotage_coordinator.runtime.planner import PlanDrifted
-from pilotage_coordinator.store.records import EventRecord
+from pilotage_coordinator.store.records import EventRecord, SecretRecord
 
 from tests.unit.cli.terminal import Said, Terminal
 from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, NOW, SOURCE, Desk, FakeFinding, FakeLine
@@ -346,6 +347,29 @@ def test_replaying_shows_the_state_after_an_event(terminal: Terminal) -> None:
 # --- secrets ------------------------------------------------------------------------------------------------------
 
 
+def test_who_may_use_a_secret_is_said_taken_back_and_shown(terminal: Terminal, tmp_path: Path) -> None:
+    async def granted(desk: Desk) -> None:
+        held = grant_of({"step_types": ["backup.*"], "blueprints": ["nightly"]}), grant_of({"hosts": "role=db"})
+        await desk.store.secrets.put(SecretRecord("key", b"sealed", 1, "ann", held))
+
+    file = tmp_path / "key"
+    file.write_text("hunter2")
+    said = terminal.run("secret", "set", "key", "--from-file", str(file), "-b", "nightly", "--step", "backup.*")
+    assert said.out == "stored secret://key\n  1. step backup.*, blueprint nightly\n"
+    assert terminal.run("secret", "grant", "key", prepare=granted).code == 2
+    assert terminal.run("secret", "grant", "key", "--any", "-l", "role=db", prepare=granted).code == 2
+    said = terminal.run("secret", "grant", "key", "-l", "role=web", prepare=granted)
+    assert said.out.splitlines()[2] == "  3. hosts role=web"
+    listed = terminal.run("secret", "list", prepare=granted).out
+    assert "step backup.*, blueprint nightly; or hosts role=db" in " ".join(listed.split())
+    assert terminal.run("secret", "ungrant", "key", "3", prepare=granted).code == 1
+    assert terminal.run("secret", "ungrant", "key", "1", prepare=granted).out == "  1. hosts role=db\n"
+    assert terminal.run("secret", "grant", "key", "-l", "role", prepare=granted).code == 1
+    assert terminal.run("secret", "grant", "unheard_of", "--any").code == 1
+    shown = terminal.run("--json", "secret", "grants", "key", prepare=granted).json
+    assert [each["hosts"] for each in shown["grants"]] == ["", "role=db"]
+
+
 def test_a_secret_comes_from_standard_input_or_a_file_and_is_never_shown(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -360,7 +384,8 @@ def test_a_secret_comes_from_standard_input_or_a_file_and_is_never_shown(
 
     monkeypatch.setattr(sys, "stdin", Stdin(io.BytesIO(b"hunter2\n")))
     said = terminal.run("secret", "set", "restic/db1", prepare=note)
-    assert (said.code, said.out) == (0, "stored secret://restic/db1\n")
+    assert said.code == 0
+    assert said.out.startswith("stored secret://restic/db1\nNobody may use it yet. Say who")
     file = tmp_path / "secret"
     file.write_bytes(b"\x00\n")
     terminal.run("secret", "set", "key", "--from-file", str(file), prepare=note)

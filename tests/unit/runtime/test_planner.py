@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from pilotage_coordinator.domain.fleet import HostInventory, Query, QueryAnswer
-from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.plan import FailureKind, Json
 from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.proof import Proof, ProofKind
+from pilotage_coordinator.domain.secret_grant import ANYBODY, grant_of
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime import planner as module
@@ -101,7 +102,7 @@ async def site() -> AsyncIterator[Site]:
     clock, port = StoppedClock(), Hosts()
     inventory = LiveInventory(store.hosts, clock)
     cipher = StoreCipher(b"k" * 32)
-    vault = SecretVault(store.secrets, cipher, clock)
+    vault = SecretVault(store.secrets, store.blueprints, cipher, clock)
     plans = PlanMaker(
         store=store.plans,
         audit=store.audit,
@@ -177,12 +178,63 @@ async def test_a_secret_that_does_not_exist_is_told_when_the_plan_is_made(site: 
         await site.make(f"{steps}      - {{id: more, type: command.run, parameters: {{argv: ['secret://token']}}}}\n")
     told = [each.message for each in refused.value.problems if "`token`" in each.message]
     assert told == ["parameters.env.TOKEN: there is no secret `token`, as in 1 more place"]
-    await site.vault.set("token", b"t", updated_by="anna")
-    await site.vault.set("db/password", b"p", updated_by="anna")
+    await site.vault.set("token", b"t", updated_by="anna", grants=(ANYBODY,))
+    await site.vault.set("db/password", b"p", updated_by="anna", grants=(ANYBODY,))
     made = await site.make(steps)
     await site.store.secrets.remove("token")
     with pytest.raises(PlanRefused, match="no secret `token`"):
         await site.plans.again(made)
+
+
+async def test_a_secret_that_is_not_granted_is_told_when_the_plan_is_made(site: Site) -> None:
+    for number in range(2, 7):
+        await site.join(f"h{number}", f"hst_{number}")
+    some = grant_of({"hosts": "name=h1|h2"})
+    await site.vault.set("token", b"t", updated_by="anna", grants=(some,))
+    steps = """
+    steps:
+      - id: all
+        steps:
+          - {id: a, when: "host.name != 'h6'", type: command.run, parameters: {argv: [x], env: {T: "secret://token"}}}
+      - {id: b, type: command.run, targets: {hosts: [h1]}, parameters: {argv: [x], env: {T: "secret://token"}}}
+"""
+    with pytest.raises(PlanRefused) as refused:
+        await site.make(steps)
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.kind) == ("all/a", FailureKind.POLICY)
+    assert problem.message == (
+        "parameters.env.T: secret `token` is not granted to command.run on h3, h4, h5 in a blueprint that is not stored"
+    )
+    assert "pilotage secret grant token --blueprint ID --step 'command.*'" in problem.fix
+
+
+async def test_a_grant_names_a_stored_blueprint_and_is_looked_at_again_before_a_start(site: Site) -> None:
+    one = grant_of({"blueprints": ["one"]})
+    await site.vault.set("token", b"t", updated_by="anna")
+    source = """
+pilotage: 1
+workflows:
+  one:
+    version: "1.0.0"
+    targets: {hosts: [h1]}
+    steps: [{id: a, type: command.run, parameters: {argv: [x], env: {T: "secret://token"}}}]
+"""
+    await site.plans.library.add(source, "one.yaml", added_by="anna")
+    with pytest.raises(PlanRefused, match=r"on h1 in blueprint one.*pilotage secret grant token --blueprint one"):
+        await site.plans.make("one", "", {}, "", "anna", previews=False)
+    await site.store.secrets.grant("token", (one,), (), ())
+    made = await site.plans.make("one", "", {}, "", "anna", previews=False)
+    await site.store.secrets.grant("token", (), (one,), ())
+    with pytest.raises(PlanRefused, match="not granted"):
+        await site.plans.again(made)
+
+
+async def test_a_host_is_never_asked_with_a_secret_that_is_not_granted(site: Site) -> None:
+    await site.vault.set("token", b"t", updated_by="anna")
+    step = 'id: a, type: host.look, at_plan: true, parameters: {key: "secret://token"}'
+    with pytest.raises(PlanRefused, match=r"secret token is not granted to host\.look on h1"):
+        await site.make(f"    steps: [{{{step}}}]\n")
+    assert site.port.asked == []
 
 
 async def test_previews_are_asked_few_at_a_time_and_of_large_plans_only_the_first(site: Site) -> None:

@@ -20,7 +20,7 @@ VALUE = b"correct horse battery"
 
 
 class Vault:
-    async def reveal(self, name: str) -> bytes:
+    async def value(self, name: str) -> bytes:
         if name != "db/password":
             raise SecretRefused(name)
         return VALUE
@@ -74,7 +74,7 @@ async def test_a_value_of_digits_does_not_tear_the_records_of_a_log() -> None:
     run.give(Begin("seed", "anna"))
 
     class Digits:
-        async def reveal(self, name: str) -> bytes:
+        async def value(self, name: str) -> bytes:
             return b"1764"
 
     key = attempt_key(run.state, due(run.state).assign[0])

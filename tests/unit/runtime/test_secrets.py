@@ -3,12 +3,23 @@
 from dataclasses import replace
 
 import pytest
-from pilotage_coordinator.domain.plan import Json, PlannedStep, RollbackPlan, Rollout, StepKind
+from pilotage_coordinator.domain.inventory import Host
+from pilotage_coordinator.domain.plan import BlueprintRef, Json, PlannedStep, RollbackPlan, Rollout, StepKind
 from pilotage_coordinator.domain.planning.every_step import all_steps
-from pilotage_coordinator.runtime.secrets import LARGEST_SECRET, SecretRefused, SecretVault, check_name, secret_names
+from pilotage_coordinator.domain.secret_grant import grant_of
+from pilotage_coordinator.runtime.secrets import (
+    LARGEST_SECRET,
+    SecretRefused,
+    SecretUse,
+    SecretVault,
+    check_name,
+    secret_names,
+)
 from pilotage_coordinator.runtime.sensitive import masked, referring, secret_name
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.secrets import StoreCipher
+from pilotage_coordinator.store.errors import Conflict
+from pilotage_coordinator.store.records import BlueprintRecord
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
 
@@ -26,7 +37,7 @@ class StoppedClock:
 async def make_vault() -> tuple[SecretVault, SqliteStore]:
     """Make a vault over an empty store."""
     store = await open_simulated_store(SimulatedDisk(), now=1, new_id=lambda prefix: f"{prefix}_1")
-    return SecretVault(store.secrets, StoreCipher(b"k" * 32), StoppedClock()), store
+    return SecretVault(store.secrets, store.blueprints, StoreCipher(b"k" * 32), StoppedClock()), store
 
 
 async def test_a_secret_is_encrypted_at_rest_and_comes_back_whole() -> None:
@@ -36,7 +47,57 @@ async def test_a_secret_is_encrypted_at_rest_and_comes_back_whole() -> None:
     assert not await vault.set("restic/db1", value, updated_by="anna")
     record = await store.secrets.get("restic/db1")
     assert b"hunter2" not in record.ciphertext
-    assert await vault.reveal("restic/db1") == value
+    assert await vault.value("restic/db1") == value
+    await store.close()
+
+
+async def test_a_value_goes_only_where_a_grant_covers_it() -> None:
+    vault, store = await make_vault()
+    grant = grant_of({"step_types": ["backup.*"], "blueprints": ["nightly"], "hosts": "role=db"})
+    await vault.set("restic", b"hunter2", updated_by="anna", grants=(grant,))
+    await store.blueprints.put(BlueprintRecord("nightly", "1.0.0", "sha256:1", "", {}, 1, "anna"))
+    db = Host("hst_1", "db1", labels={"role": "db"})
+    use = SecretUse(BlueprintRef("nightly", "1.0.0", "sha256:1"), "backup", "backup.create", db)
+    assert await vault.reveal("restic", use) == b"hunter2"
+    for other in (
+        replace(use, step_type="command.run"),
+        replace(use, host=Host("hst_2", "web1")),
+        replace(use, host=None),
+        # Somebody sends a text that calls itself by the name of a stored blueprint.
+        replace(use, blueprint=BlueprintRef("nightly", "1.0.0", "sha256:2")),
+        replace(use, blueprint=BlueprintRef("nightly", "1.0.1", "sha256:1")),
+    ):
+        with pytest.raises(SecretRefused, match="secret restic is not granted to"):
+            await vault.reveal("restic", other)
+    await store.secrets.grant("restic", (), (grant,), ())
+    with pytest.raises(SecretRefused, match="pilotage secret grant restic --blueprint nightly"):
+        await vault.reveal("restic", use)
+    await store.close()
+
+
+async def test_a_sensitive_parameter_goes_to_its_own_execution_only() -> None:
+    vault, store = await make_vault()
+    name = secret_name("exe_1", "", "password")
+    await store.secrets.put(vault.encrypted(name, b"hunter2", updated_by="anna"), ())
+    use = SecretUse(BlueprintRef("nightly", "1.0.0", "sha256:1"), "", "command.run", execution="exe_1")
+    assert await vault.reveal(name, use) == b"hunter2"
+    for other in ("exe_12", "exe_2", ""):
+        with pytest.raises(SecretRefused, match="belongs to another execution"):
+            await vault.reveal(name, replace(use, execution=other))
+    await store.close()
+
+
+async def test_a_new_value_keeps_the_grants_unless_others_are_given() -> None:
+    vault, store = await make_vault()
+    first, second = grant_of({"hosts": "role=db"}), grant_of({"hosts": "role=web"})
+    await vault.set("key", b"1", updated_by="anna", grants=(first,))
+    await vault.set("key", b"2", updated_by="anna")
+    assert await vault.grants("key") == (first,)
+    await vault.set("key", b"3", updated_by="anna", grants=(second,))
+    assert await vault.grants("key") == (second,)
+    with pytest.raises(Conflict):
+        await store.secrets.grant("key", (), (first,), ())
+    assert await vault.grants("nothing") is None
     await store.close()
 
 
@@ -45,7 +106,7 @@ async def test_a_ciphertext_is_bound_to_its_name() -> None:
     await vault.set("mine", b"one", updated_by="anna")
     await store.secrets.put(replace(await store.secrets.get("mine"), name="yours"), ())
     with pytest.raises(SecurityError):
-        await vault.reveal("yours")
+        await vault.value("yours")
     await store.close()
 
 
@@ -60,7 +121,7 @@ async def test_a_secret_without_or_with_too_much_content_is_refused(value: bytes
 async def test_a_secret_that_is_missing_says_how_to_store_it() -> None:
     vault, store = await make_vault()
     with pytest.raises(SecretRefused, match="pilotage secret set nothing"):
-        await vault.reveal("nothing")
+        await vault.value("nothing")
     await store.close()
 
 

@@ -20,6 +20,7 @@ from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note
 from pilotage_coordinator.domain.proof import Proof, ProofKind
+from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.inventory import LiveInventory
@@ -263,9 +264,20 @@ class FakeSecrets:
     store: Store
     values: dict[str, bytes] = field(default_factory=dict)
 
-    async def set(self, name: str, value: bytes, *, updated_by: str, audit: tuple[AuditEntry, ...]) -> bool:
+    async def set(
+        self,
+        name: str,
+        value: bytes,
+        *,
+        updated_by: str,
+        grants: tuple[SecretGrant, ...],
+        audit: tuple[AuditEntry, ...],
+    ) -> bool:
         self.values[name] = value
-        return await self.store.secrets.put(SecretRecord(name, b"sealed", NOW, updated_by), audit)
+        return await self.store.secrets.put(SecretRecord(name, b"sealed", NOW, updated_by, grants), audit)
+
+    async def grants(self, name: str) -> tuple[SecretGrant, ...] | None:
+        return (await self.store.secrets.get(name)).grants
 
 
 @dataclass

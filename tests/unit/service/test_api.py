@@ -100,6 +100,10 @@ async def test_every_method_of_the_client_gets_an_answer(desk: Desk, client: Pil
     assert (await client.set_secret("restic/db1", b"\x00\xff"))["new"]
     assert desk.secrets.values["restic/db1"] == b"\x00\xff"
     assert [each["name"] for each in await client.list_secrets()] == ["known", "restic/db1"]
+    granted = await client.grant_secret("restic/db1", [{"step_types": ["backup.*"]}], [])
+    assert granted["grants"][0]["step_types"] == ["backup.*"]
+    with pytest.raises(ClientError, match="somebody else has changed who may use"):
+        await client.grant_secret("restic/db1", [], [])
     assert (await client.remove_secret("restic/db1"))["name"] == "restic/db1"
     assert (await client.examine())["healthy"]
     assert (await client.status())["hosts_total"] == 0

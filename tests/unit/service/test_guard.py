@@ -40,6 +40,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "host.release": {"host": "db1", "reason": "looked at it"},
     "host.revoke": {"host": "db1"},
     "secret.set": {"name": "a/b", "value_base64": "c2VjcmV0"},
+    "secret.grant": {"name": "known", "grants": [{"blueprints": ["nightly_*"], "hosts": "role=db"}], "was": []},
     "secret.rm": {"name": "known"},
     "notification.retry": {"notification": NOTIFICATION},
     "principal.add": {"principal": "eva", "kind": "person"},

@@ -43,6 +43,7 @@ COMMANDS = {
     "host.release": "host release",
     "host.revoke": "host revoke",
     "secret.set": "secret set",
+    "secret.grant": "secret grant",
     "secret.list": "secret list",
     "secret.rm": "secret rm",
     "notification.list": "notification list",
@@ -79,6 +80,7 @@ METHODS = {
     "coordinator.stop": "stop",
 }
 ANSWER_NAMES = {
+    "GrantShape": "SecretGrant",
     "BlueprintSummary": "BlueprintSummary",
     "ParameterAnswer": "Parameter",
     "PlanAnswer": "Plan",

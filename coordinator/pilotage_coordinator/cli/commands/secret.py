@@ -3,11 +3,13 @@
 import getpass
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pilotage_client import ClientError, PilotageClient
+from pilotage_client.answers import SecretGrant, SecretGranted
 
 from pilotage_coordinator.cli.completion import secrets
 from pilotage_coordinator.cli.confirm import confirmed
@@ -16,12 +18,27 @@ from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Store, list and remove secrets."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Store secrets, say who may use them, list and remove them.",
 )
 
 LARGEST = 64 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 """As the coordinator takes them; asked here, too, so that nobody types a value for a name that cannot be."""
+Steps = Annotated[
+    list[str] | None,
+    typer.Option("--step", metavar="TYPE", help="Only steps of this type, or pattern such as 'backup.*'; repeatable."),
+]
+Blueprints = Annotated[
+    list[str] | None,
+    typer.Option("--blueprint", "-b", metavar="ID", help="Only runs of this stored blueprint, or pattern; repeatable."),
+]
+Hosts = Annotated[
+    str, typer.Option("--hosts", "-l", metavar="SELECTOR", help="Only on these hosts, such as role=db,env!=test.")
+]
+Anything = Annotated[bool, typer.Option("--any", help="Every step of whatever runs, also of texts nobody stored.")]
 Name = Annotated[
     str,
     typer.Argument(
@@ -37,12 +54,18 @@ def set_(
     from_file: Annotated[
         Path | None, typer.Option("--from-file", metavar="FILE", help="The secret is the file's bytes, all of them.")
     ] = None,
+    step: Steps = None,
+    blueprint: Blueprints = None,
+    hosts: Hosts = "",
+    anything: Anything = False,
 ) -> None:
     """Store or replace a secret: asked for on a terminal, else read from standard input or a file.
 
     A value is never taken from the command line, where every process of the machine could read it. One line break at
-    the end of standard input does not belong to it.
+    the end of standard input does not belong to it. A new secret is given to nobody until it is granted, here or by
+    `secret grant`; one that is replaced keeps its grants.
     """
+    grant = _grant(step, blueprint, hosts, anything=anything)
 
     if _NAME.fullmatch(name) is None:
         raise typer.BadParameter(
@@ -50,11 +73,12 @@ def set_(
         )
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        stored = await client.set_secret(name, _value(name, from_file))
+        stored = await client.set_secret(name, _value(name, from_file), [grant] if grant is not None else [])
         if screen.json:
             screen.object(stored)
-        else:
-            screen.line(f"{'stored' if stored['new'] else 'replaced'} {stored['reference']}")
+            return
+        screen.line(f"{'stored' if stored['new'] else 'replaced'} {stored['reference']}")
+        _show(screen, name, stored["grants"])
 
     perform(context, work)
 
@@ -69,10 +93,62 @@ def list_(context: typer.Context) -> None:
             screen.object(rows)
             return
         screen.table(
-            ("REFERENCE", "SET BY", "SET"),
-            [(row["reference"], row["updated_by"], local(row["updated_at"])) for row in rows],
+            ("REFERENCE", "SET BY", "SET", "MAY BE USED BY"),
+            [
+                (row["reference"], row["updated_by"], local(row["updated_at"]), in_words(row["grants"], "nobody"))
+                for row in rows
+            ],
             "No secret is stored. Store one: pilotage secret set NAME",
         )
+
+    perform(context, work)
+
+
+@app.command()
+def grant(
+    context: typer.Context,
+    name: Name,
+    step: Steps = None,
+    blueprint: Blueprints = None,
+    hosts: Hosts = "",
+    anything: Anything = False,
+) -> None:
+    """Let steps use a secret: those within all the limits that you give. Each grant adds to those before."""
+    wanted = _grant(step, blueprint, hosts, anything=anything)
+    if wanted is None:
+        raise typer.BadParameter("say who: --blueprint ID, --step TYPE, --hosts SELECTOR, or --any for everybody")
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        was = await _grants(client, name)
+        granted = await client.grant_secret(name, [*was, wanted], was)
+        _tell(screen, granted)
+
+    perform(context, work)
+
+
+@app.command()
+def ungrant(
+    context: typer.Context,
+    name: Name,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Which grant, as `secret grants` counts.")],
+) -> None:
+    """Take one grant of a secret back. What runs is not given the value any more, from its next step on."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        was = await _grants(client, name)
+        if number > len(was):
+            raise ClientError(f"secret://{name} has {len(was)} grants", f"count them: pilotage secret grants {name}")
+        _tell(screen, await client.grant_secret(name, [*was[: number - 1], *was[number:]], was))
+
+    perform(context, work)
+
+
+@app.command()
+def grants(context: typer.Context, name: Name) -> None:
+    """Show who may use a secret."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        _tell(screen, {"name": name, "grants": await _grants(client, name)})
 
     perform(context, work)
 
@@ -95,6 +171,61 @@ def rm(
             screen.line(f"removed secret://{removed['name']}")
 
     perform(context, work)
+
+
+def in_words(held: Sequence[SecretGrant], nobody: str) -> str:
+    """Return grants in words; each is a list of limits that all must hold."""
+    return "; or ".join(_limits(each) or "every step" for each in held) or nobody
+
+
+def _limits(held: SecretGrant) -> str:
+    parts = [
+        f"{label} {'|'.join(values)}"
+        for label, values in (
+            ("step", held.get("step_types")),
+            ("blueprint", held.get("blueprints")),
+            ("category", held.get("categories")),
+            ("environment", held.get("environments")),
+        )
+        if values
+    ]
+    return ", ".join([*parts, *([f"hosts {held['hosts']}"] if held.get("hosts") else [])])
+
+
+def _grant(step: list[str] | None, blueprint: list[str] | None, hosts: str, *, anything: bool) -> SecretGrant | None:
+    """Return the grant that options describe; None without any."""
+    found = SecretGrant()
+    if step:
+        found["step_types"] = step
+    if blueprint:
+        found["blueprints"] = blueprint
+    if hosts:
+        found["hosts"] = hosts
+    if anything and found:
+        raise typer.BadParameter("--any is without limits; leave it out, or leave the limits out")
+    return found if found or anything else None
+
+
+async def _grants(client: PilotageClient, name: str) -> list[SecretGrant]:
+    for row in await client.list_secrets():
+        if row["name"] == name:
+            return row["grants"]
+    raise ClientError(f"there is no secret {name}", f"store it: pilotage secret set {name}")
+
+
+def _tell(screen: Screen, granted: SecretGranted) -> None:
+    if screen.json:
+        screen.object(granted)
+    else:
+        _show(screen, granted["name"], granted["grants"])
+
+
+def _show(screen: Screen, name: str, held: Sequence[SecretGrant]) -> None:
+    if not held:
+        screen.line("Nobody may use it yet. Say who, for example:")
+        screen.line(f"  pilotage secret grant {name} --blueprint quick_backup")
+    for number, each in enumerate(held, 1):
+        screen.line(f"  {number}. {_limits(each) or 'every step'}")
 
 
 def _value(name: str, from_file: Path | None) -> bytes:

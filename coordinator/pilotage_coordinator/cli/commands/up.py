@@ -55,7 +55,7 @@ def up(
         for command, use in (
             (f"pilotage exec -l name={name} -- uptime", "run a command, with plan and history"),
             ("pilotage blueprint list", "what can be run"),
-            ("pilotage secret set backup/password", "the password of a backup repository"),
+            ("pilotage secret set backup/password -b '*backup*'", "a repository's password, for backups only"),
             (f"pilotage plan {FIRST}", "see what a backup would do; nothing is changed"),
             (f"pilotage run start {FIRST}", "and do it"),
             ("pilotage host token", "let a second machine join" + (" (needs up --advertise)" if alone else "")),

@@ -13,3 +13,15 @@ def all_steps(plan: Plan) -> Iterator[PlannedStep]:
         step = waiting.pop()
         yield step
         waiting += reversed(step.inside)
+
+
+def steps_with_hosts(plan: Plan) -> Iterator[tuple[PlannedStep, tuple[str, ...]]]:
+    """Yield every step with the hosts where it may run, those of the group around it where it carries none.
+
+    A step whose hosts are decided while running has none.
+    """
+    around: dict[str, tuple[str, ...]] = {}
+    for step in all_steps(plan):
+        outer = around.get(step.parent, ())
+        hosts = around[step.path] = step.hosts or (() if step.hosts_from is not None else outer)
+        yield step, hosts

@@ -1,11 +1,14 @@
-"""The secrets that a plan names: known when it is made, so that a missing one is told then and not at run time."""
+"""The secrets that a plan names: a missing one, or one that is not granted, is told when it is made."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from pilotage_coordinator.domain.plan import FailureKind, Json, Plan, PlannedStep, Resolved
+from pilotage_coordinator.domain.inventory import Host
+from pilotage_coordinator.domain.plan import FailureKind, Json, Place, Plan, PlannedStep, Resolved
 from pilotage_coordinator.domain.planning.errors import MOST_PROBLEMS, PlanProblem
-from pilotage_coordinator.domain.planning.every_step import all_steps
+from pilotage_coordinator.domain.planning.every_step import all_steps, steps_with_hosts
+from pilotage_coordinator.domain.secret_grant import SecretGrant, SecretUser, advice, covered, named
 from pilotage_coordinator.domain.secret_places import misplaced, refusal
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 
@@ -36,6 +39,55 @@ def _missing(name: str, places: Sequence[tuple[str, str]]) -> PlanProblem:
     others = f", as in {len(places) - 1} more place{'s' if len(places) > 2 else ''}" if len(places) > 1 else ""
     message = f"{place}: there is no secret `{name}`{others}"
     return PlanProblem(FailureKind.PARAMETER, message, f"pilotage secret set {name}", path)
+
+
+def ungranted_secrets(
+    plan: Plan,
+    places: Mapping[str, list[tuple[str, str]]],
+    grants: Mapping[str, tuple[SecretGrant, ...]],
+    user: SecretUser,
+    inventory: Mapping[str, Host],
+) -> list[PlanProblem]:
+    """Return what to say about secrets that steps name and are not granted: each step and secret once.
+
+    `user` says which blueprint asks. Hosts that are known only at run time are judged when a value is to be sent.
+    """
+    problems: list[PlanProblem] = []
+    steps = {step.path: (step, hosts) for step, hosts in steps_with_hosts(plan)}
+    for name, where in places.items():
+        for path, place in dict(where).items():
+            step, hosts = steps[path]
+            left_out = {host for host, each in plan.resolved.get(path, {}).items() if each.when is False}
+            found = _ungranted(name, place, step, hosts, left_out, grants[name], user, inventory)
+            if found is not None and len(problems) < MOST_PROBLEMS:
+                problems.append(found)
+    return problems
+
+
+def _ungranted(
+    name: str,
+    place: str,
+    step: PlannedStep,
+    hosts: Sequence[str],
+    left_out: Collection[str],
+    grants: Sequence[SecretGrant],
+    user: SecretUser,
+    inventory: Mapping[str, Host],
+) -> PlanProblem | None:
+    asking = replace(user, step_type=step.type.name if step.type else "")
+    on_coordinator = step.place is Place.COORDINATOR
+    hosts = [host for host in hosts if host not in left_out]
+    wanted = [asking] if on_coordinator else [replace(asking, host=inventory.get(host)) for host in hosts]
+    refused = [each for each in wanted if not covered(grants, each)]
+    if not refused:
+        return None
+    names = [each.host.name for each in refused if each.host is not None]
+    where = "on the coordinator" if not names else f"on {', '.join(names[:3])}"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    message = (
+        f"{place}: secret `{name}` is not granted to {asking.step_type} {where}{more} in {named(asking.blueprint)}"
+    )
+    return PlanProblem(FailureKind.POLICY, message, advice(name, asking), step.path)
 
 
 def misplaced_secrets(

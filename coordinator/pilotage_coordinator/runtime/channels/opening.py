@@ -12,7 +12,7 @@ from pilotage_coordinator.runtime.secrets import SecretVault
 
 def open_channels(channels: Mapping[str, Channel], vault: SecretVault) -> Mapping[str, Sender]:
     """Return a sender for each channel, by name."""
-    values = Values(vault.reveal)
+    values = Values(vault.value)
     return {
         name: Mail(channel, values) if isinstance(channel, MailChannel) else Webhook(channel, values)
         for name, channel in channels.items()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.store.records import (
     AnswerRecord,
     AuditEntry,
@@ -99,6 +100,12 @@ class SecretStore(Protocol):
 
     async def list(self) -> tuple[SecretRecord, ...]:
         """Return all secrets, by name."""
+        ...
+
+    async def grant(
+        self, name: str, grants: tuple[SecretGrant, ...], was: tuple[SecretGrant, ...], audit: tuple[AuditEntry, ...]
+    ) -> None:
+        """Replace the grants of a secret; raises NotFound, and Conflict when they are not what they were."""
         ...
 
     async def remove(self, name: str, audit: tuple[AuditEntry, ...] = ()) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pilotage_coordinator.domain.plan import Json
+from pilotage_coordinator.domain.secret_grant import SecretGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ class AnswerRecord:
 
 @dataclass(frozen=True, slots=True)
 class SecretRecord:
-    """A named secret as the room `security` encrypted it."""
+    """A named secret as the room `security` encrypted it, and who may be given its value."""
 
     name: str
     ciphertext: bytes
     updated_at: int
     updated_by: str
+    grants: tuple[SecretGrant, ...] = ()

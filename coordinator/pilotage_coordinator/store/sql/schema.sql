@@ -346,7 +346,8 @@ CREATE TABLE secrets (
     name TEXT NOT NULL PRIMARY KEY,
     ciphertext BLOB NOT NULL, -- its nonce included
     updated_at INTEGER NOT NULL,
-    updated_by TEXT NOT NULL
+    updated_by TEXT NOT NULL,
+    grants TEXT NOT NULL DEFAULT '[]' -- JSON: who may be given the value
 ) STRICT;
 
 -- Every version that ever was: the newest counts. `content` is `source` as it was understood.

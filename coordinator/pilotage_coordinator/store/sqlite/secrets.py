@@ -1,17 +1,20 @@
-"""Named secrets on SQLite: ciphertext only."""
+"""Named secrets on SQLite: ciphertext only, and the grants beside it."""
 
 import sqlite3
 
-from pilotage_coordinator.store.errors import NotFound
+from pilotage_coordinator.domain.secret_grant import SecretGrant, grant_of
+from pilotage_coordinator.store.errors import Conflict, NotFound
 from pilotage_coordinator.store.records import AuditEntry, SecretRecord
-from pilotage_coordinator.store.sqlite.access import Access
+from pilotage_coordinator.store.sqlite.access import Access, Row
 from pilotage_coordinator.store.sqlite.audit import append_audit
+from pilotage_coordinator.store.sqlite.codec import read_json, write_json
 from pilotage_coordinator.store.sqlite.queries import Queries
 
 
 def put_secret(connection: sqlite3.Connection, queries: Queries, secret: SecretRecord) -> None:
-    """Store or replace a secret within a transaction."""
-    connection.execute(queries["secret_put"], (secret.name, secret.ciphertext, secret.updated_at, secret.updated_by))
+    """Store or replace a secret within a transaction; without grants it keeps those that it has."""
+    row = (secret.name, secret.ciphertext, secret.updated_at, secret.updated_by, _written(secret.grants))
+    connection.execute(queries["secret_put"], row)
 
 
 class SqliteSecrets:
@@ -38,11 +41,28 @@ class SqliteSecrets:
         row = await self._access.row("secret_get", (name,))
         if row is None:
             raise _no_secret(name)
-        return SecretRecord(*row)
+        return _record(row)
 
     async def list(self) -> tuple[SecretRecord, ...]:
         """Return all secrets, by name."""
-        return tuple(SecretRecord(*row) for row in await self._access.rows("secrets_all"))
+        return await self._access.records("secrets_all", (), _record)
+
+    async def grant(
+        self, name: str, grants: tuple[SecretGrant, ...], was: tuple[SecretGrant, ...], audit: tuple[AuditEntry, ...]
+    ) -> None:
+        """Replace the grants of a secret, if they are what they were."""
+        queries = self._access.queries
+
+        def work(connection: sqlite3.Connection) -> None:
+            row = connection.execute(queries["secret_grants"], (name,)).fetchone()
+            if row is None:
+                raise _no_secret(name)
+            if _read(row[0]) != was:
+                raise Conflict(f"somebody else has changed who may use secret `{name}`")
+            connection.execute(queries["secret_grant"], {"name": name, "grants": _written(grants)})
+            append_audit(connection, queries, audit)
+
+        await self._access.writes.submit(work)
 
     async def remove(self, name: str, audit: tuple[AuditEntry, ...] = ()) -> None:
         """Remove a secret."""
@@ -54,6 +74,19 @@ class SqliteSecrets:
             append_audit(connection, queries, audit)
 
         await self._access.writes.submit(work)
+
+
+def _record(row: Row) -> SecretRecord:
+    name, ciphertext, updated_at, updated_by, grants = row
+    return SecretRecord(name, ciphertext, updated_at, updated_by, _read(grants))
+
+
+def _written(grants: tuple[SecretGrant, ...]) -> str:
+    return write_json([each.to_json() for each in grants])
+
+
+def _read(text: str) -> tuple[SecretGrant, ...]:
+    return tuple(grant_of(each) for each in read_json(text))
 
 
 def _no_secret(name: str) -> NotFound:

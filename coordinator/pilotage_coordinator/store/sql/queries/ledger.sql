@@ -67,14 +67,21 @@ DELETE FROM idempotency WHERE expires_at <= ?;
 SELECT 1 FROM secrets WHERE name = ?;
 
 -- name: secret_put
-INSERT INTO secrets (name, ciphertext, updated_at, updated_by) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET ciphertext = excluded.ciphertext, updated_at = excluded.updated_at, updated_by = excluded.updated_by;
+INSERT INTO secrets (name, ciphertext, updated_at, updated_by, grants) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET ciphertext = excluded.ciphertext, updated_at = excluded.updated_at, updated_by = excluded.updated_by,
+    grants = CASE excluded.grants WHEN '[]' THEN grants ELSE excluded.grants END;
+
+-- name: secret_grants
+SELECT grants FROM secrets WHERE name = ?;
+
+-- name: secret_grant
+UPDATE secrets SET grants = :grants WHERE name = :name;
 
 -- name: secret_get
-SELECT name, ciphertext, updated_at, updated_by FROM secrets WHERE name = ?;
+SELECT name, ciphertext, updated_at, updated_by, grants FROM secrets WHERE name = ?;
 
 -- name: secrets_all
-SELECT name, ciphertext, updated_at, updated_by FROM secrets ORDER BY name;
+SELECT name, ciphertext, updated_at, updated_by, grants FROM secrets ORDER BY name;
 
 -- name: secret_remove
 DELETE FROM secrets WHERE name = ?;
