@@ -141,7 +141,7 @@ async def test_free_pages_are_given_back(store: SqliteStore, path: Path) -> None
         await store.executions.commit(change(version=version))
     blob = b"x" * 2_000_000
     await store._access.writes.submit(
-        lambda connection: connection.execute("INSERT INTO secrets VALUES ('a', ?, 0, 'ann')", (blob,))
+        lambda connection: connection.execute("INSERT INTO secrets VALUES ('a', ?, 0, 'ann', '[]')", (blob,))
     )
     await store.maintain(NOW)
     before = path.stat().st_size
