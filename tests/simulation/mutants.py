@@ -612,7 +612,7 @@ MUTANTS = (
     Mutant("a start goes on although the disk is full", 2, ("1",), _start_goes_on_without_disk),
     Mutant("an end is reported before it is durable", 0, ("2", "3"), _end_is_reported_before_it_is_durable),
     Mutant("a tombstone is not journaled", 19, ("3",), _tombstone_is_not_journaled),
-    Mutant("a withdrawal is not journaled", 55, ("3",), _withdrawal_is_not_journaled),
+    Mutant("a withdrawal is not journaled", 11, ("3",), _withdrawal_is_not_journaled),
     Mutant("what runs is called cancelled before it began", 3, ("3",), _running_is_called_cancelled),
     Mutant("a redelivered assignment starts again", 5, ("1",), _redelivery_starts_again),
     Mutant("settled attempts are forgotten", 6, ("1",), _settled_attempts_are_forgotten),
@@ -622,7 +622,7 @@ MUTANTS = (
     Mutant("an unknown end is retried without a probe", 1, ("1",), _resent_without_a_probe),
     Mutant(
         "an interrupted attempt is told before it is in order",
-        1,
+        11,
         ("recovery",),
         _interrupted_is_told_before_it_is_in_order,
     ),
@@ -638,7 +638,7 @@ MUTANTS = (
     Mutant("starts are not audited", 0, ("10",), _starts_are_not_audited),
     Mutant("a head is shown before its commit", 30, ("witness", "12"), _head_is_shown_before_its_commit),
     Mutant("a restore is not recorded", 2, ("witness", "12"), _restore_is_not_recorded, True),
-    Mutant("a failed write is taken for stored", 0, ("4",), _failed_write_is_taken_for_stored),
+    Mutant("a failed write is taken for stored", 2, ("4",), _failed_write_is_taken_for_stored),
     Mutant("a write in doubt is taken for lost", 189, ("4", "6", "12"), _write_in_doubt_is_taken_for_lost),
     Mutant("the numbers of attempts are not compared", 23, ("2", "3", "6"), _attempt_numbers_are_not_compared),
     Mutant("a coordinator does not raise its epoch", 0, ("7",), _epoch_is_not_raised),
@@ -668,7 +668,7 @@ MUTANTS = (
     Mutant("a doubtful analysis passes", 6, ("batch",), _a_doubtful_analysis_passes),
     Mutant("a failed analysis passes", 0, ("batch",), _a_failed_analysis_passes),
     Mutant("one good round is health", 10, ("health",), _one_good_round_is_health),
-    Mutant("failed checks are health", 23, ("health",), _failed_checks_are_health),
+    Mutant("failed checks are health", 2, ("health",), _failed_checks_are_health),
     Mutant("health gates have no end", 26, ("12",), _health_gates_have_no_end),
 )
 
