@@ -51,7 +51,7 @@ class SecretGrant:
         if self.step_types and not any(fnmatchcase(user.step_type, pattern) for pattern in self.step_types):
             return False
         subject = Subject(user.blueprint, user.category)
-        return self.scope.covers(subject, user.host, about_hosts=user.host is not None)
+        return self.scope.covers_blueprint(subject) and self.scope.covers_host(user.host)
 
     def to_json(self) -> dict[str, Json]:
         """Return the limits that are set."""

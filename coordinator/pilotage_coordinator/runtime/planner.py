@@ -159,7 +159,7 @@ class PlanMaker:
         asking = await asyncio.to_thread(ask_for_offers, request, await self._world(), name)
         if within is not None:
             within({question.host for question in asking.questions})
-        return asking.offers(await self._ask(Questions(asking.questions)))
+        return asking.offers(await self._ask(Questions(asking.questions), request.blueprint))
 
     async def stored(self, digest: str) -> MadePlan:
         """Return a plan that was made before; raises store.NotFound."""
