@@ -342,6 +342,9 @@ workflows:
     assert found.untold["h1"].startswith("there is no secret 'token'")
     await site.vault.set("token", b"t", updated_by="anna")
     found = await site.plans.offers("one", "1", "box", {}, "")
+    assert found.untold["h1"].startswith("secret token is not granted to host.look on h1 in blueprint one")
+    await site.store.secrets.grant("token", (grant_of({"blueprints": ["one"]}),), (), ())
+    found = await site.plans.offers("one", "1", "box", {}, "")
     assert found.untold == {"h1": "its host.look tells no list `boxes`"}
     (asked,) = site.port.asked
     assert (asked.step_type, asked.parameters, asked.secrets) == (
