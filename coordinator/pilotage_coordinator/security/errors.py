@@ -31,3 +31,7 @@ class SealingError(SecurityError):
 
 class AuditKeyError(SecurityError):
     """The key that signs the audit log's end is exposed or damaged."""
+
+
+class AgeError(SecurityError):
+    """A file, recipient or identity of age cannot be used."""
