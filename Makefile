@@ -57,5 +57,5 @@ setup-demo: setup
 .PHONY: setup-test
 setup-test: setup
 	@tools/setup programs restic spin gcc
-	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 debootstrap curl postgresql mariadb-server-core mariadb-client openssh-server btrfs-progs xfsprogs
+	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 debootstrap curl postgresql mariadb-server-core mariadb-client openssh-server age btrfs-progs xfsprogs
 	@tools/setup newer restic-rest-server docker-compose

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from pilotage_proto.sshsig import read_key
 from typer.exceptions import TyperException
 
 from pilotage_agent.agent import agent_version
 from pilotage_agent.config import AgentConfig, load_config
 from pilotage_agent.errors import AgentError, ConfigRefused, EnrolmentFailed, NotEnrolled, StateLocked
-from pilotage_agent.identity import load_identity, utc_now
+from pilotage_agent.identity import load_identity, utc_now, write_private
 from pilotage_agent.install import UNIT, install, is_running, python_of_this_install, uninstall, unit_text
 from pilotage_agent.journal_sqlite import SqliteJournalStore
 from pilotage_agent.link.enrol import JoinToken, finish_joining, join
 from pilotage_agent.state_dir import StateDir, StateLock
+from pilotage_agent.witness import read_owners
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -64,6 +66,46 @@ def join_command(
         lock.release()
     typer.echo(f"joined as {identity.enrolment.host_name} ({identity.enrolment.host_id})")
     typer.echo("next: pilotage-agent install (a system service), or pilotage-agent run (in the foreground)")
+
+
+owner_app = typer.Typer(
+    no_args_is_help=True, help="Say whose signature this host needs to go back with a restored coordinator."
+)
+app.add_typer(owner_app, name="owner")
+
+
+@owner_app.command("add")
+def owner_add(
+    file: Annotated[Path, typer.Argument(help="The owner's public SSH key, such as id_ed25519.pub.")],
+    state_dir: StateDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Trust an owner's key: from then on this host takes a restored coordinator only with that owner's signature."""
+    state = StateDir(load_config(config, state_dir, os.environ).state_dir)
+    state.make()
+    try:
+        key = read_key(file.read_text(encoding="utf-8"))
+        lines = read_owners(state.owners)
+        if key.line not in (" ".join(line.split()[:2]) for line in lines):
+            comment = f"# {key.fingerprint}, added from {file}"
+            write_private(state.owners, "".join(f"{line}\n" for line in (*lines, comment, key.line)).encode())
+    except (OSError, ValueError) as error:
+        raise ConfigRefused(f"{file}: {error}") from error
+    typer.echo(f"this host goes back with a restored coordinator only by a signature of {key.fingerprint}")
+
+
+@owner_app.command("list")
+def owner_list(state_dir: StateDirOption = None, config: ConfigOption = None) -> None:
+    """List the owners' keys that this host trusts."""
+    state = StateDir(load_config(config, state_dir, os.environ).state_dir)
+    try:
+        keys = [read_key(line) for line in read_owners(state.owners)]
+    except (OSError, ValueError) as error:
+        raise ConfigRefused(f"{state.owners}: {error}") from error
+    for key in keys:
+        typer.echo(key.fingerprint)
+    if not keys:
+        typer.echo("none: a coordinator that says it was restored is taken without a signature", err=True)
 
 
 @app.command("run")

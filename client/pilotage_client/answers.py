@@ -508,6 +508,30 @@ class AuditLines(TypedDict):
     head_sequence: int
 
 
+class BackupCreated(TypedDict):
+    """A backup of the coordinator, in its state folder."""
+
+    file: str
+    size: int
+    encrypted: bool
+    logs: bool
+    audit_sequence: int
+    audit_hash: str
+    store_key: str
+    audit_key: str
+
+
+class Recovery(TypedDict):
+    """What a restore has lost; `statement` (base64) is the text to sign, `lost_up_to` 0: nothing that was seen."""
+
+    statement: str
+    namespace: str
+    resumes_after: int
+    lost_up_to: int
+    recorded_at: str
+    signed: bool
+
+
 class Finding(TypedDict):
     """What one check of the doctor found; `verdict` is ok, warning or failure."""
 

@@ -459,6 +459,24 @@ class PilotageClient:
         """End a token (by its id) at once."""
         return await self._post(answers.ApiToken, f"/v1/api-tokens/{segment(token)}/revoke")
 
+    # Backups of the coordinator
+
+    async def create_backup(
+        self, *, recipients: Sequence[str] = (), plain: bool = False, logs: bool = False
+    ) -> answers.BackupCreated:
+        """Back up the coordinator into its state folder, encrypted to age keys or, if so said, plain."""
+        return await self._post(
+            answers.BackupCreated, "/v1/backups", recipients=list(recipients), plain=plain, logs=logs
+        )
+
+    async def show_recovery(self) -> answers.Recovery:
+        """Return what the newest restore has lost, for an owner to sign."""
+        return await self._get(answers.Recovery, "/v1/coordinator/recovery")
+
+    async def sign_recovery(self, statement: str, signature: str) -> answers.Recovery:
+        """Hand in an owner's signature; `statement` is base64, as `show_recovery` gave it."""
+        return await self._post(answers.Recovery, "/v1/coordinator/recovery", statement=statement, signature=signature)
+
     # The coordinator
 
     async def show_authority(self) -> answers.Authority:

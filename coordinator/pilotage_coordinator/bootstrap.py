@@ -40,6 +40,7 @@ from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.logs import LogFolder
 from pilotage_coordinator.store.records import AuditEntry
+from pilotage_coordinator.store.sqlite.copies import RESTORED
 from pilotage_coordinator.store.sqlite.store import open_store
 from pilotage_coordinator.structured import structlog
 
@@ -90,8 +91,11 @@ async def _serve(
         loop.add_signal_handler(number, process.stop)
     async with contextlib.AsyncExitStack() as stack:
         base = await _open(config, clock, stack, accept_audit_fault)
-        if after_restore:
+        mark = config.state_dir / RESTORED
+        if after_restore or mark.exists():
             base = await _muster(config, base, process)
+            if not process.stopping:
+                mark.unlink(missing_ok=True)
         fleet = await _open_fleet(base)
         # Entered before the fleet listens, so that it ends after it: sessions hand it their last results.
         running = await stack.enter_async_context(contextlib.AsyncExitStack())

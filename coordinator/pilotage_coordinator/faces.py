@@ -18,6 +18,7 @@ from pilotage_coordinator.domain.access.errors import AccessRefused
 from pilotage_coordinator.domain.access.public_key import PublicKey, read_public_key
 from pilotage_coordinator.parts import Base, Fleet, Process, in_background
 from pilotage_coordinator.runtime.audit_log import AuditLog
+from pilotage_coordinator.runtime.backup import Backups
 from pilotage_coordinator.runtime.deliveries import Deliveries, Sender
 from pilotage_coordinator.runtime.doctor import Doctor
 from pilotage_coordinator.runtime.executor import Executor
@@ -145,6 +146,15 @@ async def _make_services(
         notifications=deliveries,
         logs=Logs(store.executions, base.logs, executor),
         audit=audit,
+        backups=Backups(
+            store,
+            clock,
+            Path(process.state_dir),
+            store_key=base.cipher.fingerprint,
+            audit_key=base.audit_key.fingerprint,
+            authority=base.authority.pin,
+        ),
+        recoveries=base.witnesses,
         doctor=Doctor(
             store,
             audit,

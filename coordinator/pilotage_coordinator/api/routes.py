@@ -6,6 +6,7 @@ from typing import Any, Final
 from pilotage_coordinator.service import (
     api_tokens,
     audit,
+    backups,
     blueprints,
     choices,
     control,
@@ -87,6 +88,9 @@ ROUTES: Final = (
     Route("GET", "/v1/api-tokens", api_tokens.list_tokens),
     Route("POST", "/v1/api-tokens/{token}/rotate", api_tokens.rotate_token, 201),
     Route("POST", "/v1/api-tokens/{token}/revoke", api_tokens.revoke_token),
+    Route("POST", "/v1/backups", backups.create_backup, 201),
+    Route("GET", "/v1/coordinator/recovery", backups.show_recovery),
+    Route("POST", "/v1/coordinator/recovery", backups.sign_recovery),
     Route("GET", "/v1/doctor", doctor.examine),
     Route("GET", "/v1/coordinator", coordinator.status),
     Route("GET", "/v1/coordinator/authority", coordinator.show_authority),

@@ -52,6 +52,14 @@ EXAMPLES: Final = MappingProxyType(
         "audit search": ("pilotage audit search --principal ann --since 7d", "pilotage audit search --outcome denied"),
         "audit verify": ("pilotage audit verify", "pilotage audit verify --file audit.jsonl --key 3f9a0c4be1d27586"),
         "audit export": ("pilotage audit export -o audit.jsonl",),
+        "backup restore": (
+            "pilotage backup restore pilotage.tar.age --identity key.txt --state-dir /var/lib/pilotage",
+        ),
+        "backup create": (
+            "pilotage backup create -r age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p -o p.tar.age",
+            "pilotage backup create --plain --logs",
+        ),
+        "backup accept": ("pilotage backup accept --key ~/.ssh/id_ed25519",),
         "notification list": ("pilotage notification list --state dead",),
         "notification retry": ("pilotage notification retry ntf_3f6c1a0e9b7d4c2f8e5a6b1d0c9f7e24",),
         "whoami": ("pilotage whoami",),

@@ -97,6 +97,10 @@ class Witnesses:
                 return recovery
         return None
 
+    async def sign(self, statement: bytes, signature: str, principal: str, detail: Mapping[str, Json]) -> None:
+        """Store an owner's signature of a record that is kept here; raises StoreError."""
+        await self.keep(RecoveryRecord(statement, signature), principal, detail)
+
     async def keep(self, record: RecoveryRecord, principal: str, detail: Mapping[str, Json]) -> None:
         """Store a record, and tell agents of it from now on; raises StoreError."""
         recovery = read_recovery(record.statement)

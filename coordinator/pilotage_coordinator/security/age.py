@@ -9,6 +9,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import pairwise
 from typing import BinaryIO, Final
 
 from cryptography.exceptions import InvalidTag
@@ -107,7 +108,7 @@ def _unwrapped(lines: list[bytes], private: bytes) -> bytes:
     """Return the file key from the stanza that is for us."""
     own = X25519PrivateKey.from_private_bytes(private)
     public = own.public_key().public_bytes_raw()
-    for line, body in zip(lines, lines[1:], strict=False):
+    for line, body in pairwise(lines):
         kind, _, encoded = line.strip().partition(b" X25519 ")
         if kind != b"->":
             continue

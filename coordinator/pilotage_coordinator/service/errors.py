@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused, SelectorRefused
+from pilotage_coordinator.security.errors import AgeError
 from pilotage_coordinator.store import errors as store_errors
 
 
@@ -122,6 +123,8 @@ def translated() -> Iterator[None]:
         raise Conflict(str(error)) from error
     except DomainError as error:
         raise Conflict(str(error)) from error
+    except AgeError as error:
+        raise Invalid(str(error), fix="`age-keygen` makes a key and shows its recipient, age1…") from error
     except store_errors.NotFound as error:
         raise NotFound(str(error)) from error
     except store_errors.BadCursor as error:

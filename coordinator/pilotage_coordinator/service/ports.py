@@ -5,6 +5,7 @@ transaction. Times are UTC microseconds.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
@@ -15,6 +16,7 @@ from pilotage_coordinator.domain.plan import Json, Plan
 from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
 from pilotage_coordinator.domain.secret_grant import SecretGrant
+from pilotage_coordinator.store.backup_file import Manifest
 from pilotage_coordinator.store.records import (
     AnswerRecord,
     AuditEntry,
@@ -305,6 +307,33 @@ class AuditLog(Protocol):
 
     async def head(self) -> tuple[SignedHead, str]:
         """Return the signed head and its line; raises store.NotFound while nothing is signed."""
+        ...
+
+
+class MadeBackup(Protocol):
+    """A backup of the coordinator that was made."""
+
+    @property
+    def file(self) -> Path: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def manifest(self) -> Manifest: ...
+
+
+class Backups(Protocol):
+    """Backs up the coordinator itself: `runtime.backup.Backups`."""
+
+    async def create(self, recipients: Sequence[str], *, logs: bool) -> MadeBackup:
+        """Write a backup into the state folder; raises AgeError for a recipient that is none, store errors."""
+        ...
+
+
+class Recoveries(Protocol):
+    """What restores have lost, as agents are told: `runtime.witnesses.Witnesses`."""
+
+    async def sign(self, statement: bytes, signature: str, principal: str, detail: Mapping[str, Json]) -> None:
+        """Store an owner's signature of a record, and tell agents."""
         ...
 
 

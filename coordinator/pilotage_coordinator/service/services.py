@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pilotage_coordinator.domain.identifier import NewId
 from pilotage_coordinator.service.ports import (
     AuditLog,
+    Backups,
     Clock,
     Coordinator,
     Doctor,
@@ -14,6 +15,7 @@ from pilotage_coordinator.service.ports import (
     Logs,
     Notifications,
     PlanMaker,
+    Recoveries,
     Runs,
     Secrets,
 )
@@ -36,6 +38,8 @@ class Services:
     notifications: Notifications
     logs: Logs
     audit: AuditLog
+    backups: Backups
+    recoveries: Recoveries
     doctor: Doctor
     coordinator: Coordinator
     subjects: Subjects

@@ -5,6 +5,7 @@ from typing import Any, Final
 from pilotage_coordinator.service import (
     api_tokens,
     audit,
+    backups,
     blueprints,
     choices,
     control,
@@ -73,6 +74,9 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     api_tokens.list_tokens,
     api_tokens.rotate_token,
     api_tokens.revoke_token,
+    backups.create_backup,
+    backups.show_recovery,
+    backups.sign_recovery,
     doctor.examine,
     coordinator.status,
     coordinator.show_authority,

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -37,6 +38,10 @@ class Database(Protocol):
 
     async def vacuum(self, pages: int) -> None:
         """Give up to `pages` free pages back to the file system. Never with `write`."""
+        ...
+
+    async def copy_to(self, path: Path) -> None:
+        """Write a copy of one committed moment to a new file, beside reads and writes; raises StoreUnavailable."""
         ...
 
     async def close(self) -> None:

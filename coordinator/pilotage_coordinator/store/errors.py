@@ -25,6 +25,10 @@ class AuditBroken(StoreError):
     """The audit log does not end where its signed head says, or the key is not its own."""
 
 
+class BackupRefused(StoreError):
+    """A file is no whole backup of a coordinator, or not one that fits here."""
+
+
 class Conflict(StoreError):
     """Somebody else changed the row first, or it is not as expected. Nothing of the change was stored.
 

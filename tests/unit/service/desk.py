@@ -4,6 +4,7 @@ import asyncio
 import secrets as secrets_of_python
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from pilotage_coordinator.domain.access.grant import Grant
@@ -23,8 +24,10 @@ from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.audit_log import AuditLog
+from pilotage_coordinator.runtime.backup import Backups
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.security.api_tokens import new_api_token, token_digest
 from pilotage_coordinator.service.authentication import Authentication
 from pilotage_coordinator.service.caller import Caller, socket_owner
@@ -438,7 +441,7 @@ def always(caller: Caller) -> Callable[[Any], Awaitable[Caller]]:
     return identify
 
 
-async def open_desk() -> tuple[Desk, SimulatedDisk]:
+async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDisk]:
     """Return services over an empty store; close both."""
     disk = SimulatedDisk()
     key = audit_key()
@@ -462,6 +465,8 @@ async def open_desk() -> tuple[Desk, SimulatedDisk]:
         notifications=FakeNotifications(store),
         logs=logs,
         audit=AuditLog(store.audit, key, key.fingerprint),
+        backups=Backups(store, clock, folder, store_key="s", audit_key=key.fingerprint, authority="a"),
+        recoveries=Witnesses(store.audit, key, store.coordinator_id, clock),
         doctor=doctor,
         coordinator=coordinator,
         subjects=Subjects(store, inventory),

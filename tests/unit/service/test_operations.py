@@ -67,6 +67,9 @@ COMMANDS = {
     "token.list": "token list",
     "token.rotate": "token rotate",
     "token.revoke": "token revoke",
+    "backup.create": "backup create",
+    "recovery.show": "backup accept",
+    "recovery.sign": "backup accept",
     "doctor": "doctor",
     "coordinator.status": "coordinator status",
     "coordinator.authority": "coordinator authority",
@@ -108,6 +111,7 @@ ANSWER_NAMES = {
     "WhoamiAnswer": "Whoami",
     "ApiTokenAnswer": "ApiToken",
     "AuthorityAnswer": "Authority",
+    "RecoveryAnswer": "Recovery",
     "FindingAnswer": "Finding",
     "StatusAnswer": "Status",
 }

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pilotage_coordinator.store.errors import SchemaRefused, StoreError
+from pilotage_coordinator.store.errors import SchemaRefused, StoreError, StoreUnavailable
 from pilotage_coordinator.store.sqlite import open_store
-from pilotage_coordinator.store.sqlite.connection import open_memory
+from pilotage_coordinator.store.sqlite import store as store_module
+from pilotage_coordinator.store.sqlite.connection import claim, open_memory
 from pilotage_coordinator.store.sqlite.queries import Migration, Queries
 from pilotage_coordinator.store.sqlite.schema import install, migrate
 
@@ -138,3 +139,48 @@ def test_principals_stay_and_keep_their_kind(empty: sqlite3.Connection) -> None:
     ):
         with pytest.raises(sqlite3.IntegrityError, match=r"never deleted|keeps its name and kind"):
             empty.execute(change)
+
+
+async def test_an_older_database_is_kept_beside_before_it_is_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    queries = Queries()
+    older = queries.migrations[:-1]
+    with closing(sqlite3.connect(path)) as connection:
+        first = queries.migrations[0]
+        connection.executescript(first.script)
+        connection.execute(queries["schema_version_insert"], (first.version, first.name, NOW))
+        connection.execute(queries["meta_insert"], ("coo_old", NOW))
+        claim(connection)
+        queries.migrations = older
+        connection.commit()
+        connection.isolation_level = None
+        migrate(connection, queries, NOW)
+    store = await open_store(path, now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    assert store.coordinator_id == "coo_old"
+    await store.close()
+    (kept,) = tmp_path.glob("p.db.schema-*")
+    assert (kept.name, kept.stat().st_mode & 0o777) == (f"p.db.schema-{older[-1].version}", 0o600)
+    with closing(sqlite3.connect(kept)) as connection:
+        assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (older[-1].version,)
+    before = kept.stat().st_mtime_ns
+    await (await open_store(path, now=NOW, new_id=lambda prefix: f"{prefix}_1")).close()
+    assert kept.stat().st_mtime_ns == before
+
+
+async def test_without_room_for_that_copy_nothing_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "p.db"
+    queries = Queries()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        queries.migrations = queries.migrations[:-1]
+        install(connection, queries, "coo_1", NOW)
+
+    def full(source: Path, target: Path) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(store_module, "copy_database", full)
+    with pytest.raises(StoreError, match="full"):
+        await open_store(path, now=NOW, new_id=lambda prefix: f"{prefix}_1")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (
+            queries.migrations[-1].version,
+        )

@@ -1,6 +1,7 @@
 """The store as a whole."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from pilotage_coordinator.store.protocol.access import AccessStore
@@ -91,6 +92,10 @@ class Store(Protocol):
 
     async def maintain(self, now: int) -> None:
         """Do the chores that can wait for an idle moment: checkpoint, give free pages back, forget what has expired."""
+        ...
+
+    async def copy_to(self, path: Path) -> None:
+        """Write a copy of one committed moment to a new file; reads and writes go on. Raises StoreUnavailable."""
         ...
 
     def figures(self) -> StoreFigures:

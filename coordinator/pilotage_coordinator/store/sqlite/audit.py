@@ -149,8 +149,14 @@ class SqliteAudit:
         self, connection: sqlite3.Connection, head: AuditHead
     ) -> tuple[list[AuditRecord | Unreadable], SignedHead | None]:
         queries = self._access.queries
-        rows = connection.execute(queries["audit_raw_after"], (head.sequence, _PAGE)).fetchall()
-        return [_raw_record(row) for row in rows], read_signed(connection, queries)
+        return raw_records(connection, queries, head.sequence, _PAGE), read_signed(connection, queries)
+
+
+def raw_records(
+    connection: sqlite3.Connection, queries: Queries, after: int, limit: int
+) -> list[AuditRecord | Unreadable]:
+    """Return entries above a sequence as they stand, whatever stands there."""
+    return [_raw_record(row) for row in connection.execute(queries["audit_raw_after"], (after, limit)).fetchall()]
 
 
 def _record(row: Row) -> AuditRecord:

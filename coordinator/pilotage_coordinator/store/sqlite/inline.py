@@ -5,6 +5,8 @@ A crash is the end of an `InlineDatabase` without a close; what its disk holds s
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
 from pilotage_coordinator.store.database import Work
@@ -96,6 +98,11 @@ class InlineDatabase:
     async def vacuum(self, pages: int) -> None:
         """Give free pages back."""
         connections.give_back(self._mine(), pages)
+
+    async def copy_to(self, path: Path) -> None:
+        """Copy at once."""
+        with closing(sqlite3.connect(path)) as target:
+            self._mine().backup(target)
 
     async def close(self) -> None:
         """Let go of the disk."""

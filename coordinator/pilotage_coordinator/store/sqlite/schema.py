@@ -1,21 +1,32 @@
 """Bringing a database to the newest schema, or refusing it."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pilotage_coordinator.store.errors import SchemaRefused
 from pilotage_coordinator.store.sqlite import connection as connections
 from pilotage_coordinator.store.sqlite.queries import Migration, Queries
 
 
-def prepare(connection: sqlite3.Connection, queries: Queries, coordinator_id: str, now: int) -> None:
+def prepare(
+    connection: sqlite3.Connection,
+    queries: Queries,
+    coordinator_id: str,
+    now: int,
+    before_migration: Callable[[int], None] = lambda version: None,
+) -> None:
     """Install the schema in an empty database, or migrate an older one.
+
+    `before_migration` is called with the version of an older one before it is changed, and may refuse by raising.
 
     `coordinator_id` names a new database; one that exists keeps its own. Raises SchemaRefused for a database of a newer
     version. All or nothing: a crash leaves what was there before.
     """
     if _is_empty(connection):
         install(connection, queries, coordinator_id, now)
+    applied = applied_versions(connection, queries)
+    if len(applied) < len(queries.migrations):
+        before_migration(applied[-1][0])
     migrate(connection, queries, now)
 
 
@@ -43,8 +54,7 @@ def install(connection: sqlite3.Connection, queries: Queries, coordinator_id: st
 
 def migrate(connection: sqlite3.Connection, queries: Queries, now: int) -> None:
     """Apply the migrations that are missing, each in its own transaction."""
-    applied = [(int(version), str(name)) for version, name in connection.execute(queries["schema_versions"])]
-    _refuse_newer(applied, queries.migrations)
+    applied = applied_versions(connection, queries)
     for migration in queries.migrations[len(applied) :]:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -55,6 +65,13 @@ def migrate(connection: sqlite3.Connection, queries: Queries, now: int) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def applied_versions(connection: sqlite3.Connection, queries: Queries) -> Sequence[tuple[int, str]]:
+    """Return the migrations that a database has; raises SchemaRefused for one of a newer or another program."""
+    applied = [(int(version), str(name)) for version, name in connection.execute(queries["schema_versions"])]
+    _refuse_newer(applied, queries.migrations)
+    return applied
 
 
 def _refuse_newer(applied: Sequence[tuple[int, str]], known: Sequence[Migration]) -> None:

@@ -1,6 +1,7 @@
 """The store as a whole on SQLite, and how it is opened."""
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 from pilotage_coordinator.audit.entry import AuditEntry
@@ -16,6 +17,7 @@ from pilotage_coordinator.store.sqlite.answers import SqliteAnswers
 from pilotage_coordinator.store.sqlite.approvals import SqliteApprovals
 from pilotage_coordinator.store.sqlite.audit import SqliteAudit, append_audit
 from pilotage_coordinator.store.sqlite.blueprints import SqliteBlueprints, SqlitePlans
+from pilotage_coordinator.store.sqlite.copies import copy_database, sync_folder_of
 from pilotage_coordinator.store.sqlite.deliveries import SqliteDeliveries
 from pilotage_coordinator.store.sqlite.enrolments import SqliteCertificates, SqliteEnrolments
 from pilotage_coordinator.store.sqlite.executions import SqliteExecutions
@@ -82,6 +84,10 @@ class SqliteStore:
         await self._access.writes.vacuum(_PAGES_GIVEN_BACK)
         await self._access.writes.checkpoint()
 
+    async def copy_to(self, path: Path) -> None:
+        """Write a copy of one committed moment to a new file."""
+        await self._access.database.copy_to(path)
+
     def figures(self) -> StoreFigures:
         """Return counters for monitoring."""
         writes = self._access.writes
@@ -124,7 +130,7 @@ async def open_store(
     def prepare(connection: sqlite3.Connection) -> None:
         schema.refuse_foreign(connection)
         connections.settle_writer(connection)
-        schema.prepare(connection, queries, new_id("coo"), now)
+        schema.prepare(connection, queries, new_id("coo"), now, partial(_keep_older, path))
         if seal is not None:
             _begin_sealing(connection, queries, seal, accepted, now)
 
@@ -144,6 +150,17 @@ async def open_simulated_store(
     if seal is not None:
         _begin_sealing(database.connection, queries, seal, "", now)
     return await _store(database, queries, seal)
+
+
+def _keep_older(path: Path, version: int) -> None:
+    """Copy a database beside itself before it is migrated; one of the same version that is there already is kept."""
+    kept = path.with_name(f"{path.name}.schema-{version}")
+    if not kept.exists():
+        draft = path.with_name(f"{kept.name}.new")
+        draft.unlink(missing_ok=True)
+        copy_database(path, draft)
+        draft.replace(kept)
+        sync_folder_of(kept)
 
 
 def _begin_sealing(connection: sqlite3.Connection, queries: Queries, seal: AuditSeal, accepted: str, now: int) -> None:

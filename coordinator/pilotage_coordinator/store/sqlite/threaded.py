@@ -13,6 +13,7 @@ import aiosqlite
 from pilotage_coordinator.store.database import Work
 from pilotage_coordinator.store.errors import ReadTooLong, SchemaRefused, StoreUnavailable
 from pilotage_coordinator.store.sqlite import connection as connections
+from pilotage_coordinator.store.sqlite.copies import copy_database
 from pilotage_coordinator.store.sqlite.file_lock import FileLock
 from pilotage_coordinator.store.sqlite.transaction import commit, transact, unavailable
 from pilotage_coordinator.structured import structlog
@@ -180,6 +181,11 @@ class ThreadedDatabase:
             await self._writer.run(partial(connections.give_back, pages=pages))
         except sqlite3.Error as error:
             _log.warning("free pages stay in the file", database=str(self._path), error=str(error))
+
+    async def copy_to(self, path: Path) -> None:
+        """Copy through a connection of its own, which neither writes nor checkpoints the database."""
+        self._refuse_closed()
+        await asyncio.to_thread(copy_database, self._path, path)
 
     async def close(self) -> None:
         """Close readers, then the writer, whose close moves the log into the file, then unlock.

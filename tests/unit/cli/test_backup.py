@@ -1,0 +1,70 @@
+"""`pilotage backup`: what it asks, and what an owner signs."""
+
+import subprocess
+from pathlib import Path
+
+from pilotage_coordinator.runtime.backup import Backup
+from pilotage_coordinator.store.backup_file import Manifest
+from pilotage_proto.recovery import NAMESPACE, read_recovery
+from pilotage_proto.sshsig import read_key, verify
+
+from tests.unit.cli.terminal import Terminal
+from tests.unit.service.desk import Desk
+
+
+class OneBackup:
+    """Makes a file without content: what is in one is tested where it is made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "pilotage-1.tar"
+
+    async def create(self, recipients: object, *, logs: bool) -> Backup:
+        self._file.write_text("backup")
+        return Backup(self._file, 6, Manifest("coo_1", "1", 0, 1, 1, 4, "sha256:4", "s", "a", "p", logs))
+
+
+def test_a_backup_is_encrypted_or_plain_by_word_and_warned_of(terminal: Terminal, tmp_path: Path) -> None:
+    async def prepare(desk: Desk) -> None:
+        object.__setattr__(desk.services, "backups", OneBackup(tmp_path))
+
+    assert terminal.run("backup", "create").code == 2
+    assert terminal.run("backup", "create", "--plain", "-r", "age1x").code == 2
+    to = tmp_path / "moved.tar"
+    said = terminal.run("backup", "create", "--plain", "--logs", "-o", str(to), prepare=prepare)
+    assert said.code == 0, said
+    assert (to.read_text(), "4:sha256:4" in said.out) == ("backup", True)
+    assert "holds every key" in said.err
+    assert said.audit == [("backup.create", "allowed", "coordinator")]
+    assert terminal.run("backup", "create", "--plain", "-o", str(to), prepare=prepare).code == 2
+    encrypted = terminal.run("--json", "backup", "create", "-r", "age1x", prepare=prepare)
+    assert (encrypted.json["encrypted"], "warning" in encrypted.err) == (True, False)
+
+
+def test_an_owner_signs_what_a_restore_has_lost(terminal: Terminal, tmp_path: Path) -> None:
+    key = tmp_path / "owner"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    desks: list[Desk] = []
+
+    async def restored(desk: Desk) -> None:
+        desks.append(desk)
+        await desk.services.recoveries.record(await desk.store.audit.head())  # type: ignore[attr-defined]
+
+    assert terminal.run("backup", "accept", "--key", str(key), "--yes").code == 1
+    said = terminal.run("--json", "backup", "accept", "--key", str(key), "--yes", prepare=restored)
+    assert (said.code, said.json["signed"]) == (0, True)
+    assert [operation for operation, _, _ in said.audit] == ["coordinator.recovery"]
+    (record,) = desks[-1].services.recoveries.recoveries  # type: ignore[attr-defined]
+    verify(record.signature, record.statement, NAMESPACE, read_key(key.with_suffix(".pub").read_text()))
+    assert read_recovery(record.statement).log == "coo_1"
+    assert terminal.run("backup", "accept", "--key", str(tmp_path / "no"), "--yes", prepare=restored).code == 1
+
+
+def test_a_restore_needs_an_empty_folder_and_says_what_is_wrong(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    backup = tmp_path / "b.tar"
+    backup.write_text("no backup")
+    said = terminal.run("backup", "restore", str(backup), "--state-dir", str(tmp_path / "full"))
+    assert (said.code, "not empty" in said.err) == (1, True)
+    said = terminal.run("backup", "restore", str(backup), "--state-dir", str(tmp_path / "new"))
+    assert (said.code, "no whole backup" in said.err) == (1, True)
