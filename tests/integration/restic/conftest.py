@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.backup import init
 from pilotage_plugins.backup.init import BackupInit
 
 from tests.integration.everything import make_everything
@@ -21,6 +22,12 @@ PASSWORD = b"correct horse battery staple 7261"
 def _needs_restic() -> None:
     if shutil.which("restic") is None:
         pytest.skip("restic is not installed on this machine: apt-get install restic")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' repositories are their own: there is nobody to wait for after making one."""
+    monkeypatch.setattr(init, "SETTLE_SECONDS", 0)
 
 
 @pytest.fixture(scope="session")

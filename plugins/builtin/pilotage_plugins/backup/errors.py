@@ -58,6 +58,12 @@ def no_repository(result: ProgramResult) -> bool:
     return result.exit_code == _EXIT_NO_REPOSITORY or bool(result.exit_code and _NO_REPOSITORY.search(text))
 
 
+def is_damaged(result: ProgramResult) -> bool:
+    """Whether restic says that what it has read is not what was written, or not with this key."""
+    text = _text(result.stderr)
+    return bool(result.exit_code and _DAMAGED.search(text) and not _ROAD.search(text))
+
+
 def failure(result: ProgramResult, what: str, repository: str) -> StepError:
     """Return the error for a restic that failed: what it was doing, to which repository, why, and the fix."""
     text = _text(result.stderr)
@@ -78,7 +84,7 @@ def failure(result: ProgramResult, what: str, repository: str) -> StepError:
             f"{where}: this restic cannot store a stream under a path with folders, a fault of version 0.18.0 that"
             f" 0.18.1 does not have: install another version. restic said: {last_words(result)}"
         )
-    if _DAMAGED.search(text) and not _ROAD.search(text):
+    if is_damaged(result):
         return StepFailed(
             f"{where}: the repository is damaged. Do not prune it; find out what with backup.verify read_data: full,"
             f" and see docs/backups.md (Repair). restic said: {last_words(result)}"

@@ -1,10 +1,16 @@
 """`backup.init`: make the repository."""
 
-from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepOutputs
+from typing import Final
 
-from pilotage_plugins.backup.errors import failure, no_repository
+from pilotage_plugin_api import Action, Change, Effect, Preview, StepContext, StepFailed, StepOutputs
+
+from pilotage_plugins.backup.errors import failure, is_damaged, no_repository
+from pilotage_plugins.backup.local_init import folder_of, make_in_folder
 from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
+
+SETTLE_SECONDS: Final = 5.0
+"""How long after making a repository it is looked at again: whoever has seen none before is done by then, usually."""
 
 
 class BackupInitOutputs(StepOutputs):
@@ -16,8 +22,9 @@ class BackupInitOutputs(StepOutputs):
 class BackupInit(ResticStepType[RepositoryParams, BackupInitOutputs]):
     """Make a restic repository unless it is there already.
 
-    A repository that is there must open with the password, or the step fails. There is no undo: a rollback never
-    destroys backups.
+    A repository that is there must open with the password, or the step fails. In a folder, any number of hosts may do
+    this at the same moment; elsewhere restic does not guard against that, so let them do it one after the other. There
+    is no undo: a rollback never destroys backups.
     """
 
     name = "backup.init"
@@ -33,12 +40,14 @@ class BackupInit(ResticStepType[RepositoryParams, BackupInitOutputs]):
         return Preview(changes=(Change(action=action, subject=masked(params.repository)),))
 
     async def run(self, ctx: StepContext, params: RepositoryParams) -> BackupInitOutputs:
-        """Make it, unless somebody else did meanwhile. restic does not guard against two that make it at one moment."""
+        """Make it, unless somebody else did meanwhile, and see that it opens."""
         async with open_repository(ctx, params) as restic:
             if not await exists(restic):
-                made = await restic.attempt("init")
-                if made.exit_code and b"already" not in made.stderr:
-                    raise failure(made, "making the repository", params.repository)
+                folder = await folder_of(ctx, params)
+                if folder is not None:
+                    await make_in_folder(ctx, params, folder)
+                else:
+                    await _make(restic)
             config = await restic.json("reading the repository's configuration", "cat", "config")
         return BackupInitOutputs(repository_id=str(config["id"]))
 
@@ -49,3 +58,18 @@ async def exists(restic: Restic) -> bool:
     if result.exit_code and not no_repository(result):
         raise failure(result, "opening the repository", restic.params.repository)
     return result.exit_code == 0
+
+
+async def _make(restic: Restic) -> None:
+    """Make it at a storage that lets two do so at once, and see that nobody else has."""
+    made = await restic.attempt("init")
+    await restic.ctx.sleep(SETTLE_SECONDS)
+    opened = await restic.attempt("key", "list", "--json", on_line=lambda _line: None)
+    if is_damaged(opened) or (opened.exit_code == 0 and opened.stdout.count(b'"userName"') > 1):
+        raise StepFailed(
+            f"another host has made the repository {masked(restic.params.repository)} at the same moment: there are"
+            " several keys, and only one of them opens it. Remove all of it at the storage while nothing is backed up"
+            " there, and run backup.init on one host at a time"
+        )
+    if made.exit_code and opened.exit_code:
+        raise failure(made, "making the repository", restic.params.repository)
