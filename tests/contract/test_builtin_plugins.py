@@ -15,6 +15,7 @@ from pilotage_plugin_api.step_type import StepType
 from pilotage_plugin_api.testing import Conformance, Harness, Sample
 from pilotage_plugins.backup.create import BackupCreate
 from pilotage_plugins.backup.database import BackupDatabase
+from pilotage_plugins.backup.database_restore import RestoreDatabase
 from pilotage_plugins.backup.drill import RestoreDrill
 from pilotage_plugins.backup.init import BackupInit
 from pilotage_plugins.backup.listing import BackupList
@@ -26,6 +27,7 @@ from pilotage_plugins.discovery.data import DiscoveryData
 from pilotage_plugins.dummy.step_types import DummyIdempotent, DummyOnce, DummyProbe, DummyRead
 from pilotage_plugins.file.write import FileWrite
 from pilotage_plugins.http.check import HttpCheck
+from pilotage_plugins.note import shelf
 from pilotage_plugins.script.run import ScriptRun
 from pilotage_plugins.wait.until import WaitUntil
 
@@ -243,6 +245,24 @@ class TestBackupRestore(_WithRepository):
 
     def sample(self, sandbox: Path) -> Sample:
         return Sample(self.with_repository(target=str(sandbox / "restored")), secrets={"restic": PASSWORD})
+
+
+class TestRestoreDatabase(_WithRepository):
+    step_type = RestoreDatabase()
+
+    @pytest.fixture(autouse=True)
+    def _own_notes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shelf, "state_folder", lambda: tmp_path / "state")
+
+    def prepare(self, harness: Harness) -> None:
+        super().prepare(harness)
+        database = {"engine": "sqlite", "name": "app", "path": str(harness.sandbox / "data" / "app.db")}
+        harness.run(BackupDatabase(), self.with_repository(database=database))
+
+    def sample(self, sandbox: Path) -> Sample:
+        database = {"engine": "sqlite", "name": "app", "path": str(sandbox / "data" / "app.db")}
+        params = self.with_repository(database=database, overwrite=True)
+        return Sample(params, secrets={"restic": PASSWORD}, tidy=True)
 
 
 class TestBackupPrune(_WithRepository):

@@ -1,11 +1,7 @@
 """A database of MariaDB: dumped while it is in use, and never half."""
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +15,19 @@ from pilotage_plugins.backup.listing import BackupList
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.discovery.data import DiscoveryData
 
+from tests.integration.restic.mariadb_site import MariaDB, running_mariadb, why_no_mariadb
+
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(
-        any(shutil.which(name) is None for name in ("mariadbd", "mariadb-install-db", "mariadb-dump")),
-        reason="MariaDB is not installed: apt-get install mariadb-server-core mariadb-client",
-    ),
+    pytest.mark.skipif(bool(why_no_mariadb()), reason=why_no_mariadb()),
 ]
 
 SECRET = 'a"b\\c#d e 7713'
 
 
-@dataclass(frozen=True)
-class MariaDB:
-    """A running server."""
-
-    socket: str
-
-    def sql(self, statement: str, database: str = "") -> str:
-        """Run statements as root and return the answer as text."""
-        told = subprocess.run(
-            ["mariadb", "--no-defaults", f"--socket={self.socket}", "-BN", database],
-            input=statement, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        return told.stdout.strip()
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[MariaDB]:
-    data, place = folder / "data", str(folder / "mysqld.sock")
-    data.mkdir()
-    subprocess.run(
-        ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db"],
-        check=True, capture_output=True, timeout=120,
-    )  # fmt: skip
-    server = subprocess.Popen(
-        ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={place}", "--skip-networking", "--user=root",
-         "--innodb-flush-log-at-trx-commit=0", f"--pid-file={folder / 'pid'}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        ping = ["mariadb-admin", "--no-defaults", f"--socket={place}", "ping"]
-        while subprocess.run(ping, check=False, capture_output=True).returncode:
-            assert server.poll() is None, "the server ended"
-        yield MariaDB(place)
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    with running(tmp_path_factory.mktemp("maria")) as started:
+    with running_mariadb(tmp_path_factory.mktemp("maria")) as started:
         started.sql("CREATE DATABASE app; USE app; CREATE TABLE orders (id int PRIMARY KEY, body blob) ENGINE=InnoDB;")
         started.sql("INSERT INTO orders SELECT seq, UNHEX(MD5(seq)) FROM seq_1_to_5000", "app")
         started.sql("CREATE TRIGGER never_null BEFORE INSERT ON orders FOR EACH ROW SET NEW.body = 'x'", "app")

@@ -38,8 +38,11 @@ GIVEN: dict[str, Mapping[str, Any]] = {
 WITHOUT_SECRETS = {"config_rollout", "patch_and_reboot", "replica_upgrade", "safe_container_upgrade"}
 RESOLVED = {"image": "shop/app:2", "ref": "shop/app@sha256:" + "0" * 64, "digest": "sha256:" + "0" * 64}
 LISTED = {
-    "snapshots": [{"id": "0" * 64, "time": "", "host": "old1", "paths": ["/srv"], "tags": [], "whole": True}],
-    "total": 1,
+    "snapshots": [
+        {"id": number * 64, "time": "", "host": "old1", "tags": [], "whole": True, "kind": kind, "database": name}
+        for number, kind, name in (("0", "files", None), ("1", "sqlite", "/srv/a.db"), ("2", "postgresql", "shop"))
+    ],
+    "total": 3,
     "age_s": 60.0,
 }
 FOUND: dict[str, Any] = {
@@ -140,6 +143,20 @@ def test_a_recovery_installs_what_the_lost_host_had(same: bool, facts: dict[str,
         "host": {"vars": {"replaces": "old1"}},
     }
     assert Expressions().render(prepare.parameters, scope) == {"packages": installed}
+
+
+def test_a_recovery_loads_databases_and_does_not_bring_their_dumps_as_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"target": "/new", "database_user": "loader", "database_credentials": "secret://db/{host}"}
+    monkeypatch.setitem(GIVEN, "disaster_recovery", given)
+    found = planned(BLUEPRINTS["disaster_recovery"])
+    assert found.plan.resolved["data"]["db1"].items == ("0" * 64,)
+    loaded: Any = found.plan.resolved["databases"]["db1"].item_parameters
+    sqlite, server = loaded
+    assert sqlite["database"] == {"engine": "sqlite", "name": "/srv/a.db", "path": "/new/srv/a.db", "user": None}
+    assert (server["database"]["path"], server["database"]["user"]) == ("/run/postgresql/.s.PGSQL.5432", "loader")
+    assert (sqlite["credentials"], server["credentials"]) == (None, "secret://db/old1")
+    monkeypatch.setitem(GIVEN, "disaster_recovery", {"databases": False})
+    assert len(planned(BLUEPRINTS["disaster_recovery"]).plan.resolved["data"]["db1"].items or ()) == 3
 
 
 def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.MonkeyPatch) -> None:

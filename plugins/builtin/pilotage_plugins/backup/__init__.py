@@ -8,6 +8,7 @@ from typing import Final
 
 from pilotage_plugins.backup.create import BackupCreate
 from pilotage_plugins.backup.database import BackupDatabase
+from pilotage_plugins.backup.database_restore import RestoreDatabase
 from pilotage_plugins.backup.drill import RestoreDrill
 from pilotage_plugins.backup.init import BackupInit
 from pilotage_plugins.backup.listing import BackupList
@@ -23,5 +24,6 @@ BACKUP_STEP_TYPES: Final = (
     BackupList,
     BackupRestore,
     BackupPrune,
+    RestoreDatabase,
     RestoreDrill,
 )

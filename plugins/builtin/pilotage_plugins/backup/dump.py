@@ -1,7 +1,8 @@
-"""Streaming a database's dump into restic, so that a dump which fails can never end as a snapshot.
+"""Streaming a database's dump from one program into another, so that a dump which fails can never end as a whole one.
 
-restic takes the end of its input for the end of the data. So that end is given only after the dump program has ended
-well: when it fails, its stream stays open and restic is stopped.
+Who reads takes the end of its input for the end of the data: restic, and the client that loads a dump, too. So that
+end is given only after the program that writes has ended well: when it fails, its stream stays open and the reader is
+stopped.
 """
 
 import asyncio
@@ -10,9 +11,9 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from pilotage_plugin_api import PluginApiError, ProgramResult, StepContext, StepError, StepFailed
+from pilotage_plugin_api import PluginApiError, StepContext, StepError, StepFailed
 
 from pilotage_plugins.backup.server import Login
 
@@ -21,23 +22,58 @@ TAIL: Final = 4096
 REPORT_EVERY: Final = 8 * 1024 * 1024
 
 
+class DumpSource(Protocol):
+    """Port: whoever writes a dump."""
+
+    async def write(self, ctx: StepContext, sink: int) -> str:
+        """Write all of it to this descriptor, and return what was said meanwhile; raises StepError when it failed."""
+
+    def check(self, size: int, sha256: str, tail: bytes, said: str) -> StepError | None:
+        """Return why what was written is not good although it ended well; None when it is. `tail`: its last bytes."""
+
+    def report(self, ctx: StepContext, size: int) -> None:
+        """Tell that so many bytes have been written."""
+
+
 @dataclass(frozen=True, slots=True)
 class DumpProgram:
-    """What to run, and what its failing means. `end_mark` stands near the end of every complete dump."""
+    """A program that dumps: what to run, and what its failing means. `end_mark` stands near the end of every complete
+    dump."""
 
     argv: Sequence[str]
     login: Login
     explain: Callable[[str, str], StepError]
     end_mark: bytes = b""
 
+    async def write(self, ctx: StepContext, sink: int) -> str:
+        """Run it."""
+        login = self.login
+        result = await ctx.program([*login.prefix, *self.argv], env=login.env, pass_fds=login.fds, stdout_to=sink)
+        said = last_lines(result.stderr)
+        if result.exit_code:
+            raise self.explain(said or "nothing", result.ending)
+        return said
+
+    def check(self, size: int, sha256: str, tail: bytes, said: str) -> StepError | None:
+        """See that there is a dump, and its end."""
+        if not size:
+            return StepFailed(f"{self.argv[0]} ended well and wrote nothing: {said}")
+        if self.end_mark not in tail:
+            return StepFailed(f"{self.argv[0]} ended well, but its dump has no end: {said}")
+        return None
+
+    def report(self, ctx: StepContext, size: int) -> None:
+        """Nobody knows how much is to come."""
+        ctx.progress(None, f"{size // 1_000_000} MB dumped")
+
 
 class Dump:
-    """One dump, which may be started again while restic waits for a lock. `failed` is set when it failed."""
+    """One dump, which may be started again while its reader waits for a lock. `failed` is set when it failed."""
 
-    def __init__(self, ctx: StepContext, program: DumpProgram) -> None:
+    def __init__(self, ctx: StepContext, source: DumpSource) -> None:
         self._ctx = ctx
-        self._program = program
-        self._task: asyncio.Task[ProgramResult] | None = None
+        self._source = source
+        self._task: asyncio.Task[str] | None = None
         self.failed = asyncio.Event()
         self.failure: StepError | None = None
         self.bytes = 0
@@ -57,28 +93,25 @@ class Dump:
                 tail = (tail + chunk)[-TAIL:]
                 if self.bytes - reported >= REPORT_EVERY:
                     reported = self.bytes
-                    self._ctx.progress(None, f"{self.bytes // 1_000_000} MB dumped")
+                    self._source.report(self._ctx, self.bytes)
                 yield chunk
+            self.sha256 = digest.hexdigest()
             self.failure = await self._verdict(tail)
-        self.sha256 = digest.hexdigest()
         if self.failure is not None:
             self.failed.set()
             await asyncio.Event().wait()
 
     async def stop(self) -> None:
-        """End the dump program if it is still at work."""
+        """End the program that writes if it is still at work."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await self._task
         self._task = None
 
-    async def _run(self, sink: int) -> ProgramResult:
-        login = self._program.login
+    async def _run(self, sink: int) -> str:
         try:
-            return await self._ctx.program(
-                [*login.prefix, *self._program.argv], env=login.env, pass_fds=login.fds, stdout_to=sink
-            )
+            return await self._source.write(self._ctx, sink)
         finally:
             os.close(sink)
 
@@ -86,19 +119,17 @@ class Dump:
         """Return why the dump is not good; None when it is."""
         assert self._task is not None
         try:
-            result = await self._task
+            said = await self._task
         except StepError as error:
             return error
         except PluginApiError as stopped:
             return StepFailed(f"the dump was stopped: {stopped}")
-        said = " | ".join(result.stderr.decode("utf-8", "backslashreplace").strip().split("\n")[-5:])[-1500:]
-        if result.exit_code:
-            return self._program.explain(said or "nothing", result.ending)
-        if not self.bytes:
-            return StepFailed(f"{self._program.argv[0]} ended well and wrote nothing: {said}")
-        if self._program.end_mark not in tail:
-            return StepFailed(f"{self._program.argv[0]} ended well, but its dump has no end: {said}")
-        return None
+        return self._source.check(self.bytes, self.sha256, tail, said)
+
+
+def last_lines(said: bytes) -> str:
+    """Return the last few lines of what a program said, as one."""
+    return " | ".join(said.decode("utf-8", "backslashreplace").strip().split("\n")[-5:])[-1500:]
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pilotage_plugins.backup.moment import format_time, parse_time
 from pilotage_plugins.backup.repository import RepositoryParams
 from pilotage_plugins.backup.restic import ResticStepType, open_repository
+from pilotage_plugins.backup.server import database_name
 from pilotage_plugins.backup.snapshots import Snapshot, find_data, is_whole, size_of
 
 LISTED_JSON_LIMIT: Final = 56 * 1024
@@ -35,7 +36,8 @@ class BackupListParams(RepositoryParams):
 
 class ListedSnapshot(StepOutputs):
     """One snapshot. `files` and `bytes` are known of those with a manifest. `whole`: nothing is missing in it; a
-    database's that is not may be cut off anywhere."""
+    database's that is not may be cut off anywhere. `kind`: files, or the engine of the database whose copy it is;
+    `database` is its name: of SQLite the path of its file."""
 
     id: str
     time: str
@@ -45,6 +47,8 @@ class ListedSnapshot(StepOutputs):
     files: int | None
     bytes: int | None
     whole: bool = True
+    kind: str = "files"
+    database: str | None = None
 
 
 class BackupListOutputs(StepOutputs):
@@ -106,4 +110,6 @@ def _listed(snapshot: Snapshot, notes: list[Snapshot]) -> ListedSnapshot:
         files=size.files,
         bytes=size.bytes,
         whole=is_whole(snapshot, notes),
+        kind=snapshot.engine or "files",
+        database=database_name(snapshot.paths[0]) if snapshot.engine else None,
     )

@@ -74,16 +74,16 @@ async def login(ctx: StepContext, database: Database, credentials: SecretRef | N
         yield Login(switch_user(user), arguments=plain)
 
 
-def explain(database: Database, said: str, ending: str) -> StepError:
-    """Return the error for a program of MySQL that failed."""
-    what = f"the {database.engine} database {database.name!r} could not be dumped"
+def explain(database: Database, said: str, ending: str, doing: str = "dumped") -> StepError:
+    """Return the error for a program of MySQL that failed while the database was being `doing`."""
+    what = f"the {database.engine} database {database.name!r} could not be {doing}"
     if _LOGIN.search(said):
         return StepFailed(f"{what}: the server refuses the login. Check user and credentials. It said: {said}")
     if _MISSING.search(said):
         return TargetFailed(f"{what}: {said}. Correct `name`")
     if _UNREACHABLE.search(said):
         return InfrastructureFailed(f"{what}: the server cannot be reached, or went away. It said: {said}")
-    return StepFailed(f"{what}: the dump program ended with {ending}. It said: {said}")
+    return StepFailed(f"{what}: the program ended with {ending}. It said: {said}")
 
 
 def _quoted(value: str) -> str:

@@ -20,10 +20,13 @@ _UNREACHABLE: Final = re.compile(
     re.IGNORECASE,
 )
 _LOGIN: Final = re.compile(
-    r"password authentication failed|no password supplied|peer authentication failed|pg_hba\.conf"
+    r"password authentication failed|no password supplied|peer authentication failed|pg_hba\.conf", re.IGNORECASE
 )
 _MISSING: Final = re.compile(r'database ".*" does not exist')
-_RIGHTS: Final = re.compile(r"permission denied")
+_RIGHTS: Final = re.compile(r"permission denied|must be owner of|must be member of role|must be superuser")
+_RIGHTS_TO_LOAD: Final = "Load as a superuser, or as an owner of the database that may make databases (CREATEDB)"
+_NO_ROLE: Final = re.compile(r'ERROR:\s+role "(.+?)" does not exist')
+_IN_USE: Final = re.compile(r"is being accessed by other users")
 
 
 def snapshot_path(database: Database) -> str:
@@ -48,18 +51,26 @@ async def login(ctx: StepContext, database: Database, credentials: SecretRef | N
         yield Login(switch_user(user), env, () if handle is None else (handle,))
 
 
-def explain(database: Database, said: str, ending: str) -> StepError:
-    """Return the error for a program of PostgreSQL that failed."""
-    what = f"the PostgreSQL database {database.name!r} could not be dumped"
+def explain(database: Database, said: str, ending: str, doing: str = "dumped") -> StepError:
+    """Return the error for a program of PostgreSQL that failed while the database was being `doing`."""
+    what = f"the PostgreSQL database {database.name!r} could not be {doing}"
     if _LOGIN.search(said):
         return StepFailed(f"{what}: the server refuses the login. Check user, run_as and credentials. It said: {said}")
     if _MISSING.search(said):
         return TargetFailed(f"{what}: {said}. Correct `name`, or let discovery.data find the databases")
     if _RIGHTS.search(said):
-        return StepFailed(f"{what}: {said}. Dump as its owner, or grant the role pg_read_all_data")
+        cure = "Dump as its owner, or grant the role pg_read_all_data" if doing == "dumped" else _RIGHTS_TO_LOAD
+        return StepFailed(f"{what}: {said}. {cure}")
+    if found := _NO_ROLE.search(said):
+        return TargetFailed(
+            f"{what}: the server has no role {found[1]!r}, which owns or may use something in it. Roles are not part of"
+            f" a dump: make them, or set owners: false. It said: {said}"
+        )
+    if _IN_USE.search(said):
+        return TargetFailed(f"{what}: {said}. Stop what uses it, and start the step again")
     if _UNREACHABLE.search(said):
         return InfrastructureFailed(f"{what}: the server cannot be reached, or went away. It said: {said}")
-    return StepFailed(f"{what}: pg_dump ended with {ending}. It said: {said}")
+    return StepFailed(f"{what}: the program ended with {ending}. It said: {said}")
 
 
 def _password_line(password: str) -> str:

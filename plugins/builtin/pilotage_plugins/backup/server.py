@@ -2,13 +2,14 @@
 
 import os
 import pwd
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pilotage_plugin_api import SecretRef, StepContext, StepParams, TargetFailed
 from pydantic import Field, field_validator, model_validator
@@ -26,6 +27,10 @@ class Engine(StrEnum):
 
 
 DEFAULT_PORTS: Final = {Engine.POSTGRESQL: 5432, Engine.MYSQL: 3306, Engine.MARIADB: 3306}
+
+
+_STORED: Final = re.compile(r"/(?:postgresql|mysql)-(?:[^/:]*:)?\d+-([^/:]+)\.(?:dump|sql)")
+"""The path of a server's dump; see `snapshot_path` of each engine. Colons stand nowhere but before the port."""
 
 
 class Database(StepParams):
@@ -78,6 +83,12 @@ class Login:
     env: Mapping[str, str] = field(default_factory=dict)
     fds: Sequence[int] = ()
     arguments: Sequence[str] = ()
+
+
+def database_name(stored: str) -> str:
+    """Return the name of the database that was stored under this path in a snapshot; a SQLite file is its own name."""
+    found = _STORED.fullmatch(stored)
+    return unquote(found[1]) if found else stored
 
 
 def socket_port(path: str | None) -> int | None:

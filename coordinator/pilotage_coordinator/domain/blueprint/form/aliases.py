@@ -79,6 +79,7 @@ ALIASES: Final[Mapping[str, Alias]] = {
     "restore": Alias(
         {
             "restore": Verb("backup.restore", {**_REPOSITORY, "target": "/var/lib/pilotage/restored"}),
+            "database": Verb("restore.database", _REPOSITORY),
             "drill": Verb("restore.drill", _REPOSITORY),
         }
     ),
