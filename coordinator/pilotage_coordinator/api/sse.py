@@ -13,7 +13,7 @@ from pilotage_coordinator.service.errors import ServiceError
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment shows that the stream lives."""
-RECHECK: Final = 5.0
+RECHECK = 5.0
 """Seconds after which it is asked again whether whoever listens still may: tokens end, roles change."""
 
 
@@ -22,7 +22,6 @@ async def events(
     closing: asyncio.Event,
     heartbeat: float = HEARTBEAT,
     still: Callable[[], Awaitable[None]] | None = None,
-    recheck: float = RECHECK,
 ) -> AsyncGenerator[bytes, None]:
     """Yield each answer as an event, then `event: end`; a failure midway as `event: error`.
 
@@ -36,9 +35,9 @@ async def events(
     checked = spoken = loop.time()
     try:
         while True:
-            patience = heartbeat if still is None else min(heartbeat, recheck)
+            patience = heartbeat if still is None else min(heartbeat, RECHECK)
             done, _ = await asyncio.wait({pending, closed}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            if still is not None and loop.time() - checked >= recheck:
+            if still is not None and loop.time() - checked >= RECHECK:
                 await still()
                 checked = loop.time()
             if pending in done:
