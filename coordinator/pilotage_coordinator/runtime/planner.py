@@ -34,7 +34,7 @@ from pilotage_coordinator.domain.planning.request import (
     StoredBlueprint,
     World,
 )
-from pilotage_coordinator.domain.planning.secrets import missing_secrets, secret_places, ungranted_secrets
+from pilotage_coordinator.domain.planning.secrets import missing_secrets, named_secrets, ungranted_secrets
 from pilotage_coordinator.domain.proof import ProofKind
 from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolved_names
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -222,16 +222,16 @@ class PlanMaker:
 
     async def _require_secrets(self, plan: Plan) -> None:
         """Raise PlanRefused when a step names a secret that does not exist, or that is not granted to it."""
-        places = await asyncio.to_thread(secret_places, plan)
-        if not places:
+        namings = await asyncio.to_thread(named_secrets, plan)
+        if not namings:
             return
-        grants = {name: await self.vault.grants(name) for name in places}
-        if missing := {name: where for name, where in places.items() if grants[name] is None}:
+        grants = {name: await self.vault.grants(name) for name in namings}
+        if missing := {name: where for name, where in namings.items() if grants[name] is None}:
             raise PlanRefused(missing_secrets(missing))
         user = await self.vault.user(SecretUse(plan.blueprint, plan.category, ""))
         given = {name: each for name, each in grants.items() if each is not None}
         hosts = self.inventory.snapshot()
-        if problems := await asyncio.to_thread(ungranted_secrets, plan, places, given, user, hosts):
+        if problems := await asyncio.to_thread(ungranted_secrets, plan, namings, given, user, hosts):
             raise PlanRefused(problems)
 
     async def _with_previews(self, made: MadePlan) -> MadePlan:

@@ -16,7 +16,7 @@ from pilotage_coordinator.domain.planning.difference import differences
 from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.previews import preview_questions
 from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, StoredBlueprint
-from pilotage_coordinator.domain.planning.secrets import secret_places
+from pilotage_coordinator.domain.planning.secrets import named_secrets
 from pilotage_coordinator.domain.planning.view import view_plan
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_plugin_api.catalogue import load_catalogue
@@ -117,7 +117,7 @@ def test_a_credential_that_may_delete_goes_to_the_trusted_host_alone(monkeypatch
     part = found.plan.resolved["prune_apart"]
     assert set(part) == {"", "db3"}
     assert [each["host"] for each in part["db3"].item_parameters] == ["db1", "db2"]
-    places = secret_places(found.plan)
+    places = named_secrets(found.plan)
     assert {place for name in ("prune/db1", "prune/db2") for place, _ in places[name]} == {"prune_apart"}
 
 
@@ -172,7 +172,7 @@ def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.Monkey
 
 def test_the_secrets_that_a_plan_needs_are_those_of_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GIVEN, "fleet_backup_orchestration", {"password": "secret://restic/{host}"})
-    found = secret_places(planned(BLUEPRINTS["fleet_backup_orchestration"]).plan)
+    found = named_secrets(planned(BLUEPRINTS["fleet_backup_orchestration"]).plan)
     assert {"restic/db1", "restic/db2", "restic/db3"} <= found.keys()
     assert not any("{" in name for name in found)
     assert ("protect/volumes", "parameters.password") in found["restic/db2"]

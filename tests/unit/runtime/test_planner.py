@@ -208,6 +208,16 @@ async def test_a_secret_that_is_not_granted_is_told_when_the_plan_is_made(site: 
     assert "pilotage secret grant token --blueprint ID --step 'command.*'" in problem.fix
 
 
+async def test_a_secret_of_each_host_is_asked_for_where_it_is_named(site: Site) -> None:
+    await site.join("h2", "hst_2")
+    for host in ("h1", "h2"):
+        await site.vault.set(f"key/{host}", b"t", updated_by="anna", grants=(grant_of({"hosts": f"name={host}"}),))
+    step = "id: a, type: command.run, parameters: {argv: [x], env: {T: 'secret://key/NAME'}}"
+    assert await site.make(f"    steps: [{{{step.replace('NAME', '${{ host.name }}')}}}]\n")
+    with pytest.raises(PlanRefused, match=r"secret `key/h1` is not granted to command.run on h2 in"):
+        await site.make(f"    steps: [{{{step.replace('NAME', 'h1')}}}]\n")
+
+
 async def test_a_grant_names_a_stored_blueprint_and_is_looked_at_again_before_a_start(site: Site) -> None:
     one = grant_of({"blueprints": ["one"]})
     await site.vault.set("token", b"t", updated_by="anna")

@@ -1,7 +1,8 @@
 """The secrets that a plan names: a missing one, or one that is not granted, is told when it is made."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 from pilotage_coordinator.domain.inventory import Host
@@ -15,36 +16,53 @@ from pilotage_coordinator.domain.step_type import StepTypeInfo
 SCHEME: Final = "secret://"
 
 
-def secret_places(plan: Plan) -> dict[str, list[tuple[str, str]]]:
-    """Return the secrets that steps of a plan name: name to the places, each a step's path and a parameter's.
+@dataclass(slots=True)
+class Naming:
+    """Where one step names one secret."""
 
-    A step that is left out on all its hosts names none. At most a hundred places are told for each.
-    """
-    found: dict[str, list[tuple[str, str]]] = {}
+    places: list[str] = field(default_factory=list)
+    """Its parameters, each once."""
+    everywhere: bool = False
+    """Whether on all of the step's hosts; else on `hosts`, for only there its parameters come to it."""
+    hosts: set[str] = field(default_factory=set)
+
+
+Namings = Mapping[str, Mapping[str, Naming]]
+"""Name of a secret to path of a step."""
+
+
+def named_secrets(plan: Plan) -> Namings:
+    """Return the secrets that steps of a plan name. A step that is left out on all its hosts names none."""
+    found: dict[str, dict[str, Naming]] = {}
     for step in all_steps(plan):
-        for name, place in _in_step(plan, step):
-            places = found.setdefault(name, [])
-            if (step.path, place) not in places[-1:] and len(places) < MOST_PROBLEMS:
-                places.append((step.path, place))
+        for host, name, place in _in_step(plan, step):
+            naming = found.setdefault(name, {}).setdefault(step.path, Naming())
+            if place not in naming.places:
+                naming.places.append(place)
+            if host is None:
+                naming.everywhere = True
+            else:
+                naming.hosts.add(host)
     return found
 
 
-def missing_secrets(missing: Mapping[str, list[tuple[str, str]]]) -> list[PlanProblem]:
+def missing_secrets(missing: Namings) -> list[PlanProblem]:
     """Return what to say about secrets that do not exist: each once, with the first place that names it."""
-    return [_missing(name, list(dict.fromkeys(places))) for name, places in missing.items()][:MOST_PROBLEMS]
+    return [_missing(name, by_step) for name, by_step in islice(missing.items(), MOST_PROBLEMS)]
 
 
-def _missing(name: str, places: Sequence[tuple[str, str]]) -> PlanProblem:
-    path, place = places[0]
-    others = f", as in {len(places) - 1} more place{'s' if len(places) > 2 else ''}" if len(places) > 1 else ""
-    message = f"{place}: there is no secret `{name}`{others}"
+def _missing(name: str, by_step: Mapping[str, Naming]) -> PlanProblem:
+    path, naming = next(iter(by_step.items()))
+    more = sum(len(each.places) for each in by_step.values()) - 1
+    others = f", as in {more} more place{'s' if more > 1 else ''}" if more else ""
+    message = f"{naming.places[0]}: there is no secret `{name}`{others}"
     return PlanProblem(FailureKind.PARAMETER, message, f"pilotage secret set {name}", path)
 
 
 def ungranted_secrets(
     plan: Plan,
-    places: Mapping[str, list[tuple[str, str]]],
-    grants: Mapping[str, tuple[SecretGrant, ...]],
+    namings: Namings,
+    grants: Mapping[str, Sequence[SecretGrant]],
     user: SecretUser,
     inventory: Mapping[str, Host],
 ) -> list[PlanProblem]:
@@ -53,41 +71,31 @@ def ungranted_secrets(
     `user` says which blueprint asks. Hosts that are known only at run time are judged when a value is to be sent.
     """
     problems: list[PlanProblem] = []
-    steps = {step.path: (step, hosts) for step, hosts in steps_with_hosts(plan)}
-    for name, where in places.items():
-        for path, place in dict(where).items():
-            step, hosts = steps[path]
-            left_out = {host for host, each in plan.resolved.get(path, {}).items() if each.when is False}
-            found = _ungranted(name, place, step, hosts, left_out, grants[name], user, inventory)
-            if found is not None and len(problems) < MOST_PROBLEMS:
-                problems.append(found)
+    for step, hosts in steps_with_hosts(plan):
+        left_out = {host for host, each in plan.resolved.get(step.path, {}).items() if each.when is False}
+        asking = replace(user, step_type=step.type.name if step.type else "")
+        for name, by_step in namings.items():
+            naming = by_step.get(step.path)
+            if naming is None or len(problems) >= MOST_PROBLEMS:
+                continue
+            names = [host for host in hosts if host not in left_out] if naming.everywhere else sorted(naming.hosts)
+            on_coordinator = step.place is Place.COORDINATOR
+            wanted = [asking] if on_coordinator else [replace(asking, host=inventory.get(host)) for host in names]
+            refused = [each for each in wanted if not covered(grants[name], each)]
+            if refused:
+                problems.append(_ungranted(name, naming.places[0], step.path, refused))
     return problems
 
 
-def _ungranted(
-    name: str,
-    place: str,
-    step: PlannedStep,
-    hosts: Sequence[str],
-    left_out: Collection[str],
-    grants: Sequence[SecretGrant],
-    user: SecretUser,
-    inventory: Mapping[str, Host],
-) -> PlanProblem | None:
-    asking = replace(user, step_type=step.type.name if step.type else "")
-    on_coordinator = step.place is Place.COORDINATOR
-    hosts = [host for host in hosts if host not in left_out]
-    wanted = [asking] if on_coordinator else [replace(asking, host=inventory.get(host)) for host in hosts]
-    refused = [each for each in wanted if not covered(grants, each)]
-    if not refused:
-        return None
+def _ungranted(name: str, place: str, path: str, refused: Sequence[SecretUser]) -> PlanProblem:
+    asking = refused[0]
     names = [each.host.name for each in refused if each.host is not None]
-    where = "on the coordinator" if not names else f"on {', '.join(names[:3])}"
+    where = f"on {', '.join(names[:3])}" if names else "on the coordinator"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     message = (
         f"{place}: secret `{name}` is not granted to {asking.step_type} {where}{more} in {named(asking.blueprint)}"
     )
-    return PlanProblem(FailureKind.POLICY, message, advice(name, asking), step.path)
+    return PlanProblem(FailureKind.POLICY, message, advice(name, asking), path)
 
 
 def misplaced_secrets(
@@ -106,15 +114,17 @@ def misplaced_secrets(
     return [PlanProblem(FailureKind.PARAMETER, f"{place}: {message}", fix, path) for place in places]
 
 
-def _in_step(plan: Plan, step: PlannedStep) -> Iterator[tuple[str, str]]:
+def _in_step(plan: Plan, step: PlannedStep) -> Iterator[tuple[str | None, str, str]]:
+    """Yield host (None: all of them), secret and place."""
     by_host = plan.resolved.get(step.path, {})
     if by_host and all(resolved.when is False for resolved in by_host.values()):
         return
-    yield from _named(step.parameters, "parameters")
-    for resolved in by_host.values():
-        yield from _named(resolved.parameters, "parameters")
-        for each in resolved.item_parameters:
-            yield from _named(each, "parameters")
+    for name, place in _named(step.parameters, "parameters"):
+        yield None, name, place
+    for host, resolved in by_host.items():
+        for tree in (resolved.parameters, *resolved.item_parameters):
+            for name, place in _named(tree, "parameters"):
+                yield host, name, place
 
 
 def _named(value: Json, place: str) -> Iterator[tuple[str, str]]:
