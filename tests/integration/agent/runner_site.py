@@ -32,7 +32,7 @@ from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.unit.agent.world import AllowAll
 
-RECOVERING = ("dummy.probe", "container.upgrade", "container.pause", "backup.create")
+RECOVERING = ("dummy.probe", "container.upgrade", "container.pause", "compose.up", "backup.create")
 
 
 def microseconds() -> int:

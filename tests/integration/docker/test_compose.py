@@ -5,13 +5,15 @@ import os
 import signal
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pilotage_plugin_api import Refused, StepCancelled, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness
+from pilotage_plugin_api.testing.processes import processes_marked
 from pilotage_plugins.compose.down import ComposeDown
 from pilotage_plugins.compose.listing import ComposeConfig, ComposeList
 from pilotage_plugins.compose.pull import ComposePull
@@ -158,6 +160,7 @@ def test_what_is_not_well_is_named_and_taken_back(
         ("sick", "", "", r"the service web is not well.*unhealthy"),
         ("1", 'command: ["true"]', 'command: ["false"]', r"migrate: shop-migrate-1 does not run: exit code 1"),
         ("1", "8085:8080", "8084:8080", r"a port is taken"),
+        ("1", '[/bin/sleep, "1000"]', '["false"]\n    restart: always', r"the service queue.*restarts again and again"),
     ):
         (shop / "compose.yaml").write_text(SHOP.replace(old, new))
         with pytest.raises((StepFailed, TargetFailed), match=why) as failed:
@@ -213,7 +216,7 @@ def test_secrets_go_in_and_are_seen_nowhere(host: Harness, engine: EngineSite, s
     env = engine.inspect("shop-web-1")["Config"]["Env"]
     assert {"TOKEN=canary $8812 'x", "LEVEL=one"} <= set(env)
     assert "8812" not in host.seen((config, outputs))
-    assert not [path for path in (tmp_path / "notes").iterdir() if b"8812" in path.read_bytes()]
+    assert not [path for path in (tmp_path / "notes").rglob("*.json") if b"8812" in path.read_bytes()]
     with pytest.raises(TargetFailed, match="it was made with secret://token, which this step is not given"):
         up(host, params(shop, "2"))
 
@@ -285,28 +288,129 @@ def test_a_cancelled_up_is_taken_back(host: Harness, engine: EngineSite, shop: P
     assert engine.picture() == before
 
 
-def test_killed_in_the_middle_the_next_attempt_ends_it(host: Harness, engine: EngineSite, shop: Path) -> None:
-    up(host, params(shop))
-    key, wanted = "exe_test/killed/host1//run/1", params(shop, "2")
-    assert host.probe(ComposeUp(), wanted, key)["answer"] == "not_done"
-    pid = os.fork()
-    if pid == 0:
+KEY = "exe_test/killed/host1//run/1"
+PATIENT = {"min_healthy_time": "60s", "healthy_deadline": "90s"}
+
+
+@contextmanager
+def at_work(host: Harness, wanted: dict[str, Any], until: Callable[[], bool], key: str = KEY) -> Iterator[None]:
+    """Run compose.up in a process of its own until something is so; kill it afterwards, with all that it started."""
+    child = os.fork()
+    if child == 0:
         try:
-            patient = {**wanted, "min_healthy_time": "60s", "healthy_deadline": "90s"}
-            host.run(ComposeUp(), patient, key=key)
+            host.run(ComposeUp(), {**wanted, **PATIENT}, key=key)
         finally:
             os._exit(1)
     host.attempts += 1
-    while engine.inspect("shop-web-1")["Config"]["Image"] != f"{APP}:2":
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    host.run(ComposeUp(), wanted, key=key)
-    answer = host.probe(ComposeUp(), wanted, key)
+    try:
+        give_up = time.monotonic() + 30
+        while not until():
+            assert time.monotonic() < give_up, "it never came to that"
+            time.sleep(0.01)
+        yield
+    finally:
+        for pid in (child, *processes_marked(host.marker)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def cut_off(host: Harness, wanted: dict[str, Any], until: Callable[[], bool], key: str = KEY) -> None:
+    with at_work(host, wanted, until, key):
+        pass
+
+
+def runs(engine: EngineSite, image: str) -> bool:
+    found = engine.ask("GET", "/containers/shop-web-1/json")
+    return found is not None and found["Config"]["Image"] == image and bool(found["State"]["Running"])
+
+
+def is_made(engine: EngineSite, image: str) -> bool:
+    return any(one["Image"] == image for one in engine.ask("GET", "/containers/json?all=1"))
+
+
+@pytest.mark.parametrize("moment", [is_made, runs])
+def test_killed_in_the_middle_it_is_put_back_and_the_next_attempt_ends_it(
+    host: Harness, engine: EngineSite, shop: Path, moment: Callable[[EngineSite, str], bool]
+) -> None:
+    up(host, params(shop))
+    wanted = params(shop, "2")
+    assert host.probe(ComposeUp(), wanted, KEY)["answer"] == "not_done"
+    cut_off(host, wanted, lambda: moment(engine, f"{APP}:2"))
+    assert host.probe(ComposeUp(), wanted, KEY)["answer"] == "not_done"
+    assert host.recover(ComposeUp(), wanted, KEY) == "shop was put back as it was before compose.up"
+    assert body() == "version 1"
+    assert engine.names() == {"shop-web-1", "shop-migrate-1", "shop-queue-1"}
+    web = engine.inspect("shop-web-1")["Id"]
+    assert host.recover(ComposeUp(), wanted, KEY) == ""
+    assert engine.inspect("shop-web-1")["Id"] == web
+    assert host.probe(ComposeUp(), wanted, KEY)["answer"] == "not_done"
+
+    second = KEY.replace("/1", "/2")
+    assert host.run(ComposeUp(), wanted, key=second)["changed"]
+    assert body() == "version 2"
+    answer = host.probe(ComposeUp(), wanted, second)
     assert answer["answer"] == "done"
-    assert answer["outputs"]["changed"]
     host.undo(ComposeUp(), wanted, answer["outputs"])
     assert body() == "version 1"
+
+
+def test_a_tag_that_moved_is_brought_up_by_the_next_attempt_though_it_was_put_back(
+    host: Harness, engine: EngineSite, shop: Path
+) -> None:
+    """To go back, the tag has to mean the old image again; the next attempt must not take that for the new one."""
+    wanted = params(shop, "live")
+    try:
+        engine.docker("tag", f"{APP}:1", f"{APP}:live")
+        up(host, wanted)
+        engine.docker("tag", f"{APP}:2", f"{APP}:live")
+        new = engine.ask("GET", f"/images/{APP}:2/json")["Id"]
+        cut_off(host, wanted, lambda: runs(engine, f"{APP}:live") and engine.inspect("shop-web-1")["Image"] == new)
+        host.recover(ComposeUp(), wanted, KEY)
+        assert body() == "version 1"
+        assert host.probe(ComposeUp(), wanted, KEY)["answer"] == "not_done"
+        host.run(ComposeUp(), wanted, key=KEY.replace("/1", "/2"))
+        assert body() == "version 2"
+    finally:
+        engine.remove_everything()
+        engine.docker("rmi", f"{APP}:live")
+
+
+def test_another_step_first_puts_back_what_was_cut_off_and_waits_for_what_is_at_work(
+    host: Harness, engine: EngineSite, shop: Path
+) -> None:
+    up(host, params(shop))
+    with at_work(host, params(shop, "2"), lambda: runs(engine, f"{APP}:2")):
+        with pytest.raises(TargetFailed, match="another step is bringing up shop at this moment"):
+            up(host, params(shop, "sick"))
+        engine.docker("stop", "-t", "0", "shop-queue-1")
+    with pytest.raises(StepFailed, match=r"unhealthy.*what was there before is back"):
+        up(host, params(shop, "sick"))
+    assert body() == "version 1"
+    assert engine.inspect("shop-queue-1")["State"]["Running"]
+
+
+def test_what_somebody_has_changed_since_the_interruption_is_left_alone(
+    host: Harness, engine: EngineSite, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(host, params(shop), lambda: runs(engine, f"{APP}:1"))
+    monkeypatch.setenv("APP", f"{APP}:2")
+    engine.docker("compose", "-p", "shop", "-f", str(shop / "compose.yaml"), "up", "-d", "--pull", "never")
+    with pytest.raises(TargetFailed, match=r"shop was left as it is: shop-web-1 is neither"):
+        host.recover(ComposeUp(), params(shop), KEY)
+    assert body() == "version 2"
+
+
+def test_what_was_cut_off_stays_where_no_way_back_was_wanted(host: Harness, engine: EngineSite, shop: Path) -> None:
+    before = engine.picture()
+    cut_off(host, params(shop), lambda: runs(engine, f"{APP}:1"))
+    host.recover(ComposeUp(), params(shop), KEY)
+    assert engine.picture() == before, "a first time that was cut off leaves something"
+
+    wanted, key = params(shop, revert=False), "exe_test/kept/host1//run/1"
+    cut_off(host, wanted, lambda: runs(engine, f"{APP}:1"), key)
+    assert host.recover(ComposeUp(), wanted, key) == ""
+    assert host.probe(ComposeUp(), wanted, key)["answer"] == "done"
 
 
 def test_images_and_definition_are_told(host: Harness, engine: EngineSite, shop: Path) -> None:

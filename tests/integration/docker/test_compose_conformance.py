@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pilotage_plugin_api.testing import Sample
+from pilotage_plugin_api.testing.conformance import World
 from pilotage_plugins.compose.down import ComposeDown
 from pilotage_plugins.compose.listing import ComposeConfig, ComposeList
 from pilotage_plugins.compose.pull import ComposePull
@@ -69,6 +70,10 @@ class TestComposeUp(OnProject):
 
     def more(self) -> dict[str, Any]:
         return {"long": {**self.parameters(), "min_healthy_time": "40s"}}
+
+    def in_order(self, world: World) -> None:
+        """What was cut off had found an empty engine."""
+        assert self.site.names() == set()
 
 
 class TestComposeDown(OnProject):

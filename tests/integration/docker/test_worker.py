@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from pilotage_agent.catalogue import probe_catalogue
 from pilotage_agent.messages import Assignment, Cancel, Effect, Outcome
 from pilotage_agent.runner.process import children_of
-from pilotage_proto.attempt import AttemptKey
+from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.integration.agent.runner_site import RunnerSite, key, runner_site
 from tests.integration.docker.engine_site import EngineSite
@@ -93,6 +94,46 @@ async def test_agent_and_worker_killed_and_then_cancelled_the_old_one_serves(
     assert engine.names() == {"web"}
     found = engine.inspect("web")
     assert (found["Id"], found["State"]["Running"]) == (before["Id"], True)
+
+
+@pytest.mark.usefixtures("compose")
+async def test_a_worker_killed_while_a_project_comes_up_is_put_in_order(tmp_path: Path, engine: EngineSite) -> None:
+    """The agent takes down what the attempt had made, and the next one brings it up."""
+    before = engine.picture()
+    text = f"services: {{web: {{image: '{APP}:1', stop_signal: SIGKILL}}}}"
+    execution = f"exe_{uuid.uuid4().hex}"
+
+    def bring_up(site: RunnerSite, attempt: int, healthy_for: str) -> AttemptKey:
+        of = AttemptKey(execution, "up", "h1", "", AttemptKind.RUN, attempt)
+        wanted = {"directory": str(tmp_path), "project": "shop", "text": text, **QUICK, "min_healthy_time": healthy_for}
+        site.attempts.assign(
+            Assignment(
+                key=of,
+                epoch=1,
+                plan_digest="sha256:0",
+                step_type="compose.up",
+                effect=Effect.PROBE,
+                parameters=json.dumps(wanted).encode(),
+                host_variables=json.dumps({"docker_host": engine.address}).encode(),
+            )
+        )
+        return of
+
+    async with runner_site(tmp_path / "agent") as site:
+        first = bring_up(site, 1, "20s")
+        await until(lambda: "shop-web-1" in engine.names() and engine.inspect("shop-web-1")["State"]["Running"])
+        (worker,) = [entry.worker for entry in site.journal.entries() if entry.worker is not None]
+        os.kill(worker.pid, signal.SIGKILL)
+        cut_off = await site.result(first, 60)
+        evidence = json.loads(cut_off.evidence)
+        assert (cut_off.outcome, evidence["recovery"], evidence["probe"]) == (Outcome.INTERRUPTED, "done", "not_done")
+        assert "shop was put back as it was" in evidence["recovery_evidence"]
+        assert engine.picture() == before
+        site.acknowledge(first)
+
+        done = await site.result(bring_up(site, 2, "100ms"), 60)
+        assert done.outcome is Outcome.SUCCEEDED, done.error
+    assert engine.names() == {"shop-web-1"}
 
 
 async def test_an_agent_offers_what_its_engine_can_do(engine: EngineSite) -> None:

@@ -94,7 +94,7 @@ class ComposeDown(StepType[DownParams, DownOutputs]):
             begun = await begun_by(ctx.step_run)
             if begun is None:
                 begun = await _look(ctx, engine, params)
-                await note_begin(ctx, begun)
+                await note_begin(ctx.step_run, begun)
         seconds = whole_seconds(params.stop_timeout)
         compose = Compose(ctx, socket_of(params.engine, ctx), "/", begun.project)
         await compose.change(

@@ -14,8 +14,11 @@ from pilotage_plugins.compose.site import Site
 from pilotage_plugins.compose.standing import Standing
 
 
-async def begin(site: Site, now: Standing, *, keep_previous: bool, orphans_go: bool) -> Begun:
+async def begin(
+    site: Site, now: Standing, images: Mapping[str, str], *, keep_previous: bool, orphans_go: bool
+) -> Begun:
     """Note what is there before anything is changed, unless an earlier attempt of this step run did; returns the note.
+    `images` is what is to be brought up, by reference.
 
     Raises TargetFailed when there would be no way back and one is wanted.
     """
@@ -35,8 +38,9 @@ async def begin(site: Site, now: Standing, *, keep_previous: bool, orphans_go: b
         wanted=list(site.wanted.services),
         networks=[name for name in site.wanted.networks if await site.engine.network(name) is None],
         volumes=[name for name in site.wanted.volumes if await site.engine.volume(name) is None],
+        images=dict(images),
     )
-    await note_begin(site.ctx, begun)
+    await note_begin(site.ctx.step_run, begun)
     return begun
 
 

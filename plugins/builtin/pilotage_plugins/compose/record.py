@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from pilotage_plugin_api import StepContext
 from pydantic import BaseModel, ConfigDict, Field
 
 from pilotage_plugins.compose.definition import Definition
@@ -68,7 +67,9 @@ class Begun(BaseModel):
 
     `previous` is None when there was no such project (`services` is empty then), or nobody knows its configuration
     (then `unknown` says why). `wanted` are the services that were to be there afterwards; `networks` and `volumes`
-    those of the project that were not there before.
+    those of the project that were not there before. `images` is what its references meant, by id, when the first
+    attempt had them all on the host: a way back may make them mean older ones again. `taken_back` is the attempt that
+    was cut off, and after which all of this was brought back; empty when there was none.
     """
 
     project: str
@@ -78,6 +79,13 @@ class Begun(BaseModel):
     wanted: list[str]
     networks: list[str] = Field(default_factory=list)
     volumes: list[str] = Field(default_factory=list)
+    images: dict[str, str] = Field(default_factory=dict)
+    taken_back: str = ""
+
+    @property
+    def has_way_back(self) -> bool:
+        """Whether what was found can be brought back, as far as that can be known now."""
+        return self.previous is not None or not self.services
 
 
 def owner_of(socket: str, project: str) -> str:
@@ -121,6 +129,6 @@ async def begun_by(step_run: str) -> Begun | None:
     return await asyncio.to_thread(shelf.find, step_run, Begun)
 
 
-async def note_begin(ctx: StepContext, begun: Begun) -> None:
+async def note_begin(step_run: str, begun: Begun) -> None:
     """Note it, durably, before anything is changed."""
-    await asyncio.to_thread(shelf.keep, ctx.step_run, begun)
+    await shelf.write(step_run, begun)

@@ -19,8 +19,9 @@ from pilotage_plugin_api import (
 from pydantic import Field
 
 from pilotage_plugins.compose.changes import preview_of
+from pilotage_plugins.compose.debt import clear, owe, owing_of, settle, take_back
 from pilotage_plugins.compose.gate import GateParams, checks_of, wait_for_all, whose_fault
-from pilotage_plugins.compose.images import ensure_images
+from pilotage_plugins.compose.images import ensure_images, let_mean, meanings
 from pilotage_plugins.compose.previous import begin
 from pilotage_plugins.compose.program import compose_available
 from pilotage_plugins.compose.project import ProjectParams, ServiceName
@@ -84,7 +85,8 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
     """Bring a Compose project up as its file says, and see that every service is healthy; else put back what was there.
 
     Images are there before anything is changed. Undo brings back the configuration and the images from before, and
-    takes down what this made. An attempt that was cut off is told from a finished one by hashes and health checks.
+    takes down what this made. An attempt that was cut off is taken back, by the agent or the next attempt; where that
+    was not wanted, it is told from a finished one by hashes and health checks.
     """
 
     name = "compose.up"
@@ -109,12 +111,10 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
     async def run(self, ctx: StepContext, params: UpParams) -> UpOutputs:
         """Do it, or leave what was there."""
         async with open_site(ctx, params) as site:
-            now = await standing(site.engine, site.wanted.project)
-            must_be_here(now, params.directory)
-            await ensure_images(site, params.pull, params.auth, build=params.build)
-            begun = await begin(site, now, keep_previous=params.keep_previous, orphans_go=params.remove_orphans)
-            await remember(site.compose.socket, Configuration.of(site.wanted))
+            begun = await self._ready_to_begin(site, params)
             try:
+                if params.revert and begun.has_way_back:
+                    await owe(ctx.attempt_key, site.compose.socket, begun, site.wanted)
                 await self._bring_up(site, params)
             except (asyncio.CancelledError, StepCancelled):
                 if params.revert:
@@ -123,6 +123,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
                 raise
             except StepError as error:
                 raise await _reverted(site, begun, error, revert=params.revert) from error
+            await settle(ctx.attempt_key)
             return _outputs(ctx.step_run, site, begun, await standing(site.engine, site.wanted.project))
 
     async def undo(self, ctx: StepContext, params: UpParams, outputs: UpOutputs) -> None:
@@ -136,12 +137,24 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
             await put_back(ctx, engine, socket_of(params.engine, ctx), begun)
         ctx.log(f"{outputs.project} is as it was before")
 
+    async def recover(self, ctx: StepContext, params: UpParams, key: str) -> str:
+        """Put back what was there if the attempt was cut off before all was proven healthy, unless `revert: false`."""
+        owing = await owing_of(key)
+        if owing is None:
+            return ""
+        async with open_engine(ctx, params) as engine:
+            return await take_back(ctx, engine, owing)
+
     async def probe(self, ctx: StepContext, params: UpParams, key: str) -> ProbeAnswer[UpOutputs]:
         """Compare what is there with the file, and ask the health checks."""
         step_run = key.rpartition("/")[0]
         begun = await begun_by(step_run)
         if begun is None:
             return ProbeAnswer.not_done("it had not come to change anything: it left no note")
+        if begun.taken_back == key:
+            return ProbeAnswer.not_done(f"it was cut off, and {begun.project} was put back as it was")
+        if await owing_of(key) is not None:
+            return ProbeAnswer.not_done(f"cut off: the next attempt first puts {begun.project} back as it was")
         async with open_site(ctx, params) as site:
             now = await standing(site.engine, site.wanted.project)
             if reason := _unfinished(site, now):
@@ -158,6 +171,22 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
     async def available(self, ctx: StepContext) -> Availability:
         """Whether the engine answers and docker has Compose."""
         return await compose_available(ctx)
+
+    async def _ready_to_begin(self, site: Site, params: UpParams) -> Begun:
+        """Put in order what others left half done, have the images here, and note what there is to go back to."""
+        engine, project = site.engine, site.wanted.project
+        must_be_here(await standing(engine, project), params.directory)
+        meant = await meanings(site)
+        await clear(site.ctx, engine, site.compose.socket, project)
+        await let_mean(engine, meant)
+        images = await ensure_images(site, params.pull, params.auth, build=params.build)
+        ids = {reference: image.id for reference, image in images.items()}
+        now = await standing(engine, project)
+        begun = await begin(site, now, ids, keep_previous=params.keep_previous, orphans_go=params.remove_orphans)
+        if params.pull is not PullPolicy.ALWAYS:
+            await let_mean(engine, begun.images)
+        await remember(site.compose.socket, Configuration.of(site.wanted))
+        return begun
 
     async def _bring_up(self, site: Site, params: UpParams) -> None:
         project = site.wanted.project
@@ -208,6 +237,7 @@ def _unfinished(site: Site, now: Standing) -> str:
 async def _put_back(site: Site, begun: Begun) -> None:
     calm = site.at_leisure()
     await put_back(calm.ctx, calm.engine, calm.compose.socket, begun)
+    await settle(calm.ctx.attempt_key)
 
 
 async def _reverted(site: Site, begun: Begun, error: StepError, *, revert: bool) -> StepError:

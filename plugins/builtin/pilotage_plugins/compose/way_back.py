@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pilotage_plugin_api import SecretRef, StepContext, StepError, StepFailed, TargetFailed
 
 from pilotage_plugins.command.program import environment_of
+from pilotage_plugins.compose.images import let_mean
 from pilotage_plugins.compose.program import Compose
 from pilotage_plugins.compose.record import Begun, Configuration, Found
 from pilotage_plugins.compose.standing import Member, Standing, standing
@@ -31,7 +32,7 @@ async def put_back(ctx: StepContext, engine: "Engine", socket: str, begun: Begun
     or one of its images is gone.
     """
     previous = begun.previous
-    if previous is None and begun.services:
+    if not begun.has_way_back:
         raise TargetFailed(f"{begun.project} was left as it is, as nobody knows what it was: {begun.unknown}")
     if previous is not None:
         await _must_have_images(engine, previous)
@@ -56,10 +57,7 @@ async def _bring_back(
     }
     if not changed:
         return
-    for reference, image in previous.images.items():
-        there = await engine.image(reference)
-        if not is_digest(reference) and (there is None or there["Id"] != image):
-            await engine.tag(image, reference)
+    await let_mean(engine, previous.images)
     # What they hold, ports above all, those that come back may need; Compose takes their volumes over all the same.
     new = [one for name, found in changed.items() for one in now.services.get(name, ()) if one.id not in found.ids]
     await asyncio.gather(*(engine.stop(one.id, None) for one in new))
