@@ -1,4 +1,4 @@
-"""The four shipped blueprints on whole hosts: containers that boot systemd, with agents installed as services.
+"""Shipped blueprints on whole hosts: containers that boot systemd, with agents installed as services.
 
 All hosts share one Docker Engine, whose registry and network they live beside. Their data, vault and agents' folders
 are folders of ours, so that what they hold can be compared from outside, also when a host is gone.
@@ -26,6 +26,7 @@ from tests.integration.agent import systemd_host
 from tests.integration.agent.systemd_host import SystemdHost, boot, import_image
 from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
 from tests.integration.docker.images import APP, digest_of, make_images
+from tests.integration.host.inside import repository
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -96,6 +97,12 @@ class Harbour:
         assert execution["state"] == "completed", execution
         return execution
 
+    def fails(self, blueprint: str, *arguments: str) -> Any:
+        """Run a blueprint that does not come to a good end, and return the execution."""
+        done = self.fleet.run("--json", "run", "start", blueprint, "--yes", *arguments, check=False)
+        assert done.returncode == 1, f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        return self.fleet.call(lambda client: client.show_run(json.loads(done.stdout)["id"]))
+
     def answers(self, url_of: str) -> str:
         """Ask the container of this name, from inside another one's network."""
         address = self.site.inspect(url_of)["NetworkSettings"]["Networks"]["staging-api"]["IPAddress"]
@@ -155,14 +162,11 @@ def test_environment_provisioning(harbour: Harbour) -> None:
 def test_an_environment_that_does_not_come_up_leaves_nothing(harbour: Harbour) -> None:
     before = harbour.site.picture()
     harbour.site.docker("push", "-q", f"{APP}:dies")
-    done = harbour.fleet.run(
-        *("--json", "run", "start", "environment_provisioning", "--yes", "-p", "environment_name=doomed"),
-        *("-p", f"image={APP}:dies", "-p", "cpu_cores=0.1", "-p", "backup=false"),
+    execution = harbour.fails(
+        "environment_provisioning",
+        *("-p", "environment_name=doomed", "-p", f"image={APP}:dies", "-p", "cpu_cores=0.1", "-p", "backup=false"),
         *("-p", f"data_root={harbour.shared('environments')}"),
-        check=False,
     )
-    assert done.returncode == 1
-    execution = harbour.fleet.call(lambda client: client.show_run(json.loads(done.stdout)["id"]))
     assert execution["state"] == "rolled_back"
     after = harbour.site.picture()
     assert {key: after[key] for key in ("containers", "networks", "volumes")} == {
@@ -226,3 +230,89 @@ def test_a_lost_host_that_is_not_lost_is_not_replaced(harbour: Harbour) -> None:
     (refused,) = [each for each in json.loads(done.stdout)["runs"] if each["step"] == "lost_is_gone"]
     assert 'replaces "h2", which must be another host that is not online' in refused["error"]
     assert not any(each["step"] == "data" and each["state"] == "succeeded" for each in json.loads(done.stdout)["runs"])
+
+
+PATCHED = HOSTS[:2]
+UNIT_OF_DEMO = "[Service]\\nExecStart=/usr/bin/plg-demod 100000\\n[Install]\\nWantedBy=multi-user.target\\n"
+
+
+@pytest.fixture(scope="module")
+def archive(harbour: Harbour, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An archive of packages whose old versions two hosts have; these start again by themselves after a reboot."""
+    folder = tmp_path_factory.mktemp("archive")
+    repository.make(folder)
+    with repository.serving(folder) as address:
+        sources = "".join(f"deb [trusted=yes] {address}/{part} ./\\n" for part in ("main", "security"))
+        for host in PATCHED:
+            harbour.docker("update", "--restart", "always", host)
+            harbour.on(host, "sh", "-c", f"printf '{sources}' > /etc/apt/sources.list; apt-get -q update")
+            harbour.on(host, "apt-get", "-q", "install", "-y", "plg-demo=1.0", "plg-bad=1.0", "plg-boot=1.0")
+            harbour.on(host, "sh", "-c", f"printf '{UNIT_OF_DEMO}' > /etc/systemd/system/plg-demo.service")
+            harbour.on(host, "systemctl", "enable", "--now", "plg-demo")
+        yield address
+
+
+def boot_of(harbour: Harbour, host: str) -> str:
+    """Return what differs after each boot of a host."""
+    return harbour.on(host, "cut", "-d", " ", "-f", "22", "/proc/1/stat")
+
+
+def packages_of(harbour: Harbour, host: str) -> dict[str, str]:
+    told = harbour.on(host, "dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n", "plg-*")
+    words = [line.split(" ") for line in told.splitlines()]
+    return {name: f"{state} {version}" for name, state, version in words if version}
+
+
+def test_patch_and_reboot(harbour: Harbour, archive: str) -> None:
+    """Only fixes are installed; each host reboots, its attempt outlives that, and its service is up before the next."""
+    before = {host: boot_of(harbour, host) for host in PATCHED}
+    execution = harbour.run(
+        "patch_and_reboot",
+        hosts=list(PATCHED),
+        services=["plg-demo.service"],
+        health_urls=[f"{archive}/main/Release"],
+    )
+    assert execution["outputs"] == {"patched_hosts": list(PATCHED), "rebooted_hosts": list(PATCHED)}
+    for host in PATCHED:
+        assert boot_of(harbour, host) != before[host]
+        assert packages_of(harbour, host) == {
+            "plg-bad": "installed 1.0",
+            "plg-boot": "installed 1.1",
+            "plg-demo": "installed 1.0",
+        }
+        assert harbour.on(host, "systemctl", "is-active", "plg-demo").strip() == "active"
+    runs = {(run["step"], run["host"]): run for run in execution["runs"]}
+    reboots = [runs["patch/reboot", host] for host in PATCHED]
+    assert [(run["attempts"], run["outputs"]["rebooted"]) for run in reboots] == [(1, True)] * 2
+    assert runs["patch/running", "h1"]["ended_at"] <= runs["patch/upgrade", "h2"]["started_at"]
+
+    nothing = harbour.run("patch_and_reboot", hosts=list(PATCHED))
+    assert nothing["outputs"] == {"patched_hosts": [], "rebooted_hosts": []}
+
+
+def test_a_package_whose_script_fails_stops_the_patching_and_the_next_run_mends_it(
+    harbour: Harbour, archive: str
+) -> None:
+    before = {host: boot_of(harbour, host) for host in PATCHED}
+    harbour.on("h1", "touch", str(repository.FAIL_MARK))
+    execution = harbour.fails("patch_and_reboot", "-p", f"hosts={','.join(PATCHED)}", "-p", "security_only=false")
+    runs = {(run["step"], run["host"]): run for run in execution["runs"]}
+    failed = runs["patch/upgrade", "h1"]
+    assert (failed["state"], failed["failure_kind"]) == ("failed", "step")
+    assert "The scripts of plg-bad failed; once cured, package.repair finishes it" in failed["error"]
+    assert packages_of(harbour, "h1")["plg-bad"] == "half-configured 2.0"
+    assert packages_of(harbour, "h2")["plg-bad"] == "installed 1.0"
+    assert ("patch/upgrade", "h2") not in runs or runs["patch/upgrade", "h2"]["attempts"] == 0
+
+    harbour.on("h1", "rm", str(repository.FAIL_MARK))
+    execution = harbour.run("patch_and_reboot", hosts=list(PATCHED), security_only=False)
+    assert execution["outputs"] == {"patched_hosts": list(PATCHED), "rebooted_hosts": []}
+    (mended,) = [run for run in execution["runs"] if (run["step"], run["host"]) == ("patch/upgrade", "h1")]
+    assert mended["outputs"]["repaired"] is True
+    for host in PATCHED:
+        assert packages_of(harbour, host) == {
+            "plg-bad": "installed 2.0",
+            "plg-boot": "installed 1.1",
+            "plg-demo": "installed 2.0",
+        }
+        assert boot_of(harbour, host) == before[host]

@@ -4,15 +4,13 @@ import asyncio
 import re
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 from pilotage_plugin_api import Action, Change, Preview, StepContext, StepFailed, StepOutputs, TargetFailed
 
+from pilotage_plugins.host.boot import REBOOT_REQUIRED
 from pilotage_plugins.note import shelf
 from pilotage_plugins.package.running import units_that_run
 from pilotage_plugins.package.system import PackageChange, PackageManager, PlannedChange
-
-_REBOOT_REQUIRED = Path("/run/reboot-required")
 
 
 class PackagesOutputs(StepOutputs):
@@ -54,7 +52,7 @@ async def carry_out(
     made = [PackageChange(package=name, before=old, after=now.get(name, "")) for name, old in sorted(before.items())]
     return PackagesOutputs(
         changes=[change for change in made if change.before != change.after],
-        reboot_required=_REBOOT_REQUIRED.exists(),
+        reboot_required=REBOOT_REQUIRED.exists(),
         restart=await _needrestart(ctx),
         repaired=repaired,
     )

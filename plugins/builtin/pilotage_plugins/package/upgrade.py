@@ -5,6 +5,7 @@ from datetime import timedelta
 from pilotage_plugin_api import Availability, Duration, Effect, Preview, StepContext, StepOutputs, StepParams, StepType
 from pydantic import Field
 
+from pilotage_plugins.host.boot import REBOOT_REQUIRED
 from pilotage_plugins.package.apt import PackageName
 from pilotage_plugins.package.change import (
     PackagesOutputs,
@@ -48,6 +49,7 @@ class PlanOutputs(StepOutputs):
         description="Units that run code of these packages and must restart; null when the agent may not look at all"
     )
     unfinished: list[str] = Field(description="Packages that an earlier run left half done; an upgrade finishes them")
+    reboot_required: bool = Field(description="What was installed before asks for a reboot already")
 
 
 class _OnPackages:
@@ -78,6 +80,7 @@ class PackagePlan(_OnPackages, StepType[PlanParams, PlanOutputs]):
             download_bytes=sum(change.download_bytes for change in changes),
             restart=await units_to_restart(manager, changes),
             unfinished=await manager.unfinished(),
+            reboot_required=REBOOT_REQUIRED.exists(),
         )
 
 

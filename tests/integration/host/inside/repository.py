@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 FAIL_MARK = Path("/var/plg-fail")
+_ASKS_FOR_A_REBOOT = """\
+#!/bin/sh
+echo "*** System restart required ***" > /run/reboot-required
+echo plg-boot >> /run/reboot-required.pkgs
+"""
 _FAILING = f"""\
 #!/bin/sh
 if test -s {FAIL_MARK}; then sleep 60; fi
@@ -25,7 +30,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def make(folder: Path) -> None:
-    """Build the packages: plg-demo with a conffile and a daemon, plg-sec with a fix, plg-bad whose script may fail."""
+    """Build the packages: plg-demo with a conffile and a daemon, plg-sec with a fix, plg-bad whose script may fail,
+    plg-boot whose fix asks for a reboot."""
     main, security = folder / "main", folder / "security"
     for part in (main, security):
         part.mkdir(parents=True)
@@ -33,10 +39,12 @@ def make(folder: Path) -> None:
         _build(main, "plg-demo", version, conffile=f"setting={version}\n", daemon=True)
         _build(main, "plg-bad", version, postinst=_FAILING)
     _build(main, "plg-sec", "1.0")
+    _build(main, "plg-boot", "1.0")
     _build(main, "plg-dep", "1.0", depends="plg-extra")
     _build(main, "plg-extra", "1.0")
     _build(main, "plg-rival", "1.0", conflicts="plg-demo")
     _build(security, "plg-sec", "1.1")
+    _build(security, "plg-boot", "1.1", postinst=_ASKS_FOR_A_REBOOT)
     _index(main, "Debian")
     _index(security, "Debian-Security")
 

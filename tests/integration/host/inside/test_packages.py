@@ -133,6 +133,7 @@ def test_a_plan_tells_versions_sizes_and_security_and_fetches_beside_the_hosts_l
     }
     assert all(change["download_bytes"] > 300 and change["way_back"] for change in ours.values())
     assert lists() == before
+    assert not outputs["reboot_required"]
     run("apt-get", "-q", "update")
 
 
