@@ -1,4 +1,5 @@
-"""The shipped replica_upgrade and compose_stack on a host with a real engine; six replicas under continuous load."""
+"""The shipped replica_upgrade on a host with a real engine, six replicas under continuous load; compose_stack on two
+hosts, each with an engine of its own."""
 
 import json
 from collections.abc import Iterator
@@ -11,18 +12,18 @@ from tests.fleet.books import violations
 from tests.fleet.fleet import Fleet
 from tests.integration.docker.compose_site import docker_config, why_no_compose
 from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
-from tests.integration.docker.images import APP, digest_of, make_images
+from tests.integration.docker.images import APP, digest_of, make_base, make_images
 from tests.integration.docker.load import Load, load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-HOST = "shop1"
+HOST, OTHER = HOSTS = ("shop1", "shop2")
 REPLICAS = tuple(f"shop-{number}" for number in range(1, 7))
 SLOW = "/cgi-bin/slow"
 QUICK = {"min_healthy_time": "200ms", "healthy_deadline": "60s"}
 STACK = """
 services:
-  web: {image: "${APP}", stop_signal: SIGKILL, environment: {TOKEN: "${TOKEN}"}}
+  web: {image: "${APP}", stop_signal: SIGKILL, environment: {TOKEN: "${TOKEN}"}, ports: ["127.0.0.1:${PORT}:8080"]}
   queue: {image: "bb:base", command: [/bin/sleep, "1000"], stop_signal: SIGKILL}
 """
 
@@ -38,16 +39,26 @@ def running() -> Iterator[EngineSite]:
 
 
 @pytest.fixture(scope="module")
-def fleet(running: EngineSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A coordinator and one host, whose processes live beside the engine."""
+def elsewhere(running: EngineSite) -> Iterator[EngineSite]:
+    """The engine of the second host, with a registry that has the same images."""
+    with engine_site(registry=running.folder / "registry") as site:
+        for image in (f"{APP}:1", f"{APP}:2"):
+            site.docker("pull", "-q", image)
+        make_base(site)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def fleet(running: EngineSite, elsewhere: EngineSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A coordinator and two hosts, whose processes live beside the first one's engine."""
     with running.inside():
-        fleet = Fleet(tmp_path_factory.mktemp("replicas"), (HOST,))
-        fleet.environment["DOCKER_HOST"] = running.address
+        fleet = Fleet(tmp_path_factory.mktemp("replicas"), HOSTS)
         fleet.environment["DOCKER_CONFIG"] = docker_config(tmp_path_factory.mktemp("docker"))
         try:
             fleet.start_coordinator()
-            fleet.enrol(HOST)
-            fleet.agents[HOST].start()
+            for host, engine in ((HOST, running), (OTHER, elsewhere)):
+                fleet.enrol(host)
+                fleet.agents[host].start({"DOCKER_HOST": engine.address})
             fleet.await_online()
             yield fleet
             fleet.stop()
@@ -120,7 +131,9 @@ def test_a_broken_version_stops_at_the_canary_and_goes(fleet: Fleet, shop: Engin
     assert upgraded == {("canary", REPLICAS[0])}
 
 
-def test_a_stack_is_deployed_upgraded_and_taken_back(fleet: Fleet, running: EngineSite, tmp_path: Path) -> None:
+def test_a_stack_is_deployed_upgraded_and_taken_back(
+    fleet: Fleet, running: EngineSite, elsewhere: EngineSite, tmp_path: Path
+) -> None:
     if reason := why_no_compose(fleet.environment["DOCKER_CONFIG"]):
         pytest.skip(f"no docker compose for tests here: {reason}")
     fleet.run("secret", "set", "shop/token", "--any", input="canary-9152")
@@ -128,21 +141,40 @@ def test_a_stack_is_deployed_upgraded_and_taken_back(fleet: Fleet, running: Engi
     folder.mkdir()
     (folder / "compose.yaml").write_text(STACK)
 
-    def deploy(version: str, exit_code: int) -> Any:
-        env = {"APP": f"{APP}:{version}", "TOKEN": "secret://shop/token"}
+    def deploy(version: str, port: int, exit_code: int) -> Any:
+        env = {"APP": f"{APP}:{version}", "TOKEN": "secret://shop/token", "PORT": str(port)}
         given = {"directory": str(folder), "env": env, "health": {"queue": {"none": True}}, "pull": "missing"}
-        return run(fleet, "compose_stack", exit_code, **given)
+        return run(fleet, "compose_stack", exit_code, hosts=list(HOSTS), **given)
+
+    def stand() -> list[tuple[str, bool]]:
+        found = [engine.inspect("stack-web-1") for engine in (running, elsewhere)]
+        return [(one["Config"]["Image"], one["State"]["Running"]) for one in found]
+
+    def states(execution: Any) -> dict[str, str]:
+        return {each["host"]: each["state"] for each in execution["runs"] if each["step"] == "deploy/up"}
 
     try:
-        assert deploy("1", 0)["outputs"] == {"deployed_hosts": [HOST]}
-        first = running.inspect("stack-web-1")
-        assert "TOKEN=canary-9152" in first["Config"]["Env"]
-        failed = deploy("sick", 1)
-        (attempt,) = [each for each in failed["runs"] if each["step"] == "deploy/up"]
-        assert "the service web is not well" in json.dumps(attempt)
-        again = running.inspect("stack-web-1")
-        assert (again["Image"], again["State"]["Running"]) == (first["Image"], True)
-        assert deploy("2", 0)["outputs"] == {"deployed_hosts": [HOST]}
-        assert running.inspect("stack-web-1")["Config"]["Image"] == f"{APP}:2"
+        assert deploy("1", 8071, 0)["outputs"] == {"deployed_hosts": list(HOSTS)}
+        assert stand() == [(f"{APP}:1", True)] * 2
+        assert "TOKEN=canary-9152" in running.inspect("stack-web-1")["Config"]["Env"]
+
+        untouched = elsewhere.inspect("stack-web-1")["Id"]
+        failed = deploy("sick", 8071, 1)
+        assert states(failed)[HOST] == "failed"
+        assert "the service web is not well" in json.dumps(failed)
+        assert stand() == [(f"{APP}:1", True)] * 2
+        assert elsewhere.inspect("stack-web-1")["Id"] == untouched
+
+        # The second host cannot have it, so the first one, where all was well, goes back with it.
+        elsewhere.docker("run", "-d", "--name", "other", "-p", "127.0.0.1:8072:8080", "bb:base")
+        failed = deploy("2", 8072, 1)
+        assert states(failed) == {HOST: "compensated", OTHER: "failed"}
+        assert "a port is taken" in json.dumps(failed)
+        assert stand() == [(f"{APP}:1", True)] * 2
+
+        elsewhere.docker("rm", "-f", "other")
+        assert deploy("2", 8072, 0)["outputs"] == {"deployed_hosts": list(HOSTS)}
+        assert stand() == [(f"{APP}:2", True)] * 2
     finally:
         running.remove_everything()
+        elsewhere.remove_everything()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fleet.books import violations
-from tests.fleet.fleet import Fleet
+from tests.fleet.fleet import ENDED, Fleet
 from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
 from tests.integration.docker.images import APP, digest_of, make_images
 from tests.integration.docker.load import Load, load
@@ -157,3 +157,63 @@ def test_a_figure_decides(
     if failed:
         assert says in json.dumps(execution, ensure_ascii=False)
         assert runs[failed]["state"] == "failed"
+
+
+NOT_SICK = {"command": ["/bin/test", "!", "-e", "/sick"]}
+
+
+def seen_to(site: EngineSite) -> bool:
+    """Whether the new container is on trial: it runs in the old one's place, and has not been found healthy yet."""
+    return "web1.pilotage-old" in site.names() and bool(site.inspect("web1")["State"]["Running"])
+
+
+@pytest.mark.parametrize(
+    ("version", "back"),
+    [("2", "at once"), ("sick", "at once"), ("sick", "when all is over")],
+    ids=["good", "broken", "broken, back later"],
+)
+def test_the_coordinator_dies_while_the_new_one_is_on_trial(
+    fleet: Fleet, running: EngineSite, version: str, back: str
+) -> None:
+    """The upgrade comes to its one end all the same: the new version, or the very container from before."""
+    running.docker("push", "-q", f"{APP}:sick")
+    running.docker("network", "create", "front")
+    running.docker(
+        *("run", "-d", "--name", "web1", "--network", "front", "--network-alias", "shop", "--restart", "on-failure:3"),
+        *("-e", "LEVEL=mine", "-m", "64m", "-v", "data:/data", "-p", "127.0.0.1:8099:8080", "--stop-signal", "SIGKILL"),
+        f"{APP}:1",
+    )
+    try:
+        before = running.inspect("web1")
+        times = {"min_healthy_time": "2s" if version == "2" else "200ms", "healthy_deadline": "4s"}
+        wanted = {"hosts": ["web1"], "image": f"{APP}:{version}", "health": NOT_SICK, **times}
+        started = fleet.call(lambda client: client.start_run(blueprint="safe_container_upgrade", parameters=wanted))
+        fleet.until("the new one is on trial", lambda: seen_to(running))
+        fleet.coordinator.kill()
+        if back != "at once":
+            fleet.until("the old one is back", lambda: running.names() == {"web1"})
+        fleet.start_coordinator()
+
+        execution = started["execution"]
+        fleet.until("its end", lambda: fleet.call(lambda client: client.show_run(execution))["state"] in ENDED)
+        shown = fleet.call(lambda client: client.show_run(execution))
+        runs = {run["step"].rpartition("/")[2]: run for run in shown["runs"]}
+        after = running.inspect("web1")
+        assert runs["swap"]["attempts"] == 1
+        if version == "2":
+            assert (shown["state"], runs["swap"]["state"]) == ("completed", "succeeded")
+            assert after["Config"]["Image"].endswith(digest_of(running, f"{APP}:2"))
+            assert running.names() == {"web1", "web1.pilotage-previous"}
+        else:
+            assert runs["swap"]["state"] == "failed"
+            assert "The old version" in runs["swap"]["error"]
+            for part in ("Id", "Image", "Config", "HostConfig", "Mounts"):
+                assert after[part] == before[part], part
+            assert (
+                after["NetworkSettings"]["Networks"]["front"]["Aliases"]
+                == (before["NetworkSettings"]["Networks"]["front"]["Aliases"])
+            )
+            assert after["State"]["Running"]
+            assert running.names() == {"web1"}
+    finally:
+        running.remove_everything()
