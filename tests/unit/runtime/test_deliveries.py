@@ -198,6 +198,8 @@ async def test_what_cannot_be_given_up_now_is_not_sent_again_at_once(
 
     async def give_up(execution: str, lost: Any) -> None:
         told_of.append(lost.notification)
+        if len(told_of) > 1:
+            await asyncio.Event().wait()
         raise refusal
 
     site.deliveries.give_up = give_up
