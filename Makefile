@@ -33,6 +33,10 @@ lint: setup ## Style, types and import rules
 bench: setup-demo ## Measure throughput, latency and memory against bare ceilings, and print a report
 	@python -m tests.benchmarks $(BENCH)
 
+.PHONY: bare
+bare: ## Prove on a bare Debian 12 that the demo and the tests need nothing else (as root, with debootstrap)
+	@tools/bare
+
 .PHONY: dist
 dist: setup ## Build the wheels that machines install, into dist/
 	@.tools/uv/bin/uv build --all-packages --wheel --out-dir dist
