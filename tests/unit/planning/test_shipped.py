@@ -118,7 +118,7 @@ def test_a_credential_that_may_delete_goes_to_the_trusted_host_alone(monkeypatch
     assert set(part) == {"", "db3"}
     assert [each["host"] for each in part["db3"].item_parameters] == ["db1", "db2"]
     places = named_secrets(found.plan)
-    assert {place for name in ("prune/db1", "prune/db2") for place, _ in places[name]} == {"prune_apart"}
+    assert {path for name in ("prune/db1", "prune/db2") for path in places[name]} == {"prune_apart"}
 
 
 def test_a_credential_for_pruning_without_a_trusted_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_the_secrets_that_a_plan_needs_are_those_of_its_hosts(monkeypatch: pytes
     found = named_secrets(planned(BLUEPRINTS["fleet_backup_orchestration"]).plan)
     assert {"restic/db1", "restic/db2", "restic/db3"} <= found.keys()
     assert not any("{" in name for name in found)
-    assert ("protect/volumes", "parameters.password") in found["restic/db2"]
+    assert "parameters.password" in found["restic/db2"]["protect/volumes"].places
 
 
 def measured(p95: float | None) -> dict[str, Any]:

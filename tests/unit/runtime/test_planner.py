@@ -143,7 +143,7 @@ async def test_a_plan_is_made_stored_read_and_compared_beside_the_loop(
         monkeypatch.setattr(owner, name, call)
 
     steps = "".join(f"      - {{id: s{n}, type: command.run, parameters: {{argv: [echo]}}}}\n" for n in range(600))
-    names = {"make_plan", "to_json", "pins_of", "preview_questions", "secret_places", "expand", "content_digest"}
+    names = {"make_plan", "to_json", "pins_of", "preview_questions", "named_secrets", "expand", "content_digest"}
     for name in names | {"load_blueprints", "differences"}:
         elsewhere(module, name)
     elsewhere(plan_shelf, "from_json")
