@@ -163,6 +163,7 @@ async def _make_services(
             Path(process.state_dir),
             epoch=base.epoch,
             highest_epoch=lambda: fleet.roster.highest_epoch_seen,
+            contradicting=lambda: base.witnesses.strange,
             restoration=base.restoration,
             unread=executor.unread.reasons,
         ),

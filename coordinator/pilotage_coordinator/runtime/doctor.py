@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Doctor:
     epoch: int = 0
     highest_epoch: Callable[[], int] = int
     """The highest epoch that an agent has reported."""
+    contradicting: Callable[[], Iterable[str]] = tuple
+    """Hosts that have seen what is not in the audit log."""
     restoration: Restoration | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
     """Executions that are not over and cannot be read, and why."""
@@ -168,6 +170,14 @@ class Doctor:
                 "failure",
                 f"a host has seen epoch {self.highest_epoch()}, this coordinator is at {self.epoch}: it is older",
                 "stop it, and start it once with: pilotage coordinator serve --after-restore",
+            )
+        if contradicting := sorted(set(self.contradicting()) - set(self.audit.witnessed())):
+            return Finding(
+                "restore",
+                "failure",
+                f"hosts have seen entries of the audit log that are not in it: {', '.join(contradicting[:10])}",
+                "if this coordinator was restored: start it once with --after-restore, then: pilotage backup accept; "
+                "if not, somebody put the database back or edited it: keep a copy",
             )
         if self.restoration is None:
             return Finding("restore", "ok", "no host knows a newer coordinator")

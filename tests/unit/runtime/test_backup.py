@@ -1,5 +1,6 @@
 """A backup of the coordinator is one whole moment, and is restored whole or not at all."""
 
+import base64
 import hashlib
 import io
 import json
@@ -8,6 +9,7 @@ import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pilotage_coordinator.restoring import CannotRestore, restore
@@ -18,6 +20,7 @@ from pilotage_coordinator.security.authority import open_authority
 from pilotage_coordinator.security.errors import AgeError
 from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
 from pilotage_coordinator.store.errors import StoreUnavailable
+from pilotage_coordinator.store.records import SecretRecord
 from pilotage_coordinator.store.sqlite import SqliteStore, open_store
 
 from tests.contract.store.records import NOW, audit
@@ -98,6 +101,24 @@ async def test_an_encrypted_backup_hides_everything_and_opens_with_its_identity(
     assert restore(backup.file, tmp_path / "new", key_file).manifest.coordinator_id == "coo_1"
     with pytest.raises(AgeError):
         await backups.create(["age1nonsense"], logs=False)
+    await store.close()
+
+
+async def test_no_secret_stands_in_a_backup_not_even_in_a_plain_one(tmp_path: Path) -> None:
+    store, backups = await opened(tmp_path / "state")
+    cipher = StoreCipher(load_store_key(tmp_path / "state", {}, may_create=False))
+    canary = b"canary-7f3a9c51e0-never-shown"
+    await store.secrets.put(SecretRecord("db", cipher.encrypt(canary, "secrets", "db", "ciphertext"), NOW, "ann"))
+    data = (await backups.create([], logs=True)).file.read_bytes()
+    forms = (canary, canary.hex().encode(), base64.b64encode(canary)[:-4], quote(canary).encode(), canary[::-1])
+    assert [form for form in forms if form in data] == []
+    target = tmp_path / "new"
+    restore(next((tmp_path / "state/backups").iterdir()), target, None)
+    again, _ = await opened(target)
+    kept = (await again.secrets.get("db")).ciphertext
+    same = StoreCipher(load_store_key(target, {}, may_create=False))
+    assert same.decrypt(kept, "secrets", "db", "ciphertext") == canary
+    await again.close()
     await store.close()
 
 

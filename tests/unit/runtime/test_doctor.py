@@ -53,6 +53,12 @@ async def test_a_full_disk_is_said_and_that_it_is_over(store: SqliteStore, disk:
     assert (await said(store, tmp_path, "database")).verdict == "ok"
 
 
+async def test_a_host_that_has_seen_another_audit_log_is_a_failure(store: SqliteStore, tmp_path: Path) -> None:
+    finding = await said(store, tmp_path, "restore", contradicting=lambda: ["web1"])
+    assert (finding.verdict, "web1" in finding.detail, "accept" in finding.fix) == ("failure", True, True)
+    assert (await said(store, tmp_path, "restore")).verdict == "ok"
+
+
 async def test_a_host_in_quarantine_is_a_failure_that_names_both_ways_out(store: SqliteStore, tmp_path: Path) -> None:
     await store.hosts.quarantine("hst_web1", "its journal went backward")
     finding = await said(store, tmp_path, "hosts")
