@@ -87,7 +87,8 @@ class Witnesses:
         recovery = Recovery(
             self.coordinator_id, resumes.sequence, resumes.hash, lost.sequence, lost.hash, self.clock.now()
         )
-        await self.keep(RecoveryRecord(recovery.statement), "coordinator", {"principal_kind": "coordinator"})
+        by = {"principal_kind": "coordinator"}
+        await self.keep(RecoveryRecord(recovery.statement), "coordinator.recovery", "coordinator", by)
 
     def _restore_before(self, head: SignedHead) -> Recovery | None:
         """Return the newest restore by which a head can have been lost."""
@@ -99,9 +100,9 @@ class Witnesses:
 
     async def sign(self, statement: bytes, signature: str, principal: str, detail: Mapping[str, Json]) -> None:
         """Store an owner's signature of a record that is kept here; raises StoreError."""
-        await self.keep(RecoveryRecord(statement, signature), principal, detail)
+        await self.keep(RecoveryRecord(statement, signature), "recovery.sign", principal, detail)
 
-    async def keep(self, record: RecoveryRecord, principal: str, detail: Mapping[str, Json]) -> None:
+    async def keep(self, record: RecoveryRecord, operation: str, principal: str, detail: Mapping[str, Json]) -> None:
         """Store a record, and tell agents of it from now on; raises StoreError."""
         recovery = read_recovery(record.statement)
         said: dict[str, Json] = {
@@ -111,6 +112,6 @@ class Witnesses:
             "lost_hash": recovery.lost_hash,
             "signed": bool(record.signature),
         }
-        entry = AuditEntry(self.clock.now(), principal, "coordinator.recovery", self.coordinator_id, "allowed", said)
+        entry = AuditEntry(self.clock.now(), principal, operation, self.coordinator_id, "allowed", said)
         await self.store.recover(record, self.clock.now(), (entry,))
         await self.load()

@@ -52,7 +52,7 @@ def test_an_owner_signs_what_a_restore_has_lost(terminal: Terminal, tmp_path: Pa
     assert terminal.run("backup", "accept", "--key", str(key), "--yes").code == 1
     said = terminal.run("--json", "backup", "accept", "--key", str(key), "--yes", prepare=restored)
     assert (said.code, said.json["signed"]) == (0, True)
-    assert [operation for operation, _, _ in said.audit] == ["coordinator.recovery"]
+    assert [operation for operation, _, _ in said.audit] == ["recovery.sign"]
     (record,) = desks[-1].services.recoveries.recoveries  # type: ignore[attr-defined]
     verify(record.signature, record.statement, NAMESPACE, read_key(key.with_suffix(".pub").read_text()))
     assert read_recovery(record.statement).log == "coo_1"

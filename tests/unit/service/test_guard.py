@@ -1,5 +1,6 @@
 """Who may do what, and what the audit log says of it."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from pilotage_coordinator.service.verb import verb
 from pilotage_coordinator.service.verbs import ALL, VERBS
 from pilotage_coordinator.service.wire import Answer, Request
 from pilotage_coordinator.store.errors import StoreUnavailable
+from pilotage_coordinator.store.records import RecoveryRecord
+from pilotage_proto.recovery import Recovery
 from structlog.testing import capture_logs
 
 from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, KEY, NOTIFICATION, OWNER, SOURCE, TOKEN, Desk
 
+RECOVERY = Recovery("coo_1", 1, "sha256:" + "0" * 64, 2, "sha256:" + "1" * 64, 5)
 EXAMPLES: dict[str, dict[str, Any]] = {
     "blueprint.show": {"blueprint": "check"},
     "blueprint.validate": {"source": SOURCE},
@@ -43,6 +47,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "secret.grant": {"name": "known", "grants": [{"blueprints": ["nightly_*"], "hosts": "role=db"}], "was": []},
     "secret.rm": {"name": "known"},
     "notification.retry": {"notification": NOTIFICATION},
+    "backup.create": {"plain": True},
+    "recovery.sign": {
+        "statement": base64.b64encode(RECOVERY.statement).decode(),
+        "signature": "-----BEGIN SSH SIGNATURE-----\n",
+    },
     "principal.add": {"principal": "eva", "kind": "person"},
     "principal.show": {"principal": "bot"},
     "principal.disable": {"principal": "bot"},
@@ -83,6 +92,8 @@ async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(d
         await desk.store.hosts.quarantine("hst_db1", "its journal went backward")
     if verb.operation == "notification.retry":
         await desk.add_dead_notification()
+    if verb.operation.startswith("recovery."):
+        await desk.store.audit.recover(RecoveryRecord(RECOVERY.statement), 5, ())
     if verb.operation == "blueprint.add":
         request = _request(verb, source=SOURCE.replace("1.0.0", "1.1.0"))
     answer = await verb(desk.services, OWNER, request)
