@@ -3,24 +3,11 @@
 import subprocess
 from pathlib import Path
 
-from pilotage_coordinator.runtime.backup import Backup
-from pilotage_coordinator.store.backup_file import Manifest
 from pilotage_proto.recovery import NAMESPACE, read_recovery
 from pilotage_proto.sshsig import read_key, verify
 
 from tests.unit.cli.terminal import Terminal
-from tests.unit.service.desk import Desk
-
-
-class OneBackup:
-    """Makes a file without content: what is in one is tested where it is made."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "pilotage-1.tar"
-
-    async def create(self, recipients: object, *, logs: bool) -> Backup:
-        self._file.write_text("backup")
-        return Backup(self._file, 6, Manifest("coo_1", "1", 0, 1, 1, 4, "sha256:4", "s", "a", "p", logs))
+from tests.unit.service.desk import Desk, OneBackup
 
 
 def test_a_backup_is_encrypted_or_plain_by_word_and_warned_of(terminal: Terminal, tmp_path: Path) -> None:

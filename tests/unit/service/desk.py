@@ -24,7 +24,7 @@ from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.audit_log import AuditLog
-from pilotage_coordinator.runtime.backup import Backups
+from pilotage_coordinator.runtime.backup import Backup, Backups
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.witnesses import Witnesses
@@ -33,6 +33,7 @@ from pilotage_coordinator.service.authentication import Authentication
 from pilotage_coordinator.service.caller import Caller, socket_owner
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.subjects import Subjects
+from pilotage_coordinator.store.backup_file import Manifest
 from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
     AnswerRecord,
@@ -346,6 +347,17 @@ class FakeCoordinator:
 
     def stop(self) -> None:
         self.stopping = True
+
+
+class OneBackup:
+    """Makes a file without content: what is in one is tested where it is made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "pilotage-1.tar"
+
+    async def create(self, recipients: object, *, logs: bool) -> Backup:
+        self._file.write_text("backup")
+        return Backup(self._file, 6, Manifest("coo_1", "1", 0, 1, 1, 4, "sha256:4", "s", "a", "p", logs))
 
 
 @dataclass

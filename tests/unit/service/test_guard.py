@@ -1,6 +1,7 @@
 """Who may do what, and what the audit log says of it."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from pilotage_coordinator.store.records import RecoveryRecord
 from pilotage_proto.recovery import Recovery
 from structlog.testing import capture_logs
 
-from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, KEY, NOTIFICATION, OWNER, SOURCE, TOKEN, Desk
+from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, KEY, NOTIFICATION, OWNER, SOURCE, TOKEN, Desk, OneBackup
 
 RECOVERY = Recovery("coo_1", 1, "sha256:" + "0" * 64, 2, "sha256:" + "1" * 64, 5)
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -84,7 +85,9 @@ def _request(verb: Any, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.operation)
-async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(desk: Desk, verb: Any) -> None:
+async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(
+    desk: Desk, verb: Any, tmp_path: Path
+) -> None:
     await world(desk)
     before = len(await desk.audit())
     request = _request(verb)
@@ -92,6 +95,9 @@ async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(d
         await desk.store.hosts.quarantine("hst_db1", "its journal went backward")
     if verb.operation == "notification.retry":
         await desk.add_dead_notification()
+    if verb.operation == "backup.create":
+        # What is in one is tested where it is made; the desk's store is in memory.
+        object.__setattr__(desk.services, "backups", OneBackup(tmp_path))
     if verb.operation.startswith("recovery."):
         await desk.store.audit.recover(RecoveryRecord(RECOVERY.statement), 5, ())
     if verb.operation == "blueprint.add":
