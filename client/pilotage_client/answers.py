@@ -212,6 +212,14 @@ class Note(TypedDict):
     host: str
 
 
+class Ruling(TypedDict):
+    """What the policy says about some steps (by path), and the rules that decided."""
+
+    decision: str
+    rules: list[str]
+    steps: list[str]
+
+
 class Plan(TypedDict):
     """A plan; `digest` names it, and starting that digest does exactly this."""
 
@@ -228,6 +236,7 @@ class Plan(TypedDict):
     steps: list[PlanStep]
     finally_steps: list[PlanStep]
     rollback_steps: list[PlanStep]
+    policy: list[Ruling]
     notes: list[Note]
     changes_anything: bool
     step_runs: int
@@ -530,6 +539,103 @@ class Recovery(TypedDict):
     lost_up_to: int
     recorded_at: str
     signed: bool
+
+
+class PolicyRule(TypedDict):
+    """A rule; `restrictions` says in words when it matches."""
+
+    name: str
+    level: str
+    decision: str
+    description: str
+    restrictions: list[str]
+
+
+class PolicyVersion(TypedDict):
+    """One version of the policy; `restores` is the earlier one that it brought back."""
+
+    version: int
+    set_at: str
+    set_by: str
+    comment: str
+    restores: int | None
+
+
+class PolicyAnswer(PolicyVersion):
+    """A version of the policy, whole. `fault` says why the one that counts cannot be read, if so."""
+
+    counts: bool
+    source: str
+    rules: list[PolicyRule]
+    external: str
+    fault: str
+
+
+class RuleChange(TypedDict):
+    """How a rule differs from the version before: added, removed or changed."""
+
+    rule: str
+    change: str
+    details: list[str]
+
+
+class Affected(TypedDict):
+    """An execution under way about which the new policy decides otherwise."""
+
+    execution: str
+    blueprint: str
+    requested_by: str
+    state: str
+    text: str
+
+
+class PolicySet(TypedDict):
+    """The policy was set, or with `check` would be; `version` is its number."""
+
+    version: int
+    set: bool
+    changes: list[RuleChange]
+    affected: list[Affected]
+    cases: int
+
+
+class PolicyCase(TypedDict):
+    """A case of the policy's table; `fault` is empty where it passed."""
+
+    name: str
+    passed: bool
+    decision: str
+    rules: list[str]
+    fault: str
+
+
+class PolicyTested(TypedDict):
+    """What came of the table of cases."""
+
+    passed: int
+    failed: int
+    cases: list[PolicyCase]
+
+
+class ConsideredRule(TypedDict):
+    """What a rule has to do with a question; `matches` is yes, no, later or unsure."""
+
+    rule: str
+    level: str
+    decision: str
+    matches: str
+    why: str
+    decided: bool
+
+
+class Explained(TypedDict):
+    """What the policy says to a question, and why."""
+
+    version: int
+    decision: str
+    rules: list[str]
+    reasons: list[str]
+    considered: list[ConsideredRule]
 
 
 class Finding(TypedDict):

@@ -85,13 +85,14 @@ class PilotageClient:
         parameter_texts: Mapping[str, str] | None = None,
         limit_to: str = "",
         previews: bool = True,
+        change_class: str | None = None,
     ) -> answers.Plan:
         """Plan a stored blueprint, the text of one, or a command; change nothing.
 
         `parameter_texts` are read by each parameter's type, as on a command line.
         """
         what = _what(blueprint, source, file, workflow, command, parameters, parameter_texts, limit_to)
-        return await self._post(answers.Plan, "/v1/plans", **what, previews=previews)
+        return await self._post(answers.Plan, "/v1/plans", **what, previews=previews, change_class=change_class)
 
     async def show_plan(self, digest: str) -> answers.Plan:
         """Return a plan that was made before."""
@@ -110,6 +111,8 @@ class PilotageClient:
         parameters: Mapping[str, Any] | None = None,
         limit_to: str = "",
         reason: str = "",
+        reference: str = "",
+        change_class: str | None = None,
         idempotency_key: str | None = None,
     ) -> answers.Started:
         """Start a plan by its digest, or plan and start. Without a key of yours, a new one protects this call."""
@@ -122,11 +125,20 @@ class PilotageClient:
             plan_digest=plan_digest,
             what=what,
             reason=reason,
+            reference=reference,
+            change_class=change_class,
             headers=_key(idempotency_key),
         )
 
     async def exec_command(
-        self, command: Sequence[str], limit_to: str, *, reason: str = "", idempotency_key: str | None = None
+        self,
+        command: Sequence[str],
+        limit_to: str,
+        *,
+        reason: str = "",
+        reference: str = "",
+        change_class: str | None = None,
+        idempotency_key: str | None = None,
     ) -> answers.Started:
         """Run one command on the hosts of a selector."""
         return await self._post(
@@ -135,6 +147,8 @@ class PilotageClient:
             command=list(command),
             limit_to=limit_to,
             reason=reason,
+            reference=reference,
+            change_class=change_class,
             headers=_key(idempotency_key),
         )
 
@@ -476,6 +490,52 @@ class PilotageClient:
     async def sign_recovery(self, statement: str, signature: str) -> answers.Recovery:
         """Hand in an owner's signature; `statement` is base64, as `show_recovery` gave it."""
         return await self._post(answers.Recovery, "/v1/coordinator/recovery", statement=statement, signature=signature)
+
+    # The policy
+
+    async def show_policy(self, version: int = 0) -> answers.PolicyAnswer:
+        """Return the policy that counts, or an earlier version."""
+        return await self._get(answers.PolicyAnswer, "/v1/policy", version=version)
+
+    async def policy_history(self, limit: int | None = None) -> list[answers.PolicyVersion]:
+        """Return the versions of the policy, newest first."""
+        return await self._all("/v1/policy/history", {}, limit)
+
+    async def set_policy(
+        self,
+        source: str,
+        file: str = "<request>",
+        *,
+        comment: str = "",
+        check: bool = False,
+        expected_version: int | None = None,
+    ) -> answers.PolicySet:
+        """Let a policy count from now on; with `check` only say what would change."""
+        body = {
+            "source": source,
+            "file": file,
+            "comment": comment,
+            "check": check,
+            "expected_version": expected_version,
+        }
+        return cast(answers.PolicySet, await self._transport.ask("PUT", "/v1/policy", body=body))
+
+    async def roll_back_policy(self, version: int, *, comment: str = "") -> answers.PolicySet:
+        """Bring an earlier version of the policy back, as a new one."""
+        return await self._post(answers.PolicySet, "/v1/policy/rollback", version=version, comment=comment)
+
+    async def test_policy(self, source: str | None = None, file: str = "<request>") -> answers.PolicyTested:
+        """Try the table of cases of a policy; by default of the one that counts."""
+        return await self._post(answers.PolicyTested, "/v1/policy/test", source=source, file=file)
+
+    async def explain_policy(self, operation: str, **question: Any) -> answers.Explained:
+        """Return what the policy decides about a step type, and what each rule has to do with it.
+
+        `question`: host, principal, kind, roles, effect, destructive, irreversible, blueprint, category, labels,
+        environment, parameters, change_class, at.
+        """
+        body = {"operation": operation, **question}
+        return cast(answers.Explained, await self._transport.ask("POST", "/v1/policy/explain", body=body))
 
     # The coordinator
 

@@ -30,6 +30,7 @@ from pilotage_coordinator.parts import Base, Fleet, Process
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.failpoint import FailpointRefused
 from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.policy import PolicyKeeper
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.witnesses import Witnesses
@@ -190,7 +191,9 @@ async def _open_fleet(base: Base) -> Fleet:
     inventory = LiveInventory(base.store.hosts, base.clock)
     await inventory.load()
     vault = SecretVault(base.store.secrets, base.store.blueprints, base.cipher, base.clock)
-    return Fleet(roster, registry, inventory, vault)
+    policy = PolicyKeeper(base.store.policies)
+    await policy.load()
+    return Fleet(roster, registry, inventory, vault, policy)
 
 
 async def _listen(

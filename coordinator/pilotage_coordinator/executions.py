@@ -22,7 +22,7 @@ def open_executions(
     """Begin to recover what was running, and let agents in; both go on in the background."""
     clock, store, inventory = base.clock, base.store, fleet.inventory
     dispatcher = Dispatcher(fleet.roster, fleet.vault, inventory, base.epoch)
-    world = RuntimeWorld.over(inventory, LateExpressions(), coordinator_steps(config.channels))
+    world = RuntimeWorld.over(inventory, LateExpressions(), coordinator_steps(config.channels), fleet.policy)
     failpoints = Failpoints.from_environment(os.environ)
     restored = base.restoration is not None
     redaction = SecondRedaction(fleet.vault)

@@ -26,6 +26,7 @@ from pilotage_coordinator.runtime.hosts import Hosts
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.logs import Logs
 from pilotage_coordinator.runtime.planner import PlanMaker
+from pilotage_coordinator.runtime.policies import Policies, install_starter
 from pilotage_coordinator.runtime.runs import Runs
 from pilotage_coordinator.security.ssh_files import public_key_lines
 from pilotage_coordinator.service.authentication import Authentication
@@ -47,6 +48,7 @@ async def open_faces(
     deliveries = await _open_deliveries(config, base, fleet, executor)
     stack.push_async_callback(deliveries.close)
     in_background(stack, process, deliveries.run(), "delivery of notifications")
+    await install_starter(fleet.policy, base.clock)
     owner = await ensure_owner(base.store, base.clock.now(), user_name(), _keys_of_user())
     services = await _make_services(config, base, fleet, executor, process, deliveries, owner.name)
     authentication = Authentication(base.store, base.clock, owner.name)
@@ -121,6 +123,7 @@ async def _make_services(
         sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
         hosts=store.hosts,
         channels=config.channels,
+        policy=fleet.policy,
     )
     hosts = Hosts(
         store=store.hosts,
@@ -144,6 +147,7 @@ async def _make_services(
         hosts=hosts,
         secrets=fleet.vault,
         notifications=deliveries,
+        policies=Policies(fleet.policy, executor, fleet.inventory, clock),
         logs=Logs(store.executions, base.logs, executor),
         audit=audit,
         backups=Backups(

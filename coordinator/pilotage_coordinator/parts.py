@@ -11,6 +11,7 @@ from pilotage_coordinator.fleet.roster import Roster
 from pilotage_coordinator.fleet.store_registry import StoreRegistry
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.policy import PolicyKeeper
 from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.witnesses import Witnesses
@@ -83,6 +84,7 @@ class Fleet:
     registry: StoreRegistry
     inventory: LiveInventory
     vault: SecretVault
+    policy: PolicyKeeper
 
 
 def in_background(

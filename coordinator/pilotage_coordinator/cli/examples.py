@@ -60,6 +60,18 @@ EXAMPLES: Final = MappingProxyType(
             "pilotage backup create --plain --logs",
         ),
         "backup accept": ("pilotage backup accept --key ~/.ssh/id_ed25519",),
+        "policy show": ("pilotage policy show", "pilotage policy show --source"),
+        "policy set": (
+            "pilotage policy set policy.yaml --check",
+            "pilotage policy set policy.yaml --comment 'operators may restart services'",
+        ),
+        "policy history": ("pilotage policy history",),
+        "policy rollback": ("pilotage policy rollback 3 --comment 'the freeze was too wide'",),
+        "policy test": ("pilotage policy test policy.yaml",),
+        "policy explain": (
+            "pilotage policy explain container.upgrade --host web1 --kind assistant",
+            "pilotage policy explain service.restart --label env=prod --as bob --role operator",
+        ),
         "notification list": ("pilotage notification list --state dead",),
         "notification retry": ("pilotage notification retry ntf_3f6c1a0e9b7d4c2f8e5a6b1d0c9f7e24",),
         "whoami": ("pilotage whoami",),

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,15 @@ from pilotage_coordinator.cli.inputs import read_blueprint, read_json_object, re
 from pilotage_coordinator.cli.render.plan import plan_lines
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.watching import wait, watch
+
+
+class ChangeClass(StrEnum):
+    """How a change is handled."""
+
+    STANDARD = "standard"
+    NORMAL = "normal"
+    EMERGENCY = "emergency"
+
 
 NameArgument = Annotated[
     str | None,
@@ -45,10 +55,31 @@ LimitOption = Annotated[
 ReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the execution and in the audit log.")
 ]
+ReferenceOption = Annotated[
+    str, typer.Option("--reference", metavar="TEXT", help="The change's number or address elsewhere; kept too.")
+]
+ClassOption = Annotated[
+    ChangeClass | None,
+    typer.Option("--class", metavar="standard|normal|emergency", help="The class of the change; rules may ask for it."),
+]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask. An approval that a rule asks for is still needed.")
 ]
 NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Print the execution's id and leave.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ForChange:
+    """What an execution is for, as the options say it."""
+
+    reason: str = ""
+    reference: str = ""
+    change_class: ChangeClass | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the client's `start_run`."""
+        change_class = self.change_class.value if self.change_class else None
+        return {"reason": self.reason, "reference": self.reference, "change_class": change_class}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +121,7 @@ def show_plan(screen: Screen, plan: Plan, *, values: bool = False) -> None:
 
 
 async def start_plan(
-    client: PilotageClient, screen: Screen, plan: Plan, *, yes: bool, no_wait: bool, reason: str
+    client: PilotageClient, screen: Screen, plan: Plan, *, yes: bool, no_wait: bool, change: ForChange
 ) -> ExitCode | None:
     """Show a plan, ask, start exactly it, and watch it."""
     if not screen.json:
@@ -98,14 +129,14 @@ async def start_plan(
     hosts = len(plan["targets"])
     if not confirmed(screen, f"Run this on {hosts} host{'s' if hosts != 1 else ''}?", yes=yes):
         return None
-    return await start_digest(client, screen, plan["digest"], no_wait=no_wait, reason=reason)
+    return await start_digest(client, screen, plan["digest"], no_wait=no_wait, change=change)
 
 
 async def start_digest(
-    client: PilotageClient, screen: Screen, digest: str, *, no_wait: bool, reason: str
+    client: PilotageClient, screen: Screen, digest: str, *, no_wait: bool, change: ForChange
 ) -> ExitCode | None:
     """Start a plan by its digest, and watch it."""
-    started = await client.start_run(plan_digest=digest, reason=reason)
+    started = await client.start_run(plan_digest=digest, **change.arguments())
     execution = started["execution"]
     if no_wait:
         if screen.json:

@@ -289,6 +289,8 @@ class PlanPolicy:
     """Name to content."""
     external: str = ""
     """The decision of the external engine, where one is asked."""
+    sent: bool = False
+    """The blueprint is not stored, somebody sent its text: what that says of itself (id, category) proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pilotage_proto.attempt import AttemptKind
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import events as e
-from pilotage_coordinator.domain.execution.index import StepInfo
+from pilotage_coordinator.domain.execution.index import Role, StepInfo
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import GateScope
 from pilotage_coordinator.domain.execution.run import StepRun
@@ -51,7 +51,9 @@ def begin(decision: Decision, key: RunKey) -> None:
     except DomainError as error:
         decision.emit(e.RunsSettled((key,), _S.FAILED, str(error), FailureKind.PARAMETER))
         return
-    if step.place is not Place.COORDINATOR and _has_drifted(decision, step, key, parameters):
+    if step.place is not Place.COORDINATOR and (
+        _has_drifted(decision, step, key, parameters) or _is_forbidden(decision, info, key, parameters)
+    ):
         return
     decision.emit(e.AttemptPlanned(key.path, key.host, key.item, AttemptKind.RUN, number, parameters))
 
@@ -73,6 +75,33 @@ def _has_drifted(decision: Decision, step: PlannedStep, key: RunKey, parameters:
         return found.other_machine
     decision.emit(e.RunHeld(key.path, key.host, key.item, PendingReason.DRIFT))
     decision.emit(e.PauseAsked("", f"drift: {found.text}", found.change))
+    return True
+
+
+def _is_forbidden(decision: Decision, info: StepInfo, key: RunKey, parameters: Mapping[str, Json]) -> bool:
+    """Ask the policy once more. What it does not allow now holds the run and pauses all; each resume asks again.
+
+    It holds up what begins, never what puts in order: an execution that ends, `finally` steps, and undo steps go on.
+    """
+    draft = decision.draft
+    if draft.halted or not draft.request or _puts_in_order(decision, info):
+        return False
+    why = decision.world.forbids(draft.plan, info.step, key.host, parameters, draft.request, decision.now)
+    if not why:
+        return False
+    decision.emit(e.RunHeld(key.path, key.host, key.item, PendingReason.POLICY))
+    decision.emit(e.PauseAsked("", f"policy: {why}"))
+    return True
+
+
+def _puts_in_order(decision: Decision, info: StepInfo) -> bool:
+    """Return whether a step stands inside a `finally`, or inside what undoes another."""
+    steps = decision.draft.index.steps
+    while not (info.reverts or info.role is Role.FINALLY):
+        around = steps.get(info.frame)
+        if around is None:
+            return False
+        info = around
     return True
 
 

@@ -159,7 +159,8 @@ def _go_on_with(decision: Decision, host: str) -> None:
         if not decision.starting:
             return
         found = draft.runs[key]
-        if found.reason is not PendingReason.DRIFT and not (online and found.reason is PendingReason.OFFLINE):
+        held = found.reason in (PendingReason.DRIFT, PendingReason.POLICY)
+        if not held and not (online and found.reason is PendingReason.OFFLINE):
             continue
         if found.status is _S.COMPENSATING:
             reverting.begin_undo(decision, key)

@@ -81,7 +81,7 @@ def decide(state: ExecutionState, input: i.Input, now: int, world: World) -> tup
 
 
 def _begin(decision: Decision, input: i.Begin) -> None:
-    decision.emit(e.ExecutionBegun(input.seed, input.requested_by))
+    decision.emit(e.ExecutionBegun(input.seed, input.requested_by, input.request))
 
 
 def _open_attempt(draft: Draft, key: AttemptKey) -> RunKey | None:

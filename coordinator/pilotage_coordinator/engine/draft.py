@@ -52,7 +52,7 @@ class Duty(NamedTuple):
 _FIELDS = tuple(each.name for each in dataclasses.fields(ExecutionState))
 _values = attrgetter(*_FIELDS)
 _SLEEPING = (PendingReason.RETRY, PendingReason.OFFLINE, PendingReason.HEALTH)
-_AWAITING_HOST = (PendingReason.OFFLINE, PendingReason.DRIFT)
+_AWAITING_HOST = (PendingReason.OFFLINE, PendingReason.DRIFT, PendingReason.POLICY)
 
 
 class Draft:
@@ -65,6 +65,7 @@ class Draft:
     reason: str
     seed: str
     requested_by: str
+    request: Mapping[str, Json]
     begun_at: int
     ended_at: int
     outputs: Mapping[str, Json]

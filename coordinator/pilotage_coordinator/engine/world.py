@@ -31,6 +31,18 @@ class World(Protocol):
         """Return what keeps a host from running a step as it was planned; None when it can. O(1)."""
         ...
 
+    def forbids(
+        self,
+        plan: Plan,
+        step: PlannedStep,
+        host: str,
+        parameters: Mapping[str, Json],
+        request: Mapping[str, Json],
+        now: int,
+    ) -> str:
+        """Return why the policy does not let a step begin on a host now; empty where it does. O(rules about them)."""
+        ...
+
     @property
     def expressions(self) -> Evaluator:
         """The evaluator."""

@@ -1,7 +1,7 @@
 """Runs executions: starts them, feeds them what happens, sends what is due, and picks all of it up after a crash."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pilotage_proto.attempt import AttemptKey
@@ -138,7 +138,8 @@ class Executor:
             self._compare_again(live)
         if live.position.sequence == 0:
             # The process died between creating the execution and beginning it.
-            self.later(live, i.Begin(seed=execution.id, requested_by=execution.requested_by))
+            request = (await self.store.executions.inputs(execution.id)).request or {}
+            self.later(live, i.Begin(execution.id, execution.requested_by, request))
         if self.restored:
             self._hold(live)
         if live.position.sequence:
@@ -207,7 +208,8 @@ class Executor:
             raise
         live = self._live.get(start.execution) or self._add(state, Position())
         try:
-            await asyncio.shield(self.later(live, i.Begin(seed=start.execution, requested_by=start.requested_by)))
+            begin = i.Begin(start.execution, start.requested_by, start.inputs.request or {})
+            await asyncio.shield(self.later(live, begin))
         except Refused:
             # A recovery that is under way has found it on the disk, and has begun it before us.
             if not live.position.sequence:
@@ -345,6 +347,10 @@ class Executor:
         """Show progress of an open attempt."""
         if self.dispatcher.epoch_of(key) is not None:
             self._progress.setdefault(key.execution, {})[RunKey(key.path, key.host, key.item)] = (fraction, text)
+
+    def states(self) -> Iterator[ExecutionState]:
+        """Yield the states of the executions in memory that are not over."""
+        yield from (live.state for live in self._live.values() if not live.state.terminal)
 
     @property
     def active(self) -> int:

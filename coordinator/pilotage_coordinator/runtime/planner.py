@@ -34,7 +34,16 @@ from pilotage_coordinator.domain.planning.request import (
     StoredBlueprint,
     World,
 )
-from pilotage_coordinator.domain.planning.secrets import missing_secrets, named_secrets, ungranted_secrets
+from pilotage_coordinator.domain.planning.secrets import (
+    missing_secrets,
+    named_secrets,
+    ungranted_secrets,
+)
+from pilotage_coordinator.domain.policy.judging import Ruleset
+from pilotage_coordinator.domain.policy.question import Asker, Stage
+from pilotage_coordinator.domain.policy.request import Requested
+from pilotage_coordinator.domain.policy.rule import ChangeClass
+from pilotage_coordinator.domain.policy.ruling import Asking
 from pilotage_coordinator.domain.proof import ProofKind
 from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolved_names
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -43,7 +52,9 @@ from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.runtime.plan_judging import PlanJudging
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
+from pilotage_coordinator.runtime.policy import PolicyKeeper
 from pilotage_coordinator.runtime.secrets import SecretUse, SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.protocol import AuditStore, HostStore, PlanStore
@@ -80,6 +91,11 @@ class MadePlan:
         return self.planned.plan
 
     @property
+    def change_class(self) -> ChangeClass | None:
+        """Return the class of change with which it was made."""
+        return ChangeClass(self.request.change_class) if self.request.change_class else None
+
+    @property
     def notes(self) -> Sequence[Note]:
         """Return what people should know before they say yes."""
         return self.planned.notes
@@ -103,6 +119,7 @@ class PlanMaker:
     hosts: HostStore
     channels: Collection[str] = ()
     """Names of the channels that notifications may go to."""
+    policy: PolicyKeeper | None = None
     _turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     """Host to the turns in which it is asked."""
 
@@ -117,6 +134,7 @@ class PlanMaker:
         previews: bool,
         within: Callable[[Iterable[str]], None] | None = None,
         audit: tuple[AuditEntry, ...] = (),
+        requested: Requested | None = None,
     ) -> MadePlan:
         """Plan a stored blueprint by id, or one that was only read; stores the plan under its digest.
 
@@ -129,8 +147,16 @@ class PlanMaker:
                 BlueprintRef(blueprint.id, blueprint.version, await asyncio.to_thread(content_digest, blueprint)),
                 blueprint,
             )
-        request = PlanRequest(stored, parameters, limit_to, seed=f"{requested_by}/{self.clock.now()}")
-        planned = await self._plan(request, within)
+        who = requested or Requested(Asker(requested_by))
+        change_class = who.change.change_class
+        request = PlanRequest(
+            stored,
+            parameters,
+            limit_to,
+            seed=f"{requested_by}/{self.clock.now()}",
+            change_class=change_class.value if change_class is not None else "",
+        )
+        planned = await self._plan(request, who, Stage.PLAN, within)
         pins = await asyncio.to_thread(pins_of, planned.plan)
         made = MadePlan(planned, replace(request, pins=pins), self.clock.now())
         if previews:
@@ -149,6 +175,7 @@ class PlanMaker:
         parameters: Mapping[str, Json],
         limit_to: str,
         within: Callable[[Iterable[str]], None] | None = None,
+        requested: Requested | None = None,
     ) -> Offers:
         """Ask the hosts what can be chosen for a parameter of a stored blueprint; raises PlanRefused, store.NotFound.
 
@@ -159,7 +186,11 @@ class PlanMaker:
         asking = await asyncio.to_thread(ask_for_offers, request, await self._world(), name)
         if within is not None:
             within({question.host for question in asking.questions})
-        return asking.offers(await self._ask(Questions(asking.questions), request.blueprint))
+        questions = Questions(asking.questions)
+        judging = self._judging(requested or Requested(Asker("")), Stage.PLAN)
+        if judging is not None and (refused := judging.reads(request, questions)):
+            raise PlanRefused(refused)
+        return asking.offers(await self._ask(questions, request.blueprint))
 
     async def stored(self, digest: str) -> MadePlan:
         """Return a plan that was made before; raises store.NotFound."""
@@ -170,9 +201,12 @@ class PlanMaker:
         notes = tuple(Note(each["message"], each["path"], each["host"]) for each in row["notes"])
         return MadePlan(Planned(plan, notes=notes), request, record.created_at, row["previews"])
 
-    async def again(self, made: MadePlan) -> Planned:
-        """Plan once more, with fresh answers; raises PlanDrifted when something else would happen now."""
-        fresh = await self._plan(made.request)
+    async def again(self, made: MadePlan, requested: Requested) -> Planned:
+        """Plan once more for whoever starts it, with fresh answers.
+
+        Raises PlanDrifted when something else would happen now, or the policy decides otherwise.
+        """
+        fresh = await self._plan(made.request, requested, Stage.START)
         if fresh.plan.digest != made.plan.digest:
             lines = await asyncio.to_thread(differences, made.plan, fresh.plan)
             changed = "\n".join(f"  {line}" for line in lines)
@@ -194,8 +228,15 @@ class PlanMaker:
             channels=self.channels,
         )
 
-    async def _plan(self, request: PlanRequest, within: Callable[[Iterable[str]], None] | None = None) -> Planned:
-        world = await self._world()
+    async def _plan(
+        self,
+        request: PlanRequest,
+        requested: Requested,
+        stage: Stage,
+        within: Callable[[Iterable[str]], None] | None = None,
+    ) -> Planned:
+        judging = self._judging(requested, stage)
+        world = replace(await self._world(), judge=judging.plan if judging is not None else None)
         answers: dict[ReadKey, ReadAnswer] = {}
         for _ in range(MOST_ROUNDS):
             outcome = await asyncio.to_thread(make_plan, request, replace(world, answers=dict(answers)))
@@ -204,11 +245,20 @@ class PlanMaker:
             if isinstance(outcome, Planned):
                 await self._require_secrets(outcome.plan)
                 return outcome
+            if judging is not None and (refused := judging.reads(request, outcome)):
+                raise PlanRefused(refused)
             answers.update(await self._ask(outcome, request.blueprint))
         raise DomainError(
             f"{request.blueprint.ref}: after {MOST_ROUNDS} rounds of questions there is still no plan; "
             "make fewer steps with `at_plan` depend on each other"
         )
+
+    def _judging(self, requested: Requested, stage: Stage) -> "PlanJudging | None":
+        policy = self.policy.policy if self.policy is not None else None
+        if policy is None:
+            return None
+        asking = Asking(requested.asker, requested.change, self.clock.now(), stage)
+        return PlanJudging(Ruleset(policy), asking, self.inventory.snapshot(), self.library)
 
     async def _ask(self, questions: Questions, planned: StoredBlueprint) -> Mapping[ReadKey, ReadAnswer]:
         answers: dict[ReadKey, ReadAnswer] = {}
@@ -297,6 +347,7 @@ class PlanMaker:
                 "parameters": request.parameters,
                 "limit_to": request.limit_to,
                 "seed": request.seed,
+                "class": request.change_class,
                 "hosts": dict(pins.hosts),
                 "blueprints": {path: [ref.id, ref.version, ref.digest] for path, ref in pins.blueprints.items()},
                 "unanswered": sorted(pins.unanswered),
@@ -322,7 +373,8 @@ class PlanMaker:
             blueprints={path: BlueprintRef(*parts) for path, parts in kept["blueprints"].items()},
             unanswered=frozenset((path, host) for path, host in kept["unanswered"]),
         )
-        return PlanRequest(StoredBlueprint(ref, blueprint), kept["parameters"], kept["limit_to"], kept["seed"], pins)
+        stored = StoredBlueprint(ref, blueprint)
+        return PlanRequest(stored, kept["parameters"], kept["limit_to"], kept["seed"], kept.get("class", ""), pins)
 
 
 _Asked = TypeVar("_Asked", Question, PreviewQuestion)

@@ -1,7 +1,8 @@
 """Executions as people ask for them: a plan is checked once more, its sensitive values are put away, then it runs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pilotage_coordinator.domain.errors import DomainError
@@ -9,6 +10,10 @@ from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.planning.request import Planned
+from pilotage_coordinator.domain.policy.errors import PolicyRefused
+from pilotage_coordinator.domain.policy.question import Asker
+from pilotage_coordinator.domain.policy.request import Requested
+from pilotage_coordinator.domain.policy.starting import limited, over_limit, unmet
 from pilotage_coordinator.runtime.executor import Executor, Start
 from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.secrets import SecretVault
@@ -27,6 +32,7 @@ class Runs:
     executor: Executor
     plans: PlanMaker
     vault: SecretVault
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(
         self,
@@ -37,23 +43,36 @@ class Runs:
         reason: str,
         audit: tuple[AuditEntry, ...],
         answer: AnswerRecord | None,
+        requested: Requested | None = None,
     ) -> None:
-        """Plan again, compare, and start; raises PlanDrifted, or store.Conflict when the answer's key is taken.
+        """Plan again, compare, and start.
 
-        `planned` is what the plan maker gave: a MadePlan, which faces need not know.
+        Raises PlanDrifted, PolicyRefused when the policy does not let it begin, or store.Conflict when the answer's key
+        is taken. `planned` is what the plan maker gave: a MadePlan, which faces need not know.
         """
-        fresh = await self.plans.again(planned)
+        who = requested or Requested(Asker(requested_by))
+        fresh = await self.plans.again(planned, who)
+        if refused := tuple(unmet(fresh.plan, who.change)):
+            raise PolicyRefused("nothing was started", refused)
         start = Start(
             execution_id,
             fresh.plan,
             requested_by,
             reason,
-            inputs=ExecutionInputs(parameters=fresh.plan.parameters),
+            inputs=ExecutionInputs(parameters=fresh.plan.parameters, request=who.to_json()),
             answer=answer,
             audit=audit,
             secrets=tuple(self._put_away(execution_id, fresh, requested_by)),
         )
-        await self.executor.start(start)
+        if not limited(fresh.plan):
+            await self.executor.start(start)
+            return
+        async with self._turn:
+            # One after the other: each must see the executions that were started before it.
+            running = ((state.id, state.plan) for state in self.executor.states())
+            if refused := tuple(over_limit(fresh.plan, running)):
+                raise PolicyRefused("nothing was started", refused)
+            await self.executor.start(start)
 
     async def submit(self, execution_id: str, input: Input, *, audit: tuple[AuditEntry, ...]) -> None:
         """Give the engine an input; raises its refusal when the state does not allow it."""

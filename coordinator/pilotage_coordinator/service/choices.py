@@ -9,6 +9,7 @@ from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import refused
 from pilotage_coordinator.service.parameter_texts import parameters_of_texts
 from pilotage_coordinator.service.plans import Selector
+from pilotage_coordinator.service.requested import requested
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Answer, Name, Request
@@ -72,7 +73,7 @@ async def show_choices(services: Services, caller: Caller, request: ShowChoices)
     given: dict[str, Json] = {**request.parameters, **parameters_of_texts(blueprint, request.parameter_texts)}
     try:
         found = await services.plans.offers(
-            record.id, record.version, request.parameter, given, request.limit_to, within
+            record.id, record.version, request.parameter, given, request.limit_to, within, requested(caller)
         )
     except PlanRefused as error:
         raise refused(error) from error

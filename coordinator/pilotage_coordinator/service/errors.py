@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused, SelectorRefused
+from pilotage_coordinator.domain.policy.errors import PolicyRefused
 from pilotage_coordinator.security.errors import AgeError
 from pilotage_coordinator.store import errors as store_errors
 
@@ -115,7 +116,7 @@ def translated() -> Iterator[None]:
         yield
     except BlueprintError as error:
         raise invalid(error.problems) from error
-    except PlanRefused as error:
+    except (PlanRefused, PolicyRefused) as error:
         raise refused(error) from error
     except SelectorRefused as error:
         raise Invalid(str(error), kind=FailureKind.TARGET) from error
@@ -137,8 +138,15 @@ def translated() -> Iterator[None]:
         raise Unavailable(str(error), fix="`pilotage doctor` shows the state of the disk and the database") from error
 
 
-def refused(error: PlanRefused) -> Invalid:
-    """Return the refusal that carries every reason not to make a plan."""
+def refused(error: PlanRefused | PolicyRefused) -> ServiceError:
+    """Return the refusal that carries every reason against a plan, or a start; Denied where only the policy is it."""
+    if error.problems and all(each.kind is FailureKind.POLICY for each in error.problems):
+        happened = error.message if isinstance(error, PolicyRefused) else "there can be no plan"
+        return Denied(
+            f"{happened}: {error.problems[0].message}",
+            fix=error.problems[0].fix,
+            problems=[Fault.of_plan(each) for each in error.problems],
+        )
     return Invalid(
         _count(len(error.problems), "reason", "there can be no plan: ", ""),
         problems=[Fault.of_plan(each) for each in error.problems],

@@ -29,6 +29,7 @@ from pilotage_coordinator.service.execution_view import (
 from pilotage_coordinator.service.logs import StepPath
 from pilotage_coordinator.service.plans import Argument, Selector, WhatToRun
 from pilotage_coordinator.service.ports import Planned
+from pilotage_coordinator.service.requested import ClassName, class_of, requested
 from pilotage_coordinator.service.seen import shown
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.subjects import require
@@ -55,6 +56,7 @@ ANSWER_LIFE = 24 * 3600 * 1_000_000
 PROGRESS_PAUSE = 0.5
 """Seconds between two looks at the progress of running steps."""
 
+Reference = Annotated[str, StringConstraints(max_length=500)]
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -67,6 +69,10 @@ class StartRun(Request):
     plan_digest: Digest | None = None
     what: WhatToRun | None = None
     reason: Reason = ""
+    reference: Reference = ""
+    """The change's number or address in another system."""
+    change_class: ClassName | None = None
+    """Without it, that with which the plan was made."""
     idempotency_key: IdempotencyKey | None = None
 
     @model_validator(mode="after")
@@ -85,6 +91,8 @@ class Exec(Request):
     command: Annotated[list[Argument], Field(min_length=1, max_length=4096)]
     limit_to: Selector
     reason: Reason = ""
+    reference: Reference = ""
+    change_class: ClassName | None = None
     idempotency_key: IdempotencyKey | None = None
 
     def subject(self) -> str:
@@ -163,8 +171,14 @@ async def start_run(services: Services, caller: Caller, request: StartRun) -> St
 @verb("exec")
 async def exec_command(services: Services, caller: Caller, request: Exec) -> Started:
     """Run one command on the hosts of a selector."""
-    what = WhatToRun(command=request.command, limit_to=request.limit_to)
-    start = StartRun(what=what, reason=request.reason, idempotency_key=request.idempotency_key)
+    what = WhatToRun(command=request.command, limit_to=request.limit_to, change_class=request.change_class)
+    start = StartRun(
+        what=what,
+        reason=request.reason,
+        reference=request.reference,
+        change_class=request.change_class,
+        idempotency_key=request.idempotency_key,
+    )
     body: dict[str, JsonValue] = request.model_dump(mode="json", exclude={"idempotency_key"})
     return await _start(services, caller, "exec", start, body)
 
@@ -250,6 +264,8 @@ async def _start(
     if earlier is not None:
         return earlier
     planned = await _planned(services, caller, operation, request)
+    change_class = class_of(request.change_class) or planned.change_class
+    asked = requested(caller, change_class, request.reference, request.reason)
     execution_id = services.new_id("exe")
     started = Started(execution=execution_id, plan_digest=planned.plan.digest, repeated=False)
     try:
@@ -266,7 +282,9 @@ async def _start(
                 plan_digest=planned.plan.digest,
                 blueprint=str(planned.plan.blueprint),
                 reason=request.reason,
+                **asked.change_detail(),
             ),
+            requested=asked,
             answer=_answer(services, caller, request.idempotency_key, request_digest, started),
         )
     except store_errors.Conflict:

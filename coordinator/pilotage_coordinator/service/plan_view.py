@@ -127,6 +127,14 @@ class NoteAnswer(Answer):
     host: str
 
 
+class RulingAnswer(Answer):
+    """What the policy says about some steps (by path), and the rules that decided."""
+
+    decision: str
+    rules: list[str]
+    steps: list[str]
+
+
 class PlanAnswer(Answer):
     """A plan. `digest` names it: what is approved and started is exactly this."""
 
@@ -144,6 +152,8 @@ class PlanAnswer(Answer):
     steps: list[PlanStepAnswer]
     finally_steps: list[PlanStepAnswer]
     rollback_steps: list[PlanStepAnswer]
+    policy: list[RulingAnswer]
+    """Empty without a policy. What it denies makes no plan."""
     notes: list[NoteAnswer]
     changes_anything: bool
     """False when every step only reads."""
@@ -172,6 +182,10 @@ def plan_answer(planned: Planned) -> PlanAnswer:
         steps=writer.steps(plan.steps),
         finally_steps=writer.steps(plan.finally_),
         rollback_steps=writer.steps(plan.rollback.actions if plan.rollback else ()),
+        policy=[
+            RulingAnswer(decision=each.decision, rules=list(each.rules), steps=list(each.steps))
+            for each in plan.policy.rulings
+        ],
         notes=[NoteAnswer(message=each.message, step=each.path, host=each.host) for each in planned.notes],
         changes_anything=_changes_anything(plan),
         step_runs=writer.view.step_runs,

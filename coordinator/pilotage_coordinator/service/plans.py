@@ -16,6 +16,7 @@ from pilotage_coordinator.service.errors import Invalid, refused
 from pilotage_coordinator.service.parameter_texts import parameters_of_texts
 from pilotage_coordinator.service.plan_view import PlanAnswer, plan_answer
 from pilotage_coordinator.service.ports import Planned, Within
+from pilotage_coordinator.service.requested import ClassName, class_of, requested
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Digest, Name, Request
@@ -42,6 +43,8 @@ class WhatToRun(Request):
     """Parameters as typed on a command line, read by each one's type; they win over `parameters`."""
     limit_to: Selector = ""
     """A selector such as `role=db`: it narrows the blueprint's targets, and gives those of steps that have none."""
+    change_class: ClassName | None = None
+    """The class of the change, where rules of the policy ask for it: standard, normal or emergency."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "WhatToRun":
@@ -136,6 +139,7 @@ async def _planned(
         previews=previews,
         within=within,
         audit=allowed(services, caller, "plan.make", subject, limit_to=request.limit_to),
+        requested=requested(caller, class_of(request.change_class)),
     )
 
 

@@ -12,9 +12,12 @@ from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
+from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import Json, Plan
 from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
+from pilotage_coordinator.domain.policy.request import Requested
+from pilotage_coordinator.domain.policy.rule import ChangeClass, Policy
 from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.store.backup_file import Manifest
 from pilotage_coordinator.store.records import (
@@ -26,6 +29,7 @@ from pilotage_coordinator.store.records import (
     DeliveryRecord,
     EventRecord,
     HostRecord,
+    PolicyRecord,
     SignedHead,
 )
 
@@ -83,6 +87,11 @@ class Planned(Protocol):
     @property
     def made_at(self) -> int: ...
 
+    @property
+    def change_class(self) -> ChangeClass | None:
+        """The class of change with which it was made."""
+        ...
+
 
 class PlanMaker(Protocol):
     """Makes plans: `runtime.planner.PlanMaker`."""
@@ -98,6 +107,7 @@ class PlanMaker(Protocol):
         previews: bool,
         within: Within | None = None,
         audit: Audit = (),
+        requested: Requested | None = None,
     ) -> Planned:
         """Plan a stored blueprint by id and version (empty = newest, `1` = newest of a major), or one that was read.
 
@@ -120,6 +130,7 @@ class PlanMaker(Protocol):
         parameters: Mapping[str, Json],
         limit_to: str,
         within: Within | None = None,
+        requested: Requested | None = None,
     ) -> Offers:
         """Ask the hosts what can be chosen for a parameter with `choices_from`; `parameters` are the values so far.
 
@@ -142,6 +153,7 @@ class Runs(Protocol):
         reason: str,
         audit: Audit,
         answer: AnswerRecord | None,
+        requested: Requested | None = None,
     ) -> None:
         """Start a plan; returns once the execution, its audit entries and the remembered answer are durable, in one
         transaction. Raises store.Conflict when the answer's key is taken, a DomainError when the plan drifted."""
@@ -230,6 +242,54 @@ class Notifications(Protocol):
 
     async def retry(self, notification: str, *, audit: Audit) -> DeliveryRecord:
         """Let one that could not be delivered wait again, due at once; store.NotFound, store.Refused."""
+        ...
+
+
+class Affected(Protocol):
+    """An execution under way about which another policy decides otherwise."""
+
+    @property
+    def execution(self) -> str: ...
+    @property
+    def blueprint(self) -> str: ...
+    @property
+    def requested_by(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Policies(Protocol):
+    """The policy that counts, and its next version: `runtime.policies.Policies`."""
+
+    @property
+    def version(self) -> int:
+        """Return the version that counts; 0 where there is none."""
+        ...
+
+    @property
+    def fault(self) -> str:
+        """Return why the stored policy cannot be read, if so; then nothing is allowed."""
+        ...
+
+    @property
+    def policy(self) -> Policy | None: ...
+
+    def host(self, name: str) -> Host | None:
+        """Return a host as the policy sees it."""
+        ...
+
+    async def read(self, source: str, file: str) -> Policy:
+        """Read a policy's text; raises BlueprintError with every problem."""
+        ...
+
+    async def put(self, record: PolicyRecord, audit: Audit) -> None:
+        """Let a version count from now on; raises store.Conflict when another one came first."""
+        ...
+
+    async def affected(self, policy: Policy) -> Sequence[Affected]:
+        """Return the executions under way about which this policy decides otherwise than their plans say."""
         ...
 
 

@@ -15,6 +15,7 @@ from pilotage_coordinator.service.ports import (
     Logs,
     Notifications,
     PlanMaker,
+    Policies,
     Recoveries,
     Runs,
     Secrets,
@@ -36,6 +37,7 @@ class Services:
     hosts: Hosts
     secrets: Secrets
     notifications: Notifications
+    policies: Policies
     logs: Logs
     audit: AuditLog
     backups: Backups

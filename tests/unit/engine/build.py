@@ -135,6 +135,7 @@ class FakeWorld:
         self.offline: set[str] = set()
         self.left: dict[str, int] = {}
         self.drifts: dict[str, HostDrift] = {}
+        self.forbidden: dict[str, str] = {}
         self.hosts: dict[str, Mapping[str, Json]] = {name: {"name": name, "labels": {}, "facts": {}} for name in hosts}
         self.expressions = Expressions()
         self.coordinator_steps: Mapping[str, CoordinatorStep] = coordinator_steps()
@@ -146,6 +147,18 @@ class FakeWorld:
     def drift(self, plan: Plan, step: PlannedStep, host: str) -> HostDrift | None:
         """What has changed on a host."""
         return self.drifts.get(host)
+
+    def forbids(
+        self,
+        plan: Plan,
+        step: PlannedStep,
+        host: str,
+        parameters: Mapping[str, Json],
+        request: Mapping[str, Json],
+        now: int,
+    ) -> str:
+        """What the policy forbids on a host."""
+        return self.forbidden.get(host, "")
 
     def away_since(self, host: str) -> int:
         """Since when it is not; by default for so long that nobody waits for its return."""

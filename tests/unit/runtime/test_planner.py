@@ -11,6 +11,8 @@ import pytest
 from pilotage_coordinator.domain.fleet import HostInventory, Query, QueryAnswer
 from pilotage_coordinator.domain.plan import FailureKind, Json
 from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.domain.policy.question import Asker
+from pilotage_coordinator.domain.policy.request import Requested
 from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.secret_grant import ANYBODY, grant_of
 from pilotage_coordinator.fleet.settings import SessionSettings
@@ -123,6 +125,7 @@ async def site() -> AsyncIterator[Site]:
     await store.close()
 
 
+ANNA = Requested(Asker("anna"))
 STEP = "    steps: [{id: a, type: command.run, parameters: {argv: [echo]}}]\n"
 
 
@@ -151,10 +154,10 @@ async def test_a_plan_is_made_stored_read_and_compared_beside_the_loop(
     assert called == names
     site.plans.shelf = PlanShelf(site.store.plans)
     stored = await site.plans.stored(made.plan.digest)
-    await site.plans.again(stored)
+    await site.plans.again(stored, ANNA)
     site.plans.inventory.set_reported("h1", HostInventory({}, ({**ANNOUNCED[0], "version": "2.0.0"},)))
     with pytest.raises(PlanDrifted):
-        await site.plans.again(stored)
+        await site.plans.again(stored, ANNA)
     assert called == names | {"load_blueprints", "differences", "from_json"}
 
 
@@ -183,7 +186,7 @@ async def test_a_secret_that_does_not_exist_is_told_when_the_plan_is_made(site: 
     made = await site.make(steps)
     await site.store.secrets.remove("token")
     with pytest.raises(PlanRefused, match="no secret `token`"):
-        await site.plans.again(made)
+        await site.plans.again(made, ANNA)
 
 
 async def test_a_secret_that_is_not_granted_is_told_when_the_plan_is_made(site: Site) -> None:
@@ -236,7 +239,7 @@ workflows:
     made = await site.plans.make("one", "", {}, "", "anna", previews=False)
     await site.store.secrets.grant("token", (), (one,), ())
     with pytest.raises(PlanRefused, match="not granted"):
-        await site.plans.again(made)
+        await site.plans.again(made, ANNA)
 
 
 async def test_a_host_is_never_asked_with_a_secret_that_is_not_granted(site: Site) -> None:
@@ -299,7 +302,7 @@ async def test_a_plan_does_not_start_on_another_machine_of_the_same_name(site: S
     await site.store.hosts.revoke("hst_1", 2, ())
     await site.join("h1", "hst_2")
     with pytest.raises(PlanDrifted, match=r"host_ids\.h1: was hst_1, is hst_2"):
-        await site.plans.again(made)
+        await site.plans.again(made, ANNA)
 
 
 async def test_a_required_backup_is_looked_for_when_the_plan_is_made_and_again_at_the_start(site: Site) -> None:
@@ -320,12 +323,12 @@ async def test_a_required_backup_is_looked_for_when_the_plan_is_made_and_again_a
 
     await backed_up(0, StoppedClock().now() - 5)
     made = await site.make(steps)
-    await site.plans.again(made)
+    await site.plans.again(made, ANNA)
     site.plans.clock = Later()
     with pytest.raises(PlanRefused, match="its last good backup is 2h old, more than 1h"):
-        await site.plans.again(made)
+        await site.plans.again(made, ANNA)
     await backed_up(1, Later().now())
-    await site.plans.again(made)
+    await site.plans.again(made, ANNA)
 
 
 class Later(StoppedClock):

@@ -15,11 +15,16 @@ from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.notification import composed
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Json, Plan, PlannedStep, StepKind, StepTypeUse
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note
+from pilotage_coordinator.domain.policy.content import policy_content
+from pilotage_coordinator.domain.policy.loader import load_policy
+from pilotage_coordinator.domain.policy.request import Requested
+from pilotage_coordinator.domain.policy.rule import ChangeClass, Policy
 from pilotage_coordinator.domain.proof import Proof, ProofKind
 from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -27,6 +32,8 @@ from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.backup import Backup, Backups
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
+from pilotage_coordinator.runtime.policies import Affected
+from pilotage_coordinator.runtime.policy import PolicyKeeper
 from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.security.api_tokens import new_api_token, token_digest
 from pilotage_coordinator.service.authentication import Authentication
@@ -51,6 +58,7 @@ from pilotage_coordinator.store.records import (
     HostRecord,
     NotificationRecord,
     PlanRecord,
+    PolicyRecord,
     PrincipalRecord,
     Progress,
     RoleRecord,
@@ -91,6 +99,16 @@ workflows:
 """
 
 
+POLICY = """\
+policy: 1
+rules:
+  - {name: owner, level: role, roles: owner, decision: allow}
+  - {name: assistants, level: role, kinds: assistant, effects: read, decision: allow}
+tests:
+  - {name: the owner may, ask: {roles: [owner], operation: container.upgrade}, decision: allow}
+"""
+
+
 class Clock:
     """Stands still."""
 
@@ -107,6 +125,7 @@ class FakePlanned:
     notes: Sequence[Note] = ()
     previews: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     made_at: int = NOW
+    change_class: ChangeClass | None = None
 
 
 def plan(hosts: tuple[str, ...] = ("db1", "db2"), digest: str = DIGEST) -> Plan:
@@ -134,6 +153,7 @@ class FakePlans:
         previews: bool,
         within: Callable[[Iterable[str]], None] | None = None,
         audit: tuple[AuditEntry, ...] = (),
+        requested: Requested | None = None,
     ) -> FakePlanned:
         if self.refuse is not None:
             raise self.refuse
@@ -157,6 +177,7 @@ class FakePlans:
         parameters: Mapping[str, Any],
         limit_to: str,
         within: Callable[[Iterable[str]], None] | None = None,
+        requested: Requested | None = None,
     ) -> Offers:
         if within is not None:
             within(("db1", "db2"))
@@ -178,6 +199,7 @@ class FakeRuns:
     events: list[EventRecord] = field(default_factory=list)
     forever: bool = False
     status: str = "pending"
+    requested: Requested | None = None
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Somebody who watched has gone."""
 
@@ -190,7 +212,9 @@ class FakeRuns:
         reason: str,
         audit: tuple[AuditEntry, ...],
         answer: AnswerRecord | None,
+        requested: Requested | None = None,
     ) -> None:
+        self.requested = requested
         if self.refuse is not None:
             raise self.refuse
         row = ExecutionRecord(
@@ -293,6 +317,37 @@ class FakeNotifications:
         return await self.store.deliveries.get(notification)
 
 
+@dataclass
+class FakePolicies:
+    keeper: PolicyKeeper
+    hosts: dict[str, Host] = field(default_factory=dict)
+    touched: Sequence[Affected] = ()
+
+    @property
+    def version(self) -> int:
+        return self.keeper.version
+
+    @property
+    def fault(self) -> str:
+        return self.keeper.fault
+
+    @property
+    def policy(self) -> Policy | None:
+        return self.keeper.policy
+
+    def host(self, name: str) -> Host | None:
+        return self.hosts.get(name)
+
+    async def read(self, source: str, file: str) -> Policy:
+        return load_policy(source, file)
+
+    async def put(self, record: PolicyRecord, audit: tuple[AuditEntry, ...]) -> None:
+        await self.keeper.put(record, audit)
+
+    async def affected(self, policy: Policy) -> Sequence[Affected]:
+        return self.touched
+
+
 @dataclass(frozen=True)
 class FakeLine:
     cursor: str
@@ -375,11 +430,17 @@ class Desk:
     disk: SimulatedDisk
     inventory: LiveInventory
     authentication: Authentication
+    policies: FakePolicies
 
     async def edit_audit(self, statement: str) -> None:
         """Do to the log what somebody with the file can."""
         self.disk.connection.execute("DROP TRIGGER audit_unchanged")
         self.disk.connection.execute(statement)
+
+    async def set_policy(self) -> None:
+        """Let a policy count."""
+        content = policy_content(load_policy(POLICY, "policy.yaml"))
+        await self.policies.put(PolicyRecord(1, POLICY, content, NOW, "ann"), ())
 
     async def audit(self) -> list[tuple[str, str, str]]:
         """Return what the audit log holds: operation, outcome, subject."""
@@ -465,6 +526,7 @@ async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDis
     plans, runs, secrets, logs = FakePlans(store), FakeRuns(store), FakeSecrets(store), FakeLogs()
     doctor, coordinator = FakeDoctor(), FakeCoordinator()
     inventory = LiveInventory(store.hosts, clock)
+    policies = FakePolicies(PolicyKeeper(store.policies))
     services = Services(
         clock=clock,
         new_id=lambda prefix: f"{prefix}_{next(counter):032x}",
@@ -475,6 +537,7 @@ async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDis
         hosts=FakeHosts(store),
         secrets=secrets,
         notifications=FakeNotifications(store),
+        policies=policies,
         logs=logs,
         audit=AuditLog(store.audit, key, key.fingerprint),
         backups=Backups(store, clock, folder, store_key="s", audit_key=key.fingerprint, authority="a"),
@@ -498,4 +561,5 @@ async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDis
         disk,
         inventory,
         Authentication(store, clock, "ann"),
+        policies,
     ), disk

@@ -17,7 +17,19 @@ from pilotage_coordinator.store.records import RecoveryRecord
 from pilotage_proto.recovery import Recovery
 from structlog.testing import capture_logs
 
-from tests.unit.service.desk import DIGEST, EXECUTION, GUEST, KEY, NOTIFICATION, OWNER, SOURCE, TOKEN, Desk, OneBackup
+from tests.unit.service.desk import (
+    DIGEST,
+    EXECUTION,
+    GUEST,
+    KEY,
+    NOTIFICATION,
+    OWNER,
+    POLICY,
+    SOURCE,
+    TOKEN,
+    Desk,
+    OneBackup,
+)
 
 RECOVERY = Recovery("coo_1", 1, "sha256:" + "0" * 64, 2, "sha256:" + "1" * 64, 5)
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -47,6 +59,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "secret.set": {"name": "a/b", "value_base64": "c2VjcmV0"},
     "secret.grant": {"name": "known", "grants": [{"blueprints": ["nightly_*"], "hosts": "role=db"}], "was": []},
     "secret.rm": {"name": "known"},
+    "policy.set": {"source": POLICY, "file": "policy.yaml"},
+    "policy.rollback": {"version": 1},
+    "policy.test": {"source": POLICY},
+    "policy.explain": {"operation": "container.upgrade", "host": "db1"},
     "notification.retry": {"notification": NOTIFICATION},
     "backup.create": {"plain": True},
     "recovery.sign": {
@@ -73,6 +89,7 @@ async def world(desk: Desk) -> None:
     await desk.add_host()
     await desk.add_execution()
     await desk.add_principals()
+    await desk.set_policy()
     for added in [await secrets.set_secret(desk.services, OWNER, _request(secrets.set_secret, name="known"))]:
         assert added.new
     library = next(each for each in VERBS if each.operation == "blueprint.add")

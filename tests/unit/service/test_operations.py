@@ -46,6 +46,12 @@ COMMANDS = {
     "secret.grant": "secret grant",
     "secret.list": "secret list",
     "secret.rm": "secret rm",
+    "policy.show": "policy show",
+    "policy.history": "policy history",
+    "policy.set": "policy set",
+    "policy.rollback": "policy rollback",
+    "policy.test": "policy test",
+    "policy.explain": "policy explain",
     "notification.list": "notification list",
     "notification.retry": "notification retry",
     "audit.search": "audit search",
@@ -95,6 +101,10 @@ ANSWER_NAMES = {
     "ChangeAnswer": "Change",
     "PreviewAnswer": "Preview",
     "NoteAnswer": "Note",
+    "RulingAnswer": "Ruling",
+    "RuleAnswer": "PolicyRule",
+    "AffectedAnswer": "Affected",
+    "CaseAnswer": "PolicyCase",
     "StepRunAnswer": "StepRun",
     "GateAnswer": "Gate",
     "EventAnswer": "Event",
@@ -130,7 +140,7 @@ def test_a_routes_path_names_fields_of_its_request_and_writes_are_no_gets(route:
     names = re.findall(r"{(\w+)(?::path)?}", route.path)
     assert set(names) <= set(route.verb.request.model_fields)
     writes = OPERATIONS[route.verb.operation].effect is OperationEffect.WRITE
-    asks = route.verb.operation in ("blueprint.validate",)
+    asks = route.verb.operation in ("blueprint.validate", "policy.test", "policy.explain")
     assert (route.method == "GET") is not (writes or asks)
 
 

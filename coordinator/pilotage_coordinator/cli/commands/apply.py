@@ -10,7 +10,14 @@ from pilotage_client import PilotageClient
 from pilotage_coordinator.cli.exits import ExitCode, NotUnderstood
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
-from pilotage_coordinator.cli.starting import NoWaitOption, ReasonOption, start_digest
+from pilotage_coordinator.cli.starting import (
+    ClassOption,
+    ForChange,
+    NoWaitOption,
+    ReasonOption,
+    ReferenceOption,
+    start_digest,
+)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -21,11 +28,14 @@ def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `pilotage plan -o FILE` wrote.")],
     no_wait: NoWaitOption = False,
     reason: ReasonOption = "",
+    reference: ReferenceOption = "",
+    change_class: ClassOption = None,
 ) -> None:
     """Run exactly the plan that was written to a file; if it no longer holds, nothing is started."""
 
     async def work(client: PilotageClient, screen: Screen) -> ExitCode | None:
-        return await start_digest(client, screen, read_digest(file), no_wait=no_wait, reason=reason)
+        change = ForChange(reason, reference, change_class)
+        return await start_digest(client, screen, read_digest(file), no_wait=no_wait, change=change)
 
     perform(context, work)
 

@@ -11,7 +11,15 @@ from pilotage_coordinator.cli.exits import ExitCode, code_of_state
 from pilotage_coordinator.cli.render.run import next_steps
 from pilotage_coordinator.cli.screen import Screen, state_style
 from pilotage_coordinator.cli.session import perform
-from pilotage_coordinator.cli.starting import NoWaitOption, ReasonOption, YesOption, start_digest
+from pilotage_coordinator.cli.starting import (
+    ClassOption,
+    ForChange,
+    NoWaitOption,
+    ReasonOption,
+    ReferenceOption,
+    YesOption,
+    start_digest,
+)
 from pilotage_coordinator.cli.watching import left_alone, wait
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -27,11 +35,15 @@ def exec_(
     yes: YesOption = False,
     no_wait: NoWaitOption = False,
     reason: ReasonOption = "",
+    reference: ReferenceOption = "",
+    change_class: ClassOption = None,
 ) -> None:
     """Run one command on many hosts, as an execution like any other: planned, recorded, watched."""
 
     async def work(client: PilotageClient, screen: Screen) -> ExitCode | None:
-        plan = await client.make_plan(command=argv, limit_to=limit, previews=False)
+        change = ForChange(reason, reference, change_class)
+        chosen = change.arguments()["change_class"]
+        plan = await client.make_plan(command=argv, limit_to=limit, previews=False, change_class=chosen)
         for note in plan["notes"]:
             screen.say(f"note: {note['message']}", "yellow")
         names = ", ".join(plan["targets"][:10]) + (" …" if len(plan["targets"]) > 10 else "")
@@ -39,8 +51,8 @@ def exec_(
         if not confirmed(screen, question, yes=yes):
             return None
         if no_wait or screen.json:
-            return await start_digest(client, screen, plan["digest"], no_wait=no_wait, reason=reason)
-        started = await client.start_run(plan_digest=plan["digest"], reason=reason)
+            return await start_digest(client, screen, plan["digest"], no_wait=no_wait, change=change)
+        started = await client.start_run(plan_digest=plan["digest"], **change.arguments())
         return await _show_output(client, screen, started["execution"])
 
     perform(context, work)

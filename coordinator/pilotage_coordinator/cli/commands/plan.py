@@ -12,6 +12,7 @@ from pilotage_coordinator.cli.completion import blueprints
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.starting import (
+    ClassOption,
     FileOption,
     LimitOption,
     ParameterOption,
@@ -45,6 +46,7 @@ def plan(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Keep the plan for `pilotage apply`.")
     ] = None,
+    change_class: ClassOption = None,
     previews: Annotated[bool, typer.Option(help="Ask the hosts what would change on them.")] = True,
     values: Annotated[bool, typer.Option("--values", help="Show what each step is given, on each host.")] = False,
 ) -> None:
@@ -56,7 +58,11 @@ def plan(
     digest = _digest(wanted)
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        made = await (client.show_plan(digest) if digest else client.make_plan(**wanted.arguments(), previews=previews))
+        if digest:
+            made = await client.show_plan(digest)
+        else:
+            chosen = change_class.value if change_class else None
+            made = await client.make_plan(**wanted.arguments(), previews=previews, change_class=chosen)
         if output is not None:
             write_plan(output, made)
         if screen.json:

@@ -20,13 +20,16 @@ from pilotage_coordinator.cli.render.title import title
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.starting import (
+    ClassOption,
     FileOption,
+    ForChange,
     LimitOption,
     NameArgument,
     NoWaitOption,
     ParameterOption,
     ParametersOption,
     ReasonOption,
+    ReferenceOption,
     Wanted,
     WorkflowOption,
     YesOption,
@@ -62,6 +65,8 @@ def start(
     yes: YesOption = False,
     no_wait: NoWaitOption = False,
     reason: ReasonOption = "",
+    reference: ReferenceOption = "",
+    change_class: ClassOption = None,
 ) -> None:
     """Plan, show the plan, ask, run it, and watch it to its end.
 
@@ -70,8 +75,10 @@ def start(
     wanted = Wanted(name, file, workflow, parameter or [], parameters, limit)
 
     async def work(client: PilotageClient, screen: Screen) -> ExitCode | None:
-        plan = await client.make_plan(**wanted.arguments(), previews=not yes)
-        return await start_plan(client, screen, plan, yes=yes, no_wait=no_wait, reason=reason)
+        change = ForChange(reason, reference, change_class)
+        chosen = change.arguments()["change_class"]
+        plan = await client.make_plan(**wanted.arguments(), previews=not yes, change_class=chosen)
+        return await start_plan(client, screen, plan, yes=yes, no_wait=no_wait, change=change)
 
     perform(context, work)
 

@@ -54,6 +54,7 @@ def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
     yield from steps.section("Finally, whatever happens", plan["finally_steps"])
     yield from steps.section("If it is rolled back, instead of each step's own undo", plan["rollback_steps"])
     yield from _changes(plan)
+    yield from _policy(plan)
     if plan["notes"]:
         yield Line("Note", "bold yellow")
         for note in plan["notes"]:
@@ -61,6 +62,22 @@ def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
             yield Line(f"  {place + ': ' if place else ''}{note['message']}", "yellow")
         yield Line("")
     yield Line("Nothing has been changed yet.", "bold")
+
+
+def _policy(plan: Plan) -> Iterator[Line]:
+    """Yield what the policy says where it is more than a yes, and then which rules said it."""
+    if all(each["decision"] == "allow" for each in plan["policy"]):
+        return
+    yield Line("Policy", "bold yellow")
+    for each in plan["policy"]:
+        said = {
+            "allow": "may run",
+            "require_approval": "may run once somebody has approved",
+            "dry_run_only": "may only be planned, not started",
+        }[each["decision"]]
+        steps = ", ".join(each["steps"][:6]) + (" …" if len(each["steps"]) > 6 else "")
+        yield Line(f"  {steps}: {said}, by {', '.join(each['rules'])}", "" if each["decision"] == "allow" else "yellow")
+    yield Line("")
 
 
 def _reached(value: object, targets: list[str]) -> str:

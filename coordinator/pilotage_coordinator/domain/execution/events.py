@@ -26,6 +26,8 @@ class ExecutionBegun:
 
     seed: str
     requested_by: str
+    request: Mapping[str, Json] = field(default_factory=dict)
+    """Who asked, as a policy sees it, and what for (`domain.policy.request`); empty where that was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

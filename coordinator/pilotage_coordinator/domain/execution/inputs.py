@@ -1,6 +1,7 @@
 """What can happen to an execution: facts from the fleet and the clock, and what people ask for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pilotage_proto.attempt import AttemptKey
@@ -8,6 +9,7 @@ from pilotage_proto.attempt import AttemptKey
 from pilotage_coordinator.domain.approval.request import Vote
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.fleet import AttemptReport
+from pilotage_coordinator.domain.plan import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class Begin:
 
     seed: str
     requested_by: str
+    request: Mapping[str, Json] = field(default_factory=dict)
+    """Who asked, as a policy sees it, and what for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class ExecutionState:
     reason: str = ""
     seed: str = ""
     requested_by: str = ""
+    request: Mapping[str, Json] = field(default_factory=dict)
+    """Who asked, as a policy sees it, and what for; empty where that was not recorded."""
     begun_at: int = 0
     ended_at: int = 0
     outputs: Mapping[str, Json] = field(default_factory=dict)

@@ -83,6 +83,8 @@ class PendingReason(StrEnum):
     GATE = "gate"
     DRIFT = "drift"
     """Its host, or a value of it, is not what was planned: somebody must say that it may go on all the same."""
+    POLICY = "policy"
+    """The policy does not allow it now: somebody must change that, or let the execution try again."""
     RETRY = "retry"
     HEALTH = "health"
     """A health gate that runs: its next round."""

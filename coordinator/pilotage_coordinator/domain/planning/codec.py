@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, ge
 
 from pilotage_proto.canonical import digest as digest_of
 
-from pilotage_coordinator.domain.plan import Plan, PlannedStep
+from pilotage_coordinator.domain.plan import Json, Plan, PlannedStep
 from pilotage_coordinator.domain.planning.errors import PlanUnreadable
 
 FORMAT: Final = 1
@@ -191,7 +191,7 @@ def _dataclass_reader(kind: type) -> _Reader:
             raise _Unfit("expected an object")
         if not inner:
             # Not before: the types of a plan contain themselves.
-            hints = get_type_hints(kind)
+            hints = get_type_hints(kind, localns={"Sequence": Sequence, "Mapping": Mapping, "Json": Json})
             inner.update({key: (name, _reader(hints[name])) for name, key, _ in _fields(kind)})
         arguments: dict[str, Any] = {}
         for key, each in value.items():

@@ -16,7 +16,12 @@ MOST_DIFFERENCES: Final = 20
 
 def differences(approved: Plan, fresh: Plan) -> tuple[str, ...]:
     """Return up to 20 lines that say where the content of two plans differs; none when their digests are equal."""
-    return tuple(islice(_differ("", content(approved), content(fresh)), MOST_DIFFERENCES))
+    return lines_between(content(approved), content(fresh))
+
+
+def lines_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return up to 20 lines that say where two trees of JSON values differ; none where they are equal."""
+    return tuple(islice(_differ("", old, new), MOST_DIFFERENCES))
 
 
 def _differ(place: str, old: Any, new: Any) -> Iterator[str]:

@@ -74,6 +74,8 @@ class PlanRequest:
     """The command line's `-l` (see `parse_selector`): the hosts of steps without targets, and it narrows all others."""
     seed: str = ""
     """What `order: random` draws from; any text, kept with the request."""
+    change_class: str = ""
+    """standard, normal, emergency, or empty: rules of the policy may ask for it."""
     pins: Pins = field(default_factory=Pins)
 
 

@@ -262,11 +262,8 @@ def scope_of(question: Question) -> dict[str, object]:
         },
         "parameters": question.parameters,
         "host": {name: value for name, value in host.items() if name in STABLE_HOST_FIELDS},
-        "change": {
-            "class": change.change_class.value if change.change_class else "",
-            "reference": change.reference,
-            "reason": change.reason,
-        },
+        # No more of it: a plan is made before anybody gives a reference or a reason.
+        "change": {"class": change.change_class.value if change.change_class else ""},
     }
 
 

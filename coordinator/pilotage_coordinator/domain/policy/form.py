@@ -189,8 +189,8 @@ def _build_constraint(values: Mapping[str, Any], node: MapNode, path: Path, read
         none_of=values.get("not_in", ()),
         like=values.get("like", ()),
         unlike=values.get("unlike", ()),
-        least=least,
-        most=most,
+        least=None if least is None else float(least),
+        most=None if most is None else float(most),
         given=values.get("given"),
     )
 

@@ -51,6 +51,7 @@ class Subject:
     destructive: bool = False
     irreversible: bool = False
     blueprint: str = ""
+    """Of a stored one; what somebody only sends could call itself anything."""
     category: str = ""
 
 

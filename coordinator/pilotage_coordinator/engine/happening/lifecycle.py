@@ -24,6 +24,7 @@ _S = StepRunStatus
 def _execution_begun(draft: Draft, event: e.ExecutionBegun, at: int) -> None:
     draft.seed = event.seed
     draft.requested_by = event.requested_by
+    draft.request = event.request
     draft.begun_at = at
     draft.set_timer(TimerKind.EXECUTION_DEADLINE, ROOT_KEY, at + draft.plan.deadline if draft.plan.deadline else 0)
     for path, info in draft.index.steps.items():
