@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any, Final
 
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Inventory
-from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Plan, PlanPolicy
+from pilotage_coordinator.domain.plan import BlueprintRef, Effect, FailureKind, Plan, PlanPolicy, Ruling
 from pilotage_coordinator.domain.planning.errors import PlanProblem
 from pilotage_coordinator.domain.planning.request import Library, PlanRequest, Questions
 from pilotage_coordinator.domain.policy.judging import Ruleset
@@ -13,6 +15,9 @@ from pilotage_coordinator.domain.policy.plan_ruling import judge_plan, refusal
 from pilotage_coordinator.domain.policy.question import Question, Subject
 from pilotage_coordinator.domain.policy.rule import Decision
 from pilotage_coordinator.domain.policy.ruling import Asking
+
+ENGINE: Final = "the external engine"
+"""Stands among the rules that decided where it was that."""
 
 
 @dataclass(slots=True)
@@ -29,7 +34,25 @@ class PlanJudging:
         """Return the decisions about a plan, and every reason not to make it."""
         plan = replace(plan, policy=PlanPolicy(sent=self._sent(plan.blueprint)))
         judged = judge_plan(self.rules, plan, self.asking, self.inventory, self.expressions)
-        return judged.policy, judged.problems
+        external = self.rules.policy.external
+        if external is None or judged.refused:
+            return judged.policy, judged.problems
+        # Loaded where an engine is asked at all: its HTTP client takes memory for nothing elsewhere.
+        asking: Any = import_module("pilotage_coordinator.runtime.external_policy")
+        answer = asking.ask_external(external, plan, self.asking)
+        return self._with_external(judged.policy, answer.decision, answer.reason)
+
+    def _with_external(
+        self, policy: PlanPolicy, decision: Decision, reason: str
+    ) -> tuple[PlanPolicy, Sequence[PlanProblem]]:
+        """Return the decisions with that of the external engine, which counts where it is stricter."""
+        if decision is Decision.DENY:
+            message = f"the external policy engine denies it: {reason or 'it gives no reason'}"
+            return policy, [PlanProblem(FailureKind.POLICY, message, "ask whoever keeps that engine")]
+        found = replace(policy, external=decision.value)
+        if decision is not Decision.ALLOW:
+            found = replace(found, rulings=(Ruling(decision.value, (ENGINE,)), *policy.rulings))
+        return found, []
 
     def reads(self, request: PlanRequest, questions: Questions) -> list[PlanProblem]:
         """Return which of the questions that hosts would be asked for this plan the policy denies."""

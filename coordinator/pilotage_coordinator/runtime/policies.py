@@ -20,6 +20,7 @@ from pilotage_coordinator.domain.policy.ruling import Asking
 from pilotage_coordinator.runtime.clock import Clock
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.inventory import LiveInventory
+from pilotage_coordinator.runtime.plan_judging import ENGINE
 from pilotage_coordinator.runtime.policy import PolicyKeeper
 from pilotage_coordinator.store.records import AuditEntry, PolicyRecord
 
@@ -107,7 +108,7 @@ def _affected(
             question, verdict = judged.refused[0]
             where = f" on {question.host.name}" if question.host is not None else ""
             text = f"{question.path}{where} would be denied: {verdict.reasons[0]}"
-        elif judged.policy.rulings != state.plan.policy.rulings:
+        elif judged.policy.rulings != tuple(each for each in state.plan.policy.rulings if each.rules != (ENGINE,)):
             said = "; ".join(f"{each.decision} by {', '.join(each.rules)}" for each in judged.policy.rulings)
             text = f"it would be decided otherwise: {said}"
         elif judged.policy.rules != state.plan.policy.rules:

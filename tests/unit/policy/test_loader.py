@@ -24,6 +24,7 @@ zone: Europe/Paris
 windows:
   sunday-night: {hours: {days: sun, from: "01:00", to: "05:00"}}
   nights: {hours: [{from: "22:00", to: "06:00", zone: UTC}]}
+external: {url: "http://127.0.0.1:8181/v1/data/pilotage/decision", timeout: 500ms}
 rules:
   - name: everything
     description: One of each key.
@@ -132,6 +133,8 @@ def test_the_examples_in_the_starter_policy_are_rules() -> None:
         ("decision: require_approval", "decision: deny", "name: everything", "`approval` stands only beside"),
         ("name: freeze", "name: everything", "everything, level", "two rules are named `everything`"),
         (', expires_at: "2027-01-01T00:00:00Z"}', "}", "{name: freeze", "ends by itself"),
+        ("timeout: 500ms", "timeout: 5ms", "5ms", "too short"),
+        ("http://127", "ftp://127", '"ftp', "is no URL"),
         ("policy: 1\n", "policy: 2\n", "2\n", "from 1 to 1"),
         ("rules:\n", "rule:\n", "rule:", "write `rules:`"),
         ("required: 2", "required: 0", "0\n      of", "from 1 to 100"),

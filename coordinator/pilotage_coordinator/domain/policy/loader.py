@@ -34,9 +34,6 @@ def load_policy(text: str, file: str) -> Policy:
     zone = values.get("zone", "UTC")
     windows = {name: _placed_window(each, zone) for name, each in values.get("windows", {}).items()}
     rules = tuple(_settled(each, windows, zone, problems) for each in values["rules"])
-    if values.get("external") is not None:
-        at = root.at
-        problems.add(at, ("external",), "external engines are not available yet", "remove `external`")
     _check_names(values["rules"], problems)
     _check_conditions(values["rules"], problems)
     problems.refuse()

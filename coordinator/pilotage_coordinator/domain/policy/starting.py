@@ -61,6 +61,8 @@ def limited(plan: Plan) -> bool:
 
 
 def _steps(ruling: Ruling) -> str:
+    if not ruling.steps:
+        return "the whole plan"
     paths = list(ruling.steps)
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(paths[:3]) + more
