@@ -60,6 +60,6 @@ setup-demo: setup
 
 .PHONY: setup-test
 setup-test: setup
-	@tools/setup programs restic spin gcc
-	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 debootstrap curl postgresql mariadb-server-core mariadb-client openssh-server age btrfs-progs xfsprogs
+	@tools/setup programs restic spin gcc libc6-dev
+	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 debootstrap curl postgresql mariadb-server-core mariadb-client openssh-server age btrfs-progs xfsprogs systemd
 	@tools/setup newer restic-rest-server docker-compose
