@@ -299,6 +299,18 @@ class Gate(TypedDict):
     opened_at: str
 
 
+class ChangeRecord(TypedDict):
+    """What an execution was started for; and how the change was closed, all empty while it is open."""
+
+    change_class: str
+    reference: str
+    reason: str
+    outcome: str
+    note: str
+    closed_at: str
+    closed_by: str
+
+
 class ExecutionDetail(ExecutionSummary):
     """One execution, whole; `sequence` is that of the newest event in it."""
 
@@ -308,6 +320,7 @@ class ExecutionDetail(ExecutionSummary):
     runs: list[StepRun]
     runs_omitted: int
     gates: list[Gate]
+    change: ChangeRecord | None
 
 
 class Event(TypedDict):

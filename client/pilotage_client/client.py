@@ -211,6 +211,11 @@ class PilotageClient:
         """Start nothing new."""
         return await self._post(answers.ExecutionSummary, f"/v1/executions/{segment(execution)}/pause", reason=reason)
 
+    async def close_run(self, execution: str, outcome: str, *, note: str = "") -> answers.ChangeRecord:
+        """Close the change of an execution that has ended: successful, failed or backed_out."""
+        path = f"/v1/executions/{segment(execution)}/close"
+        return await self._post(answers.ChangeRecord, path, outcome=outcome, note=note)
+
     async def resume_run(self, execution: str, reason: str = "") -> answers.ExecutionSummary:
         """Go on after a pause."""
         return await self._post(answers.ExecutionSummary, f"/v1/executions/{segment(execution)}/resume", reason=reason)

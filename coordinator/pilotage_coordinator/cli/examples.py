@@ -25,6 +25,7 @@ EXAMPLES: Final = MappingProxyType(
         "run resume": ("pilotage run resume last",),
         "run retry": ("pilotage run retry last --failed-hosts", "pilotage run retry last --from verify"),
         "run resolve": ("pilotage run resolve last protect/save --host db1 --as succeeded --comment 'it is there'",),
+        "run close": ("pilotage run close last --as successful --note 'error rate is as before'",),
         "run release": ("pilotage run release last look", "pilotage run release last look --deny"),
         "exec": ("pilotage exec -l role=db -- df -h /srv", "pilotage exec -l 'name=web1|web2' --yes -- uptime"),
         "logs": ("pilotage logs last", "pilotage logs -f last protect --host db1"),

@@ -88,6 +88,18 @@ class GateAnswer(Answer):
     opened_at: str
 
 
+class ChangeRecordAnswer(Answer):
+    """What an execution was started for; and how the change was closed, all empty while it is open."""
+
+    change_class: str
+    reference: str
+    reason: str
+    outcome: str
+    note: str
+    closed_at: str
+    closed_by: str
+
+
 class ExecutionDetail(ExecutionSummary):
     """One execution, whole. `sequence` is that of the newest event in it."""
 
@@ -98,6 +110,8 @@ class ExecutionDetail(ExecutionSummary):
     runs: list[StepRunAnswer]
     runs_omitted: int
     gates: list[GateAnswer]
+    change: ChangeRecordAnswer | None = None
+    """Null in a replay."""
 
 
 class EventAnswer(Answer):

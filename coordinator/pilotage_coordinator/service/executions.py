@@ -13,6 +13,7 @@ from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRu
 from pilotage_coordinator.runtime.beside import aside
 from pilotage_coordinator.service import plans
 from pilotage_coordinator.service.caller import Caller
+from pilotage_coordinator.service.changes import change_of
 from pilotage_coordinator.service.errors import Conflict, Invalid
 from pilotage_coordinator.service.execution_record import record_of
 from pilotage_coordinator.service.execution_view import (
@@ -206,7 +207,8 @@ async def show_run(services: Services, caller: Caller, request: ShowRun) -> Exec
     record = await record_of(services, request.execution)
     chosen = ChosenRuns(request.step, request.host, frozenset(request.state))
     state = await services.runs.state(request.execution)
-    return await aside(len(state.runs), lambda: detail(record, state, record.sequence, chosen))
+    found = await aside(len(state.runs), lambda: detail(record, state, record.sequence, chosen))
+    return found.model_copy(update={"change": await change_of(services, request.execution)})
 
 
 @verb("run.replay")

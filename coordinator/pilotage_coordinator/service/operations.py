@@ -83,6 +83,7 @@ _ROWS: Final = (
     _read("run.show", "run.read", About.RUN),
     _read("run.watch", "run.read", About.RUN),
     _read("run.replay", "run.read", About.RUN),
+    _write("run.close", "run.control", About.RUN),
     _write("run.pause", "run.control", About.RUN),
     _write("run.resume", "run.control", About.RUN),
     _write("run.cancel", "run.control", About.RUN),

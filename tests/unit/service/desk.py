@@ -462,6 +462,12 @@ class Desk:
         )
         await self.inventory.load()
 
+    async def end_execution(self) -> None:
+        """Let the execution have ended."""
+        row = await self.store.executions.get(EXECUTION)
+        ended = Progress("completed", started_at=NOW, ended_at=NOW)
+        await self.store.executions.commit(ExecutionChange(EXECUTION, row.version, ended))
+
     async def add_dead_notification(self) -> None:
         """Let the execution have sent a message that could not be delivered."""
         row = await self.store.executions.get(EXECUTION)

@@ -44,6 +44,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "run.show": {"execution": EXECUTION},
     "run.watch": {"execution": EXECUTION},
     "run.replay": {"execution": EXECUTION},
+    "run.close": {"execution": EXECUTION, "outcome": "successful"},
     "run.pause": {"execution": EXECUTION},
     "run.resume": {"execution": EXECUTION},
     "run.cancel": {"execution": EXECUTION},
@@ -108,6 +109,8 @@ async def test_an_owner_may_and_each_write_leaves_exactly_one_entry_of_its_own(
     await world(desk)
     before = len(await desk.audit())
     request = _request(verb)
+    if verb.operation == "run.close":
+        await desk.end_execution()
     if verb.operation == "host.release":
         await desk.store.hosts.quarantine("hst_db1", "its journal went backward")
     if verb.operation == "notification.retry":

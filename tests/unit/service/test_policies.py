@@ -8,10 +8,10 @@ from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused
 from pilotage_coordinator.domain.policy.errors import PolicyRefused
 from pilotage_coordinator.runtime.policies import Affected
-from pilotage_coordinator.service import executions, policies
+from pilotage_coordinator.service import changes, executions, policies
 from pilotage_coordinator.service.errors import Conflict, Denied, Invalid, NotFound, translated
 
-from tests.unit.service.desk import OWNER, POLICY, Desk
+from tests.unit.service.desk import EXECUTION, OWNER, POLICY, Desk
 
 FREEZE = POLICY.replace(
     "rules:\n", 'rules:\n  - {name: freeze, level: emergency, decision: deny, expires_at: "2099-01-01T00:00:00Z"}\n'
@@ -186,3 +186,17 @@ def test_what_the_policy_refuses_is_denied_and_what_else_is_wrong_is_invalid() -
             raise error
         assert refused.value.problems[0].host == "h1"
     assert not issubclass(Denied, Conflict)
+
+
+async def test_a_change_is_closed_once_it_has_ended_and_shown(desk: Desk) -> None:
+    await desk.add_execution()
+    close = changes.CloseRun(execution=EXECUTION, outcome="backed_out", note="too slow")
+    with pytest.raises(Conflict, match="has not ended"):
+        await changes.close_run(desk.services, OWNER, close)
+    await desk.end_execution()
+    closed = await changes.close_run(desk.services, OWNER, close)
+    assert (closed.outcome, closed.note, closed.closed_by) == ("backed_out", "too slow", "ann")
+    with pytest.raises(Conflict, match="closed already"):
+        await changes.close_run(desk.services, OWNER, close)
+    shown = await executions.show_run(desk.services, OWNER, executions.ShowRun(execution=EXECUTION))
+    assert shown.change == closed

@@ -265,6 +265,36 @@ def resolve(
     perform(context, work)
 
 
+class Closing(StrEnum):
+    """What came of a change."""
+
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+    BACKED_OUT = "backed_out"
+
+
+@app.command()
+def close(
+    context: typer.Context,
+    execution: ExecutionArgument,
+    outcome: Annotated[
+        Closing, typer.Option("--as", metavar="successful|failed|backed_out", help="What came of the change.")
+    ],
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to be known later.")] = "",
+) -> None:
+    """Close the change of an execution that has ended; once, and for good."""
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        chosen = await found(client, execution)
+        change = await client.close_run(chosen, outcome.value, note=note)
+        if screen.json:
+            screen.object(change)
+        else:
+            screen.line(f"{chosen} is closed as {change['outcome'].replace('_', ' ')}")
+
+    perform(context, work)
+
+
 @app.command()
 def release(
     context: typer.Context,

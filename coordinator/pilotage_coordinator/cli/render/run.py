@@ -27,6 +27,7 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
     lasted = seconds_between(run["started_at"], run["ended_at"])
     took = f", took {span(lasted)}" if lasted is not None and run["ended_at"] else ""
     yield Line(f"asked for by {run['requested_by']} at {local(run['created_at'])}{took}", "dim")
+    yield from _change(run, width)
     for name, value in sorted(run["parameters"].items()):
         yield from _prose(f"  {name} = {value_text(value)}", width, "dim")
     if run["reason"] and not any(each["error"] and each["error"] in run["reason"] for each in run["runs"]):
@@ -42,6 +43,24 @@ def run_lines(run: ExecutionDetail, width: int = WIDE, *, every: bool = True) ->
     for warning in run["warnings"] if run["state"] == "completed" else ():
         yield Line(f"warning: {warning}", "yellow")
     yield from next_steps(run)
+
+
+def _change(run: ExecutionDetail, width: int) -> Iterator[Line]:
+    """Yield what it was started for, and how that was closed, as far as anybody said so."""
+    change = run.get("change")
+    if not change:
+        return
+    parts = [
+        f"{change['change_class']} change" if change["change_class"] else "",
+        change["reference"],
+        change["reason"],
+    ]
+    if any(parts):
+        yield from _prose(f"for: {', '.join(each for each in parts if each)}", width, "dim")
+    if change["outcome"]:
+        note = f": {change['note']}" if change["note"] else ""
+        outcome = change["outcome"].replace("_", " ")
+        yield from _prose(f"closed as {outcome} by {change['closed_by']} at {local(change['closed_at'])}{note}", width)
 
 
 def _prose(text: str, width: int, style: str = "") -> Iterator[Line]:
