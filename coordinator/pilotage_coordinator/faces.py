@@ -64,8 +64,12 @@ async def open_faces(
 
 def _keys_of_user() -> list[PublicKey]:
     """Return the public keys that whoever runs this process has for SSH; one that cannot be used is left out."""
-    found = []
-    for line in public_key_lines(Path.home()):
+    found: list[PublicKey] = []
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return found
+    for line in public_key_lines(home):
         with contextlib.suppress(AccessRefused):
             found.append(read_public_key(line))
     return found

@@ -1,8 +1,8 @@
 """The HTTP server: uvicorn on a unix socket and, if asked, on a TLS port; started and stopped by its owner."""
 
 import asyncio
-import getpass
 import os
+import pwd
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +123,8 @@ class _Server(uvicorn.Server):
 
 
 def user_name() -> str:
-    """Return the name of the user who runs this process, and whose its socket is."""
+    """Return the name of the user who runs this process, and whose its socket is: what the system says, not USER."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
         return f"uid:{os.geteuid()}"

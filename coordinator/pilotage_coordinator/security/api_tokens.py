@@ -43,11 +43,6 @@ def token_digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def same_digest(one: str, other: str) -> bool:
-    """Compare two digests in constant time."""
-    return hmac.compare_digest(one.encode(), other.encode())
-
-
 def _checksum(body: str) -> str:
     return _written(zlib.crc32(body.encode()), _SUM)
 

@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
-from pilotage_coordinator.security.api_tokens import check_form, same_digest, token_digest
+from pilotage_coordinator.security.api_tokens import check_form, token_digest
 from pilotage_coordinator.security.errors import TokenRefused
+from pilotage_coordinator.security.tokens import same_digest
 from pilotage_coordinator.service.caller import Caller, Face, socket_owner
 from pilotage_coordinator.service.errors import Unauthenticated, translated
 from pilotage_coordinator.service.holder import caller_of

@@ -13,10 +13,10 @@ from pilotage_coordinator.api import connection
 from pilotage_coordinator.api.access_log import AccessLog
 from pilotage_coordinator.api.application import application
 from pilotage_coordinator.api.identity import Identity
-from pilotage_coordinator.security import api_tokens
 from pilotage_coordinator.security.api_tokens import check_form, new_api_token
 from pilotage_coordinator.security.brake import MOST_PER_SOURCE, WINDOW
 from pilotage_coordinator.security.errors import TokenRefused
+from pilotage_coordinator.security.tokens import same_digest
 from pilotage_coordinator.service.authentication import Authentication
 from pilotage_coordinator.service.caller import Face
 from pilotage_coordinator.service.errors import Unauthenticated
@@ -71,7 +71,7 @@ def test_digests_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
         return one == other
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    assert api_tokens.same_digest("sha256:a", "sha256:a")
+    assert same_digest("sha256:a", "sha256:a")
     assert compared == [(b"sha256:a", b"sha256:a")]
 
 

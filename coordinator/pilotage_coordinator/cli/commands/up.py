@@ -50,6 +50,9 @@ def up(
             return
         screen.line(f"The coordinator serves, and this machine is online as {name}.", "bold green")
         screen.line(f"  logs and state  {status['state_dir']}")
+        who = await client.whoami()
+        if not who["token"]:
+            screen.line(f"  owner           {who['principal']}: whoever runs it, without any password")
         alone = status["enrol_address"].startswith(("127.", "[::1]", "localhost:"))
         screen.line("Next:")
         for command, use in (
@@ -58,6 +61,10 @@ def up(
             ("pilotage secret set backup/password -b '*backup*'", "a repository's password, for backups only"),
             (f"pilotage plan {FIRST}", "see what a backup would do; nothing is changed"),
             (f"pilotage run start {FIRST}", "and do it"),
+            (
+                "pilotage principal add NAME --role operator",
+                "let a second person in",
+            ),
             ("pilotage host token", "let a second machine join" + (" (needs up --advertise)" if alone else "")),
             ("pilotage doctor", "check everything"),
         ):
