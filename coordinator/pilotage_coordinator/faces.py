@@ -171,7 +171,8 @@ async def _make_services(
             Path(process.state_dir),
             epoch=base.epoch,
             highest_epoch=lambda: fleet.roster.highest_epoch_seen,
-            contradicting=lambda: base.witnesses.strange,
+            # One that is online has gone back with us, and says so in its next greeting.
+            contradicting=lambda: [host for host in base.witnesses.strange if not fleet.roster.online(host)],
             restoration=base.restoration,
             unread=executor.unread.reasons,
         ),
