@@ -457,6 +457,13 @@ class SecretGranted(TypedDict):
     grants: list[SecretGrant]
 
 
+class SecretsExported(TypedDict):
+    """Every secret in one file of age, in base64."""
+
+    count: int
+    encrypted_base64: str
+
+
 class SecretRemoved(TypedDict):
     """A secret was removed."""
 

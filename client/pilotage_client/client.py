@@ -332,6 +332,10 @@ class PilotageClient:
         """Return the names of secrets."""
         return await self._all("/v1/secrets", {}, limit)
 
+    async def export_secrets(self, recipients: Sequence[str]) -> answers.SecretsExported:
+        """Return every secret, encrypted to age keys."""
+        return await self._post(answers.SecretsExported, "/v1/secrets/export", recipients=list(recipients))
+
     async def remove_secret(self, name: str) -> answers.SecretRemoved:
         """Remove a secret."""
         return cast(answers.SecretRemoved, await self._transport.ask("DELETE", f"/v1/secrets/{_name(name)}"))

@@ -67,6 +67,7 @@ ROUTES: Final = (
     Route("POST", "/v1/hosts/{host}/release", hosts.release_host),
     Route("POST", "/v1/hosts/{host}/revoke", hosts.revoke_host),
     Route("GET", "/v1/secrets", secrets.list_secrets),
+    Route("POST", "/v1/secrets/export", secrets.export_secrets),
     Route("PUT", "/v1/secrets/{name:path}", secrets.set_secret),
     Route("PUT", "/v1/secret-grants/{name:path}", secrets.grant_secret),
     Route("DELETE", "/v1/secrets/{name:path}", secrets.remove_secret),

@@ -1,5 +1,6 @@
 """Following the chain: which link is the first that does not hold, and what is wrong with it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,9 @@ def follow(
 
     `known` are heads that were seen earlier: each must lie on the chain as it was.
     """
-    seen = {each.sequence: each.hash for each in known}
+    seen: dict[int, set[str]] = defaultdict(set)
+    for each in known:
+        seen[each.sequence].add(each.hash)
     for record in records:
         place = f"audit entry {record.sequence}"
         if record.sequence != head.sequence + 1:
@@ -48,7 +51,7 @@ def follow(
             return head, f"{place} does not follow the entry before it"
         if record.hash != _link(record):
             return head, f"{place} was changed: its content does not give its hash"
-        if seen.get(record.sequence, record.hash) != record.hash:
+        if seen.get(record.sequence, set()) - {record.hash}:
             return head, f"{place} is not the one that was seen earlier: history was rewritten"
         head = AuditHead(record.sequence, record.hash)
     return head, ""

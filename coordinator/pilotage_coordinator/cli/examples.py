@@ -50,6 +50,7 @@ EXAMPLES: Final = MappingProxyType(
         "secret ungrant": ("pilotage secret ungrant backup/password 2",),
         "secret grants": ("pilotage secret grants backup/password",),
         "secret rm": ("pilotage secret rm tls/key",),
+        "secret export": ("pilotage secret export -r age1… -o secrets.age",),
         "audit search": ("pilotage audit search --principal ann --since 7d", "pilotage audit search --outcome denied"),
         "audit verify": ("pilotage audit verify", "pilotage audit verify --file audit.jsonl --key 3f9a0c4be1d27586"),
         "audit export": ("pilotage audit export -o audit.jsonl",),

@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import BlueprintRef, Json
 from pilotage_coordinator.domain.secret_grant import SecretGrant, SecretUser, advice, covered
 from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.security.errors import DecryptionError
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import BlueprintStore, SecretStore
@@ -102,6 +103,17 @@ class SecretVault:
         Raises SecretRefused when there is no such secret.
         """
         return self._decrypted(await self._record(name))
+
+    async def everything(self) -> Mapping[str, bytes]:
+        """Return every value by name, for an export that hides them; not those that belong to one execution.
+
+        Raises SecretRefused for one that this key does not open.
+        """
+        records = [each for each in await self.store.list() if not each.name.startswith(RESERVED)]
+        try:
+            return {each.name: self._decrypted(each) for each in records}
+        except DecryptionError as error:
+            raise SecretRefused(f"{error}; give the coordinator its key again, or store the secret anew") from error
 
     async def user(self, use: SecretUse) -> SecretUser:
         """Return who asks, as grants see it: what a blueprint that is not stored says of itself does not count."""

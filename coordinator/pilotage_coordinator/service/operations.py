@@ -101,6 +101,8 @@ _ROWS: Final = (
     _write("secret.set", "secret.write"),
     _write("secret.grant", "secret.write"),
     _read("secret.list", "secret.read"),
+    # It changes nothing, and yet it takes every secret along.
+    _write("secret.export", "secret.export"),
     _write("secret.rm", "secret.write"),
     _read("notification.list", "notification.read", About.MANY),
     _write("notification.retry", "notification.write", About.NOTIFICATION),

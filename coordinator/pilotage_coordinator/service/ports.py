@@ -232,6 +232,10 @@ class Secrets(Protocol):
         """Store or replace a secret; returns whether it is new. Without grants it keeps those that it has."""
         ...
 
+    async def everything(self) -> Mapping[str, bytes]:
+        """Return every value by name, for an export that hides them; not those that belong to one execution."""
+        ...
+
     async def grants(self, name: str) -> tuple[SecretGrant, ...] | None:
         """Return who may be given a secret; None when there is none of this name."""
         ...

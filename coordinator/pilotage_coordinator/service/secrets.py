@@ -1,15 +1,19 @@
 """Operations on secrets and on who may use them. A value goes in and never comes out."""
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Iterable
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from pilotage_coordinator.domain.access.errors import AccessRefused
 from pilotage_coordinator.domain.secret_grant import MOST_GRANTS, SecretGrant, grant_of
 from pilotage_coordinator.runtime.secrets import RESERVED
+from pilotage_coordinator.security.age import encrypt, read_recipient
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
 from pilotage_coordinator.service.services import Services
@@ -24,6 +28,7 @@ SecretName = Annotated[
     ),
 ]
 LARGEST_SECRET = 64 * 1024
+LARGEST_EXPORT = 8 * 1024 * 1024
 
 
 Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=50)]
@@ -88,6 +93,15 @@ class RemoveSecret(Request):
         return self.name
 
 
+class ExportSecrets(Request):
+    """Ask for every secret, encrypted to age keys: for the day on which the coordinator and its backups are gone."""
+
+    recipients: list[Annotated[str, StringConstraints(max_length=200)]] = Field(min_length=1, max_length=16)
+
+    def subject(self) -> str:
+        return "secrets"
+
+
 class ListSecrets(PageRequest):
     """Ask for the names of secrets."""
 
@@ -116,6 +130,13 @@ class SecretStored(Answer):
     reference: str
     new: bool
     grants: list[GrantShape]
+
+
+class SecretsExported(Answer):
+    """The secrets in one file of age, in base64. Inside is JSON: `secrets` has each value, in base64, by name."""
+
+    count: int
+    encrypted_base64: str
 
 
 class SecretRemoved(Answer):
@@ -173,6 +194,30 @@ async def list_secrets(services: Services, caller: Caller, request: ListSecrets)
         for row in shown
     ]
     return Page(items=items, next=shown[-1].name if len(rows) > len(shown) else "")
+
+
+@verb("secret.export")
+async def export_secrets(services: Services, caller: Caller, request: ExportSecrets) -> SecretsExported:
+    """Export every secret, encrypted to age keys; no value leaves the coordinator in any other form."""
+    keys = [read_recipient(each) for each in request.recipients]
+    values = await services.secrets.everything()
+    size = sum(len(each) for each in values.values())
+    if size > LARGEST_EXPORT:
+        raise Conflict(
+            f"the secrets have {size} bytes together, at most {LARGEST_EXPORT} are exported at once",
+            fix="`pilotage backup create -r` takes all of them, with the key that opens them",
+        )
+    audit = allowed(services, caller, "secret.export", request.subject(), count=len(values))
+    await services.store.audit.append(*audit)
+    sealed = await asyncio.to_thread(_sealed, values, keys)
+    return SecretsExported(count=len(values), encrypted_base64=base64.b64encode(sealed).decode())
+
+
+def _sealed(values: Mapping[str, bytes], keys: Sequence[bytes]) -> bytes:
+    named = {name: base64.b64encode(value).decode() for name, value in values.items()}
+    out = io.BytesIO()
+    encrypt(io.BytesIO(json.dumps({"pilotage": "secrets", "secrets": named}).encode()), out, keys)
+    return out.getvalue()
 
 
 @verb("secret.rm")

@@ -55,6 +55,7 @@ VERBS: Final[tuple[Verb[Any, Any], ...]] = (
     secrets.set_secret,
     secrets.grant_secret,
     secrets.list_secrets,
+    secrets.export_secrets,
     secrets.remove_secret,
     notifications.list_notifications,
     notifications.retry_notification,

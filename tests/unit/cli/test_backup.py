@@ -1,13 +1,18 @@
 """`pilotage backup`: what it asks, and what an owner signs."""
 
+import base64
+import io
+import json
 import subprocess
 from pathlib import Path
 
+from pilotage_coordinator.security.age import decrypt, read_identity
 from pilotage_proto.recovery import NAMESPACE, read_recovery
 from pilotage_proto.sshsig import read_key, verify
 
 from tests.unit.cli.terminal import Terminal
-from tests.unit.service.desk import Desk, OneBackup
+from tests.unit.runtime.test_backup import IDENTITY, RECIPIENT
+from tests.unit.service.desk import GUEST, Desk, OneBackup
 
 
 def test_a_backup_is_encrypted_or_plain_by_word_and_warned_of(terminal: Terminal, tmp_path: Path) -> None:
@@ -55,3 +60,29 @@ def test_a_restore_needs_an_empty_folder_and_says_what_is_wrong(terminal: Termin
     assert (said.code, "not empty" in said.err) == (1, True)
     said = terminal.run("backup", "restore", str(backup), "--state-dir", str(tmp_path / "new"))
     assert (said.code, "no whole backup" in said.err) == (1, True)
+
+
+def test_secrets_are_exported_for_those_who_hold_the_key_alone(terminal: Terminal, tmp_path: Path) -> None:
+    canary = b"canary-51e07f3a9c"
+
+    async def prepare(desk: Desk) -> None:
+        desk.secrets.values = {"restic/db1": canary, "tls/key": b"\x00\xff"}
+
+    to = tmp_path / "secrets.age"
+    said = terminal.run("secret", "export", "-r", RECIPIENT, "-o", str(to), prepare=prepare)
+    assert (said.code, said.audit) == (0, [("secret.export", "allowed", "secrets")])
+    assert to.stat().st_mode & 0o777 == 0o600
+    data = to.read_bytes()
+    assert canary not in data
+    assert base64.b64encode(canary) not in data
+    out = io.BytesIO()
+    decrypt(io.BytesIO(data), out, read_identity(IDENTITY))
+    found = json.loads(out.getvalue())["secrets"]
+    assert {name: base64.b64decode(value) for name, value in found.items()} == {
+        "restic/db1": canary,
+        "tls/key": b"\x00\xff",
+    }
+    assert terminal.run("secret", "export", "-r", RECIPIENT, "-o", str(to), prepare=prepare).code == 1
+    assert terminal.run("secret", "export", "-r", "age1nonsense", "-o", str(tmp_path / "x"), prepare=prepare).code == 1
+    guest = terminal.run("secret", "export", "-r", RECIPIENT, "-o", str(tmp_path / "y"), caller=GUEST)
+    assert (guest.code, guest.audit[0][:2], (tmp_path / "y").exists()) == (5, ("secret.export", "denied"), False)

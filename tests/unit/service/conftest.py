@@ -1,6 +1,7 @@
 """What the tests of the service share."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +9,9 @@ from tests.unit.service.desk import Desk, open_desk
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """Services over an empty store."""
-    made, disk = await open_desk()
+    made, disk = await open_desk(tmp_path)
     yield made
     await made.store.close()
     disk.close()

@@ -304,6 +304,9 @@ class FakeSecrets:
         self.values[name] = value
         return await self.store.secrets.put(SecretRecord(name, b"sealed", NOW, updated_by, grants), audit)
 
+    async def everything(self) -> Mapping[str, bytes]:
+        return self.values
+
     async def grants(self, name: str) -> tuple[SecretGrant, ...] | None:
         return (await self.store.secrets.get(name)).grants
 

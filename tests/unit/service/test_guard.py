@@ -31,6 +31,7 @@ from tests.unit.service.desk import (
     OneBackup,
 )
 
+RECIPIENT = "age1w9a9e6uma3zp3jh6mrvygyqd8ejs49k8ccq4h2gmurhkfx9ccyeslglmhr"
 RECOVERY = Recovery("coo_1", 1, "sha256:" + "0" * 64, 2, "sha256:" + "1" * 64, 5)
 EXAMPLES: dict[str, dict[str, Any]] = {
     "blueprint.show": {"blueprint": "check"},
@@ -59,6 +60,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "host.revoke": {"host": "db1"},
     "secret.set": {"name": "a/b", "value_base64": "c2VjcmV0"},
     "secret.grant": {"name": "known", "grants": [{"blueprints": ["nightly_*"], "hosts": "role=db"}], "was": []},
+    "secret.export": {"recipients": [RECIPIENT]},
     "secret.rm": {"name": "known"},
     "policy.set": {"source": POLICY, "file": "policy.yaml"},
     "policy.rollback": {"version": 1},

@@ -46,6 +46,7 @@ COMMANDS = {
     "secret.set": "secret set",
     "secret.grant": "secret grant",
     "secret.list": "secret list",
+    "secret.export": "secret export",
     "secret.rm": "secret rm",
     "policy.show": "policy show",
     "policy.history": "policy history",

@@ -1,5 +1,6 @@
 """`pilotage secret`."""
 
+import base64
 import getpass
 import re
 import sys
@@ -218,6 +219,38 @@ def _tell(screen: Screen, granted: SecretGranted) -> None:
         screen.object(granted)
     else:
         _show(screen, granted["name"], granted["grants"])
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    recipient: Annotated[
+        list[str],
+        typer.Option("--recipient", "-r", metavar="AGE1…", help="Encrypt to this age key; `age-keygen` makes one."),
+    ],
+    to: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A new file.")],
+) -> None:
+    """Export every secret into a file that only the age keys open: for the day on which all else is gone.
+
+    `age -d -i KEY FILE` shows JSON with each value in base64, by name.
+    """
+
+    async def work(client: PilotageClient, screen: Screen) -> None:
+        if to.exists():
+            raise ClientError(f"{to} is there already; nothing was exported", "give another file")
+        exported = await client.export_secrets(recipient)
+        try:
+            with to.open("xb") as out:
+                to.chmod(0o600)
+                out.write(base64.b64decode(exported["encrypted_base64"]))
+        except OSError as error:
+            raise ClientError(f"{to}: {error.strerror}", "give another file") from error
+        if screen.json:
+            screen.object({"file": str(to), "count": exported["count"]})
+        else:
+            screen.line(f"{exported['count']} secrets are in {to}, encrypted")
+
+    perform(context, work)
 
 
 def _show(screen: Screen, name: str, held: Sequence[SecretGrant]) -> None:
