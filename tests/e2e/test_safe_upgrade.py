@@ -159,6 +159,23 @@ def test_a_figure_decides(
         assert runs[failed]["state"] == "failed"
 
 
+def test_hosts_say_which_containers_there_are_to_choose_from(fleet: Fleet, running: EngineSite) -> None:
+    running.docker("run", "-d", "--name", "web1", "--stop-signal", "SIGKILL", f"{APP}:1")
+    try:
+        asked = ("safe_container_upgrade", "container", "-p", "hosts=web1,web2")
+        chosen = fleet.json("blueprint", "choices", *asked)
+        assert chosen["items"] == [{"value": "web1", "hosts": ["web1", "web2"]}]
+        assert (chosen["asked"], chosen["incomplete"]) == ("discovery.containers", [])
+        plan = ("plan", "safe_container_upgrade", "-p", "hosts=web1", "-p", f"image={APP}:2")
+        fleet.run(*plan, "-p", "container=web1")
+        refused = fleet.run(*plan, "-p", "container=webb", check=False)
+        assert refused.returncode == 1
+        assert "no host has `webb`" in refused.stderr
+        assert "did you mean `web1`" in refused.stderr
+    finally:
+        running.remove_everything()
+
+
 NOT_SICK = {"command": ["/bin/test", "!", "-e", "/sick"]}
 
 
