@@ -14,8 +14,9 @@ from pilotage_coordinator.domain.blueprint.loader import load_blueprint
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.blueprint.parameters import resolve_parameters
 from pilotage_coordinator.domain.blueprint.step_types import check_step_types
-from pilotage_coordinator.domain.plan import Effect, Place
+from pilotage_coordinator.domain.plan import Effect
 from pilotage_coordinator.domain.step_type import StepTypeInfo
+from pilotage_coordinator.steps.catalogue import coordinator_types
 from pilotage_plugin_api import StepType
 from ruamel.yaml import YAML
 
@@ -38,12 +39,7 @@ def catalogue() -> dict[str, StepTypeInfo]:
         )
         for each in types
     }
-    text = {"type": "string"}
-    asserted = {"type": "object", "properties": {"that": text, "message": text}, "additionalProperties": False}
-    infos["validation.assert"] = StepTypeInfo(
-        "validation.assert", Effect.READ, params_schema=asserted, place=Place.COORDINATOR
-    )
-    return infos
+    return infos | dict(coordinator_types())
 
 
 def blueprint(name: str) -> Blueprint:

@@ -159,6 +159,16 @@ def test_a_recovery_loads_databases_and_does_not_bring_their_dumps_as_files(monk
     assert len(planned(BLUEPRINTS["disaster_recovery"]).plan.resolved["data"]["db1"].items or ()) == 3
 
 
+@pytest.mark.parametrize("id", ["environment_provisioning", "fleet_backup_orchestration"])
+def test_nobody_is_told_how_it_ended_unless_a_channel_is_named(id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {each.when for each in planned(BLUEPRINTS[id]).plan.resolved["told"].values()} == {False}
+    monkeypatch.setitem(GIVEN, id, {**GIVEN.get(id, {}), "notify": "ops"})
+    assert any(each.when for each in planned(BLUEPRINTS[id]).plan.resolved["told"].values())
+    monkeypatch.setitem(GIVEN, id, {**GIVEN.get(id, {}), "notify": "nowhere"})
+    with pytest.raises(PlanRefused, match="there is no channel"):
+        planned(BLUEPRINTS[id])
+
+
 def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     blueprint = BLUEPRINTS["fleet_backup_orchestration"]
     approved = planned(blueprint)
