@@ -18,6 +18,8 @@ class Judged:
     step: PlannedStep
     total: int = 0
     begun: set[str] = field(default_factory=set)
+    undone: set[str] = field(default_factory=set)
+    """Hosts that were taken back since."""
     good: int = 0
     """Batches that were found good, by the analysis or by a person."""
     said: dict[str, str] = field(default_factory=dict)
@@ -46,9 +48,12 @@ class Batches:
     def follow(self, type_: str, data: Mapping[str, Any], at: int) -> None:
         """Read an event."""
         if type_ == "execution_reopened":
-            # Hosts that have begun and batches that were found good stay so: a rollout goes on behind them.
+            # Hosts that have begun and batches that were found good stay so, and a rollout goes on behind them; what
+            # was taken back stands again where it was before.
             for known in self._judged.values():
                 known.said, known.doubt = {}, ""
+                known.begun -= known.undone
+                known.undone.clear()
         elif type_ == "gate_answered":
             self._answered(data)
         elif "path" in data and (judged := self._judged.get(str(data["path"]).split("/")[0])) is not None:
@@ -67,6 +72,8 @@ class Batches:
         elif type_ == "analysis_ended":
             self._judged_as(judged, str(data["verdict"]), str(data.get("gate", "")))
         elif type_ == "attempt_finished" and data["becomes"] != "pending":
+            if data["becomes"] == "compensated":
+                judged.undone.add(str(data.get("host", "")))
             verdict = data.get("outputs", {}).get("verdict", "pass")
             _say(judged, path, str(data["becomes"]) if data["becomes"] != "succeeded" else f"succeeded {verdict}")
         elif type_ == "unknown_settled" and data["as_"] != "retry":

@@ -29,7 +29,7 @@ from pilotage_coordinator.engine import attempting, batching, decide, decision, 
 from pilotage_coordinator.fleet import admission, outbox, roster, store_registry
 from pilotage_coordinator.runtime import executor, listener, live, projection, sending, unread, witnesses
 from pilotage_coordinator.store.errors import StoreError
-from pilotage_coordinator.store.sqlite import group_commit, seal, store
+from pilotage_coordinator.store.sqlite import group_commit, store
 
 from tests.simulation.simulation import simulate
 
@@ -339,17 +339,6 @@ def _starts_are_not_audited(patches: Patches) -> None:
     patches.drop(projection, "starts", ())
 
 
-def _head_is_shown_before_its_commit(patches: Patches) -> None:
-    def make(original: Any) -> Any:
-        def sign(self: Any, connection: Any) -> Any:
-            self.newest = original(self, connection)
-            return self.newest
-
-        return sign
-
-    patches.replace(seal.AuditSeal, "_sign", make)
-
-
 def _restore_is_not_recorded(patches: Patches) -> None:
     patches.skip(witnesses.Witnesses, "record")
 
@@ -636,7 +625,6 @@ MUTANTS = (
     Mutant("a request is answered before its commit", 0, ("4",), _request_is_answered_before_the_commit),
     Mutant("an assignment is sent before its commit", 5, ("10",), _sent_before_the_commit),
     Mutant("starts are not audited", 0, ("10",), _starts_are_not_audited),
-    Mutant("a head is shown before its commit", 30, ("witness", "12"), _head_is_shown_before_its_commit),
     Mutant("a restore is not recorded", 2, ("witness", "12"), _restore_is_not_recorded, True),
     Mutant("a failed write is taken for stored", 2, ("4",), _failed_write_is_taken_for_stored),
     Mutant("a write in doubt is taken for lost", 189, ("4", "6", "12"), _write_in_doubt_is_taken_for_lost),

@@ -61,6 +61,10 @@ async def _bring_back(
     # What they hold, ports above all, those that come back may need; Compose takes their volumes over all the same.
     new = [one for name, found in changed.items() for one in now.services.get(name, ()) if one.id not in found.ids]
     await asyncio.gather(*(engine.stop(one.id, None) for one in new))
+    # Cut off between making a new container and removing the old one: Compose would give the old one's name to both.
+    standing_ids = {one.id for one in now.members}
+    beside = [one for one in new if standing_ids.issuperset(changed[one.service].ids)]
+    await asyncio.gather(*(engine.remove(one.id, force=True) for one in beside))
     compose = Compose(ctx, socket, previous.directory, previous.project)
     env = await environment_of(ctx, {name: SecretRef.parse(ref) for name, ref in previous.secrets.items()})
     # Not --no-deps: it changes the hashes. Not a start by Compose: it would run jobs again that have done their work.
