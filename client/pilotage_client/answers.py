@@ -431,30 +431,27 @@ class SecretGrant(TypedDict, total=False):
     hosts: str
 
 
-class Secret(TypedDict):
-    """What may be known of a secret."""
+class SecretGranted(TypedDict):
+    """Who may be given a secret's value now; `granted_to` says each grant in words."""
 
     name: str
+    grants: list[SecretGrant]
+    granted_to: list[str]
+
+
+class Secret(SecretGranted):
+    """What may be known of a secret."""
+
     reference: str
     updated_at: str
     updated_by: str
-    grants: list[SecretGrant]
 
 
-class SecretStored(TypedDict):
+class SecretStored(SecretGranted):
     """A secret was stored; `new` is false when it replaced one."""
 
-    name: str
     reference: str
     new: bool
-    grants: list[SecretGrant]
-
-
-class SecretGranted(TypedDict):
-    """Who may be given a secret's value now."""
-
-    name: str
-    grants: list[SecretGrant]
 
 
 class SecretsExported(TypedDict):

@@ -14,6 +14,7 @@ from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Denied, Invalid
 from pilotage_coordinator.service.granting import require_above, require_all_of, role_named
 from pilotage_coordinator.service.holder import grants_of
+from pilotage_coordinator.service.limits import Limits
 from pilotage_coordinator.service.operations import PERMISSIONS
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
@@ -21,25 +22,8 @@ from pilotage_coordinator.service.wire import Answer, Name, Page, PageRequest, R
 from pilotage_coordinator.store import errors as store_errors
 from pilotage_coordinator.store.records import GrantRecord, Holder, PrincipalRecord
 
-Alternative = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-Alternatives = Annotated[list[Alternative], Field(max_length=50)]
 KeyLine = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 Keys = Annotated[list[KeyLine], Field(max_length=MOST_KEYS)]
-
-
-class Limits(Request):
-    """To which things a role is given; what is empty limits nothing."""
-
-    blueprints: Alternatives = Field(default_factory=list)
-    """Ids, or patterns with `*` and `?`."""
-    categories: Alternatives = Field(default_factory=list)
-    environments: Alternatives = Field(default_factory=list)
-    hosts: Annotated[str, StringConstraints(max_length=1000)] = ""
-    """A selector such as `role=db`."""
-
-    def scope(self) -> Scope:
-        """Return the limits as a scope; raises AccessRefused."""
-        return scope_of(self.model_dump())
 
 
 class AddPrincipal(Request):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints
 
 from pilotage_coordinator.domain.access.errors import AccessRefused
 from pilotage_coordinator.domain.secret_grant import MOST_GRANTS, SecretGrant, grant_of
@@ -16,6 +16,7 @@ from pilotage_coordinator.runtime.secrets import RESERVED
 from pilotage_coordinator.security.age import encrypt, read_recipient
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
+from pilotage_coordinator.service.limits import Alternatives, Limits
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import Answer, Page, PageRequest, Request, rfc3339, shaped
@@ -31,22 +32,14 @@ LARGEST_SECRET = 64 * 1024
 LARGEST_EXPORT = 8 * 1024 * 1024
 
 
-Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=50)]
+class GrantShape(Limits):
+    """Who may be given a secret's value. What is left out limits nothing; `{}` gives it to every step.
 
+    The blueprint that counts is the one that is run, whichever it calls.
+    """
 
-class GrantShape(BaseModel):
-    """Who may be given a secret's value. What is left out limits nothing; `{}` gives it to every step."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step_types: Texts = Field(default_factory=list)
+    step_types: Alternatives = Field(default_factory=list)
     """Names, or patterns such as `backup.*`."""
-    blueprints: Texts = Field(default_factory=list)
-    """Ids of stored blueprints, or patterns: the one that is run, whichever it calls."""
-    categories: Texts = Field(default_factory=list)
-    environments: Texts = Field(default_factory=list)
-    hosts: Annotated[str, Field(max_length=1000)] = ""
-    """A selector such as `role=db`."""
 
     def grant(self) -> SecretGrant:
         """Return it as the rules know it; raises Invalid."""
@@ -106,30 +99,28 @@ class ListSecrets(PageRequest):
     """Ask for the names of secrets."""
 
 
-class SecretAnswer(Answer):
-    """What may be known of a secret."""
-
-    name: str
-    reference: str
-    updated_at: str
-    updated_by: str
-    grants: list[GrantShape]
-
-
 class SecretGranted(Answer):
     """Who may be given a secret's value now."""
 
     name: str
     grants: list[GrantShape]
+    granted_to: list[str]
+    """The same in words."""
 
 
-class SecretStored(Answer):
+class SecretAnswer(SecretGranted):
+    """What may be known of a secret."""
+
+    reference: str
+    updated_at: str
+    updated_by: str
+
+
+class SecretStored(SecretGranted):
     """A secret was stored; `new` is false when it replaced one."""
 
-    name: str
     reference: str
     new: bool
-    grants: list[GrantShape]
 
 
 class SecretsExported(Answer):
@@ -159,7 +150,13 @@ async def set_secret(services: Services, caller: Caller, request: SetSecret) -> 
     audit = allowed(services, caller, "secret.set", request.name, grants=told)
     new = await services.secrets.set(request.name, value, updated_by=caller.principal, grants=grants, audit=audit)
     held = await services.secrets.grants(request.name) or ()
-    return SecretStored(name=request.name, reference=f"secret://{request.name}", new=new, grants=_shapes(held))
+    return SecretStored(
+        name=request.name,
+        reference=f"secret://{request.name}",
+        new=new,
+        grants=_shapes(held),
+        granted_to=_words(held),
+    )
 
 
 @verb("secret.grant")
@@ -171,7 +168,7 @@ async def grant_secret(services: Services, caller: Caller, request: GrantSecret)
     before, after = ([each.to_json() for each in listed] for listed in (was, grants))
     audit = allowed(services, caller, "secret.grant", request.name, before=before, after=after)
     await services.store.secrets.grant(request.name, grants, was, audit)
-    return SecretGranted(name=request.name, grants=_shapes(grants))
+    return SecretGranted(name=request.name, grants=_shapes(grants), granted_to=_words(grants))
 
 
 @verb("secret.list")
@@ -190,6 +187,7 @@ async def list_secrets(services: Services, caller: Caller, request: ListSecrets)
             updated_at=rfc3339(row.updated_at),
             updated_by=row.updated_by,
             grants=_shapes(row.grants),
+            granted_to=_words(row.grants),
         )
         for row in shown
     ]
@@ -233,3 +231,7 @@ async def remove_secret(services: Services, caller: Caller, request: RemoveSecre
 
 def _shapes(grants: Iterable[SecretGrant]) -> list[GrantShape]:
     return [GrantShape.model_validate(each.to_json()) for each in grants]
+
+
+def _words(grants: Iterable[SecretGrant]) -> list[str]:
+    return [str(each) for each in grants]

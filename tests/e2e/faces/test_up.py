@@ -77,7 +77,7 @@ def test_up_runs_a_first_command_and_down_leaves_nothing(machine: Machine) -> No
 
     assert machine.pilotage("secret", "set", "restic/password", stdin="hunter2\n").returncode == 0
     said = machine.pilotage("secret", "grant", "restic/password", "--blueprint", "quick_backup", "--step", "backup.*")
-    assert said.stdout.strip() == "1. step backup.*, blueprint quick_backup"
+    assert said.stdout.strip() == "1. step backup.*; blueprint quick_backup"
     assert machine.json("secret", "list")[0]["reference"] == "secret://restic/password"
     assert machine.folder.stat().st_mode & 0o077 == 0
 

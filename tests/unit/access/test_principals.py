@@ -11,6 +11,7 @@ from pilotage_coordinator.service import api_tokens, principals, roles, whoami
 from pilotage_coordinator.service.caller import Caller, Face
 from pilotage_coordinator.service.errors import Conflict, Denied, Invalid, NotFound, Unauthenticated
 from pilotage_coordinator.service.first_start import ensure_owner
+from pilotage_coordinator.service.limits import Limits
 
 from tests.unit.service.desk import DAY, KEY, NOW, OWNER, TOKEN, Desk
 
@@ -30,9 +31,7 @@ async def add(desk: Desk, caller: Caller = OWNER, **fields: Any) -> principals.P
 async def role(
     desk: Desk, principal: str, name: str, action: Any = "add", caller: Caller = OWNER, **limits: Any
 ) -> Any:
-    request = principals.SetPrincipalRole(
-        principal=principal, role=name, action=action, limits=principals.Limits(**limits)
-    )
+    request = principals.SetPrincipalRole(principal=principal, role=name, action=action, limits=Limits(**limits))
     return await principals.set_principal_role(desk.services, caller, request)
 
 

@@ -355,13 +355,13 @@ def test_who_may_use_a_secret_is_said_taken_back_and_shown(terminal: Terminal, t
     file = tmp_path / "key"
     file.write_text("hunter2")
     said = terminal.run("secret", "set", "key", "--from-file", str(file), "-b", "nightly", "--step", "backup.*")
-    assert said.out == "stored secret://key\n  1. step backup.*, blueprint nightly\n"
+    assert said.out == "stored secret://key\n  1. step backup.*; blueprint nightly\n"
     assert terminal.run("secret", "grant", "key", prepare=granted).code == 2
     assert terminal.run("secret", "grant", "key", "--any", "-l", "role=db", prepare=granted).code == 2
     said = terminal.run("secret", "grant", "key", "-l", "role=web", prepare=granted)
     assert said.out.splitlines()[2] == "  3. hosts role=web"
     listed = terminal.run("secret", "list", prepare=granted).out
-    assert "step backup.*, blueprint nightly; or hosts role=db" in " ".join(listed.split())
+    assert "step backup.*; blueprint nightly; or hosts role=db" in " ".join(listed.split())
     assert terminal.run("secret", "ungrant", "key", "3", prepare=granted).code == 1
     assert terminal.run("secret", "ungrant", "key", "1", prepare=granted).out == "  1. hosts role=db\n"
     assert terminal.run("secret", "grant", "key", "-l", "role", prepare=granted).code == 1

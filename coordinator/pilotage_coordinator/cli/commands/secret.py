@@ -4,16 +4,16 @@ import base64
 import getpass
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from pilotage_client import ClientError, PilotageClient
-from pilotage_client.answers import SecretGrant, SecretGranted
+from pilotage_client.answers import Secret, SecretGrant, SecretGranted
 
 from pilotage_coordinator.cli.completion import secrets
 from pilotage_coordinator.cli.confirm import confirmed
+from pilotage_coordinator.cli.limits import BlueprintOption, CategoryOption, EnvironmentOption, HostsOption, limits
 from pilotage_coordinator.cli.moments import local
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
@@ -32,13 +32,6 @@ Steps = Annotated[
     list[str] | None,
     typer.Option("--step", metavar="TYPE", help="Only steps of this type, or pattern such as 'backup.*'; repeatable."),
 ]
-Blueprints = Annotated[
-    list[str] | None,
-    typer.Option("--blueprint", "-b", metavar="ID", help="Only runs of this stored blueprint, or pattern; repeatable."),
-]
-Hosts = Annotated[
-    str, typer.Option("--hosts", "-l", metavar="SELECTOR", help="Only on these hosts, such as role=db,env!=test.")
-]
 Anything = Annotated[bool, typer.Option("--any", help="Every step of whatever runs, also of texts nobody stored.")]
 Name = Annotated[
     str,
@@ -56,8 +49,10 @@ def set_(
         Path | None, typer.Option("--from-file", metavar="FILE", help="The secret is the file's bytes, all of them.")
     ] = None,
     step: Steps = None,
-    blueprint: Blueprints = None,
-    hosts: Hosts = "",
+    blueprint: BlueprintOption = None,
+    category: CategoryOption = None,
+    environment: EnvironmentOption = None,
+    limit: HostsOption = "",
     anything: Anything = False,
 ) -> None:
     """Store or replace a secret: asked for on a terminal, else read from standard input or a file.
@@ -66,7 +61,7 @@ def set_(
     the end of standard input does not belong to it. A new secret is given to nobody until it is granted, here or by
     `secret grant`; one that is replaced keeps its grants.
     """
-    grant = _grant(step, blueprint, hosts, anything=anything)
+    grant = _grant(step, limits(blueprint, category, environment, limit), anything=anything)
 
     if _NAME.fullmatch(name) is None:
         raise typer.BadParameter(
@@ -75,11 +70,9 @@ def set_(
 
     async def work(client: PilotageClient, screen: Screen) -> None:
         stored = await client.set_secret(name, _value(name, from_file), [grant] if grant is not None else [])
-        if screen.json:
-            screen.object(stored)
-            return
-        screen.line(f"{'stored' if stored['new'] else 'replaced'} {stored['reference']}")
-        _show(screen, name, stored["grants"])
+        if not screen.json:
+            screen.line(f"{'stored' if stored['new'] else 'replaced'} {stored['reference']}")
+        _tell(screen, stored)
 
     perform(context, work)
 
@@ -96,7 +89,12 @@ def list_(context: typer.Context) -> None:
         screen.table(
             ("REFERENCE", "SET BY", "SET", "MAY BE USED BY"),
             [
-                (row["reference"], row["updated_by"], local(row["updated_at"]), in_words(row["grants"], "nobody"))
+                (
+                    row["reference"],
+                    row["updated_by"],
+                    local(row["updated_at"]),
+                    "; or ".join(row["granted_to"]) or "nobody",
+                )
                 for row in rows
             ],
             "No secret is stored. Store one: pilotage secret set NAME",
@@ -110,17 +108,19 @@ def grant(
     context: typer.Context,
     name: Name,
     step: Steps = None,
-    blueprint: Blueprints = None,
-    hosts: Hosts = "",
+    blueprint: BlueprintOption = None,
+    category: CategoryOption = None,
+    environment: EnvironmentOption = None,
+    limit: HostsOption = "",
     anything: Anything = False,
 ) -> None:
     """Let steps use a secret: those within all the limits that you give. Each grant adds to those before."""
-    wanted = _grant(step, blueprint, hosts, anything=anything)
+    wanted = _grant(step, limits(blueprint, category, environment, limit), anything=anything)
     if wanted is None:
-        raise typer.BadParameter("say who: --blueprint ID, --step TYPE, --hosts SELECTOR, or --any for everybody")
+        raise typer.BadParameter("say who: --blueprint ID, --step TYPE, --limit SELECTOR, or --any for everybody")
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        was = await _grants(client, name)
+        was = (await _secret(client, name))["grants"]
         granted = await client.grant_secret(name, [*was, wanted], was)
         _tell(screen, granted)
 
@@ -136,7 +136,7 @@ def ungrant(
     """Take one grant of a secret back. What runs is not given the value any more, from its next step on."""
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        was = await _grants(client, name)
+        was = (await _secret(client, name))["grants"]
         if number > len(was):
             raise ClientError(f"secret://{name} has {len(was)} grants", f"count them: pilotage secret grants {name}")
         _tell(screen, await client.grant_secret(name, [*was[: number - 1], *was[number:]], was))
@@ -149,7 +149,7 @@ def grants(context: typer.Context, name: Name) -> None:
     """Show who may use a secret."""
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        _tell(screen, {"name": name, "grants": await _grants(client, name)})
+        _tell(screen, await _secret(client, name))
 
     perform(context, work)
 
@@ -172,53 +172,6 @@ def rm(
             screen.line(f"removed secret://{removed['name']}")
 
     perform(context, work)
-
-
-def in_words(held: Sequence[SecretGrant], nobody: str) -> str:
-    """Return grants in words; each is a list of limits that all must hold."""
-    return "; or ".join(_limits(each) or "every step" for each in held) or nobody
-
-
-def _limits(held: SecretGrant) -> str:
-    parts = [
-        f"{label} {'|'.join(values)}"
-        for label, values in (
-            ("step", held.get("step_types")),
-            ("blueprint", held.get("blueprints")),
-            ("category", held.get("categories")),
-            ("environment", held.get("environments")),
-        )
-        if values
-    ]
-    return ", ".join([*parts, *([f"hosts {held['hosts']}"] if held.get("hosts") else [])])
-
-
-def _grant(step: list[str] | None, blueprint: list[str] | None, hosts: str, *, anything: bool) -> SecretGrant | None:
-    """Return the grant that options describe; None without any."""
-    found = SecretGrant()
-    if step:
-        found["step_types"] = step
-    if blueprint:
-        found["blueprints"] = blueprint
-    if hosts:
-        found["hosts"] = hosts
-    if anything and found:
-        raise typer.BadParameter("--any is without limits; leave it out, or leave the limits out")
-    return found if found or anything else None
-
-
-async def _grants(client: PilotageClient, name: str) -> list[SecretGrant]:
-    for row in await client.list_secrets():
-        if row["name"] == name:
-            return row["grants"]
-    raise ClientError(f"there is no secret {name}", f"store it: pilotage secret set {name}")
-
-
-def _tell(screen: Screen, granted: SecretGranted) -> None:
-    if screen.json:
-        screen.object(granted)
-    else:
-        _show(screen, granted["name"], granted["grants"])
 
 
 @app.command()
@@ -253,12 +206,34 @@ def export(
     perform(context, work)
 
 
-def _show(screen: Screen, name: str, held: Sequence[SecretGrant]) -> None:
-    if not held:
+def _grant(step: list[str] | None, within: dict[str, Any], *, anything: bool) -> SecretGrant | None:
+    """Return the grant that options describe; None without any."""
+    set_ = {name: value for name, value in {"step_types": step or [], **within}.items() if value}
+    if anything and set_:
+        raise typer.BadParameter("--any is without limits; leave it out, or leave the limits out")
+    return cast(SecretGrant, set_) if set_ or anything else None
+
+
+async def _secret(client: PilotageClient, name: str) -> Secret:
+    for row in await client.list_secrets():
+        if row["name"] == name:
+            return row
+    raise ClientError(f"there is no secret {name}", f"store it: pilotage secret set {name}")
+
+
+def _tell(screen: Screen, granted: SecretGranted) -> None:
+    if screen.json:
+        screen.object(granted)
+        return
+    if not granted["granted_to"]:
         screen.line("Nobody may use it yet. Say who, for example:")
-        screen.line(f"  pilotage secret grant {name} --blueprint quick_backup")
-    for number, each in enumerate(held, 1):
-        screen.line(f"  {number}. {_limits(each) or 'every step'}")
+        screen.line(f"  pilotage secret grant {granted['name']} --blueprint quick_backup")
+    for number, words in enumerate(granted["granted_to"], 1):
+        screen.line(f"  {number}. {words}")
+
+
+def _or(words: list[str]) -> str:
+    return "; or ".join(words) or "nobody"
 
 
 def _value(name: str, from_file: Path | None) -> bytes:

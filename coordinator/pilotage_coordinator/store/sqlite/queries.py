@@ -22,7 +22,7 @@ class Queries:
     """All of `sql/`, read once at construction."""
 
     def __init__(self) -> None:
-        """Read the files; raises ValueError for a name that is given twice or migrations whose numbers do not rise"""
+        """Read the files; raises ValueError for a name that is given twice or migrations that are not 1, 2, 3 …"""
         folder = files("pilotage_coordinator.store") / "sql"
         self.schema = (folder / "schema.sql").read_text()
         self.migrations = _migrations(folder / "migrations")
@@ -56,7 +56,7 @@ def _migrations(folder: Traversable) -> tuple[Migration, ...]:
     found: list[Migration] = []
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         match = _MIGRATION.fullmatch(file.name)
-        if match is None or int(match[1]) <= (found[-1].version if found else 0):
-            raise ValueError(f"{file.name} is no migration, or its number does not follow the one before")
+        if match is None or int(match[1]) != len(found) + 1:
+            raise ValueError(f"{file.name} is no migration, or its number does not follow {len(found)}")
         found.append(Migration(version=int(match[1]), name=match[2], script=file.read_text()))
     return tuple(found)
