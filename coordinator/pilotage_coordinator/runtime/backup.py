@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from pilotage_proto.release import release
 
@@ -60,7 +60,7 @@ class Backups:
         except OSError as error:
             raise StoreUnavailable(f"the backup cannot be written: {error}") from error
 
-    async def _create(self, recipients: Sequence[bytes], logs: bool) -> Backup:
+    async def _create(self, recipients: Sequence[Any], logs: bool) -> Backup:
         async with self.alone:
             folder = self.state_dir / FOLDER
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -72,7 +72,7 @@ class Backups:
             finally:
                 await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
 
-    def _write(self, folder: Path, work: Path, copy: Path, recipients: Sequence[bytes], logs: bool) -> Backup:
+    def _write(self, folder: Path, work: Path, copy: Path, recipients: Sequence[Any], logs: bool) -> Backup:
         files = {backup_file.DATABASE: copy}
         files |= {name: self.state_dir / name for name in backup_file.KEYS if (self.state_dir / name).exists()}
         if logs:

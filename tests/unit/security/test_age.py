@@ -4,36 +4,36 @@ import io
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from pilotage_coordinator.security.age import CHUNK, decrypt, encrypt, read_identity, read_recipient
+from pilotage_coordinator.security.age import decrypt, encrypt, read_identity, read_recipient
 from pilotage_coordinator.security.errors import AgeError
+from pyrage import x25519
 
-PRIVATE = bytes(range(32))
-PUBLIC = X25519PrivateKey.from_private_bytes(PRIVATE).public_key().public_bytes_raw()
+CHUNK = 64 * 1024
+OURS, OTHER = x25519.Identity.generate(), x25519.Identity.generate()
 
 
-def sealed(plain: bytes, *recipients: bytes) -> bytes:
+def sealed(plain: bytes, *recipients: Any) -> bytes:
     out = io.BytesIO()
-    encrypt(io.BytesIO(plain), out, recipients or (PUBLIC,))
+    encrypt(io.BytesIO(plain), out, recipients or (OURS.to_public(),))
     return out.getvalue()
 
 
-def opened(data: bytes, private: bytes = PRIVATE) -> bytes:
+def opened(data: bytes, identity: Any = OURS) -> bytes:
     out = io.BytesIO()
-    decrypt(io.BytesIO(data), out, private)
+    decrypt(io.BytesIO(data), out, identity)
     return out.getvalue()
 
 
 @pytest.mark.parametrize("length", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
 def test_what_is_encrypted_comes_back_for_each_recipient(length: int) -> None:
     plain = bytes(length % 251 for length in range(length))
-    other = X25519PrivateKey.generate()
-    data = sealed(plain, PUBLIC, other.public_key().public_bytes_raw())
-    assert opened(data) == opened(data, other.private_bytes_raw()) == plain
-    with pytest.raises(AgeError, match="not encrypted to this identity"):
-        opened(data, b"x" * 32)
+    data = sealed(plain, OURS.to_public(), OTHER.to_public())
+    assert opened(data) == opened(data, OTHER) == plain
+    with pytest.raises(AgeError, match="cannot be opened with this identity"):
+        opened(data, x25519.Identity.generate())
 
 
 def test_a_changed_or_cut_file_is_refused_wherever_it_was_changed() -> None:
@@ -52,6 +52,15 @@ def test_a_changed_or_cut_file_is_refused_wherever_it_was_changed() -> None:
         opened(data + b"more")
 
 
+def test_what_the_disk_refuses_is_no_fault_of_the_file() -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        decrypt(io.BytesIO(sealed(b"p" * CHUNK)), Full(), OURS)
+
+
 @pytest.mark.parametrize("text", ["", "age1", "age1qqqq", "AGE-SECRET-KEY-1QQ", "# only a comment", "x" * 3000])
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(AgeError):
@@ -66,7 +75,7 @@ def test_the_program_age_reads_ours_and_we_read_its(tmp_path: Path) -> None:
     subprocess.run(["age-keygen", "-o", key], check=True, capture_output=True)
     shown = subprocess.run(["age-keygen", "-y", key], check=True, capture_output=True, text=True).stdout
     recipient, identity = read_recipient(shown), read_identity(key.read_text())
-    assert X25519PrivateKey.from_private_bytes(identity).public_key().public_bytes_raw() == recipient
+    assert str(identity.to_public()) == str(recipient) == shown.strip()
     (tmp_path / "ours.age").write_bytes(sealed(plain, recipient))
     read = subprocess.run(["age", "-d", "-i", key, tmp_path / "ours.age"], check=True, capture_output=True)
     assert read.stdout == plain
