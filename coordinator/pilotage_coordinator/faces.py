@@ -16,6 +16,7 @@ from pilotage_coordinator.api.server import ApiServer, Https, user_name
 from pilotage_coordinator.config import CoordinatorConfig, advertised, certificate_names
 from pilotage_coordinator.domain.access.errors import AccessRefused
 from pilotage_coordinator.domain.access.public_key import PublicKey, read_public_key
+from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.parts import Base, Fleet, Process, in_background
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.backup import Backups
@@ -113,33 +114,7 @@ async def _make_services(
     library = Library(store.blueprints, fleet.inventory, types, clock)
     await library.load()
     await library.add_shipped(shipped())
-    plans = PlanMaker(
-        store=store.plans,
-        shelf=executor.history.plans,
-        audit=store.audit,
-        library=library,
-        inventory=fleet.inventory,
-        coordinator_types=types,
-        port=fleet.roster,
-        vault=fleet.vault,
-        cipher=base.cipher,
-        clock=clock,
-        sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
-        hosts=store.hosts,
-        channels=config.channels,
-        policy=fleet.policy,
-    )
-    hosts = Hosts(
-        store=store.hosts,
-        enrolments=store.enrolments,
-        inventory=fleet.inventory,
-        port=fleet.roster,
-        clock=clock,
-        random_bytes=secrets.token_bytes,
-        enrol_address=process.enrol_address,
-        pin=base.authority.pin,
-        forsake=executor.forsake,
-    )
+    plans = _make_plans(config, base, fleet, executor, library, types)
     audit = AuditLog(store.audit, base.audit_key, base.audit_key.fingerprint, lambda: base.witnesses.seen)
     return Services(
         clock=clock,
@@ -148,37 +123,85 @@ async def _make_services(
         library=library,
         plans=plans,
         runs=Runs(executor, plans, fleet.vault),
-        hosts=hosts,
+        hosts=_make_hosts(base, fleet, executor, process),
         secrets=fleet.vault,
         notifications=deliveries,
         policies=Policies(fleet.policy, executor, fleet.inventory, clock),
         logs=Logs(store.executions, base.logs, executor),
         audit=audit,
-        backups=Backups(
-            store,
-            clock,
-            Path(process.state_dir),
-            store_key=base.cipher.fingerprint,
-            audit_key=base.audit_key.fingerprint,
-            authority=base.authority.pin,
-        ),
+        backups=_make_backups(base, process),
         recoveries=base.witnesses,
-        doctor=Doctor(
-            store,
-            audit,
-            fleet.inventory,
-            clock,
-            Path(process.state_dir),
-            epoch=base.epoch,
-            highest_epoch=lambda: fleet.roster.highest_epoch_seen,
-            # One that is online has gone back with us, and says so in its next greeting.
-            contradicting=lambda: [host for host in base.witnesses.strange if not fleet.roster.online(host)],
-            restoration=base.restoration,
-            unread=executor.unread.reasons,
-        ),
+        doctor=_make_doctor(base, fleet, executor, process, audit),
         coordinator=process,
         owner=owner,
         subjects=Subjects(store, fleet.inventory),
         random_bytes=secrets.token_bytes,
         request_key=hmac.digest(base.store_key, b"pilotage repeated requests", "sha256"),
+    )
+
+
+def _make_plans(
+    config: CoordinatorConfig,
+    base: Base,
+    fleet: Fleet,
+    executor: Executor,
+    library: Library,
+    types: Mapping[str, StepTypeInfo],
+) -> PlanMaker:
+    return PlanMaker(
+        store=base.store.plans,
+        shelf=executor.history.plans,
+        audit=base.store.audit,
+        library=library,
+        inventory=fleet.inventory,
+        coordinator_types=types,
+        port=fleet.roster,
+        vault=fleet.vault,
+        cipher=base.cipher,
+        clock=base.clock,
+        sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
+        hosts=base.store.hosts,
+        channels=config.channels,
+        policy=fleet.policy,
+    )
+
+
+def _make_hosts(base: Base, fleet: Fleet, executor: Executor, process: Process) -> Hosts:
+    return Hosts(
+        store=base.store.hosts,
+        enrolments=base.store.enrolments,
+        inventory=fleet.inventory,
+        port=fleet.roster,
+        clock=base.clock,
+        random_bytes=secrets.token_bytes,
+        enrol_address=process.enrol_address,
+        pin=base.authority.pin,
+        forsake=executor.forsake,
+    )
+
+
+def _make_backups(base: Base, process: Process) -> Backups:
+    return Backups(
+        base.store,
+        base.clock,
+        Path(process.state_dir),
+        store_key=base.cipher.fingerprint,
+        audit_key=base.audit_key.fingerprint,
+        authority=base.authority.pin,
+    )
+
+
+def _make_doctor(base: Base, fleet: Fleet, executor: Executor, process: Process, audit: AuditLog) -> Doctor:
+    return Doctor(
+        base.store,
+        audit,
+        fleet.inventory,
+        base.clock,
+        Path(process.state_dir),
+        epoch=base.epoch,
+        highest_epoch=lambda: fleet.roster.highest_epoch_seen,
+        # One that is online has gone back with us, and says so in its next greeting.
+        contradicting=lambda: [host for host in base.witnesses.strange if not fleet.roster.online(host)],
+        restoration=base.restoration,
+        unread=executor.unread.reasons,
     )
