@@ -14,6 +14,7 @@ from tests.integration.docker.compose_site import docker_config, why_no_compose
 from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
 from tests.integration.docker.images import APP, digest_of, make_base, make_images
 from tests.integration.docker.load import Load, load
+from tests.integration.docker.shop import open_shop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -70,15 +71,8 @@ def fleet(running: EngineSite, elsewhere: EngineSite, tmp_path_factory: pytest.T
 @pytest.fixture
 def shop(running: EngineSite, fleet: Fleet) -> Iterator[EngineSite]:
     """Six replicas of version 1 behind the alias `shop`, and a container to ask them from."""
-    running.docker("network", "create", "--subnet", "172.31.7.0/24", "front")
-    running.docker("run", "-d", "--name", "client", "--network", "front", "bb:base", "/bin/sleep", "1000")
-    for name in REPLICAS:
-        running.docker(
-            "run", "-d", "--name", name, "--network", "front", "--network-alias", "shop", "--stop-signal", "SIGKILL",
-            "--label", "app=shop", f"{APP}:1",
-        )  # fmt: skip
-    yield running
-    running.remove_everything()
+    with open_shop(running, REPLICAS, "--label", "app=shop") as site:
+        yield site
 
 
 def run(fleet: Fleet, blueprint: str, exit_code: int, **parameters: Any) -> Any:

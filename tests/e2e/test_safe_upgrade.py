@@ -15,6 +15,7 @@ from tests.fleet.fleet import ENDED, Fleet
 from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
 from tests.integration.docker.images import APP, digest_of, make_images
 from tests.integration.docker.load import Load, load
+from tests.integration.docker.shop import open_shop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -56,15 +57,8 @@ def fleet(running: EngineSite, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def shop(running: EngineSite, fleet: Fleet) -> Iterator[EngineSite]:
     """Six replicas of version 1 behind the alias `shop`, and a container to ask them from."""
-    running.docker("network", "create", "--subnet", "172.31.7.0/24", "front")
-    running.docker("run", "-d", "--name", "client", "--network", "front", "bb:base", "/bin/sleep", "1000")
-    for host in HOSTS:
-        running.docker(
-            "run", "-d", "--name", host, "--network", "front", "--network-alias", "shop", "--stop-signal", "SIGKILL",
-            f"{APP}:1",
-        )  # fmt: skip
-    yield running
-    running.remove_everything()
+    with open_shop(running, HOSTS) as site:
+        yield site
 
 
 def upgrade(fleet: Fleet, exit_code: int, **parameters: Any) -> Any:

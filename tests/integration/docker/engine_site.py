@@ -95,12 +95,18 @@ class EngineSite:
             self.ask("DELETE", f"/containers/{one['Id']}?force=1&v=1")
         for one in self.ask("GET", "/networks"):
             if one["Name"] not in ("bridge", "host", "none"):
-                self.ask("DELETE", f"/networks/{one['Id']}")
+                self._remove_network(one["Id"])
         for one in self.ask("GET", "/volumes")["Volumes"] or ():
             self.ask("DELETE", f"/volumes/{one['Name']}")
         for one in self.ask("GET", "/images/json"):
             if (one["Labels"] or {}).get("io.pilotage.attempt"):
                 self.ask("DELETE", f"/images/{one['Id']}?force=1")
+
+    def _remove_network(self, identity: str) -> None:
+        # An engine under load may keep the endpoint of a container that is gone already; such a one is cut first.
+        for endpoint in (self.ask("GET", f"/networks/{identity}") or {}).get("Containers", {}):
+            self.docker("network", "disconnect", "--force", identity, endpoint, check=False)
+        self.ask("DELETE", f"/networks/{identity}")
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
