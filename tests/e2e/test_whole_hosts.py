@@ -23,14 +23,13 @@ from tests.fleet.books import violations
 from tests.fleet.fleet import Fleet
 from tests.fleet.process import program
 from tests.integration.agent import systemd_host
-from tests.integration.agent.systemd_host import SystemdHost, boot, import_image
+from tests.integration.agent.systemd_host import SystemdHost, boot, import_image, installation
 from tests.integration.docker.engine_site import EngineSite, engine_site, why_not
 from tests.integration.docker.images import APP, digest_of, make_images
 from tests.integration.host.inside import repository
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HOSTS = ("h1", "h2", "h3")
 SPARE = "h4"
 SUM = "SELECT count(*), sum(amount), group_concat(note) FROM (SELECT * FROM entry ORDER BY id)"
@@ -64,7 +63,8 @@ class Harbour:
         self.hosts[host] = boot(
             self,
             host,
-            *(f"{each}:{each}:ro" for each in (REPOSITORY, Path(sys.base_prefix), restic)),
+            *installation(),
+            f"{restic}:{restic}:ro",
             f"{self.site.socket}:/engine.sock",
             f"{state}:/var/lib/pilotage",
             f"{data}:/srv",

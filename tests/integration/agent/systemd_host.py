@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+_IS_DEBIANS_PYTHON = sys.base_prefix == "/usr"
+"""Then the host's tree gets one too: whoever mounts a whole /usr hides its systemd."""
+
 IMAGE = "pilotage-test-systemd:12"
+PACKAGES = "systemd,systemd-sysv,dbus,libssl3,libsqlite3-0,libffi8,zlib1g,libbz2-1.0,liblzma5,libreadline8"
 NEEDED = ("dockerd", "docker", "debootstrap", "nsenter", "ip")
 
 
@@ -78,6 +83,13 @@ def boot(engine: Docker, name: str, *volumes: str) -> SystemdHost:
     return host
 
 
+def installation() -> Iterator[str]:
+    """Return the volumes by which a host has this checkout and its Python, read-only, under their own names."""
+    yield f"{REPOSITORY}:{REPOSITORY}:ro"
+    if not _IS_DEBIANS_PYTHON:
+        yield f"{sys.base_prefix}:{sys.base_prefix}:ro"
+
+
 class Engine:
     """A dockerd in a namespace. `address` is this side's end of the wire into it."""
 
@@ -92,9 +104,9 @@ class Engine:
             ["docker", "-H", self._socket, *argv], capture_output=True, text=True, check=check, timeout=seconds
         )
 
-    def boot(self, name: str, *mounts: Path) -> SystemdHost:
-        """Start a systemd host that sees some of our folders, read-only, under their own names."""
-        return boot(self, name, *(f"{mount}:{mount}:ro" for mount in mounts))
+    def boot(self, name: str) -> SystemdHost:
+        """Start a systemd host that can run this installation of Pilotage."""
+        return boot(self, name, *installation())
 
 
 @contextlib.contextmanager
@@ -176,15 +188,15 @@ def import_image(address: str) -> None:
 def _tree() -> Path:
     """Return a Debian tree with systemd, made once on this machine."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pilotage-tests"
-    tree = base / "systemd-12"
+    name, packages = ("systemd-12-python", f"{PACKAGES},python3") if _IS_DEBIANS_PYTHON else ("systemd-12", PACKAGES)
+    tree = base / name
     base.mkdir(parents=True, exist_ok=True)
     # Test files that need it run beside each other.
-    with (base / "systemd-12.lock").open("w") as lock:
+    with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (tree / "sbin/init").exists():
             shutil.rmtree(tree, ignore_errors=True)
-            draft = Path(tempfile.mkdtemp(prefix="systemd-12-", dir=base))
-            packages = "systemd,systemd-sysv,dbus,libssl3,libsqlite3-0,libffi8,zlib1g,libbz2-1.0,liblzma5,libreadline8"
+            draft = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=base))
             _run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(draft), seconds=600)
             draft.chmod(0o755)
             draft.rename(tree)

@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from tests.integration.agent.coordinator import SmallCoordinator, SmallSession, 
 from tests.integration.agent.systemd_host import Engine, SystemdHost, engine, program, why_not
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +26,7 @@ async def test_a_service_survives_restarts_kills_and_power_loss(docker: Engine) 
     coordinator = SmallCoordinator(docker.address)
     await coordinator.start()
     try:
-        host = await asyncio.to_thread(docker.boot, "h1", REPOSITORY, Path(sys.base_prefix))
+        host = await asyncio.to_thread(docker.boot, "h1")
         await _on(host, program(), "join", coordinator.join_token(), "--name", "h1")
         await _on(host, program(), "install")
         session = await coordinator.next_session()
@@ -86,7 +83,7 @@ async def test_systemd_starts_an_agent_again_that_is_stuck(docker: Engine) -> No
     coordinator = SmallCoordinator(docker.address)
     await coordinator.start()
     try:
-        host = await asyncio.to_thread(docker.boot, "stuck", REPOSITORY, Path(sys.base_prefix))
+        host = await asyncio.to_thread(docker.boot, "stuck")
         await _on(host, program(), "join", coordinator.join_token(), "--name", "stuck")
         impatient = f"/etc/systemd/system/{UNIT}.d"
         await _on(host, "mkdir", impatient)

@@ -13,12 +13,11 @@ from pilotage_agent.install import UNIT
 from pilotage_proto.v1 import fleet_pb2 as pb
 
 from tests.integration.agent.coordinator import SmallCoordinator, assignment, attempt_key
-from tests.integration.agent.systemd_host import Engine, SystemdHost, engine, program, why_not
+from tests.integration.agent.systemd_host import REPOSITORY, Engine, SystemdHost, engine, program, why_not
 from tests.integration.host.inside.conftest import MARK
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 INSIDE = Path(__file__).with_name("inside")
 
 
@@ -30,7 +29,7 @@ def docker() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def host(docker: Engine) -> SystemdHost:
-    host = docker.boot("steps", REPOSITORY, Path(sys.base_prefix))
+    host = docker.boot("steps")
     host.run("touch", str(MARK))
     return host
 
