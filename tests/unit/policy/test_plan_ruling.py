@@ -11,7 +11,7 @@ from pilotage_coordinator.domain.planning.errors import PlanRefused
 from pilotage_coordinator.domain.planning.request import PlanRequest
 from pilotage_coordinator.domain.policy import fitting
 from pilotage_coordinator.domain.policy.judging import Ruleset
-from pilotage_coordinator.domain.policy.plan_ruling import judge_plan
+from pilotage_coordinator.domain.policy.plan_ruling import ADD_A_RULE, EXPLAIN, judge_plan
 from pilotage_coordinator.domain.policy.question import Asker, Change
 from pilotage_coordinator.domain.policy.ruling import Asking, forbidden, question_of, subject_of
 from pilotage_coordinator.domain.policy.starting import limited, over_limit, unmet
@@ -47,6 +47,12 @@ def refusals(rules: Ruleset, asker: Asker = ANN, text: str = STEPS) -> list[str]
     return [f"{each.path}@{each.host}: {each.message}" for each in refused.value.problems]
 
 
+def ways_out(rules: Ruleset) -> set[str]:
+    with pytest.raises(PlanRefused) as refused:
+        planned(rules)
+    return {each.fix for each in refused.value.problems}
+
+
 def rulings(plan: Plan) -> list[tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]]:
     return [(each.decision, each.rules, dict(each.steps)) for each in plan.policy.rulings]
 
@@ -78,6 +84,12 @@ def test_what_is_denied_makes_no_plan_and_every_place_is_named_with_its_rule() -
     assert refusals(ruleset("- {name: reads, level: global, decision: allow, effects: read}"))[0] == (
         "save@db1: the policy denies backup.create: no rule allows backup.create on db1 to ann"
     )
+
+
+def test_a_denial_says_where_to_see_its_rule_or_to_add_the_one_that_is_missing() -> None:
+    denying = "- {name: nothing, level: global, decision: deny, operations: backup.*}"
+    assert ways_out(ruleset(ALLOW + denying)) == {EXPLAIN}
+    assert ways_out(ruleset("- {name: reads, level: global, decision: allow, effects: read}")) == {ADD_A_RULE}
 
 
 def test_undo_steps_are_denied_too() -> None:

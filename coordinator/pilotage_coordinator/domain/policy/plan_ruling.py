@@ -19,6 +19,10 @@ from pilotage_coordinator.domain.policy.rule import Decision
 from pilotage_coordinator.domain.policy.ruling import Asking, question_of
 
 EXPLAIN: Final = "`pilotage policy explain` shows what every rule says of it"
+ADD_A_RULE: Final = (
+    "whoever answers for the policy can add a rule that allows it: `pilotage policy show --source > policy.yaml`,"
+    " an editor, `pilotage policy set policy.yaml`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def refusal(question: Question, verdict: Verdict) -> PlanProblem:
     """Return a denial as a problem of a plan."""
     host = question.host.name if question.host is not None else ""
     message = f"the policy denies {question.subject.operation}: {verdict.reasons[0]}"
-    return PlanProblem(FailureKind.POLICY, message, EXPLAIN, question.path, host)
+    return PlanProblem(FailureKind.POLICY, message, EXPLAIN if verdict.rules else ADD_A_RULE, question.path, host)
 
 
 def judge_plan(
