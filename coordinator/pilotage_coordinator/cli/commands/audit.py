@@ -116,7 +116,7 @@ def verify(
             seen = ", ".join(f"{each['host']} up to {each['sequence']}" for each in found["witnesses"][:10])
             screen.line(f"sound: {found['checked']} entries, unbroken, signed with key {found['key_fingerprint']}")
             screen.line(f"head: {found['head']['sequence']}:{found['head']['hash']}")
-            screen.line(f"seen by hosts: {seen or 'none is connected'}")
+            screen.line(f"seen by hosts: {seen or 'none has told yet; each tells when it connects'}")
         else:
             screen.error(found["fault"])
             screen.say(f"{found['checked']} entries before it hold")
