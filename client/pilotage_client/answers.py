@@ -112,13 +112,28 @@ class Added(TypedDict):
     items: list[BlueprintSummary]
 
 
+class Asked(TypedDict):
+    """An approval that is asked for: `required` of `of`, where an empty `of` is whoever may decide."""
+
+    required: int
+    of: list[str]
+    source: str
+    description: str
+    comment: bool
+    timeout: int
+    """Microseconds."""
+    on_timeout: str
+    escalate: list[str]
+
+
 class Wave(TypedDict):
-    """Hosts of one batch of a rollout; then a wait (microseconds) and a gate, if there are any."""
+    """Hosts of one batch of a rollout; then a wait (microseconds), a gate and an approval, if there are any."""
 
     number: int
     hosts: list[str]
     wait: int
     gate: str
+    approval: Asked | None
 
 
 class Change(TypedDict):
@@ -180,6 +195,7 @@ class PlanStep(TypedDict):
     place: str
     destructive: bool
     irreversible: bool
+    approvals: list[Asked]
     run_once: bool
     dependencies: list[str]
     when: str
@@ -233,6 +249,7 @@ class Plan(TypedDict):
     parameters: dict[str, Json]
     on_failure: str
     deadline: int
+    approvals: list[Asked]
     steps: list[PlanStep]
     finally_steps: list[PlanStep]
     rollback_steps: list[PlanStep]
@@ -290,13 +307,19 @@ class StepRun(TypedDict):
 
 
 class Gate(TypedDict):
-    """A gate that somebody must release."""
+    """A gate that somebody must release; with `approval`, persons must approve."""
 
     name: str
     step: str
     host: str
     prompt: str
     opened_at: str
+    approval: str
+    """Id of the request that is answered; empty where the gate is released."""
+    asks: str
+    """Who must agree, in words."""
+    agreed: list[str]
+    expires_at: str
 
 
 class ChangeRecord(TypedDict):
@@ -465,6 +488,74 @@ class SecretRemoved(TypedDict):
     """A secret was removed."""
 
     name: str
+
+
+class Decision(TypedDict):
+    """How one person answered a request for approval; `counts` is false for who was removed before its end."""
+
+    person: str
+    answer: Literal["approve", "reject"]
+    at: str
+    on_behalf_of: str
+    comment: str
+    self_approved: bool
+    counts: bool
+
+
+class ApprovalSummary(TypedDict):
+    """A request for approval in a list; `state` is open, approved, denied, expired or cancelled."""
+
+    id: str
+    state: str
+    execution: str
+    plan_digest: str
+    gate: str
+    scope: Literal["execution", "step", "batch", "run"]
+    step: str
+    host: str
+    prompt: str
+    asked: Asked
+    asks: list[str]
+    """Who may answer by now; empty: whoever may decide."""
+    requested_by: list[str]
+    """Who may not approve it: they asked."""
+    asked_at: str
+    expires_at: str
+    ended_at: str
+    reason: str
+    decisions: list[Decision]
+
+
+class ApprovalDetail(ApprovalSummary):
+    """One request for approval with all that a person needs to know to decide."""
+
+    blueprint: str
+    version: str
+    name: str
+    irreversible: list[str]
+    destructive: list[str]
+    hosts: list[str]
+    policy: list[str]
+    plan: Plan
+    namespace: str
+    to_approve: str
+    """What is signed for a yes, exactly."""
+    to_reject: str
+    why_not: str
+    """Why the caller cannot answer; empty where they can."""
+    keys: list[str]
+    """The public keys that are registered for the caller."""
+
+
+class Delegation(TypedDict):
+    """A say on approvals that a person has lent to another until a date."""
+
+    id: str
+    delegator: str
+    delegate: str
+    begins_at: str
+    ends_at: str
+    reason: str
 
 
 class Notification(TypedDict):

@@ -342,6 +342,47 @@ class PilotageClient:
 
     # Notifications
 
+    # Approvals
+
+    async def list_approvals(
+        self, *, state: str = "open", execution: str | None = None, limit: int | None = None
+    ) -> list[answers.ApprovalSummary]:
+        """Return requests for approval, newest first: the open ones, or `all`."""
+        return await self._all("/v1/approvals", {"state": state, "execution": execution}, limit)
+
+    async def show_approval(self, approval: str) -> answers.ApprovalDetail:
+        """Return one request with the plan that it is about, and what is signed to decide."""
+        return await self._get(answers.ApprovalDetail, f"/v1/approvals/{segment(approval)}")
+
+    async def approve(self, approval: str, proof: str, comment: str = "") -> answers.ApprovalSummary:
+        """Approve, with the signature of `to_approve` in `namespace` by a registered key of the caller."""
+        path = f"/v1/approvals/{segment(approval)}/approve"
+        return await self._post(answers.ApprovalSummary, path, proof=proof, comment=comment)
+
+    async def reject(self, approval: str, proof: str, comment: str = "") -> answers.ApprovalSummary:
+        """Reject, with the signature of `to_reject`."""
+        path = f"/v1/approvals/{segment(approval)}/reject"
+        return await self._post(answers.ApprovalSummary, path, proof=proof, comment=comment)
+
+    async def delegate(
+        self, to: str, until: datetime, *, since: datetime | None = None, reason: str = ""
+    ) -> answers.Delegation:
+        """Lend one's own say on approvals to another person until a time."""
+        body: dict[str, Any] = {"to": to, "until": until.isoformat(), "reason": reason}
+        if since is not None:
+            body["since"] = since.isoformat()
+        return await self._post(answers.Delegation, "/v1/delegations", **body)
+
+    async def list_delegations(self) -> list[answers.Delegation]:
+        """Return the delegations that have not ended."""
+        return await self._all("/v1/delegations", {}, None)
+
+    async def undelegate(self, delegation: str) -> answers.Delegation:
+        """Take one's say back before the time is over."""
+        return await self._post(answers.Delegation, f"/v1/delegations/{segment(delegation)}/end")
+
+    # Notifications
+
     async def list_notifications(
         self, *, state: str | None = None, execution: str | None = None, limit: int | None = None
     ) -> list[answers.Notification]:

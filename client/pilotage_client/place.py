@@ -25,6 +25,11 @@ def runtime_dir() -> Path:
     return Path(runtime) / "pilotage" if runtime else state_dir() / "run"
 
 
+def config_dir() -> Path:
+    """Return the folder of a person's own settings and keys, root's included: XDG."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pilotage"
+
+
 def socket_path() -> Path:
     """Return the coordinator's socket: `$PILOTAGE_SOCKET`, else in the runtime folder."""
     chosen = os.environ.get("PILOTAGE_SOCKET")

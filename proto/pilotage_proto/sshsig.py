@@ -26,7 +26,7 @@ _PRESENT: Final = 0x01
 LARGEST_SIGNATURE: Final = 8192
 """Characters; that of an RSA key of 16,384 bits has half of it."""
 LARGEST_KEY: Final = 4096
-SMALLEST_RSA: Final = 3072
+SMALLEST_RSA: Final = 2048
 """Bits."""
 _CURVES: Final[Mapping[bytes, tuple[type[ec.EllipticCurve], type[hashes.HashAlgorithm]]]] = {
     b"nistp256": (ec.SECP256R1, hashes.SHA256),
@@ -100,15 +100,21 @@ def read_key(text: str) -> PublicKey:
     return key
 
 
-def verify(signature: str, message: bytes, namespace: str, key: PublicKey) -> None:
-    """Check that `key` has signed `message` in `namespace`. Raises SignatureRefused."""
+def signer(signature: str) -> bytes:
+    """Return the blob of the key that a signature says it was made with. Raises SignatureRefused."""
     outer = _Reader(_unarmored(signature))
     if outer.take(len(_MAGIC)) != _MAGIC or outer.number() != _VERSION:
         raise SignatureRefused("that is no signature of OpenSSH, or one of another version")
-    signed_by, said, reserved, digest, made = (outer.string() for _ in range(5))
-    outer.finish()
-    if signed_by != key.blob:
+    return outer.string()
+
+
+def verify(signature: str, message: bytes, namespace: str, key: PublicKey) -> None:
+    """Check that `key` has signed `message` in `namespace`. Raises SignatureRefused."""
+    if signer(signature) != key.blob:
         raise SignatureRefused("another key has signed it")
+    outer = _Reader(_unarmored(signature)[len(_MAGIC) + 4 :])
+    _, said, reserved, digest, made = (outer.string() for _ in range(5))
+    outer.finish()
     if said != namespace.encode():
         raise SignatureRefused(f"it was signed for `{said[:60].decode(errors='replace')}`, not for `{namespace}`")
     if digest not in _DIGESTS:

@@ -30,10 +30,11 @@ from pilotage_coordinator.security.audit_key import AuditKey
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.steps import coordinator_steps
 from pilotage_coordinator.store.errors import ReadTooLong, StoreError, StoreUnavailable
-from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord
+from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord, PrincipalRecord
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
 
+from tests.simulation.approvals import PERSONS, key_of
 from tests.simulation.loop import Process, simulated_loop, spread
 from tests.simulation.network import Network, Stream
 from tests.simulation.universe import BEGINNING, Universe
@@ -65,6 +66,10 @@ def template() -> SimulatedDisk:
             host = HostRecord(f"hst_{name}", name, BEGINNING, f"key-{name}")
             certificate = CertificateRecord(f"serial-{name}", host.id, BEGINNING, FAR)
             await store.enrolments.consume(token.token_hash, host, certificate, BEGINNING)
+        for person in PERSONS:
+            await store.access.add_principal(
+                PrincipalRecord(person, "person", BEGINNING, "test", keys=(key_of(person),))
+            )
         await store.close()
 
     with simulated_loop() as loop:

@@ -16,6 +16,7 @@ from pilotage_coordinator.runtime.starts import OPERATION
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_proto.attempt import AttemptKey, AttemptKind, parse_attempt_key
 
+from tests.simulation.approvals import Approvals, Signed
 from tests.simulation.course import Course
 from tests.simulation.machine import Machine
 from tests.simulation.universe import Universe, short
@@ -23,6 +24,11 @@ from tests.simulation.universe import Universe, short
 ATTEMPT = "SELECT ended_at, outcome, digest FROM workflow_attempts WHERE "
 KEY = "execution = ? AND path = ? AND host = ? AND item = ? AND kind = ? AND attempt = ?"
 EVENTS = "SELECT type, data, at FROM workflow_events WHERE execution = ? ORDER BY sequence"
+REQUESTS = (
+    "SELECT a.id, a.execution, a.outcome, e.status FROM workflow_approvals a"
+    " JOIN workflow_executions e ON e.id = a.execution ORDER BY a.number"
+)
+ENDED = "SELECT data FROM workflow_events WHERE execution = ? AND type = 'approval_ended' AND data LIKE ?"
 SUCCEEDED = "SELECT host FROM workflow_step_runs WHERE execution = ? AND path = ? AND status = 'succeeded'"
 AUDIT = (
     "SELECT sequence, at, principal, operation, subject, outcome, detail, previous, hash FROM audit_log "
@@ -58,6 +64,8 @@ class Oracle:
     """Execution to the newest event that somebody was shown."""
     calm: int = 0
     """When all faults were over, UTC microseconds; 0: not yet."""
+    signed: set[Signed] = field(default_factory=set)
+    """All that people ever signed about approvals."""
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read the coordinator's disk as it would be found after a crash now."""
@@ -149,7 +157,18 @@ class Oracle:
         self._courses()
         self._ends_are_true()
         self._epochs()
+        self._approvals()
         self._audited()
+
+    def _approvals(self) -> None:
+        """5: what the rows of requests say is what the events say, and nothing is open when its execution is over."""
+        for id, execution, outcome, status in self.rows(REQUESTS):
+            ended = self.rows(ENDED, execution, f'%"{id}"%')
+            said = [json.loads(text)["outcome"] for (text,) in ended]
+            if len(said) > 1 or (said and said[0] != outcome):
+                self.universe.violate(f"5: {id} is {outcome or 'open'}, and its events say {said}")
+            if ExecutionStatus(status).terminal and not outcome:
+                self.universe.violate(f"5: {id} is open, and its execution is {status}")
 
     def left_in_journals(self) -> list[str]:
         """Return what agents still hold although every execution is over."""
@@ -186,7 +205,11 @@ class Oracle:
         for execution, plan in self.plans.items():
             rows = self.rows(EVENTS, execution)
             course = Course(execution, plan, self.universe.violate, self.calm)
-            course.follow((type_, json.loads(text), at) for type_, text, at in rows)
+            events = [(type_, json.loads(text), at) for type_, text, at in rows]
+            course.follow(events)
+            asked = Approvals(execution, plan, self.signed, self.universe.violate)
+            for type_, data, at in events:
+                asked.follow(type_, data, at)
             self._healthy(execution, course)
             for machine in self.machines:
                 for key in machine.starts:

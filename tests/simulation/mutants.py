@@ -19,15 +19,27 @@ from pilotage_agent import ledger
 from pilotage_agent.errors import JournalUnwritable
 from pilotage_agent.link import session as agent_session
 from pilotage_agent.messages import EntryState
+from pilotage_coordinator.domain.approval.request import Answered
 from pilotage_coordinator.domain.execution import inputs
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.domain.fleet import AttemptReport
 from pilotage_coordinator.domain.fleet import Outcome as Ended
 from pilotage_coordinator.domain.plan import Effect
-from pilotage_coordinator.engine import attempting, batching, decide, decision, draft, due, health, starting, verdict
+from pilotage_coordinator.engine import (
+    approving,
+    attempting,
+    batching,
+    decide,
+    decision,
+    draft,
+    due,
+    health,
+    starting,
+    verdict,
+)
 from pilotage_coordinator.fleet import admission, outbox, roster, store_registry
-from pilotage_coordinator.runtime import executor, listener, live, projection, sending, unread, witnesses
+from pilotage_coordinator.runtime import asking, executor, listener, live, projection, sending, unread, witnesses
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.sqlite import group_commit, store
 
@@ -82,6 +94,46 @@ class Mutant:
     def found(self, violations: tuple[str, ...]) -> bool:
         """Return whether a history noticed the defect by an invariant that it breaks."""
         return any(text.startswith(f"{number}:") for text in violations for number in self.breaks)
+
+
+# --- approvals --------------------------------------------------------------------------------------------------------
+
+
+def _nothing_rests_on_approvals(patches: Patches) -> None:
+    """The second lock on the same door: without it, what the first lets through would be noticed at once."""
+    patches.drop(asking, "rests_on", ())
+
+
+def _steps_do_not_wait_for_their_approval(patches: Patches) -> None:
+    patches.drop(approving, "held", (False, ""))
+    _nothing_rests_on_approvals(patches)
+
+
+def _everything_begins_unapproved(patches: Patches) -> None:
+    patches.drop(approving, "may_begin", True)
+    _nothing_rests_on_approvals(patches)
+
+
+def _one_person_is_enough(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        def advance(request: Any, fact: Any, now: int) -> Any:
+            return original(replace(request, gate=replace(request.gate, required=1)), fact, now)
+
+        return advance
+
+    patches.replace(approving, "advance", make)
+
+
+def _another_plan_s_approval_counts(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        def advance(request: Any, fact: Any, now: int) -> Any:
+            if isinstance(fact, Answered):
+                fact = replace(fact, plan_digest=request.plan_digest)
+            return original(request, fact, now)
+
+        return advance
+
+    patches.replace(approving, "advance", make)
 
 
 # --- the agent's journal ----------------------------------------------------------------------------------------------
@@ -596,13 +648,13 @@ def _health_gates_have_no_end(patches: Patches) -> None:
 
 
 MUTANTS = (
-    Mutant("steps run wherever their group is", 0, ("place",), _inside_a_group_nobody_looks_whom_a_step_is_meant_for),
+    Mutant("steps run wherever their group is", 1, ("place",), _inside_a_group_nobody_looks_whom_a_step_is_meant_for),
     Mutant("a start is not synced", 0, ("1",), _start_is_not_synced),
-    Mutant("a start goes on although the disk is full", 2, ("1",), _start_goes_on_without_disk),
+    Mutant("a start goes on although the disk is full", 0, ("1",), _start_goes_on_without_disk),
     Mutant("an end is reported before it is durable", 0, ("2", "3"), _end_is_reported_before_it_is_durable),
     Mutant("a tombstone is not journaled", 19, ("3",), _tombstone_is_not_journaled),
     Mutant("a withdrawal is not journaled", 11, ("3",), _withdrawal_is_not_journaled),
-    Mutant("what runs is called cancelled before it began", 3, ("3",), _running_is_called_cancelled),
+    Mutant("what runs is called cancelled before it began", 1, ("3",), _running_is_called_cancelled),
     Mutant("a redelivered assignment starts again", 23, ("1",), _redelivery_starts_again),
     Mutant("settled attempts are forgotten", 6, ("1",), _settled_attempts_are_forgotten),
     Mutant("an interrupted attempt is called not begun", 23, ("3",), _interrupted_is_called_not_begun),
@@ -641,7 +693,7 @@ MUTANTS = (
     Mutant("nobody hears of a host that comes back", 7, ("12",), _waiting_executions_are_not_told_of_the_host),
     Mutant("credit is not given back", 19, ("12",), _credit_is_not_given_back),
     Mutant("slots are not freed", 1, ("12",), _slots_are_not_freed),
-    Mutant("a cancel is sent once only", 3, ("12",), _cancels_are_sent_once_only),
+    Mutant("a cancel is sent once only", 0, ("12",), _cancels_are_sent_once_only),
     Mutant("an interrupted `once` step is retried", 1, ("1",), _interrupted_once_is_retried),
     Mutant("rollouts ignore max_failures", 1, ("rollout",), _rollouts_ignore_max_failures),
     Mutant("rollouts ignore their window", 1, ("rollout",), _rollouts_ignore_their_window),
@@ -652,9 +704,15 @@ MUTANTS = (
     Mutant("settled attempts are forgotten after a restore", 7, ("1",), _settled_attempts_are_forgotten, True),
     Mutant("a pause stops nothing", 9, ("pause",), _a_pause_stops_nothing),
     Mutant("drift is not looked at", 9, ("drift",), _drift_is_not_looked_at),
+    Mutant("steps do not wait for their approval", 0, ("5",), _steps_do_not_wait_for_their_approval),
+    Mutant("nothing waits for the approval of everything", 5, ("5",), _everything_begins_unapproved),
+    Mutant("one person is enough for any approval", 3, ("5",), _one_person_is_enough),
+    Mutant("an approval of another plan counts", 162, ("5",), _another_plan_s_approval_counts),
+    Mutant("a pause stops nothing", 2, ("pause",), _a_pause_stops_nothing),
+    Mutant("drift is not looked at", 9, ("drift",), _drift_is_not_looked_at),
     Mutant("batches do not wait for their analysis", 6, ("batch",), _batches_do_not_wait_for_their_analysis),
     Mutant("a doubtful analysis passes", 9, ("batch",), _a_doubtful_analysis_passes),
-    Mutant("a failed analysis passes", 5, ("batch",), _a_failed_analysis_passes),
+    Mutant("a failed analysis passes", 0, ("batch",), _a_failed_analysis_passes),
     Mutant("one good round is health", 2, ("health",), _one_good_round_is_health),
     Mutant("failed checks are health", 2, ("health",), _failed_checks_are_health),
     Mutant("health gates have no end", 2, ("12",), _health_gates_have_no_end),

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Literal
 
+from pilotage_coordinator.domain.approval.request import ANYBODY, Request, Vote
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution import inputs as i
 from pilotage_coordinator.domain.execution.state import ExecutionState
@@ -12,7 +13,9 @@ from pilotage_coordinator.runtime.executor import Executor, Start
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.records import PlanRecord
 from pilotage_coordinator.store.sqlite.store import SqliteStore
+from pilotage_proto.decision import Answer
 
+from tests.simulation.approvals import DBAS, PERSONS, ROLE, key_of
 from tests.simulation.coordinator import Down, SimulatedCoordinator
 from tests.simulation.invariants import Oracle
 from tests.simulation.loop import spread
@@ -107,18 +110,62 @@ class People:
             return False
         draw = self.universe.random
         if state.gates:
-            await self.ask(execution, i.GateReleased(sorted(state.gates)[0], by), by)
+            gate = state.gates[draw.choice(sorted(state.gates)) if finally_ else sorted(state.gates)[0]]
+            if gate.approval is not None:
+                await self._vote(execution, gate.approval, honest=finally_)
+            else:
+                await self.ask(execution, i.GateReleased(gate.name, by), by)
         elif state.unknown:
             key = sorted(state.unknown)[0]
             answers: list[Literal["succeeded", "failed", "retry"]] = ["succeeded", "failed"]
             if not finally_:
                 answers.append("retry")
             await self.ask(execution, i.UnknownResolved(key, draw.choice(answers), by), by)
+        elif state.pause_change and state.index.asks and finally_:
+            # What has drifted is not what was approved: nobody can accept it for those who did.
+            await self.ask(execution, i.CancelRequested(by), by)
         elif state.pause_reason is not None:
             await self.ask(execution, i.ResumeRequested(by), by)
         else:
             return False
         return True
+
+    async def _vote(self, execution: str, asked: Request, *, honest: bool) -> None:
+        """Answer a request for approval; not `honest`: perhaps as nobody should."""
+        draw = self.universe.random
+        person = draw.choice(PERSONS)
+        say: Answer = "approve"
+        digest = asked.plan_digest
+        stands_on = person if person in asked.of else ROLE if ROLE in asked.of and person in DBAS else ANYBODY
+        if not honest:
+            trick = draw.choices(["none", "reject", "other plan", "other role", "disable"], [10, 1, 2, 2, 1])[0]
+            say = "reject" if trick == "reject" else say
+            digest = f"sha256:{'0' * 64}" if trick == "other plan" else digest
+            stands_on = ROLE if trick == "other role" and person not in DBAS else stands_on
+            if trick == "disable":
+                await self._disable("dan")
+        self.oracle.signed.add((asked.id, digest, say, person))
+        vote = Vote(person, say, stands_on, key=key_of(person), proof="signed")
+        given = i.ApprovalAnswered(asked.id, digest, vote, await self._enabled())
+        await self.ask(execution, given, person)
+
+    async def _enabled(self) -> frozenset[str]:
+        try:
+            _, store = self._parts()
+            found = await self.coordinator.call(store.access.principals())
+        except (Down, StoreError):
+            return frozenset()
+        return frozenset(each.name for each in found if each.disabled_at is None)
+
+    async def _disable(self, person: str) -> None:
+        """Disable a person, or enable them again."""
+        try:
+            _, store = self._parts()
+            gone = person not in await self._enabled()
+            await self.coordinator.call(store.access.disable(person, None if gone else self.universe.wall()))
+            self.universe.trace(f"{person} is {'enabled' if gone else 'disabled'}")
+        except (Down, StoreError) as error:
+            self.universe.trace(f"nobody disables {person}: {error}")
 
     async def ask(self, execution: str, input: i.Input, by: str) -> None:
         """Give the coordinator an input."""

@@ -20,6 +20,7 @@ from pilotage_coordinator.domain.planning.codec import digest
 from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.runtime.inventory import StepTypeReader
 
+from tests.simulation.approvals import with_approvals
 from tests.simulation.machine import FIRST_VERSION, announced
 from tests.simulation.shapes import Shapes
 from tests.unit.engine.build import SECOND, check, gate, group, here, leaf, placed, plan, tries
@@ -52,6 +53,7 @@ class PlanMaker:
         on_failure = draw.choice([OnFailure.STOP, OnFailure.STOP, OnFailure.CONTINUE, OnFailure.ROLLBACK])
         made = plan(*steps, finally_=finally_, deadline=deadline, on_failure=on_failure)
         made = replace(made, steps=(*made.steps, *self._shaped(digest(made))))
+        made = with_approvals(made, digest(made))
         made = replace(made, digest="", host_ids={host: f"hst_{host}" for host in self.hosts} if pinned else {})
         return replace(made, digest=digest(made))
 

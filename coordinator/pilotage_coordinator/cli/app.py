@@ -24,6 +24,7 @@ PLACES = MappingProxyType(
         "apply": Place("apply", "Run exactly the plan that was written to a file."),
         "run": Place("run", "Start, watch and steer executions."),
         "exec": Place("exec", "Run one command on many hosts, as an execution like any other."),
+        "approval": Place("approval", "See what waits for people to agree; approve or reject it."),
         "logs": Place("logs", "Read or follow what the steps of an execution write."),
         "replay": Place("replay", "See how an execution stood after any of its events."),
         "blueprint": Place("blueprint", "List, show, check and add blueprints."),

@@ -20,6 +20,18 @@ def since(text: str, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.astimezone()
 
 
+def ahead(text: str, now: datetime) -> datetime:
+    """Read a time to come: `12h` or `14d` from now, a date, or an RFC 3339 time; without a zone, this machine's.
+
+    Raises ValueError for anything else.
+    """
+    found = _SPAN.fullmatch(text)
+    if found:
+        return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.astimezone()
+
+
 def parse(text: str) -> datetime | None:
     """Read an RFC 3339 time of the API; None for an empty one."""
     return datetime.fromisoformat(text) if text else None

@@ -74,6 +74,13 @@ class Runs:
                 raise PolicyRefused("nothing was started", refused)
             await self.executor.start(start)
 
+    async def require_same(self, execution_id: str) -> None:
+        """Plan an execution once more as it was started; raises PlanDrifted when something else would happen now."""
+        state = await self.executor.state(execution_id)
+        given = (await self.executor.store.executions.inputs(execution_id)).request
+        who = Requested.from_json(given or {"principal": state.requested_by})
+        await self.plans.again(await self.plans.stored(state.plan.digest), who)
+
     async def submit(self, execution_id: str, input: Input, *, audit: tuple[AuditEntry, ...]) -> None:
         """Give the engine an input; raises its refusal when the state does not allow it."""
         await self.executor.submit(execution_id, input, audit)

@@ -1,13 +1,14 @@
 """An execution as people are shown it: where it is, on which hosts, what it waits for, and what happened when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from heapq import nsmallest
 
 from pydantic import JsonValue
 
+from pilotage_coordinator.domain.approval.gate import in_words
 from pilotage_coordinator.domain.execution.key import RunKey
-from pilotage_coordinator.domain.execution.nodes import OpenGate
+from pilotage_coordinator.domain.execution.nodes import GateScope, OpenGate
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import StepRunStatus
@@ -79,13 +80,20 @@ class StepRunAnswer(Answer):
 
 
 class GateAnswer(Answer):
-    """A gate that somebody must release."""
+    """A gate that somebody must release; with `approval`, persons must approve."""
 
     name: str
     step: str
     host: str
     prompt: str
     opened_at: str
+    approval: str
+    """Id of the request that is answered; empty where the gate is released by `run.release`."""
+    asks: str
+    """Who must agree, in words."""
+    agreed: list[str]
+    """Who has so far."""
+    expires_at: str
 
 
 class ChangeRecordAnswer(Answer):
@@ -257,6 +265,16 @@ def _urgency(run: StepRun) -> int:
 
 
 def _gate(gate: OpenGate) -> GateAnswer:
+    asked = gate.approval
+    whole = gate.scope is GateScope.EXECUTION
     return GateAnswer(
-        name=gate.name, step=gate.path, host=gate.host, prompt=gate.prompt, opened_at=rfc3339(gate.opened_at)
+        name=gate.name,
+        step="" if whole else gate.path,
+        host="" if whole else gate.host,
+        prompt=gate.prompt,
+        opened_at=rfc3339(gate.opened_at),
+        approval=asked.id if asked is not None else "",
+        asks=in_words(replace(asked.gate, of=asked.of)) if asked is not None else "",
+        agreed=[each.by for each in asked.votes] if asked is not None else [],
+        expires_at=rfc3339(asked.until) if asked is not None else "",
     )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from pilotage_coordinator.domain.access.permission import SELF
+from pilotage_coordinator.domain.access.permission import DECIDE, SELF
 
 
 class OperationEffect(StrEnum):
@@ -35,6 +35,8 @@ class About(StrEnum):
     """The execution that `request.execution` names."""
     NOTIFICATION = "notification"
     """The execution behind `request.notification`."""
+    APPROVAL = "approval"
+    """The execution behind `request.approval`."""
     HOST = "host"
     """The host that `request.host` names."""
     PRINCIPAL = "principal"
@@ -90,6 +92,13 @@ _ROWS: Final = (
     _write("run.retry", "run.control", About.RUN),
     _write("run.resolve", "run.resolve", About.RUN),
     _write("run.release", "run.release", About.RUN),
+    _read("approval.list", "approval.read", About.MANY),
+    _read("approval.show", "approval.read", About.APPROVAL),
+    _write("approval.approve", DECIDE, About.APPROVAL),
+    _write("approval.reject", DECIDE, About.APPROVAL),
+    _write("approval.delegate", DECIDE, About.SELF),
+    _read("approval.delegations", "approval.read", About.SELF),
+    _write("approval.undelegate", DECIDE, About.SELF),
     _read("logs.read", "log.read", About.RUN),
     _read("logs.follow", "log.read", About.RUN),
     _write("host.token", "host.enrol", About.FOUND),

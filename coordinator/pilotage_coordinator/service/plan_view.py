@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
+from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.plan import Effect, Health, Json, Plan, PlannedStep, StepKind
 from pilotage_coordinator.domain.planning.view import HostRow, PlanView, StepRow, view_plan
 from pilotage_coordinator.service.ports import Planned
@@ -13,13 +14,29 @@ from pilotage_coordinator.service.wire import Answer, rfc3339
 _Previews: TypeAlias = Mapping[str, Sequence[Mapping[str, Json]]]
 
 
+class AskedAnswer(Answer):
+    """An approval that is asked for: `required` of `of`, where an empty `of` is whoever may decide."""
+
+    required: int
+    of: list[str]
+    source: str
+    description: str
+    comment: bool
+    timeout: int
+    """Microseconds; then it is denied, and `on_timeout` says what else: deny, revert or stop."""
+    on_timeout: str
+    escalate: list[str]
+    """Whom it asks too, later."""
+
+
 class WaveAnswer(Answer):
-    """Hosts of one batch; then a wait (microseconds) and a gate, if there are any. `number` counts from 1."""
+    """Hosts of one batch, counted from 1; then a wait (microseconds), a gate and an approval, if there are any."""
 
     number: int
     hosts: list[str]
     wait: int
     gate: str
+    approval: AskedAnswer | None
 
 
 class ChangeAnswer(Answer):
@@ -84,6 +101,8 @@ class PlanStepAnswer(Answer):
     place: str
     destructive: bool
     irreversible: bool
+    approvals: list[AskedAnswer]
+    """What must be approved before it starts."""
     run_once: bool
     dependencies: list[str]
     when: str
@@ -149,6 +168,8 @@ class PlanAnswer(Answer):
     parameters: dict[str, JsonValue]
     on_failure: str
     deadline: int
+    approvals: list[AskedAnswer]
+    """What must be approved before anything starts."""
     steps: list[PlanStepAnswer]
     finally_steps: list[PlanStepAnswer]
     rollback_steps: list[PlanStepAnswer]
@@ -179,6 +200,7 @@ def plan_answer(planned: Planned) -> PlanAnswer:
         parameters=dict(plan.parameters),
         on_failure=plan.on_failure.value,
         deadline=plan.deadline,
+        approvals=[asked_answer(each) for each in plan.approvals],
         steps=writer.steps(plan.steps),
         finally_steps=writer.steps(plan.finally_),
         rollback_steps=writer.steps(plan.rollback.actions if plan.rollback else ()),
@@ -219,6 +241,7 @@ class _Writer:
             place=step.place.value,
             destructive=step.destructive,
             irreversible=step.irreversible,
+            approvals=[asked_answer(each) for each in step.approvals],
             run_once=step.run_once,
             dependencies=list(step.dependencies),
             when=step.when,
@@ -244,9 +267,29 @@ class _Writer:
         )
 
 
+def asked_answer(gate: Gate) -> AskedAnswer:
+    """Return what is asked for, for people."""
+    return AskedAnswer(
+        required=gate.required,
+        of=list(gate.of),
+        source=gate.source,
+        description=gate.description,
+        comment=gate.comment,
+        timeout=gate.timeout,
+        on_timeout=gate.on_timeout.value,
+        escalate=[each.to for each in gate.escalate],
+    )
+
+
 def _waves(row: StepRow) -> list[WaveAnswer]:
     return [
-        WaveAnswer(number=batch.number, hosts=[each.host for each in batch.hosts], wait=batch.wait, gate=batch.gate)
+        WaveAnswer(
+            number=batch.number,
+            hosts=[each.host for each in batch.hosts],
+            wait=batch.wait,
+            gate=batch.gate,
+            approval=asked_answer(batch.approval) if batch.approval is not None else None,
+        )
         for batch in row.batches
     ]
 

@@ -159,6 +159,10 @@ class Runs(Protocol):
         transaction. Raises store.Conflict when the answer's key is taken, a DomainError when the plan drifted."""
         ...
 
+    async def require_same(self, execution_id: str) -> None:
+        """Plan what an execution was started with once more; raises `runtime.planner.PlanDrifted` when that differs."""
+        ...
+
     async def submit(self, execution_id: str, input: Input, *, audit: Audit) -> None:
         """Give the engine an input; raises its refusal when the state does not allow it."""
         ...

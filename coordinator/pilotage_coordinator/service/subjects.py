@@ -173,6 +173,11 @@ async def _of_notification(subjects: Subjects, caller: Caller, request: Any) -> 
     return await subjects.of_run(caller, await subjects.store.executions.get(delivery.notification.execution))
 
 
+async def _of_approval(subjects: Subjects, caller: Caller, request: Any) -> Subject:
+    asked = await subjects.store.approvals.get(request.approval)
+    return await subjects.of_run(caller, await subjects.store.executions.get(asked.execution))
+
+
 async def _of_host(subjects: Subjects, caller: Caller, request: Any) -> Subject:
     try:
         return subjects.of_host(await subjects.store.hosts.named(request.host))
@@ -199,6 +204,7 @@ _FINDERS: Final[Mapping[About, Callable[[Subjects, Caller, Any], Awaitable[Subje
         About.PLAN: _of_plan,
         About.RUN: _of_run,
         About.NOTIFICATION: _of_notification,
+        About.APPROVAL: _of_approval,
         About.HOST: _of_host,
         About.PRINCIPAL: _of_principal,
         About.TOKEN: _of_token,

@@ -11,7 +11,31 @@ from pilotage_coordinator.domain.step_type import StepTypeInfo
 
 _TEXT: Final = {"type": "string"}
 
+_SOMEBODY: Final = {"type": "string", "minLength": 1, "maxLength": 254}
+
 _PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
+    "approval.ask": {
+        "type": "object",
+        "properties": {
+            "message": _TEXT,
+            "required": {"type": "integer", "minimum": 1, "maximum": 100},
+            "of": {"type": "array", "items": _SOMEBODY, "minItems": 1},
+            "timeout": _TEXT,
+            "on_timeout": {"enum": ["deny", "revert", "stop"]},
+            "escalate": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"after": _TEXT, "to": _SOMEBODY},
+                    "required": ["after", "to"],
+                    "additionalProperties": False,
+                },
+            },
+            "comment": {"type": "boolean"},
+        },
+        "required": ["message"],
+        "additionalProperties": False,
+    },
     "validation.assert": {
         "type": "object",
         "properties": {
@@ -41,6 +65,7 @@ _PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
 }
 
 _OUTPUTS: Final[Mapping[str, Mapping[str, object]]] = {
+    "approval.ask": {"type": "object", "properties": {"by": _TEXT, "comment": _TEXT, "approval": _TEXT}},
     "validation.assert": {"type": "object", "properties": {"checked": {"type": "integer"}}},
     "gate.pause": {"type": "object", "properties": {"by": _TEXT, "comment": _TEXT}},
     "notify.send": {
@@ -49,7 +74,7 @@ _OUTPUTS: Final[Mapping[str, Mapping[str, object]]] = {
     },
 }
 
-_ONCE: Final = frozenset({"gate.pause", "notify.send"})
+_ONCE: Final = frozenset({"approval.ask", "gate.pause", "notify.send"})
 
 
 def coordinator_types() -> Mapping[str, StepTypeInfo]:

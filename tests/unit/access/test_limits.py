@@ -10,7 +10,7 @@ from pilotage_coordinator.domain.access.role import BUILT_IN
 from pilotage_coordinator.domain.access.scope import scope_of
 from pilotage_coordinator.service import blueprints, control, executions, hosts, logs, notifications, plans, seen, verbs
 from pilotage_coordinator.service.caller import Caller
-from pilotage_coordinator.service.errors import Denied, NotFound
+from pilotage_coordinator.service.errors import Conflict, Denied, NotFound
 from pilotage_coordinator.service.executions import ListRuns, ShowRun, StartRun
 from pilotage_coordinator.service.operations import OPERATIONS, About
 from pilotage_coordinator.service.plans import MakePlan, ShowPlan, WhatToRun
@@ -20,6 +20,7 @@ from pilotage_coordinator.store.records import (
     ExecutionInputs,
     ExecutionRecord,
     PlanRecord,
+    PrincipalRecord,
     Progress,
 )
 
@@ -235,7 +236,12 @@ async def test_an_owner_of_nothing_that_is_here_can_do_nothing_to_it(desk: Desk,
     caller = limited(categories=["nothing"], environments=["nowhere"])
     row = OPERATIONS[verb.operation]
     request = verb.request(**EXAMPLES.get(verb.operation, {}))
-    if row.about is About.SELF:
+    if row.name == "approval.undelegate":
+        # One's own say is one's own; that of somebody else is not, whatever is held within limits.
+        with pytest.raises(Conflict, match="not yours"):
+            await verb(desk.services, caller, request)
+    elif row.about is About.SELF:
+        await desk.store.access.add_principal(PrincipalRecord("lim", "person", NOW, "ann"))
         await verb(desk.services, OWNER if row.name == "whoami" else caller, request)
     elif row.about is About.MANY:
         answer = await verb(desk.services, caller, request)
@@ -251,4 +257,5 @@ async def test_an_owner_of_nothing_that_is_here_can_do_nothing_to_it(desk: Desk,
 def test_an_operation_that_says_nothing_is_about_the_whole() -> None:
     assert {name for name, row in OPERATIONS.items() if row.about is About.SELF} == {
         "blueprint.validate", "whoami", "role.list", "role.show", "coordinator.authority",
+        "approval.delegate", "approval.delegations", "approval.undelegate",
     }  # fmt: skip

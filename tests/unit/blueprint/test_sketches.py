@@ -13,10 +13,9 @@ from pilotage_coordinator.domain.values import MINUTE
 from tests.unit.blueprint.writing import SKETCHES, load, only_problem, problems, rich, with_steps
 
 UNBUILT = {
-    "disaster-recovery.yaml": {"approvals"},
     "fleet-backup.yaml": {"locks"},
-    "patch-cluster.yaml": {"windows", "locks", "approvals"},
-    "safe-upgrade.yaml": {"windows", "locks", "approval"},
+    "patch-cluster.yaml": {"windows", "locks"},
+    "safe-upgrade.yaml": {"windows", "locks"},
 }
 
 
@@ -31,7 +30,11 @@ def test_a_sketch_is_refused_by_the_names_of_what_is_not_built(name: str) -> Non
     assert {each.message.split("`")[1] for each in found} == UNBUILT[name]
 
 
-@pytest.mark.parametrize("name", sorted(UNBUILT))
+def test_a_sketch_that_needs_nothing_else_is_read_as_it_is() -> None:
+    assert load_blueprints((SKETCHES / "disaster-recovery.yaml").read_text("utf-8"), "it", BUILT)
+
+
+@pytest.mark.parametrize("name", sorted({*UNBUILT, "disaster-recovery.yaml"}))
 def test_a_sketch_is_read_whole_once_everything_is_built(name: str) -> None:
     for blueprint in sketch(name):
         (again,) = load_blueprints(expand(blueprint), "again.yaml", ALL)

@@ -83,6 +83,11 @@ def test_every_event_type_there_is_can_be_taken() -> None:
         "reason": "offline",
         "as_": "retry",
         "cause": "stop",
+        "scope": "step",
+        "answer": "approve",
+        "gate": {},
+        "escalations": 1,
+        "of": ("bert",),
         "items": (),
         "started_at": 1,
     }
@@ -387,12 +392,18 @@ def test_a_parameter_says_which_of_its_hosts_the_plan_reaches() -> None:
 
 
 def test_what_a_person_must_decide_is_said_with_the_command() -> None:
-    gate = {"name": "look", "step": "roll", "host": "", "prompt": "All well?", "opened_at": BEGAN}
+    gate: dict[str, Any] = {"name": "look", "step": "roll", "host": "", "prompt": "All well?", "opened_at": BEGAN}
+    gate |= {"approval": "", "asks": "", "agreed": [], "expires_at": ""}
+    asks = {"approval": "apr_1", "asks": "2 of role:dba", "agreed": ["bert"], "expires_at": BEGAN, "prompt": "Go on?"}
     run = _detail(
-        {"state": "unknown", "item": "pg data", "error": "interrupted"}, state="needs_attention", gates=[gate]
+        {"state": "unknown", "item": "pg data", "error": "interrupted"},
+        state="needs_attention",
+        gates=[gate, {**gate, **asks}],
     )
     text = "\n".join(line.text for line in run_lines(run))
     assert "pilotage run release exe_1 look" in text
+    assert "Go on?: 2 of role:dba must approve, bert agreed, until " in text
+    assert "pilotage approval show apr_1" in text
     assert "pilotage run resolve exe_1 save --host db1 --item 'pg data' --as succeeded|failed|retry" in text
 
 

@@ -49,7 +49,6 @@ def built(blueprint: Blueprint) -> Blueprint:
     plan = blueprint.rollback_plan
     return replace(
         blueprint,
-        approvals=(),
         locks=(),
         windows=None,
         steps=_steps(blueprint.steps),
@@ -73,8 +72,7 @@ def _steps(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def _rollout(rollout: Rollout) -> Rollout:
-    batches = tuple(replace(batch, approval=None) for batch in rollout.batches)
-    return replace(rollout, batches=batches, refresh=_steps(rollout.refresh), analysis=_steps(rollout.analysis))
+    return replace(rollout, refresh=_steps(rollout.refresh), analysis=_steps(rollout.analysis))
 
 
 def sketches() -> dict[str, StoredBlueprint]:

@@ -188,8 +188,15 @@ def test_an_approval_counts_at_dispatch_only_for_the_rule_with_which_the_plan_wa
     assert forbidden(ruleset(APPROVE), plan, question, Expressions()) == ""
     stricter = ruleset(APPROVE.replace("required: 1", "required: 2"))
     assert "needs an approval that this run does not have, by ask" in forbidden(stricter, plan, question, Expressions())
-    (problem,) = unmet(plan, Change())
-    assert "asks for an approval of look, save, write and 1 more, by ask" in problem.message
+    assert list(unmet(plan, Change())) == []
+
+
+def test_each_rule_that_asks_for_an_approval_is_asked_before_anything_starts() -> None:
+    plan = planned(ruleset(APPROVE.replace("required: 1", "required: 2, comment: true")))
+    (gate,) = plan.approvals
+    assert (gate.required, gate.comment, gate.source) == (2, True, "rule ask of the policy")
+    assert planned(ruleset("- {name: all, level: global, decision: allow}")).approvals == ()
+    assert from_json(to_json(plan)) == plan
 
 
 @pytest.mark.parametrize("what", ["reference", "reason", "class"])

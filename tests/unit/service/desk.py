@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from immutables import Map
 from pilotage_coordinator.domain.access.grant import Grant
 from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.domain.access.role import Role
+from pilotage_coordinator.domain.approval.gate import Gate
+from pilotage_coordinator.domain.approval.request import asked as request
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.nodes import GateScope, OpenGate
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.inventory import Host
@@ -44,8 +48,10 @@ from pilotage_coordinator.store.backup_file import Manifest
 from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
     AnswerRecord,
+    ApprovalRecord,
     AuditEntry,
     CertificateRecord,
+    DelegationRecord,
     DeliveryRecord,
     EnrolmentRecord,
     EventRecord,
@@ -68,12 +74,16 @@ from pilotage_coordinator.store.records import (
 from pilotage_coordinator.store.sqlite import SimulatedDisk, open_simulated_store
 
 from tests.unit.audit.logs import audit_key
+from tests.unit.service.signing import Signer
 
 NOW = 1_790_000_000_000_000
 OWNER = socket_owner("ann")
 GUEST = Caller("eve", PrincipalKind.ASSISTANT, (Grant(Role("guest", frozenset({"run.read"}))),))
 DIGEST = "sha256:" + "ab" * 32
 EXECUTION = "exe_" + "0" * 31 + "1"
+APPROVAL = "apr_" + "0" * 31 + "1"
+DELEGATION = "dlg_" + "0" * 31 + "1"
+ANN = Signer("ann")
 NOTIFICATION = "ntf_" + "0" * 31 + "1"
 TOKEN = "tok_" + "0" * 31 + "1"
 DAY = 24 * 3600 * 1_000_000
@@ -196,6 +206,8 @@ class FakeRuns:
     store: Store
     submitted: list[tuple[str, Input]] = field(default_factory=list)
     refuse: Exception | None = None
+    drifted: Exception | None = None
+    gates: Map[str, OpenGate] = field(default_factory=Map)
     events: list[EventRecord] = field(default_factory=list)
     forever: bool = False
     status: str = "pending"
@@ -228,10 +240,14 @@ class FakeRuns:
         self.submitted.append((execution_id, input))
         await self.store.audit.append(*audit)
 
+    async def require_same(self, execution_id: str) -> None:
+        if self.drifted is not None:
+            raise self.drifted
+
     async def state(self, execution_id: str) -> ExecutionState:
         state = ExecutionState.new(execution_id, plan())
         ended = NOW if ExecutionStatus(self.status).terminal else 0
-        return replace(state, status=ExecutionStatus(self.status), begun_at=NOW, ended_at=ended)
+        return replace(state, status=ExecutionStatus(self.status), begun_at=NOW, ended_at=ended, gates=self.gates)
 
     async def replay(self, execution_id: str, at: int) -> ExecutionState:
         return ExecutionState.new(execution_id, plan())
@@ -470,6 +486,23 @@ class Desk:
         row = await self.store.executions.get(EXECUTION)
         ended = Progress("completed", started_at=NOW, ended_at=NOW)
         await self.store.executions.commit(ExecutionChange(EXECUTION, row.version, ended))
+
+    async def add_approval(self) -> None:
+        """Let the execution ask the owner, who has a key and has lent their say, for an approval that bob wants."""
+        await self.store.access.set_keys("ann", (ANN.line,))
+        row = await self.store.executions.get(EXECUTION)
+        asks = Gate(source="the step")
+        asked = ApprovalRecord(
+            APPROVAL, EXECUTION, DIGEST, "sane!approval", "step", "sane", "", "", asks.to_json(), "before sane",
+            ("bob",), (), NOW, NOW + asks.timeout,
+        )  # fmt: skip
+        await self.store.executions.commit(ExecutionChange(EXECUTION, row.version, row.progress, asked=(asked,)))
+        gate = OpenGate(
+            asked.gate, "sane", scope=GateScope.STEP, approval=request(APPROVAL, DIGEST, asks, NOW, ["bob"])
+        )
+        self.runs.gates = Map({asked.gate: gate})
+        lent = DelegationRecord(DELEGATION, "ann", "bob", NOW, NOW + 1_000_000, "", NOW, "ann")
+        await self.store.approvals.delegate(lent)
 
     async def add_dead_notification(self) -> None:
         """Let the execution have sent a message that could not be delivered."""

@@ -14,10 +14,14 @@ from pilotage_coordinator.service.verbs import ALL, VERBS
 from pilotage_coordinator.service.wire import Answer, Request
 from pilotage_coordinator.store.errors import StoreUnavailable
 from pilotage_coordinator.store.records import RecoveryRecord
+from pilotage_proto.decision import Statement
 from pilotage_proto.recovery import Recovery
 from structlog.testing import capture_logs
 
 from tests.unit.service.desk import (
+    ANN,
+    APPROVAL,
+    DELEGATION,
     DIGEST,
     EXECUTION,
     GUEST,
@@ -66,6 +70,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "policy.rollback": {"version": 1},
     "policy.test": {"source": POLICY},
     "policy.explain": {"operation": "container.upgrade", "host": "db1"},
+    "approval.show": {"approval": APPROVAL},
+    "approval.approve": {"approval": APPROVAL, "proof": ANN.proof(Statement(APPROVAL, "approve", DIGEST))},
+    "approval.reject": {"approval": APPROVAL, "proof": ANN.proof(Statement(APPROVAL, "reject", DIGEST))},
+    "approval.delegate": {"to": "bob", "until": "2026-12-01T00:00:00Z"},
+    "approval.undelegate": {"delegation": DELEGATION},
     "notification.retry": {"notification": NOTIFICATION},
     "backup.create": {"plain": True},
     "recovery.sign": {
@@ -93,6 +102,7 @@ async def world(desk: Desk) -> None:
     await desk.add_execution()
     await desk.add_principals()
     await desk.set_policy()
+    await desk.add_approval()
     for added in [await secrets.set_secret(desk.services, OWNER, _request(secrets.set_secret, name="known"))]:
         assert added.new
     library = next(each for each in VERBS if each.operation == "blueprint.add")

@@ -3,12 +3,14 @@
 from typing import Annotated
 
 import typer
-from pilotage_client import PilotageClient
+from pilotage_client import ClientError, PilotageClient
+from pilotage_client.place import config_dir
 
 from pilotage_coordinator.cli.local_fleet import LocalFleet
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 from pilotage_coordinator.cli.settings import GlobalOptions
+from pilotage_coordinator.cli.signing import OWN_KEY, own_key
 
 FIRST = "quick_backup -p paths=/etc -p repository=/var/backups/pilotage"
 """A backup to begin with."""
@@ -41,6 +43,7 @@ def up(
         started = await fleet.bring_up_coordinator(client, screen)
         if advertise and not started:
             screen.say("the coordinator runs already; `pilotage down` and then `up --advertise` changes its addresses")
+        await _ensure_key(client, screen)
         name, agent_started = await fleet.bring_up_agent(client, screen)
         status = await client.status()
         if screen.json:
@@ -72,3 +75,16 @@ def up(
             screen.line(f"      {use}", "dim")
 
     perform(context, work)
+
+
+async def _ensure_key(client: PilotageClient, screen: Screen) -> None:
+    """Let the owner have a key to sign approvals with; without one the coordinator works all the same."""
+    me = (await client.whoami())["principal"]
+    if (await client.show_principal(me))["keys"]:
+        return
+    try:
+        await client.set_principal_keys(me, add=[await own_key()])
+    except ClientError as error:
+        screen.hint(f"you have no key to sign approvals with yet: {error.detail}")
+        return
+    screen.say(f"made a key for {me} to sign approvals with: {config_dir() / OWN_KEY}")

@@ -53,6 +53,8 @@ class Board:
     """The widest step that was ever drawn."""
     gates: dict[str, str] = field(default_factory=dict)
     """Open gates: name to prompt."""
+    approvals: dict[str, str] = field(default_factory=dict)
+    """Gates at which people are asked: name to the request's id."""
     unknown: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Step, host and item of runs that nobody knows the end of, to why."""
     _errors: list[str] = field(default_factory=list)
@@ -101,6 +103,8 @@ class Board:
                 row = self._row(data["host"])
                 row.step, row.state = _step(data["path"], data["item"]), f"waits ({data['reason']})"
                 yield self._line(event, data["host"], f"{row.step} waits: {_words(data['reason'])}", "dim")
+            case "approval_asked" | "approval_voted" | "approval_ended" | "approval_escalated":
+                yield from self._approval(event)
             case "gate_opened" | "batch_held" | "gate_answered":
                 yield from self._gate(event)
             case "unknown_settled":
@@ -149,6 +153,30 @@ class Board:
             yield self._line(
                 event, host, f"{_step(path, item)} {_words(data['status'])}{because}", _tone(data["status"])
             )
+
+    def _approval(self, event: Event) -> Iterator[Line]:
+        data = event["data"]
+        match event["type"]:
+            case "approval_asked":
+                gate = data["gate"]
+                who = ", ".join(gate.get("of") or ()) or "those who may decide"
+                self.gates.pop(data["name"], None)
+                self.approvals[data["name"]] = data["request"]
+                yield self._line(
+                    event,
+                    data["host"] if data["scope"] == "run" else "",
+                    f"{data['request']} asks {gate.get('required', 1)} of {who} to approve: {data.get('prompt', '')}",
+                    "yellow",
+                )
+            case "approval_escalated":
+                yield self._line(event, "", f"{data['request']} now asks {', '.join(data['of'])}", "yellow")
+            case "approval_voted":
+                verb = "approves" if data["answer"] == "approve" else "rejects"
+                comment = f": {data['comment']}" if data.get("comment") else ""
+                yield self._line(event, "", f"{data['by']} {verb} {data['request']}{comment}", "cyan")
+            case _:
+                self.approvals.pop(data["name"], None)
+                yield self._line(event, "", f"{data['request']} is {data['outcome']}: {data.get('reason', '')}", "cyan")
 
     def _gate(self, event: Event) -> Iterator[Line]:
         data = event["data"]

@@ -86,6 +86,7 @@ def _last_line(board: Board, shown: int, width: int, now: datetime) -> Text:
         told = ", ".join(f"{kinds[kind]} {kind}" for kind in ("failed", "busy", "waiting", "well") if kinds[kind])
         words.append(f"{len(board.hosts)} hosts: {told} ({hidden} not shown)")
     words += [f"gate {name} waits: pilotage run release" for name in board.gates]
+    words += [f"approval waits: pilotage approval show {request}" for request in board.approvals.values()]
     line = Text(" · ".join(clean(each) for each in words if each), state_style(board.state) or "cyan", no_wrap=True)
     line.truncate(width - 1, overflow="ellipsis")
     return line

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pilotage_client.answers import Plan, PlanStep, Preview
+from pilotage_client.answers import Asked, Plan, PlanStep, Preview
 
 from pilotage_coordinator.cli.moments import span
 from pilotage_coordinator.cli.render.plan_values import (
@@ -48,6 +48,8 @@ def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
         yield Line(f"  {name} = {value_text(value)}{_reached(value, plan['targets'])}", "dim")
     if plan["secrets"]:
         yield Line(f"  secrets: {host_names(plan['secrets'])}", "dim")
+    for asked in plan.get("approvals", []):
+        yield Line(f"before anything starts: {asked_text(asked)}", "yellow")
     yield Line("")
     steps = _Steps(undoes=_may_roll_back(plan), values=values)
     yield from steps.section("", plan["steps"])
@@ -78,6 +80,12 @@ def _policy(plan: Plan) -> Iterator[Line]:
         steps = ", ".join(each["steps"][:6]) + (" …" if len(each["steps"]) > 6 else "")
         yield Line(f"  {steps}: {said}, by {', '.join(each['rules'])}", "" if each["decision"] == "allow" else "yellow")
     yield Line("")
+
+
+def asked_text(asked: Asked) -> str:
+    """Return an approval that a plan asks for, in words."""
+    of = ", ".join(asked["of"]) or "those who may decide"
+    return f"approval by {asked['required']} of {of} ({asked['source']}), within {span(asked['timeout'] / 1e6)}"
 
 
 def _reached(value: object, targets: list[str]) -> str:
@@ -122,6 +130,8 @@ class _Steps:
         name = step["path"].rpartition("/")[2].removeprefix("!")
         yield Line(f"{indent}{number}. {name}  {', '.join(facts)}", style)
         inner = indent + " " * (len(number) + 2)
+        for asked in step.get("approvals", []):
+            yield Line(f"{inner}first: {asked_text(asked)}", "yellow")
         yield from (Line(f"{inner}{text}") for text in _places(step))
         yield from (Line(f"{inner}{text}", "dim") for text in (*item_lines(step), *self._values(step)))
         inside = (
@@ -147,6 +157,8 @@ def _places(step: PlanStep) -> Iterator[str]:
         label = f"wave {wave['number']}" if len(step["waves"]) > 1 else "on"
         then = [f"wait {span(wave['wait'] / 1e6)}"] if wave["wait"] else []
         then += [f"gate {wave['gate']}"] if wave["gate"] else []
+        approval = wave.get("approval")
+        then += [asked_text(approval)] if approval else []
         yield f"{label}: {host_names(wave['hosts'])}{'; then ' + ' and '.join(then) if then else ''}"
     if step["hosts_from"]:
         yield f"on: the hosts where {step['hosts_from']} succeeded"

@@ -71,6 +71,12 @@ def _prose(text: str, width: int, style: str = "") -> Iterator[Line]:
 def next_steps(run: ExecutionDetail) -> Iterator[Line]:
     """Yield what a person can do now."""
     for gate in run["gates"]:
+        if gate["approval"]:
+            agreed = f", {', '.join(gate['agreed'])} agreed" if gate["agreed"] else ""
+            what = f"{gate['prompt'] or gate['name']}: {gate['asks']} must approve{agreed}"
+            until = local(gate["expires_at"])
+            yield Line(f"{what}, until {until}: pilotage approval show {gate['approval']}", "yellow")
+            continue
         prompt = f" ({gate['prompt']})" if gate["prompt"] else ""
         yield Line(f"Gate {gate['name']} waits{prompt}: pilotage run release {run['id']} {gate['name']}", "yellow")
     for each in run["runs"]:

@@ -21,7 +21,7 @@ FEATURES: Final = {
 
 ALL: Final[frozenset[str]] = frozenset(FEATURES)
 
-BUILT: Final[frozenset[str]] = frozenset({"analysis", "backup_within", "health", "order_by"})
+BUILT: Final[frozenset[str]] = frozenset({"analysis", "approvals", "backup_within", "health", "order_by"})
 """The features of FEATURES that work in this version."""
 
 RESERVED: Final[frozenset[str]] = frozenset(

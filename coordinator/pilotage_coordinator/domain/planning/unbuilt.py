@@ -13,7 +13,6 @@ _LATER = "is not available yet"
 def unbuilt_in_blueprint(blueprint: Blueprint, called: bool) -> Iterator[Refusal]:
     """Yield what a blueprint asks for that is not built."""
     for name, present in (
-        ("approvals", blueprint.approvals),
         ("locks", blueprint.locks),
         ("capacity", blueprint.capacity),
         ("windows", blueprint.windows),
@@ -29,14 +28,10 @@ def unbuilt_in_blueprint(blueprint: Blueprint, called: bool) -> Iterator[Refusal
 
 def unbuilt_in_step(step: Step) -> Iterator[Refusal]:
     """Yield what a step asks for that is not built."""
-    rollout = step.rollout
     for name, present in (
         ("locks", step.locks),
         ("capacity", step.capacity),
         ("windows", step.windows),
-        ("requires_approval", step.requires_approval),
-        ("approvers", step.approvers),
-        ("an approval between batches", rollout is not None and any(batch.approval for batch in rollout.batches)),
     ):
         if present:
             yield f"`{name}` {_LATER}", "remove it"

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
+from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.plan import Effect, Json, Place, Plan, PlannedStep, Resolved, StepKind
 from pilotage_coordinator.domain.planning.every_step import all_steps
 from pilotage_coordinator.domain.planning.planned_values import has_mark
@@ -56,6 +57,7 @@ class BatchRow:
     hosts: tuple[HostRow, ...]
     wait: int = 0
     gate: str = ""
+    approval: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,8 @@ def _batches(step: PlannedStep, hosts: Sequence[HostRow]) -> Iterator[BatchRow]:
         end = start + max(1, batch.size.of(len(hosts)))
         number += 1
         follows = end < len(hosts)
-        yield BatchRow(number, tuple(hosts[start:end]), batch.wait if follows else 0, batch.gate if follows else "")
+        row = BatchRow(number, tuple(hosts[start:end]))
+        yield replace(row, wait=batch.wait, gate=batch.gate, approval=batch.approval) if follows else row
         start = end
 
 
