@@ -30,11 +30,17 @@ from pilotage_coordinator.security.audit_key import AuditKey
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.steps import coordinator_steps
 from pilotage_coordinator.store.errors import ReadTooLong, StoreError, StoreUnavailable
-from pilotage_coordinator.store.records import CertificateRecord, EnrolmentRecord, HostRecord, PrincipalRecord
+from pilotage_coordinator.store.records import (
+    CertificateRecord,
+    EnrolmentRecord,
+    GrantRecord,
+    HostRecord,
+    PrincipalRecord,
+)
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
 
-from tests.simulation.approvals import PERSONS, key_of
+from tests.simulation.approvals import DBAS, PERSONS, ROLE, key_of
 from tests.simulation.loop import Process, simulated_loop, spread
 from tests.simulation.network import Network, Stream
 from tests.simulation.universe import BEGINNING, Universe
@@ -70,6 +76,8 @@ def template() -> SimulatedDisk:
             await store.access.add_principal(
                 PrincipalRecord(person, "person", BEGINNING, "test", keys=(key_of(person),))
             )
+        for person in sorted(DBAS):
+            await store.access.grant(GrantRecord(person, ROLE.removeprefix("role:"), BEGINNING, "test"))
         await store.close()
 
     with simulated_loop() as loop:

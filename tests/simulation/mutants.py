@@ -702,8 +702,6 @@ MUTANTS = (
     Mutant("a late greeting is taken for a copied host", 73, ("refused",), _late_greeting_is_taken_for_a_copy),
     Mutant("a restored coordinator begins no higher epoch", 23, ("7", "12"), _restored_epochs_are_not_raised, True),
     Mutant("settled attempts are forgotten after a restore", 7, ("1",), _settled_attempts_are_forgotten, True),
-    Mutant("a pause stops nothing", 9, ("pause",), _a_pause_stops_nothing),
-    Mutant("drift is not looked at", 9, ("drift",), _drift_is_not_looked_at),
     Mutant("steps do not wait for their approval", 0, ("5",), _steps_do_not_wait_for_their_approval),
     Mutant("nothing waits for the approval of everything", 5, ("5",), _everything_begins_unapproved),
     Mutant("one person is enough for any approval", 3, ("5",), _one_person_is_enough),

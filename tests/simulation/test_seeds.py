@@ -17,14 +17,15 @@ from tests.simulation.simulation import simulate
 COUNT = int(os.environ.get("PILOTAGE_SEEDS") or ("2000" if os.environ.get("CI") else "200"))
 CHUNK = 25
 
-KEPT = (5019, 44, 75, 90, 110, 122, 232, 273, 294, 343)
+KEPT = (5019, 44, 75, 90, 110, 122, 232, 273, 294, 343, 504, 1071)
 """Seeds that have found a defect, as the histories were then.
 
 5019: an attempt stopped before it was sent lost its result. 110: an attempt was sent under an old epoch after a full
 disk; 294: so was a cancel. 75, 232: nobody told an execution of its host that came while it was being stored. 273: a
 write that landed and was reported as failed was not looked at again. 90: an attempt whose start was lost with the
 power, and whose acceptance was not, waited for ever. 343: a health gate believed a check from before a pause. 44, 122:
-a host was quarantined for a greeting that came late, of an agent that had been killed.
+a host was quarantined for a greeting that came late, of an agent that had been killed. 504: a vote stood on a role
+that its person was not in. 1071: a request for approval was neither open nor over when its time ended in a pause.
 """
 
 

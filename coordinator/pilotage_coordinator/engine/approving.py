@@ -70,6 +70,11 @@ def _will_run(draft: Draft, key: RunKey, host: str) -> bool:
     return not any(found is not None and found.when is False for found in (known.get(host), known.get("")))
 
 
+def unasked(draft: Draft, path: str) -> bool:
+    """Return whether a step must be approved and is not: nobody was asked, as the plan tells that it does not run."""
+    return not all(name in draft.grants for name, _ in draft.index.guards.get(path, ()))
+
+
 def _waits(decision: Decision, path: str, key: RunKey) -> tuple[bool, str]:
     """Return whether an answer is missing, and what was denied; ask what was not asked, and join who waits already."""
     draft = decision.draft

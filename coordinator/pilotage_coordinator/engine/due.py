@@ -9,7 +9,7 @@ from pilotage_coordinator.domain.execution.events import AttemptPlanned, CancelS
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.run import OpenAttempt
 from pilotage_coordinator.domain.execution.state import ExecutionState
-from pilotage_coordinator.domain.execution.states import ExecutionStatus
+from pilotage_coordinator.engine import timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ def due_after(state: ExecutionState, events: Iterable[Event]) -> Due:
 
 
 def next_wakeup(state: ExecutionState) -> int | None:
-    """Return when a Tick is needed at the latest (UTC microseconds); None = nothing is due by time alone. O(1).
+    """Return when a Tick is needed at the latest (UTC microseconds); None = nothing is due by time alone.
 
-    A paused execution has no wake-ups: what fell due meanwhile happens at the resume.
+    A paused execution wakes up for requests for approval alone: what else fell due meanwhile happens at the resume.
     """
-    if state.terminal or state.status in (ExecutionStatus.PAUSING, ExecutionStatus.PAUSED):
+    if state.terminal:
         return None
-    first = state.timers.first()
-    return None if first is None else first[0]
+    due = timing.first(state)
+    return None if due is None else due[0]
 
 
 def attempt_key(state: ExecutionState, attempt: OpenAttempt) -> AttemptKey:

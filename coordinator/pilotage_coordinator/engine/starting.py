@@ -214,11 +214,20 @@ def _condition_holds(decision: Decision, info: StepInfo, key: RunKey, item: tupl
     try:
         scope = decision.scope(variables(decision, key, info.call, None, (when,), item))
         if decision.world.expressions.evaluate_condition(when, scope):
-            return True
+            return _was_asked(decision, key)
     except DomainError as error:
         decision.emit(e.RunsSettled((key,), _S.FAILED, f"when: {error}", FailureKind.PARAMETER))
         return False
     decision.emit(e.RunsSettled((key,), _S.SKIPPED, f"when: {when}"))
+    return False
+
+
+def _was_asked(decision: Decision, key: RunKey) -> bool:
+    """Return whether a step may run although its condition did not hold when it was planned."""
+    if not approving.unasked(decision.draft, key.path):
+        return True
+    why = "its `when` did not hold when this was planned and does now, and nobody was asked to approve it: plan it anew"
+    decision.emit(e.RunsSettled((key,), _S.FAILED, why, FailureKind.APPROVAL))
     return False
 
 

@@ -2,25 +2,40 @@
 
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.key import RunKey
+from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.execution.states import StepRunStatus
-from pilotage_coordinator.domain.execution.timers import TimerKind
+from pilotage_coordinator.domain.execution.timers import Timer, TimerKind
 from pilotage_coordinator.domain.plan import FailureKind, OnOffline
 from pilotage_coordinator.engine import approving, attempting, cascade, health, reverting, stopping
 from pilotage_coordinator.engine.decision import Decision
+from pilotage_coordinator.engine.draft import Draft
 
 _S = StepRunStatus
 
 
+def first(state: Draft | ExecutionState) -> tuple[int, Timer] | None:
+    """Return what time alone changes next, and when (UTC microseconds).
+
+    A pause suspends all but requests for approval: people were told until when they may answer. O(open gates) there,
+    else O(1).
+    """
+    if state.pause_reason is None:
+        return state.timers.first()
+    timers = (
+        Timer(TimerKind.APPROVAL, RunKey(gate.name)) for gate in state.gates.values() if gate.approval is not None
+    )
+    return min(((state.timers.times[each], each) for each in timers), default=None)
+
+
 def fire(decision: Decision) -> None:
-    """Let everything happen that is due by now; in a pause, nothing is. What a bounded decision does not come to is
-    still due after it."""
+    """Let everything happen that is due by now. What a bounded decision does not come to is still due after it."""
     draft = decision.draft
-    while decision.starting:
-        first = draft.timers.first()
-        if first is None or first[0] > decision.now:
+    while True:
+        due = first(draft)
+        if due is None or due[0] > decision.now:
             return
         decision.steps += 1
-        kind, key = first[1]
+        kind, key = due[1]
         _fire(decision, kind, key)
         cascade.run(decision)
         if decision.spent:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pilotage_coordinator.domain.approval.gate import Gate
-from pilotage_coordinator.domain.approval.request import Outcome
+from pilotage_coordinator.domain.approval.request import Outcome, Vote
 from pilotage_coordinator.domain.execution import events as e
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.engine.grants import rests_on
-from pilotage_coordinator.store.records import ApprovalRecord, ApprovalUpdate, DecisionRecord
+from pilotage_coordinator.store.records import ApprovalRecord, ApprovalUpdate, Counted, DecisionRecord
 
 
 def asked(state: ExecutionState, events: Sequence[e.Event], at: int) -> tuple[ApprovalRecord, ...]:
@@ -40,8 +40,8 @@ def _asked(state: ExecutionState, event: e.ApprovalAsked, at: int) -> ApprovalRe
 class _Course:
     """What happened to one request."""
 
-    votes: dict[str, str] = field(default_factory=dict)
-    """Who has approved so far, to the key of each."""
+    votes: dict[str, Counted] = field(default_factory=dict)
+    """Who has approved so far, to what the vote of each stands on."""
     asks: tuple[str, ...] | None = None
     decisions: list[DecisionRecord] = field(default_factory=list)
     dropped: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ def happened(
 ) -> Iterator[ApprovalUpdate]:
     """Yield what happened to requests. One whose gate is gone without an answer was asked in vain: cancelled."""
     courses = {
-        gate.approval.id: _Course({each.by: each.key for each in gate.approval.votes if each.answer == "approve"})
+        gate.approval.id: _Course({each.by: _counted(each) for each in gate.approval.votes if each.answer == "approve"})
         for gate in before.gates.values()
         if gate.approval is not None
     }
@@ -82,7 +82,7 @@ def happened(
                 course.asks,
                 tuple(course.decisions),
                 course.dropped,
-                tuple(course.votes.items()) if course.outcome == Outcome.APPROVED.value else (),
+                tuple(course.votes.values()) if course.outcome == Outcome.APPROVED.value else (),
                 course.outcome,
                 course.reason,
                 at,
@@ -94,12 +94,16 @@ def _voted(course: _Course, event: e.ApprovalVoted, at: int) -> None:
     for person in event.dropped:
         course.votes.pop(person, None)
     if event.answer == "approve":
-        course.votes[event.by] = event.key
+        course.votes[event.by] = _counted(event)
     course.decisions.append(
         DecisionRecord(
             event.by, at, event.answer, event.stands_on, event.voice, event.comment, event.key, event.proof, event.alone
         )
     )
+
+
+def _counted(vote: Vote | e.ApprovalVoted) -> Counted:
+    return Counted(vote.by, vote.key, vote.stands_on, vote.voice)
 
 
 def rested_on(state: ExecutionState, events: Sequence[e.Event]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pilotage_coordinator.domain.plan import Batch, OnFailure, Plan, Resolved, R
 from pilotage_coordinator.domain.planning.drift import HostDrift
 from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.engine import grants
+from pilotage_coordinator.engine.due import next_wakeup
 
 from tests.unit.engine.build import SECOND, FakeWorld, Run, call, group, here, leaf, placed, plan
 
@@ -134,6 +135,15 @@ def test_a_step_that_is_known_not_to_run_asks_nobody() -> None:
     never = {"a": {"h1": Resolved(when=False), "h2": Resolved(when=False)}}
     run = Run(plan(leaf("a", "h1", "h2", approvals=ASKED, when="false"), resolved=never))
     assert (run.status, run.statuses("a")) == ("completed", {"h1": "skipped", "h2": "skipped"})
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_step_that_was_known_not_to_run_and_would_now_has_failed_instead_of_running_unasked(inside: bool) -> None:
+    step = leaf("a", "h1", approvals=ASKED, when="true")
+    never = {"g/a" if inside else "a": {"h1": Resolved(when=False)}}
+    run = Run(plan(group("g", ["h1"], [step]) if inside else step, resolved=never))
+    assert (run.status, run.starts) == ("failed", [])
+    assert "nobody was asked" in run.run("g/a@h1" if inside else "a@h1").error
 
 
 def test_what_failed_before_it_asks_nobody() -> None:
@@ -320,6 +330,22 @@ def test_what_is_approved_in_a_pause_starts_at_its_end() -> None:
     assert (run.status, run.open()) == ("paused", [])
     run.give(i.ResumeRequested("anna"))
     assert run.open() == ["a@h1"]
+
+
+def test_a_pause_gives_nobody_more_time_to_answer_and_starts_nothing() -> None:
+    gate = Gate(of=("bert",), escalate=(Escalation(HOUR, "carl"),), timeout=3 * HOUR)
+    run = Run(plan(leaf("a", "h1", approvals=(gate,)), leaf("b", "h1", after=["a"])))
+    run.give(i.PauseRequested("anna"))
+    assert next_wakeup(run.state) == run.now + HOUR
+    run.wait(HOUR)
+    assert request(run).of == ("bert", "carl")
+    run.wait(2 * HOUR)
+    run.refold()
+    assert (run.status, dict(run.state.gates), run.open()) == ("paused", {}, [])
+    assert next_wakeup(run.state) is None
+    run.give(i.ResumeRequested("anna"))
+    assert run.status == "failed"
+    assert "nobody answered in time" in run.state.reason
 
 
 def test_a_recovery_asks_nobody_twice() -> None:

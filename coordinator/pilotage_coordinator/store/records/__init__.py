@@ -14,6 +14,7 @@ from pilotage_coordinator.store.records.approval import (
     ApprovalFilter,
     ApprovalRecord,
     ApprovalUpdate,
+    Counted,
     DecisionRecord,
     DelegationRecord,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "BlueprintSummary",
     "CertificateRecord",
     "ClosingRecord",
+    "Counted",
     "DecisionRecord",
     "DelegationRecord",
     "DeliveryFigures",

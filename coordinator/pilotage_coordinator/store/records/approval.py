@@ -55,17 +55,28 @@ class ApprovalRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """A yes that counts: an enabled person, who has this key, and the role that it stands on where it stands on one."""
+
+    person: str
+    key: str
+    stands_on: str
+    voice: str = ""
+    """In whose place; empty: in their own."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalUpdate:
     """What happened to a request that has a row. One that has its outcome takes none (Conflict)."""
 
     id: str
     asks: tuple[str, ...] | None = None
     decisions: tuple[DecisionRecord, ...] = ()
-    """Answers, in their order. Whoever approved must still be a person who has that key (Conflict)."""
+    """Answers, in their order. Whoever gave one must still be who they stand on (Conflict)."""
     dropped: tuple[str, ...] = ()
     """Persons whose earlier votes count no more; before the decisions."""
-    counted: tuple[tuple[str, str], ...] = ()
-    """With the outcome `approved`: the persons on whose votes it stands, with their keys, checked once more."""
+    counted: tuple[Counted, ...] = ()
+    """With the outcome `approved`: the votes on which it stands, checked once more."""
     outcome: str = ""
     reason: str = ""
     at: int = 0

@@ -3,12 +3,14 @@
 import sqlite3
 from collections.abc import Sequence
 
+from pilotage_coordinator.domain.approval.gate import ROLE
 from pilotage_coordinator.store.errors import Conflict, NotFound, Refused
 from pilotage_coordinator.store.records import (
     ApprovalFilter,
     ApprovalRecord,
     ApprovalUpdate,
     AuditEntry,
+    Counted,
     DecisionRecord,
     DelegationRecord,
     Page,
@@ -53,7 +55,9 @@ def _update(connection: sqlite3.Connection, queries: Queries, update: ApprovalUp
     for person in update.dropped:
         connection.execute(queries["decision_drop"], {"id": update.id, "person": person, "at": update.at})
     for each in update.decisions:
-        _prove(connection, queries, each.person, each.key)
+        _prove(connection, queries, Counted(each.person, each.key, each.stands_on, each.voice))
+        if each.voice:
+            _stands_in(connection, queries, each)
         if each.alone and connection.execute(queries["other_person"], {"person": each.person}).fetchone():
             raise Conflict(f"{each.person} is not the only person any more: another must agree to {update.id}")
         connection.execute(queries["decision_insert"], (update.id, *_decision_row(each)))
@@ -61,15 +65,27 @@ def _update(connection: sqlite3.Connection, queries: Queries, update: ApprovalUp
         asks = {"id": update.id, "asks": write_json(list(update.asks))}
         _changed(connection.execute(queries["approval_asks"], asks), update.id)
     if update.outcome:
-        for person, key in update.counted:
-            _prove(connection, queries, person, key)
+        for counted in update.counted:
+            _prove(connection, queries, counted)
         row = {"id": update.id, "outcome": update.outcome, "reason": update.reason, "at": update.at}
         _changed(connection.execute(queries["approval_end"], row), update.id)
 
 
-def _prove(connection: sqlite3.Connection, queries: Queries, person: str, key: str) -> None:
-    if not key or connection.execute(queries["person_signs"], {"person": person, "key": key}).fetchone() is None:
-        raise Conflict(f"{person} may not decide any more: disabled, or without the key that signed. Ask again")
+def _prove(connection: sqlite3.Connection, queries: Queries, vote: Counted) -> None:
+    """Raise Conflict unless a vote still stands. Whether a role's limits cover the plan, the service has looked."""
+    signs = {"person": vote.person, "key": vote.key}
+    if not vote.key or connection.execute(queries["person_signs"], signs).fetchone() is None:
+        raise Conflict(f"{vote.person} may not decide any more: disabled, or without the key that signed. Ask again")
+    role = vote.stands_on.removeprefix(ROLE) if vote.stands_on.startswith(ROLE) else ""
+    held = {"person": vote.voice or vote.person, "role": role}
+    if role and connection.execute(queries["person_holds"], held).fetchone() is None:
+        raise Conflict(f"{held['person']} is not in the role {role} any more, on which the vote stands. Ask again")
+
+
+def _stands_in(connection: sqlite3.Connection, queries: Queries, vote: DecisionRecord) -> None:
+    lent = {"delegator": vote.voice, "delegate": vote.person, "at": vote.at}
+    if connection.execute(queries["delegation_holds"], lent).fetchone() is None:
+        raise Conflict(f"{vote.voice} does not lend {vote.person} their say any more. Ask again")
 
 
 def _changed(cursor: sqlite3.Cursor, id: str) -> None:

@@ -32,6 +32,17 @@ SELECT 1 FROM principals, json_each(principals.keys) AS known
 WHERE principals.name = :person AND principals.kind = 'person' AND principals.disabled_at IS NULL
     AND (known.value = :key OR substr(known.value, 1, length(:key) + 1) = :key || ' ');
 
+-- name: person_holds
+-- Whether an enabled person is in a role, whatever its limits.
+SELECT 1 FROM grants JOIN principals ON principals.name = grants.principal
+WHERE grants.principal = :person AND grants.role = :role AND principals.kind = 'person'
+    AND principals.disabled_at IS NULL
+LIMIT 1;
+
+-- name: delegation_holds
+SELECT 1 FROM delegations INDEXED BY delegations_by_delegate
+WHERE delegate = :delegate AND ends_at > :at AND delegator = :delegator AND begins_at <= :at LIMIT 1;
+
 -- name: other_person
 SELECT name FROM principals WHERE kind = 'person' AND disabled_at IS NULL AND name <> :person LIMIT 1;
 
