@@ -228,6 +228,19 @@ class Note(TypedDict):
     host: str
 
 
+class ComplianceFinding(TypedDict):
+    """One thing that a rule asks for: `result` is passed, failed or unknown, and the evidence what was looked at."""
+
+    rule: str
+    enforce: str
+    requirement: str
+    result: str
+    message: str
+    fix: str
+    evidence: list[dict[str, Json]]
+    left_out: int
+
+
 class Ruling(TypedDict):
     """What the policy says about some steps (by path), and the rules that decided."""
 
@@ -254,6 +267,7 @@ class Plan(TypedDict):
     finally_steps: list[PlanStep]
     rollback_steps: list[PlanStep]
     policy: list[Ruling]
+    compliance: list[ComplianceFinding]
     notes: list[Note]
     changes_anything: bool
     step_runs: int
@@ -669,12 +683,23 @@ class PolicyVersion(TypedDict):
     restores: int | None
 
 
+class ComplianceRule(TypedDict):
+    """A rule of compliance: which runs it is about, and what must be true of them, in words."""
+
+    name: str
+    enforce: str
+    description: str
+    restrictions: list[str]
+    requires: list[str]
+
+
 class PolicyAnswer(PolicyVersion):
     """A version of the policy, whole. `fault` says why the one that counts cannot be read, if so."""
 
     counts: bool
     source: str
     rules: list[PolicyRule]
+    compliance: list[ComplianceRule]
     external: str
     fault: str
 
@@ -744,6 +769,85 @@ class Explained(TypedDict):
     rules: list[str]
     reasons: list[str]
     considered: list[ConsideredRule]
+
+
+class BlueprintCheck(TypedDict):
+    """What the rules of compliance say of a blueprint: passed, warned, blocked, nothing, or unknown with its fault."""
+
+    blueprint: str
+    version: str
+    digest: str
+    outcome: str
+    hosts: str
+    findings: list[ComplianceFinding]
+    fault: str
+
+
+class ComplianceChecked(TypedDict):
+    """What the rules of compliance of one version of the policy say now."""
+
+    checked_at: str
+    policy: int
+    rules: int
+    blueprints: list[BlueprintCheck]
+
+
+class ComplianceDecision(TypedDict):
+    """How a person answered a request for approval of an execution."""
+
+    approval: str
+    person: str
+    answer: str
+    at: str
+
+
+class ComplianceCheck(TypedDict):
+    """One check: of an execution before it began, or, without one, of what it has kept from being started."""
+
+    at: str
+    stage: str
+    execution: str
+    version: str
+    digest: str
+    plan_digest: str
+    principal: str
+    principal_kind: str
+    policy: int
+    outcome: str
+    findings: list[ComplianceFinding]
+    decisions: list[ComplianceDecision]
+
+
+class RuleTally(TypedDict):
+    """How often what a rule asks for held, did not, or was not known."""
+
+    rule: str
+    passed: int
+    failed: int
+    unknown: int
+
+
+class BlueprintReport(TypedDict):
+    """What was checked of one blueprint in a period."""
+
+    blueprint: str
+    passed: int
+    warned: int
+    nothing: int
+    blocked: int
+    unchecked: int
+    rules: list[RuleTally]
+    checks: list[ComplianceCheck]
+
+
+class ComplianceReport(TypedDict):
+    """A report about a period; `left_out` checks are counted, and not told in full."""
+
+    since: str
+    until: str
+    made_at: str
+    blueprints: list[BlueprintReport]
+    left_out: int
 
 
 class Finding(TypedDict):

@@ -587,6 +587,26 @@ class PilotageClient:
         body = {"operation": operation, **question}
         return cast(answers.Explained, await self._transport.ask("POST", "/v1/policy/explain", body=body))
 
+    # Compliance
+
+    async def check_compliance(self, blueprint: str | None = None, *, limit_to: str = "") -> answers.ComplianceChecked:
+        """Check a stored blueprint against the rules of compliance; without one, all of them."""
+        return await self._post(
+            answers.ComplianceChecked,
+            "/v1/compliance/check",
+            blueprint=blueprint,
+            all=blueprint is None,
+            limit_to=limit_to,
+        )
+
+    async def report_compliance(
+        self, blueprint: str | None = None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> answers.ComplianceReport:
+        """Return what was checked from `since` on and before `until`; both have a zone."""
+        times = {"since": since, "until": until}
+        period = {name: each.isoformat() for name, each in times.items() if each is not None}
+        return await self._get(answers.ComplianceReport, "/v1/compliance/report", blueprint=blueprint, **period)
+
     # The coordinator
 
     async def show_authority(self) -> answers.Authority:

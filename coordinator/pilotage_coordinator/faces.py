@@ -20,6 +20,7 @@ from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.parts import Base, Fleet, Process, in_background
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.backup import Backups
+from pilotage_coordinator.runtime.compliance import Compliance
 from pilotage_coordinator.runtime.deliveries import Deliveries, Sender
 from pilotage_coordinator.runtime.doctor import Doctor
 from pilotage_coordinator.runtime.executor import Executor
@@ -127,6 +128,7 @@ async def _make_services(
         secrets=fleet.vault,
         notifications=deliveries,
         policies=Policies(fleet.policy, executor, fleet.inventory, clock),
+        compliance=Compliance(fleet.policy, library, fleet.inventory, types, store, clock),
         logs=Logs(store.executions, base.logs, executor),
         audit=audit,
         backups=_make_backups(base, process),
@@ -161,6 +163,7 @@ def _make_plans(
         clock=base.clock,
         sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
         hosts=base.store.hosts,
+        compliance=base.store.compliance,
         channels=config.channels,
         policy=fleet.policy,
     )

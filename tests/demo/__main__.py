@@ -17,7 +17,7 @@ from pathlib import Path
 from pilotage_client import ClientError, PilotageClient
 from pilotage_client.answers import SecretGrant
 from pilotage_coordinator.cli.commands.apply import read_digest
-from pilotage_coordinator.cli.render.plan import Line
+from pilotage_coordinator.cli.render.line import Line
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.watching import watch
 

@@ -33,6 +33,7 @@ PLACES = MappingProxyType(
         "audit": Place("audit", "Search, check and export the log of who did what."),
         "backup": Place("backup", "Back up the coordinator itself, and restore it."),
         "policy": Place("policy", "What may be done on hosts: see it, set it, test it, and ask why."),
+        "compliance": Place("compliance", "Check blueprints against the rules of compliance, and report on what ran."),
         "notification": Place("notification", "See what steps have sent to people, and send it again."),
         "whoami": Place("whoami", "Show who you are to the coordinator, and what you may do."),
         "principal": Place("principal", "Say who there is: persons, services, assistants, and what they may do."),

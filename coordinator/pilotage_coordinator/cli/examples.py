@@ -81,6 +81,14 @@ EXAMPLES: Final = MappingProxyType(
             "pilotage policy explain container.upgrade --host web1 --kind assistant",
             "pilotage policy explain service.restart --label env=prod --as bob --role operator",
         ),
+        "compliance check": (
+            "pilotage compliance check web-upgrade -l role=web",
+            "pilotage compliance check --all",
+        ),
+        "compliance report": (
+            "pilotage compliance report --from 30d",
+            "pilotage compliance report --blueprint web-upgrade --from 2027-03-01 --to 2027-04-01 --json",
+        ),
         "notification list": ("pilotage notification list --state dead",),
         "notification retry": ("pilotage notification retry ntf_3f6c1a0e9b7d4c2f8e5a6b1d0c9f7e24",),
         "whoami": ("pilotage whoami",),

@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pilotage_coordinator.cli.session import usage
+
 _SPAN: Final = re.compile(r"(\d+)([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -30,6 +32,16 @@ def ahead(text: str, now: datetime) -> datetime:
         return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.astimezone()
+
+
+def option_moment(option: str, text: str | None) -> datetime | None:
+    """Read a time that was given for an option; raises NotUnderstood that names the option."""
+    if text is None:
+        return None
+    try:
+        return since(text, datetime.now(UTC))
+    except ValueError as error:
+        raise usage(f"{option} {text!r} is no time: 90m, 2h, 7d, a date or RFC 3339") from error
 
 
 def parse(text: str) -> datetime | None:

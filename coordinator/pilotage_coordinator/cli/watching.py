@@ -11,8 +11,8 @@ from rich.text import Text
 from pilotage_coordinator.cli.exits import ExitCode, code_of_state
 from pilotage_coordinator.cli.painter import Painter, can_move
 from pilotage_coordinator.cli.render.board import Board
+from pilotage_coordinator.cli.render.line import Line
 from pilotage_coordinator.cli.render.live import picture
-from pilotage_coordinator.cli.render.plan import Line
 from pilotage_coordinator.cli.render.run import run_lines
 from pilotage_coordinator.cli.screen import Screen, clean
 

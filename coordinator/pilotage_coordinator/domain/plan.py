@@ -289,6 +289,9 @@ class PlanPolicy:
     """Name to content."""
     external: str = ""
     """The decision of the external engine, where one is asked."""
+    compliance: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """The rules of compliance that the plan must keep: name to content. What they find changes by itself (a backup gets
+    older), so it is looked at again at the start, and stands beside the plan."""
     sent: bool = False
     """The blueprint is not stored, somebody sent its text: what that says of itself (id, category) proves nothing."""
 

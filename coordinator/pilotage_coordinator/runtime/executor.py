@@ -38,6 +38,7 @@ from pilotage_coordinator.store.protocol import Store
 from pilotage_coordinator.store.records import (
     AnswerRecord,
     AuditEntry,
+    ComplianceRecord,
     EventRecord,
     ExecutionCreation,
     ExecutionInputs,
@@ -68,6 +69,8 @@ class Start:
     audit: tuple[AuditEntry, ...] = ()
     secrets: tuple[SecretRecord, ...] = ()
     """The sensitive parameters, encrypted; stored with the execution and removed with it."""
+    compliance: ComplianceRecord | None = None
+    """What the rules of compliance found, kept as evidence."""
 
 
 @dataclass(slots=True)
@@ -197,7 +200,14 @@ class Executor:
             name=start.plan.name,
         )
         inputs = replace(start.inputs, answers=await beside(start.plan, lambda: answers_of(start.plan)))
-        creation = ExecutionCreation(record, inputs, audit=start.audit, answer=start.answer, secrets=start.secrets)
+        creation = ExecutionCreation(
+            record,
+            inputs,
+            audit=start.audit,
+            answer=start.answer,
+            secrets=start.secrets,
+            compliance=start.compliance,
+        )
         try:
             await self.store.executions.create(creation)
             self.failpoints.reach("coordinator.execution.created")

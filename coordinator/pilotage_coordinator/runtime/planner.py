@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pilotage_coordinator.domain.blueprint.expand import content_digest, expand
 from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.compliance.finding import Checked, Outcome, blocking
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
@@ -49,6 +50,7 @@ from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolv
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.beside import few_at_a_time
 from pilotage_coordinator.runtime.clock import Clock
+from pilotage_coordinator.runtime.compliance_record import checked_content, checked_record, read_checked
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
@@ -57,7 +59,7 @@ from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.policy import PolicyKeeper
 from pilotage_coordinator.runtime.secrets import SecretUse, SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
-from pilotage_coordinator.store.protocol import AuditStore, HostStore, PlanStore
+from pilotage_coordinator.store.protocol import AuditStore, ComplianceStore, HostStore, PlanStore
 from pilotage_coordinator.store.records import AuditEntry, PlanRecord
 
 MOST_ROUNDS = 20
@@ -96,6 +98,11 @@ class MadePlan:
         return ChangeClass(self.request.change_class) if self.request.change_class else None
 
     @property
+    def compliance(self) -> Checked | None:
+        """Return what the rules of compliance found when it was made; None where there were none."""
+        return self.planned.compliance
+
+    @property
     def notes(self) -> Sequence[Note]:
         """Return what people should know before they say yes."""
         return self.planned.notes
@@ -117,6 +124,7 @@ class PlanMaker:
     clock: Clock
     sensitive_key: bytes
     hosts: HostStore
+    compliance: ComplianceStore
     channels: Collection[str] = ()
     """Names of the channels that notifications may go to."""
     policy: PolicyKeeper | None = None
@@ -187,7 +195,7 @@ class PlanMaker:
         if within is not None:
             within({question.host for question in asking.questions})
         questions = Questions(asking.questions)
-        judging = self._judging(requested or Requested(Asker("")), Stage.PLAN)
+        judging = self._judging(request.blueprint, requested or Requested(Asker("")), Stage.PLAN)
         if judging is not None and (refused := judging.reads(request, questions)):
             raise PlanRefused(refused)
         return asking.offers(await self._ask(questions, request.blueprint))
@@ -199,7 +207,10 @@ class PlanMaker:
         row: Mapping[str, Any] = record.view
         request = await self._read_request(plan, row)
         notes = tuple(Note(each["message"], each["path"], each["host"]) for each in row["notes"])
-        return MadePlan(Planned(plan, notes=notes), request, record.created_at, row["previews"])
+        kept = row.get("compliance")
+        checked = None if kept is None else read_checked(kept)
+        planned = Planned(plan, notes=notes, compliance=checked)
+        return MadePlan(planned, request, record.created_at, row["previews"])
 
     async def again(self, made: MadePlan, requested: Requested) -> Planned:
         """Plan once more for whoever starts it, with fresh answers.
@@ -235,7 +246,7 @@ class PlanMaker:
         stage: Stage,
         within: Callable[[Iterable[str]], None] | None = None,
     ) -> Planned:
-        judging = self._judging(requested, stage)
+        judging = self._judging(request.blueprint, requested, stage)
         world = replace(await self._world(), judge=judging.plan if judging is not None else None)
         answers: dict[ReadKey, ReadAnswer] = {}
         for _ in range(MOST_ROUNDS):
@@ -244,7 +255,7 @@ class PlanMaker:
                 within(_touched(outcome))
             if isinstance(outcome, Planned):
                 await self._require_secrets(outcome.plan)
-                return outcome
+                return outcome if judging is None else await self._complying(outcome, judging)
             if judging is not None and (refused := judging.reads(request, outcome)):
                 raise PlanRefused(refused)
             answers.update(await self._ask(outcome, request.blueprint))
@@ -253,12 +264,25 @@ class PlanMaker:
             "make fewer steps with `at_plan` depend on each other"
         )
 
-    def _judging(self, requested: Requested, stage: Stage) -> "PlanJudging | None":
+    async def _complying(self, planned: Planned, judging: PlanJudging) -> Planned:
+        """Return the plan with what the rules of compliance found; raises PlanRefused where one of them blocks it."""
+        if self.policy is None or not judging.rules.policy.compliance:
+            return planned
+        plan, version = planned.plan, self.policy.version
+        ids = sorted(plan.host_ids.values()) if plan.policy.compliance else []
+        proofs = await self.hosts.proofs(ids)
+        checked = await asyncio.to_thread(judging.complies, plan, proofs, version)
+        if checked.outcome is Outcome.BLOCKED:
+            await self.compliance.add(checked_record(checked, plan, judging.asking))
+            raise PlanRefused(list(blocking(checked)))
+        return replace(planned, compliance=checked)
+
+    def _judging(self, blueprint: StoredBlueprint, requested: Requested, stage: Stage) -> PlanJudging | None:
         policy = self.policy.policy if self.policy is not None else None
         if policy is None:
             return None
         asking = Asking(requested.asker, requested.change, self.clock.now(), stage)
-        return PlanJudging(Ruleset(policy), asking, self.inventory.snapshot(), self.library)
+        return PlanJudging(Ruleset(policy), asking, self.inventory.snapshot(), self.library, blueprint)
 
     async def _ask(self, questions: Questions, planned: StoredBlueprint) -> Mapping[ReadKey, ReadAnswer]:
         answers: dict[ReadKey, ReadAnswer] = {}
@@ -358,6 +382,7 @@ class PlanMaker:
             "request": b64encode(sealed).decode(),
             "notes": [{"message": note.message, "path": note.path, "host": note.host} for note in made.notes],
             "previews": made.previews,
+            "compliance": None if made.compliance is None else checked_content(made.compliance),
         }
 
     async def _read_request(self, plan: Plan, row: Mapping[str, Any]) -> PlanRequest:

@@ -11,14 +11,23 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.planning.request import Planned
 from pilotage_coordinator.domain.policy.errors import PolicyRefused
-from pilotage_coordinator.domain.policy.question import Asker
+from pilotage_coordinator.domain.policy.question import Asker, Stage
 from pilotage_coordinator.domain.policy.request import Requested
+from pilotage_coordinator.domain.policy.ruling import Asking
 from pilotage_coordinator.domain.policy.starting import limited, over_limit, unmet
+from pilotage_coordinator.runtime.compliance_record import checked_record
 from pilotage_coordinator.runtime.executor import Executor, Start
 from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.runtime.sensitive import secret_name
-from pilotage_coordinator.store.records import AnswerRecord, AuditEntry, EventRecord, ExecutionInputs, SecretRecord
+from pilotage_coordinator.store.records import (
+    AnswerRecord,
+    AuditEntry,
+    ComplianceRecord,
+    EventRecord,
+    ExecutionInputs,
+    SecretRecord,
+)
 
 
 class SensitiveRefused(DomainError):
@@ -63,6 +72,7 @@ class Runs:
             answer=answer,
             audit=audit,
             secrets=tuple(self._put_away(execution_id, fresh, requested_by)),
+            compliance=_checked(fresh, who, execution_id),
         )
         if not limited(fresh.plan):
             await self.executor.start(start)
@@ -111,3 +121,11 @@ class Runs:
                     )
                 kept = secret_name(execution, path, name)
                 yield self.vault.encrypted(kept, value.encode(), updated_by=requested_by)
+
+
+def _checked(planned: Planned, who: Requested, execution: str) -> ComplianceRecord | None:
+    """Return the check of compliance that the start has passed, as it is kept."""
+    if planned.compliance is None:
+        return None
+    asking = Asking(who.asker, who.change, planned.compliance.at, Stage.START)
+    return checked_record(planned.compliance, planned.plan, asking, execution)

@@ -143,6 +143,9 @@ _ROWS: Final = (
     _write("policy.rollback", "policy.write"),
     _read("policy.test", "policy.read"),
     _read("policy.explain", "policy.read"),
+    # It changes nothing, and yet that somebody looked, and what they saw, is worth knowing later.
+    _write("compliance.check", "compliance.read"),
+    _read("compliance.report", "compliance.read"),
     _read("doctor", "coordinator.read"),
     _read("coordinator.status", "coordinator.read"),
     _read("coordinator.authority", SELF, About.SELF),

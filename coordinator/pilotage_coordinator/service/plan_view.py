@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.plan import Effect, Health, Json, Plan, PlannedStep, StepKind
 from pilotage_coordinator.domain.planning.view import HostRow, PlanView, StepRow, view_plan
+from pilotage_coordinator.service.compliance_view import ComplianceFinding, findings_of
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.wire import Answer, rfc3339
 
@@ -175,6 +176,8 @@ class PlanAnswer(Answer):
     rollback_steps: list[PlanStepAnswer]
     policy: list[RulingAnswer]
     """Empty without a policy. What it denies makes no plan."""
+    compliance: list[ComplianceFinding]
+    """What the rules of compliance found; those that block make no plan."""
     notes: list[NoteAnswer]
     changes_anything: bool
     """False when every step only reads."""
@@ -208,6 +211,7 @@ def plan_answer(planned: Planned) -> PlanAnswer:
             RulingAnswer(decision=each.decision, rules=list(each.rules), steps=list(each.steps))
             for each in plan.policy.rulings
         ],
+        compliance=findings_of(planned.compliance),
         notes=[NoteAnswer(message=each.message, step=each.path, host=each.host) for each in planned.notes],
         changes_anything=_changes_anything(plan),
         step_runs=writer.view.step_runs,

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, StringConstraints
 
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError
+from pilotage_coordinator.domain.compliance.rule import ComplianceRule
+from pilotage_coordinator.domain.compliance.summary import asked_for, narrowed
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.policy.comparing import compared
@@ -110,6 +112,16 @@ class RuleAnswer(Answer):
     restrictions: list[str]
 
 
+class ComplianceRuleAnswer(Answer):
+    """A rule of compliance: in words, which runs it is about, and what must be true of them."""
+
+    name: str
+    enforce: str
+    description: str
+    restrictions: list[str]
+    requires: list[str]
+
+
 class PolicyVersion(Answer):
     """One version of the policy; `restores` is the earlier one that it brought back."""
 
@@ -126,6 +138,7 @@ class PolicyAnswer(PolicyVersion):
     counts: bool
     source: str
     rules: list[RuleAnswer]
+    compliance: list[ComplianceRuleAnswer]
     external: str
     fault: str
 
@@ -213,6 +226,7 @@ async def show_policy(services: Services, caller: Caller, request: ShowPolicy) -
         counts=counts,
         source=record.source,
         rules=[_rule(each) for each in policy.rules],
+        compliance=[_compliance(each) for each in policy.compliance],
         external=policy.external.url if policy.external else "",
         fault=fault,
     )
@@ -423,4 +437,14 @@ def _rule(rule: Rule) -> RuleAnswer:
         decision=rule.decision.value,
         description=rule.description,
         restrictions=list(restrictions(rule)),
+    )
+
+
+def _compliance(rule: ComplianceRule) -> ComplianceRuleAnswer:
+    return ComplianceRuleAnswer(
+        name=rule.name,
+        enforce=rule.enforce.value,
+        description=rule.description,
+        restrictions=list(narrowed(rule)),
+        requires=list(asked_for(rule.require)),
     )

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.compliance.finding import Checked
 from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.state import ExecutionState
 from pilotage_coordinator.domain.inventory import Host
-from pilotage_coordinator.domain.plan import Json, Plan
+from pilotage_coordinator.domain.plan import BlueprintRef, Json, Plan
 from pilotage_coordinator.domain.planning.offers import Offers
 from pilotage_coordinator.domain.planning.request import Note, StoredBlueprint
 from pilotage_coordinator.domain.policy.request import Requested
@@ -86,6 +87,11 @@ class Planned(Protocol):
 
     @property
     def made_at(self) -> int: ...
+
+    @property
+    def compliance(self) -> Checked | None:
+        """What the rules of compliance found; None where there were none."""
+        ...
 
     @property
     def change_class(self) -> ChangeClass | None:
@@ -298,6 +304,27 @@ class Policies(Protocol):
 
     async def affected(self, policy: Policy) -> Sequence[Affected]:
         """Return the executions under way about which this policy decides otherwise than their plans say."""
+        ...
+
+
+class CheckedBlueprint(Protocol):
+    """A blueprint, and what the rules of compliance say of it."""
+
+    @property
+    def ref(self) -> BlueprintRef: ...
+    @property
+    def checked(self) -> Checked: ...
+    @property
+    def hosts(self) -> str:
+        """Which hosts were looked at, in words; empty: which ones it would touch is not known."""
+        ...
+
+
+class Compliance(Protocol):
+    """The check that people ask for: `runtime.compliance.Compliance`."""
+
+    async def check(self, blueprint: str, version: str, limit_to: str) -> CheckedBlueprint:
+        """Check a stored blueprint; raises store.NotFound, BlueprintUnreadable and SelectorRefused."""
         ...
 
 

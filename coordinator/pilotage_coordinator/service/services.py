@@ -8,6 +8,7 @@ from pilotage_coordinator.service.ports import (
     AuditLog,
     Backups,
     Clock,
+    Compliance,
     Coordinator,
     Doctor,
     Hosts,
@@ -38,6 +39,7 @@ class Services:
     secrets: Secrets
     notifications: Notifications
     policies: Policies
+    compliance: Compliance
     logs: Logs
     audit: AuditLog
     backups: Backups

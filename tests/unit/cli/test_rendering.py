@@ -368,7 +368,7 @@ def _plan(*steps: dict[str, Any], **parameters: Any) -> Any:
         "parameters": parameters,
         "steps": list(steps),
         "on_failure": "stop",
-        **{key: [] for key in ("secrets", "finally_steps", "rollback_steps", "policy", "notes")},
+        **{key: [] for key in ("secrets", "finally_steps", "rollback_steps", "policy", "compliance", "notes")},
     }
 
 

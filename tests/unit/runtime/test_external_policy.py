@@ -20,7 +20,7 @@ from pilotage_coordinator.domain.values import MILLISECOND, SECOND
 from pilotage_coordinator.runtime.external_policy import LARGEST_ANSWER, ask_external
 from pilotage_coordinator.runtime.plan_judging import PlanJudging
 
-from tests.unit.planning.fleet import THREE, Shelf
+from tests.unit.planning.fleet import THREE, Shelf, stored
 
 STEP = PlannedStep("a", StepKind.LEAF, type=StepTypeUse("command.run"), hosts=("db1",))
 MASKED = {"password": {"sensitive": "hmac-sha256:00"}}
@@ -157,7 +157,13 @@ def test_an_engine_that_is_silent_or_drips_or_is_not_there_denies(engine: Engine
 
 def judging(engine: Engine, rule: str = "{name: all, level: global, decision: allow}") -> PlanJudging:
     text = f'policy: 1\nexternal: {{url: "{engine.url}"}}\nrules: [{rule}]\n'
-    return PlanJudging(Ruleset(load_policy(text, "p.yaml")), ASKING, Inventory(THREE), Shelf())
+    return PlanJudging(
+        Ruleset(load_policy(text, "p.yaml")),
+        ASKING,
+        Inventory(THREE),
+        Shelf(),
+        stored("steps: [{id: a, type: http.check}]"),
+    )
 
 
 def test_it_can_only_be_stricter_than_the_rules(engine: Engine) -> None:

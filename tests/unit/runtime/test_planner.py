@@ -3,14 +3,17 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pilotage_coordinator.domain.compliance.finding import Checked, Outcome
 from pilotage_coordinator.domain.fleet import HostInventory, Query, QueryAnswer
 from pilotage_coordinator.domain.plan import FailureKind, Json
 from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.domain.policy.content import policy_content
+from pilotage_coordinator.domain.policy.loader import load_policy
 from pilotage_coordinator.domain.policy.question import Asker
 from pilotage_coordinator.domain.policy.request import Requested
 from pilotage_coordinator.domain.proof import Proof, ProofKind
@@ -18,21 +21,25 @@ from pilotage_coordinator.domain.secret_grant import ANYBODY, grant_of
 from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime import planner as module
+from pilotage_coordinator.runtime.compliance_record import read_checked
 from pilotage_coordinator.runtime.fleet_port import HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.planner import MOST_PREVIEWS, MOST_QUESTIONS_OF_A_HOST, PlanDrifted, PlanMaker
+from pilotage_coordinator.runtime.policy import PolicyKeeper
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.records import (
     CertificateRecord,
+    ComplianceFilter,
     EnrolmentRecord,
     ExecutionChange,
     ExecutionCreation,
     ExecutionInputs,
     ExecutionRecord,
     HostRecord,
+    PolicyRecord,
     Progress,
 )
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
@@ -118,6 +125,7 @@ async def site() -> AsyncIterator[Site]:
         clock=clock,
         sensitive_key=b"s" * 32,
         hosts=store.hosts,
+        compliance=store.compliance,
     )
     found = Site(store, port, vault, plans)
     await found.join("h1", "hst_1")
@@ -365,3 +373,76 @@ workflows:
     )  # fmt: skip
     with pytest.raises(PlanRefused, match="has no parameter `size`"):
         await site.plans.offers("one", "", "size", {}, "")
+
+
+RULES = """\
+policy: 1
+rules: [{name: all, level: global, decision: allow}]
+compliance:
+  - {name: fresh, enforce: ENFORCE, operations: command.run, require: {backup_within: 1h}}
+  - {name: told, enforce: warn, require: {stored: true}}
+"""
+
+
+async def with_rules(site: Site, enforce: str) -> None:
+    keeper = PolicyKeeper(site.store.policies)
+    source = RULES.replace("ENFORCE", enforce)
+    await keeper.put(PolicyRecord(1, source, policy_content(load_policy(source, "p.yaml")), 0, "anna"))
+    site.plans.policy = keeper
+
+
+async def test_a_rule_of_compliance_that_blocks_makes_no_plan_and_the_refusal_is_kept_with_its_evidence(
+    site: Site,
+) -> None:
+    await with_rules(site, "block")
+    with pytest.raises(PlanRefused, match="fresh asks for backup_within: no good backup within 1h of h1"):
+        await site.make(STEP)
+    (kept,) = (await site.store.compliance.find(ComplianceFilter())).rows
+    assert (kept.stage, kept.outcome, kept.execution, kept.principal, kept.policy) == ("plan", "blocked", "", "anna", 1)
+    checked = read_checked(kept.content)
+    assert [(each.rule, each.result) for each in checked.findings] == [("fresh", "failed"), ("told", "failed")]
+    assert checked.findings[0].evidence == ({"host": "h1", "result": "failed"},)
+
+
+async def test_a_rule_that_warns_is_told_beside_the_plan_and_only_the_rules_are_in_its_digest(site: Site) -> None:
+    await with_rules(site, "warn")
+    made = await site.make(STEP)
+    assert sorted(made.plan.policy.compliance) == ["fresh", "told"]
+    read = await site.plans.stored(made.plan.digest)
+    assert read.compliance == made.compliance
+    assert results(read.compliance) == ["failed", "failed"]
+    again = await site.plans.again(made, ANNA)
+    assert again.compliance is not None
+    assert again.compliance.outcome is Outcome.WARNED
+    proof = Proof(ProofKind.BACKUP, True, 0, "exe_1", "save")
+    site.plans.hosts = Backed(proof)  # type: ignore[assignment]
+    again = await site.plans.again(made, ANNA)
+    assert again.plan.digest == made.plan.digest
+    assert results(again.compliance) == ["passed", "failed"]
+    await with_rules_that_block_later(site)
+    with pytest.raises(PlanDrifted, match="compliance"):
+        await site.plans.again(made, ANNA)
+
+
+def results(checked: Checked | None) -> list[str]:
+    return [each.result.value for each in checked.findings] if checked is not None else []
+
+
+async def with_rules_that_block_later(site: Site) -> None:
+    keeper = site.plans.policy
+    assert keeper is not None
+    source = RULES.replace("ENFORCE", "block")
+    await keeper.put(PolicyRecord(2, source, policy_content(load_policy(source, "p.yaml")), 0, "anna"))
+
+
+@dataclass
+class Backed:
+    """Hosts of which each has one proof."""
+
+    proof: Proof
+
+    async def proofs(self, hosts: Sequence[str]) -> Mapping[str, tuple[Proof, ...]]:
+        return dict.fromkeys(hosts, (self.proof,))
+
+    async def last_passed(self, kind: ProofKind) -> Mapping[str, int]:
+        return {}

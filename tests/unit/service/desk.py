@@ -14,6 +14,7 @@ from pilotage_coordinator.domain.access.role import Role
 from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.approval.request import asked as request
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.compliance.finding import Checked
 from pilotage_coordinator.domain.execution.inputs import Input
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import GateScope, OpenGate
@@ -34,6 +35,7 @@ from pilotage_coordinator.domain.secret_grant import SecretGrant
 from pilotage_coordinator.domain.step_type import StepTypeInfo
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.backup import Backup, Backups
+from pilotage_coordinator.runtime.compliance import Compliance
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.policies import Affected
@@ -136,6 +138,7 @@ class FakePlanned:
     previews: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     made_at: int = NOW
     change_class: ChangeClass | None = None
+    compliance: Checked | None = None
 
 
 def plan(hosts: tuple[str, ...] = ("db1", "db2"), digest: str = DIGEST) -> Plan:
@@ -569,17 +572,19 @@ async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDis
     doctor, coordinator = FakeDoctor(), FakeCoordinator()
     inventory = LiveInventory(store.hosts, clock)
     policies = FakePolicies(PolicyKeeper(store.policies))
+    library = Library(store.blueprints, inventory, {ASSERT.name: ASSERT}, clock)
     services = Services(
         clock=clock,
         new_id=lambda prefix: f"{prefix}_{next(counter):032x}",
         store=store,
-        library=Library(store.blueprints, inventory, {ASSERT.name: ASSERT}, clock),
+        library=library,
         plans=plans,
         runs=runs,
         hosts=FakeHosts(store),
         secrets=secrets,
         notifications=FakeNotifications(store),
         policies=policies,
+        compliance=Compliance(policies.keeper, library, inventory, {ASSERT.name: ASSERT}, store, clock),
         logs=logs,
         audit=AuditLog(store.audit, key, key.fingerprint),
         backups=Backups(store, clock, folder, store_key="s", audit_key=key.fingerprint, authority="a"),

@@ -75,6 +75,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "approval.reject": {"approval": APPROVAL, "proof": ANN.proof(Statement(APPROVAL, "reject", DIGEST))},
     "approval.delegate": {"to": "bob", "until": "2026-12-01T00:00:00Z"},
     "approval.undelegate": {"delegation": DELEGATION},
+    "compliance.check": {"blueprint": "check"},
     "notification.retry": {"notification": NOTIFICATION},
     "backup.create": {"plain": True},
     "recovery.sign": {

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, TextIO
 
@@ -12,7 +11,7 @@ from pilotage_client import ClientError, PilotageClient
 from pilotage_coordinator.audit.entry import AuditHead
 from pilotage_coordinator.audit.file import LONGEST_LINE, FileVerdict, verify_file
 from pilotage_coordinator.cli.exits import ExitCode
-from pilotage_coordinator.cli.moments import local, since
+from pilotage_coordinator.cli.moments import local, option_moment
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform, usage
 
@@ -49,7 +48,7 @@ def search(
     limit: Annotated[int, typer.Option("-n", "--limit", metavar="COUNT", min=1, help="At most so many.")] = 50,
 ) -> None:
     """Search the audit log, newest first: who did what to which thing, and what was denied."""
-    after, before = _moment("--since", since_), _moment("--until", until)
+    after, before = option_moment("--since", since_), option_moment("--until", until)
 
     async def work(client: PilotageClient, screen: Screen) -> None:
         rows = await client.search_audit(
@@ -199,15 +198,6 @@ def _known(text: str) -> AuditHead | None:
     if not sequence.isdecimal() or not hash_.startswith("sha256:"):
         raise usage(f"--head {text!r}: ENTRY:HASH is needed, as `audit verify` shows it, such as 12:sha256:…")
     return AuditHead(int(sequence), hash_)
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return since(text, datetime.now(UTC))
-    except ValueError as error:
-        raise usage(f"{option} {text!r} is no time: 90m, 2h, 7d, a date or RFC 3339") from error
 
 
 def _short(detail: dict[str, object]) -> str:

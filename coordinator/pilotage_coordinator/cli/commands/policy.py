@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from pilotage_client import PilotageClient
-from pilotage_client.answers import Explained, PolicySet
+from pilotage_client.answers import ComplianceRule, Explained, PolicyRule, PolicySet
 
 from pilotage_coordinator.cli.completion import hosts
 from pilotage_coordinator.cli.exits import ExitCode, NotUnderstood
@@ -75,12 +75,9 @@ def show(
         if policy["external"]:
             screen.line(f"asked too, and obeyed where it is stricter: {policy['external']}")
         for rule in policy["rules"]:
-            screen.line("")
-            screen.line(f"{rule['name']}  {rule['decision']} ({rule['level']})", _STYLES[rule["decision"]])
-            if rule["description"]:
-                screen.folded(f"  {rule['description']}", "dim")
-            for each in rule["restrictions"]:
-                screen.folded(f"  {each}")
+            _show_rule(screen, rule)
+        for kept in policy["compliance"]:
+            _show_kept(screen, kept)
         screen.line("")
         screen.line("What no rule allows is denied.", "bold")
 
@@ -259,6 +256,27 @@ def _values(given: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = text
     return found
+
+
+def _show_rule(screen: Screen, rule: PolicyRule) -> None:
+    screen.line("")
+    screen.line(f"{rule['name']}  {rule['decision']} ({rule['level']})", _STYLES[rule["decision"]])
+    if rule["description"]:
+        screen.folded(f"  {rule['description']}", "dim")
+    for each in rule["restrictions"]:
+        screen.folded(f"  {each}")
+
+
+def _show_kept(screen: Screen, rule: ComplianceRule) -> None:
+    screen.line("")
+    blocks = rule["enforce"] == "block"
+    screen.line(f"{rule['name']}  {'blocks' if blocks else 'warns'} (compliance)", "red" if blocks else "yellow")
+    if rule["description"]:
+        screen.folded(f"  {rule['description']}", "dim")
+    for each in rule["restrictions"]:
+        screen.folded(f"  {each}")
+    for each in rule["requires"]:
+        screen.folded(f"  asks for: {each}")
 
 
 def _show_set(screen: Screen, answer: PolicySet) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pilotage_client.answers import Event, Progress, Watched
 
 from pilotage_coordinator.cli.moments import parse, seconds_between, span
-from pilotage_coordinator.cli.render.plan import Line
+from pilotage_coordinator.cli.render.line import Line
 
 BAD = frozenset({"failed", "unknown", "compensation_failed"})
 COORDINATOR = "coordinator"

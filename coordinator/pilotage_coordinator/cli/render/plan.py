@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from pilotage_client.answers import Asked, Plan, PlanStep, Preview
 
 from pilotage_coordinator.cli.moments import span
+from pilotage_coordinator.cli.render.compliance import finding_lines
+from pilotage_coordinator.cli.render.line import Line
 from pilotage_coordinator.cli.render.plan_values import (
     counted,
     host_names,
@@ -25,15 +26,6 @@ _KINDS = {
     "health": "until all of these are good",
 }
 _STYLES = {"create": "green", "update": "yellow", "delete": "red", "run": "cyan", "none": "dim"}
-
-
-class Line(NamedTuple):
-    """A line and its style."""
-
-    text: str
-    style: str = ""
-    passing: bool = False
-    """It tells what a moving picture shows better."""
 
 
 def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
@@ -57,6 +49,7 @@ def plan_lines(plan: Plan, *, values: bool = False) -> Iterator[Line]:
     yield from steps.section("If it is rolled back, instead of each step's own undo", plan["rollback_steps"])
     yield from _changes(plan)
     yield from _policy(plan)
+    yield from _compliance(plan)
     if plan["notes"]:
         yield Line("Note", "bold yellow")
         for note in plan["notes"]:
@@ -86,6 +79,16 @@ def asked_text(asked: Asked) -> str:
     """Return an approval that a plan asks for, in words."""
     of = ", ".join(asked["of"]) or "those who may decide"
     return f"approval by {asked['required']} of {of} ({asked['source']}), within {span(asked['timeout'] / 1e6)}"
+
+
+def _compliance(plan: Plan) -> Iterator[Line]:
+    """Yield what the rules of compliance found: what holds in one line each, the rest with what was looked at."""
+    if not plan["compliance"]:
+        return
+    warned = any(each["result"] != "passed" for each in plan["compliance"])
+    yield Line("Compliance", "bold yellow" if warned else "bold")
+    yield from finding_lines(plan["compliance"], evidence=False)
+    yield Line("")
 
 
 def _reached(value: object, targets: list[str]) -> str:

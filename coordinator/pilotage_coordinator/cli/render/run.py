@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pilotage_client.answers import ExecutionDetail
 
 from pilotage_coordinator.cli.moments import local, seconds_between, span
-from pilotage_coordinator.cli.render.plan import Line
+from pilotage_coordinator.cli.render.line import Line
 from pilotage_coordinator.cli.render.plan_values import value_text
 from pilotage_coordinator.cli.render.timeline import step_of, timeline
 from pilotage_coordinator.cli.render.title import title

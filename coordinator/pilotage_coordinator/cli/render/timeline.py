@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pilotage_client.answers import ExecutionDetail, StepRun
 
 from pilotage_coordinator.cli.moments import seconds_between, span
-from pilotage_coordinator.cli.render.plan import Line
+from pilotage_coordinator.cli.render.line import Line
 from pilotage_coordinator.cli.screen import WIDE, shortened, state_style
 
 BAR = 40

@@ -30,7 +30,7 @@ class Role:
 
 _LOOK: Final = (
     "blueprint.read", "plan.read", "run.read", "log.read", "host.read", "notification.read", "policy.read",
-    "approval.read", "role.read",
+    "approval.read", "role.read", "compliance.read",
 )  # fmt: skip
 _TOKENS_OF_ONE_S_OWN: Final = ("token.read:own", "token.write:own", "principal.read:own")
 

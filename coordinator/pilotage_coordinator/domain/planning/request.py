@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint
+from pilotage_coordinator.domain.compliance.finding import Checked
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Inventory
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan, PlanPolicy
@@ -153,6 +154,8 @@ class Planned:
     """The real values that the plan only shows as `{"sensitive": …}`: path of the call ("" = the root) to name to
     value. The runtime keeps them sealed beside the execution and lays them over `parameters` and `arguments`."""
     notes: tuple[Note, ...] = ()
+    compliance: Checked | None = None
+    """What the rules of compliance found; None where there are none."""
 
 
 Outcome: TypeAlias = Planned | Questions

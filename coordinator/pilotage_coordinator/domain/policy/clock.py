@@ -1,7 +1,7 @@
 """Whether a moment lies within hours of the week, on the wall clock of a zone."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -16,6 +16,11 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 def zone(name: str) -> ZoneInfo:
     """Return a time zone; raises KeyError, ValueError or OSError for one that is not known."""
     return ZoneInfo(name)
+
+
+def written(at: int) -> str:
+    """Return a moment (UTC microseconds) as people and rules write it: 2027-03-01T08:00:00Z."""
+    return datetime.fromtimestamp(at // SECOND, UTC).isoformat().replace("+00:00", "Z")
 
 
 def within(hours: Iterable[Hours], at: int) -> bool:

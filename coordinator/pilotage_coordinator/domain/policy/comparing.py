@@ -1,8 +1,9 @@
 """How two policies differ, rule by rule: for people, before and after one takes the place of the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pilotage_coordinator.domain.compliance.rule import ComplianceRule
 from pilotage_coordinator.domain.planning.codec import plain, written
 from pilotage_coordinator.domain.planning.difference import lines_between
 from pilotage_coordinator.domain.policy.rule import Policy, Rule
@@ -18,18 +19,25 @@ class RuleDifference:
 
 
 def compared(old: Policy, new: Policy) -> Iterator[RuleDifference]:
-    """Yield what differs, in the order of the new policy; what was removed comes last."""
-    before = {rule.name: rule for rule in old.rules}
-    for rule in new.rules:
+    """Yield what differs, in the order of the new policy; of each kind of rule, what was removed comes last."""
+    yield from _compared(old.rules, new.rules, "")
+    yield from _compared(old.compliance, new.compliance, "compliance ")
+
+
+def _compared(
+    old: Sequence[Rule | ComplianceRule], new: Sequence[Rule | ComplianceRule], kind: str
+) -> Iterator[RuleDifference]:
+    before = {rule.name: rule for rule in old}
+    for rule in new:
         earlier = before.pop(rule.name, None)
         if earlier is None:
-            yield RuleDifference(rule.name, "added")
+            yield RuleDifference(kind + rule.name, "added")
         elif earlier != rule:
-            yield RuleDifference(rule.name, "changed", tuple(lines_between(_content(earlier), _content(rule))))
+            yield RuleDifference(kind + rule.name, "changed", tuple(lines_between(_content(earlier), _content(rule))))
     for name in before:
-        yield RuleDifference(name, "removed")
+        yield RuleDifference(kind + name, "removed")
 
 
-def _content(rule: Rule) -> dict[str, object]:
+def _content(rule: Rule | ComplianceRule) -> dict[str, object]:
     content: dict[str, object] = plain(written(rule))
     return content

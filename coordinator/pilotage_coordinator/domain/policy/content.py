@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pilotage_coordinator.domain.compliance.rule import ComplianceRule
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.codec import plain, read, written
 from pilotage_coordinator.domain.policy.rule import Policy, Rule
@@ -10,6 +11,13 @@ from pilotage_coordinator.domain.policy.rule import Policy, Rule
 
 def rule_content(rule: Rule) -> dict[str, Json]:
     """Return a rule as JSON values, what it says of people left out: `description` decides nothing."""
+    content: dict[str, Json] = plain(written(rule))
+    content.pop("description", None)
+    return content
+
+
+def compliance_content(rule: ComplianceRule) -> dict[str, Json]:
+    """Return a rule of compliance as JSON values, without its description."""
     content: dict[str, Json] = plain(written(rule))
     content.pop("description", None)
     return content

@@ -3,12 +3,9 @@
 Where that cannot be known, it is said so, and `judging` takes the careful side.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from fnmatch import translate
-from functools import lru_cache
 from typing import Any, Final
 
 from pilotage_coordinator.domain.errors import DomainError
@@ -17,6 +14,7 @@ from pilotage_coordinator.domain.inventory import STABLE_HOST_FIELDS, Host, host
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.selector import Selector, parse_selector
 from pilotage_coordinator.domain.policy.clock import is_open, within
+from pilotage_coordinator.domain.policy.patterns import like
 from pilotage_coordinator.domain.policy.question import Question, Subject
 from pilotage_coordinator.domain.policy.rule import Constraint, Decision, Rule
 
@@ -74,7 +72,7 @@ class Prepared:
             return f"it is not about a {asker.kind}"
         if rule.roles and not asker.roles.intersection(rule.roles):
             return f"{asker.principal} has none of the roles {', '.join(rule.roles)}"
-        if rule.operations and not _like(subject.operation, rule.operations):
+        if rule.operations and not like(subject.operation, rule.operations):
             return f"it is not about {subject.operation}"
         if rule.effects and subject.effect not in rule.effects:
             return f"it is not about steps with the effect {subject.effect}"
@@ -84,7 +82,7 @@ class Prepared:
         ):
             if wanted is not None and wanted is not found:
                 return f"the step is {'' if found else 'not '}{name}"
-        if rule.blueprints and not _like(subject.blueprint, rule.blueprints):
+        if rule.blueprints and not like(subject.blueprint, rule.blueprints):
             return f"it is not about the blueprint {subject.blueprint}"
         if rule.categories and subject.category not in rule.categories:
             return f"it is not about the category {subject.category or '(none)'}"
@@ -180,9 +178,9 @@ def _value_fits(constraint: Constraint, value: Json) -> bool:
         return False
     if any(_same(value, each) for each in constraint.none_of):
         return False
-    if constraint.like and not (isinstance(value, str) and _like(value, constraint.like)):
+    if constraint.like and not (isinstance(value, str) and like(value, constraint.like)):
         return False
-    if isinstance(value, str) and _like(value, constraint.unlike):
+    if isinstance(value, str) and like(value, constraint.unlike):
         return False
     if constraint.least is None and constraint.most is None:
         return True
@@ -265,12 +263,3 @@ def scope_of(question: Question) -> dict[str, object]:
         # No more of it: a plan is made before anybody gives a reference or a reason.
         "change": {"class": change.change_class.value if change.change_class else ""},
     }
-
-
-def _like(text: str, patterns: tuple[str, ...]) -> bool:
-    return any(_pattern(each).fullmatch(text) is not None for each in patterns)
-
-
-@lru_cache(maxsize=4096)
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(translate(text))

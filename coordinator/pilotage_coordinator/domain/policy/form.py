@@ -1,8 +1,6 @@
 """How a policy is written: the keys of its file, each with what it means, and what is wrong where."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pilotage_coordinator.domain.blueprint.form.rollout import GATE_FIELDS, PRINCIPAL, build_gate
@@ -24,15 +22,12 @@ from pilotage_coordinator.domain.blueprint.form.shapes import (
     MapOf,
     Reading,
     Record,
-    Schema,
-    Shape,
 )
-from pilotage_coordinator.domain.blueprint.nodes import MapNode, Node
+from pilotage_coordinator.domain.blueprint.nodes import MapNode
 from pilotage_coordinator.domain.blueprint.position import Path
-from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.compliance.form import COMPLIANCE_RULE
 from pilotage_coordinator.domain.plan import Effect
-from pilotage_coordinator.domain.planning.selector import parse_selector
-from pilotage_coordinator.domain.policy.clock import DAYS, zone
+from pilotage_coordinator.domain.policy.clock import DAYS
 from pilotage_coordinator.domain.policy.rule import (
     Case,
     ChangeClass,
@@ -46,109 +41,24 @@ from pilotage_coordinator.domain.policy.rule import (
     Rule,
     Window,
 )
+from pilotage_coordinator.domain.policy.shapes import (
+    NAMES,
+    PARAMETER,
+    PATTERN,
+    ROLE,
+    RULE_NAME,
+    WINDOW_NAME,
+    Minutes,
+    Moment,
+    One,
+    Selector,
+    Zone,
+    either_list,
+)
 from pilotage_coordinator.domain.values import MILLISECOND, SECOND
 
 KINDS: Final = ("person", "service", "assistant")
 REQUIREMENTS: Final = ("reference", "reason", "class")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-_RULE_NAME: Final = Matching(
-    r"[a-z][a-z0-9-]{0,62}", "name of a rule", "lower-case letters, digits and -, a letter first, at most 63"
-)
-_WINDOW_NAME: Final = Matching(r"[a-z][a-z0-9_-]{0,62}", "name of a window", "such as sunday-night")
-_ROLE: Final = Matching(r"[A-Za-z0-9_.:/-]{1,100}", "name of a role", "such as operator")
-_PATTERN: Final = Matching(r"[A-Za-z0-9_.*?-]{1,200}", "name or pattern", "such as backup.* or container.upgrade")
-_PARAMETER: Final = Matching(
-    r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*", "name of a parameter", "such as image, or quiesce.how"
-)
-
-
-def _either_list(shape: Shape, wanted: str) -> Either:
-    """Return the shape of one or several: `a` or `[a, b]`."""
-    return Either(_One(shape), ListOf(shape, least=1, most=1000), None, wanted)
-
-
-class _One:
-    """A single value that stands for a list of one."""
-
-    def __init__(self, shape: Shape) -> None:
-        self._shape = shape
-
-    def read(self, node: Node, path: Path, reading: Reading) -> Any:
-        value = self._shape.read(node, path, reading)
-        return value if value is INVALID else (value,)
-
-    def schema(self, definitions: dict[str, Schema]) -> Schema:
-        return self._shape.schema(definitions)
-
-
-class _Selector:
-    """A selector of hosts, as on the command line."""
-
-    def read(self, node: Node, path: Path, reading: Reading) -> Any:
-        text = Text(longest=4096, empty=False).read(node, path, reading)
-        if isinstance(text, str):
-            try:
-                parse_selector(text)
-            except DomainError as refused:
-                return reading.refuse(node, path, str(refused))
-        return text
-
-    def schema(self, definitions: dict[str, Schema]) -> Schema:
-        return {"type": "string", "minLength": 1}
-
-
-class _Moment:
-    """A moment in RFC 3339, with its zone; read as UTC microseconds."""
-
-    def read(self, node: Node, path: Path, reading: Reading) -> Any:
-        text = Text(longest=64, empty=False).read(node, path, reading)
-        if not isinstance(text, str):
-            return text
-        hint = "write 2027-03-01T08:00:00Z or 2027-03-01T08:00:00+01:00"
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            return reading.refuse(node, path, f"`{text[:40]}` is no moment", hint)
-        if moment.tzinfo is None:
-            return reading.refuse(node, path, f"`{text[:40]}` does not say in which zone", hint)
-        return (moment - _EPOCH) // timedelta(microseconds=1)
-
-    def schema(self, definitions: dict[str, Schema]) -> Schema:
-        return {"type": "string", "format": "date-time"}
-
-
-class _Minutes:
-    """A time of day, `22:30`, as minutes after midnight; `24:00` is the end of the day."""
-
-    def read(self, node: Node, path: Path, reading: Reading) -> Any:
-        text = Text(longest=16, empty=False).read(node, path, reading)
-        if not isinstance(text, str):
-            return text
-        match = re.fullmatch(r"([0-9]{2}):([0-9]{2})", text)
-        minutes = int(match[1]) * 60 + int(match[2]) if match is not None and int(match[2]) < 60 else -1
-        if not 0 <= minutes <= 24 * 60:
-            return reading.refuse(node, path, f"`{text[:20]}` is no time of day", 'write "08:00" to "24:00"')
-        return minutes
-
-    def schema(self, definitions: dict[str, Schema]) -> Schema:
-        return {"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"}
-
-
-class _Zone:
-    """The name of a time zone."""
-
-    def read(self, node: Node, path: Path, reading: Reading) -> Any:
-        text = Text(longest=64, empty=False).read(node, path, reading)
-        if isinstance(text, str):
-            try:
-                zone(text)
-            except (KeyError, ValueError, OSError):
-                return reading.refuse(node, path, f"there is no time zone `{text[:40]}`", "write Europe/Paris or UTC")
-        return text
-
-    def schema(self, definitions: dict[str, Schema]) -> Schema:
-        return {"type": "string"}
 
 
 def _build_hours(values: Mapping[str, Any], node: MapNode, path: Path, reading: Reading) -> Any:
@@ -162,16 +72,16 @@ def _build_hours(values: Mapping[str, Any], node: MapNode, path: Path, reading: 
 HOURS: Final = Record(
     "time of the week",
     {
-        "days": Field(_either_list(OneOf(DAYS), "days"), "On which days it begins; every day without it."),
-        "from": Field(_Minutes(), "From this time of day on."),
-        "to": Field(_Minutes(), "Until this time of day; at or before `from`, on the next day."),
-        "zone": Field(_Zone(), "Whose wall clock is meant; that of the file without it."),
+        "days": Field(either_list(OneOf(DAYS), "days"), "On which days it begins; every day without it."),
+        "from": Field(Minutes(), "From this time of day on."),
+        "to": Field(Minutes(), "Until this time of day; at or before `from`, on the next day."),
+        "zone": Field(Zone(), "Whose wall clock is meant; that of the file without it."),
     },
     _build_hours,
 )
 
 
-_HOURS: Final = Either(None, ListOf(HOURS, least=1, most=100), _One(HOURS), "a time of the week, or a list of them")
+_HOURS: Final = Either(None, ListOf(HOURS, least=1, most=100), One(HOURS), "a time of the week, or a list of them")
 
 
 def _build_constraint(values: Mapping[str, Any], node: MapNode, path: Path, reading: Reading) -> Any:
@@ -195,7 +105,7 @@ def _build_constraint(values: Mapping[str, Any], node: MapNode, path: Path, read
     )
 
 
-_TEXTS: Final = _either_list(Text(longest=1000), "a pattern, or a list of them")
+_TEXTS: Final = either_list(Text(longest=1000), "a pattern, or a list of them")
 _CONSTRAINT: Final = Record(
     "constraint",
     {
@@ -270,11 +180,10 @@ def _inconsistent(rule: Rule) -> tuple[str, str] | None:
     return None
 
 
-_NAMES: Final = _either_list(_PATTERN, "a name or pattern, or a list of them")
 RULE: Final = Record(
     "rule",
     {
-        "name": Field(_RULE_NAME, "What every decision calls it by; one of its own.", required=True),
+        "name": Field(RULE_NAME, "What every decision calls it by; one of its own.", required=True),
         "description": Field(Text(longest=2000), "What it is for, in a sentence."),
         "level": Field(
             OneOf(tuple(each.value for each in Level), enum=Level),
@@ -286,34 +195,32 @@ RULE: Final = Record(
             "allow, require_approval, dry_run_only (plan, but do not start) or deny.",
             required=True,
         ),
-        "principals": Field(_either_list(PRINCIPAL, "principals"), "Only for these."),
-        "kinds": Field(_either_list(OneOf(KINDS), "kinds of principals"), "Only for persons, services, assistants."),
-        "roles": Field(_either_list(_ROLE, "roles"), "Only for whoever holds one of these."),
-        "operations": Field(_NAMES, "Only for these step types; backup.* is all that begin so."),
+        "principals": Field(either_list(PRINCIPAL, "principals"), "Only for these."),
+        "kinds": Field(either_list(OneOf(KINDS), "kinds of principals"), "Only for persons, services, assistants."),
+        "roles": Field(either_list(ROLE, "roles"), "Only for whoever holds one of these."),
+        "operations": Field(NAMES, "Only for these step types; backup.* is all that begin so."),
         "effects": Field(
-            _either_list(OneOf(tuple(each.value for each in Effect), enum=Effect), "effects"),
+            either_list(OneOf(tuple(each.value for each in Effect), enum=Effect), "effects"),
             "Only for steps with these effects: read changes nothing.",
         ),
         "destructive": Field(Flag(), "Only for steps whose type is destructive, or is not."),
         "irreversible": Field(Flag(), "Only for steps that cannot be undone, or can."),
-        "blueprints": Field(_NAMES, "Only in runs of these blueprints."),
-        "categories": Field(_either_list(Text(longest=200, empty=False), "categories"), "Only of these categories."),
-        "hosts": Field(_Selector(), "Only on these hosts: env=prod,name~db*."),
-        "parameters": Field(
-            MapOf(_PARAMETER, _CONSTRAINT, extensible=False), "Only with these parameters of the step."
-        ),
+        "blueprints": Field(NAMES, "Only in runs of these blueprints."),
+        "categories": Field(either_list(Text(longest=200, empty=False), "categories"), "Only of these categories."),
+        "hosts": Field(Selector(), "Only on these hosts: env=prod,name~db*."),
+        "parameters": Field(MapOf(PARAMETER, _CONSTRAINT, extensible=False), "Only with these parameters of the step."),
         "classes": Field(
-            _either_list(OneOf(tuple(each.value for each in ChangeClass), enum=ChangeClass), "classes of changes"),
+            either_list(OneOf(tuple(each.value for each in ChangeClass), enum=ChangeClass), "classes of changes"),
             "Only for changes of these classes.",
         ),
         "times": Field(_HOURS, "Only at these times of the week."),
-        "windows": Field(_either_list(_WINDOW_NAME, "windows"), "Only while one of these windows is open."),
-        "outside_windows": Field(_either_list(_WINDOW_NAME, "windows"), "Only while none of these windows is open."),
-        "effective_from": Field(_Moment(), "Only from then on."),
-        "expires_at": Field(_Moment(), "Only until then."),
+        "windows": Field(either_list(WINDOW_NAME, "windows"), "Only while one of these windows is open."),
+        "outside_windows": Field(either_list(WINDOW_NAME, "windows"), "Only while none of these windows is open."),
+        "effective_from": Field(Moment(), "Only from then on."),
+        "expires_at": Field(Moment(), "Only until then."),
         "when": Field(Condition(), "Only where this holds: CEL over asker, blueprint, step, parameters, host, change."),
         "max_concurrent": Field(Number(1, 10_000), "So many executions that it lets run, at the same time."),
-        "requires": Field(_either_list(OneOf(REQUIREMENTS), "what is required"), "What a start must give."),
+        "requires": Field(either_list(OneOf(REQUIREMENTS), "what is required"), "What a start must give."),
         "approval": Field(_DEMAND, "Who must agree."),
     },
     _build_rule,
@@ -334,8 +241,8 @@ _ASK: Final = Record(
     {
         "principal": Field(PRINCIPAL, "Who asks."),
         "kind": Field(OneOf(KINDS), "person, service or assistant."),
-        "roles": Field(ListOf(_ROLE), "The roles held."),
-        "operation": Field(_PATTERN, "The step type.", required=True),
+        "roles": Field(ListOf(ROLE), "The roles held."),
+        "operation": Field(PATTERN, "The step type.", required=True),
         "effect": Field(OneOf(tuple(each.value for each in Effect)), "Its effect; once without it."),
         "destructive": Field(Flag()),
         "irreversible": Field(Flag()),
@@ -349,7 +256,7 @@ _ASK: Final = Record(
         "class": Field(OneOf(tuple(each.value for each in ChangeClass)), "The class of the change."),
         "reference": Field(_TEXT),
         "reason": Field(_TEXT),
-        "at": Field(_Moment(), "When; now without it."),
+        "at": Field(Moment(), "When; now without it."),
     },
     _build_ask,
 )
@@ -361,7 +268,7 @@ CASE: Final = Record(
         "decision": Field(
             OneOf(tuple(each.value for each in Decision), enum=Decision), "The decision that must come.", required=True
         ),
-        "rules": Field(ListOf(_RULE_NAME), "The rules that must have made it; [] where none may match."),
+        "rules": Field(ListOf(RULE_NAME), "The rules that must have made it; [] where none may match."),
     },
     _build_case,
 )
@@ -401,10 +308,13 @@ FILE: Final = Record(
     {
         "policy": Field(Number(1, 1), "The version of this form: 1.", required=True),
         "description": Field(Text(longest=4000), "What this policy is for."),
-        "zone": Field(_Zone(), "The time zone of all times that name none; UTC without it."),
-        "windows": Field(MapOf(_WINDOW_NAME, _WINDOW), "Maintenance windows that rules name."),
+        "zone": Field(Zone(), "The time zone of all times that name none; UTC without it."),
+        "windows": Field(MapOf(WINDOW_NAME, _WINDOW), "Maintenance windows that rules name."),
         "rules": Field(ListOf(RULE, most=2_000), "The rules. What no rule allows is denied.", required=True),
         "external": Field(_EXTERNAL, "A policy engine that is asked too; it can only be stricter."),
+        "compliance": Field(
+            ListOf(COMPLIANCE_RULE, most=500), "What must be true of a blueprint and its hosts before it runs."
+        ),
         "tests": Field(ListOf(CASE, most=2_000), "Questions with the answers that they must get."),
     },
     _build_file,

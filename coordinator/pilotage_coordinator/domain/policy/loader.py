@@ -1,13 +1,14 @@
 """From a file's text to a policy, or to everything that is wrong with it: a file with an error is refused whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from pilotage_coordinator.domain.blueprint.errors import Problems, at_nowhere, did_you_mean
 from pilotage_coordinator.domain.blueprint.form.shapes import INVALID, Reading
-from pilotage_coordinator.domain.blueprint.position import Path
+from pilotage_coordinator.domain.blueprint.position import Path, Position
 from pilotage_coordinator.domain.blueprint.reader import read_tree
+from pilotage_coordinator.domain.compliance.checking import THAT_NAMES, WHEN_NAMES
 from pilotage_coordinator.domain.expression.errors import ExpressionError
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.policy.fitting import NAMES
@@ -36,8 +37,10 @@ def load_policy(text: str, file: str) -> Policy:
     rules = tuple(_settled(each, windows, zone, problems) for each in values["rules"])
     _check_names(values["rules"], problems)
     _check_conditions(values["rules"], problems)
+    kept = tuple(values.get("compliance", ()))
+    _check_compliance(kept, problems)
     problems.refuse()
-    return Policy(rules, values.get("external"), tuple(values.get("tests", ())))
+    return Policy(rules, values.get("external"), tuple(values.get("tests", ())), tuple(each.rule for each in kept))
 
 
 def _settled(written: Any, windows: dict[str, Window], zone: str, problems: Problems) -> Rule:
@@ -87,14 +90,32 @@ def _check_conditions(rules: Iterable[Any], problems: Problems) -> None:
     expressions = Expressions()
     for written in rules:
         when = written.rule.when
-        if not when:
-            continue
-        at, path = written.node.get("when").at, (*written.path, "when")
-        try:
-            unknown = sorted(expressions.program(when).references.roots.difference(NAMES))
-        except ExpressionError as error:
-            problems.add(at, path, str(error))
-            continue
-        for name in unknown:
-            hint = did_you_mean(name, NAMES)
-            problems.add(at, path, f"the name `{name}` is not known in a rule's condition", hint)
+        if when:
+            at, path = written.node.get("when").at, (*written.path, "when")
+            _check_condition(when, NAMES, expressions, at, path, problems)
+
+
+def _check_compliance(rules: Sequence[Any], problems: Problems) -> None:
+    _check_names(rules, problems)
+    expressions = Expressions()
+    for written in rules:
+        rule = written.rule
+        if rule.when:
+            at, path = written.node.get("when").at, (*written.path, "when")
+            _check_condition(rule.when, WHEN_NAMES, expressions, at, path, problems)
+        for number, condition in enumerate(rule.require.that):
+            at, path = written.node.get("require").get("that").at, (*written.path, "require", "that", number)
+            _check_condition(condition, THAT_NAMES, expressions, at, path, problems)
+
+
+def _check_condition(
+    condition: str, names: tuple[str, ...], expressions: Expressions, at: Position, path: Path, problems: Problems
+) -> None:
+    try:
+        unknown = sorted(expressions.program(condition).references.roots.difference(names))
+    except ExpressionError as error:
+        problems.add(at, path, str(error))
+        return
+    for name in unknown:
+        hint = did_you_mean(name, names)
+        problems.add(at, path, f"the name `{name}` is not known in this condition", hint)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pilotage_coordinator.domain.compliance.rule import ComplianceRule
 from pilotage_coordinator.domain.plan import Effect, Json
 from pilotage_coordinator.domain.values import DAY
 
@@ -175,3 +176,5 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     external: External | None = None
     cases: tuple[Case, ...] = field(default=())
+    compliance: tuple[ComplianceRule, ...] = ()
+    """What must be true before anything runs, whoever runs it."""

@@ -1,11 +1,10 @@
 """A rule in words: when it matches, and what it asks for."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
-from pilotage_coordinator.domain.policy.clock import DAYS
+from pilotage_coordinator.domain.policy.clock import DAYS, written
 from pilotage_coordinator.domain.policy.rule import Constraint, Hours, Rule, Window
-from pilotage_coordinator.domain.values import SECOND, write_duration
+from pilotage_coordinator.domain.values import write_duration
 
 
 def restrictions(rule: Rule) -> Iterator[str]:
@@ -43,9 +42,9 @@ def _times(rule: Rule) -> Iterator[str]:
     if rule.outside_windows:
         yield f"while {_named(rule.outside_windows)} is not open"
     if rule.effective_from is not None:
-        yield f"from {_moment(rule.effective_from)}"
+        yield f"from {written(rule.effective_from)}"
     if rule.expires_at is not None:
-        yield f"until {_moment(rule.expires_at)}"
+        yield f"until {written(rule.expires_at)}"
 
 
 def _asks(rule: Rule) -> Iterator[str]:
@@ -91,7 +90,3 @@ def _clock(minutes: int) -> str:
 
 def _named(windows: Sequence[Window]) -> str:
     return " or ".join(each.name for each in windows)
-
-
-def _moment(at: int) -> str:
-    return datetime.fromtimestamp(at // SECOND, UTC).isoformat().replace("+00:00", "Z")

@@ -3,6 +3,7 @@
 from pilotage_coordinator.store.protocol.access import AccessStore
 from pilotage_coordinator.store.protocol.approvals import ApprovalStore
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
+from pilotage_coordinator.store.protocol.compliance import ComplianceStore
 from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
@@ -18,6 +19,7 @@ __all__ = [
     "AuditStore",
     "BlueprintStore",
     "CertificateStore",
+    "ComplianceStore",
     "DeliveryStore",
     "EnrolmentStore",
     "ExecutionStore",

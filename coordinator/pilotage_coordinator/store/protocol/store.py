@@ -7,6 +7,7 @@ from typing import Protocol
 from pilotage_coordinator.store.protocol.access import AccessStore
 from pilotage_coordinator.store.protocol.approvals import ApprovalStore
 from pilotage_coordinator.store.protocol.blueprints import BlueprintStore, PlanStore
+from pilotage_coordinator.store.protocol.compliance import ComplianceStore
 from pilotage_coordinator.store.protocol.deliveries import DeliveryStore
 from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
@@ -70,6 +71,9 @@ class Store(Protocol):
 
     @property
     def approvals(self) -> ApprovalStore: ...
+
+    @property
+    def compliance(self) -> ComplianceStore: ...
 
     @property
     def policies(self) -> PolicyStore: ...

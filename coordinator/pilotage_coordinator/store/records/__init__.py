@@ -19,6 +19,7 @@ from pilotage_coordinator.store.records.approval import (
     DelegationRecord,
 )
 from pilotage_coordinator.store.records.blueprint import BlueprintRecord, BlueprintSummary, PlanRecord
+from pilotage_coordinator.store.records.compliance import ComplianceFilter, ComplianceRecord, UncheckedRuns
 from pilotage_coordinator.store.records.delivery import (
     DeliveryFigures,
     DeliveryFilter,
@@ -63,6 +64,8 @@ __all__ = [
     "BlueprintSummary",
     "CertificateRecord",
     "ClosingRecord",
+    "ComplianceFilter",
+    "ComplianceRecord",
     "Counted",
     "DecisionRecord",
     "DelegationRecord",
@@ -95,4 +98,5 @@ __all__ = [
     "StepRunFilter",
     "StepRunRecord",
     "TokenRecord",
+    "UncheckedRuns",
 ]

@@ -14,6 +14,7 @@ from pilotage_coordinator.audit.entry import AuditEntry
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.proof import Proof
 from pilotage_coordinator.store.records.approval import ApprovalRecord, ApprovalUpdate
+from pilotage_coordinator.store.records.compliance import ComplianceRecord
 from pilotage_coordinator.store.records.delivery import GivenUp, NotificationRecord
 from pilotage_coordinator.store.records.ledger import AnswerRecord, SecretRecord
 
@@ -180,6 +181,8 @@ class ExecutionCreation:
     """The answer to remember under the request's idempotency key."""
     secrets: tuple[SecretRecord, ...] = ()
     """Its sensitive parameters, under names that begin with `execution/ID/`: retention removes them with it."""
+    compliance: ComplianceRecord | None = None
+    """What the rules of compliance found before it began; outlives it."""
 
 
 @dataclass(frozen=True, slots=True)

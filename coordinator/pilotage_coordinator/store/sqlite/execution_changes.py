@@ -11,6 +11,7 @@ from pilotage_coordinator.store.sqlite import execution_rows as rows
 from pilotage_coordinator.store.sqlite.answers import put_answer
 from pilotage_coordinator.store.sqlite.approvals import approval_rows, put_approvals, use_approvals
 from pilotage_coordinator.store.sqlite.audit import append_audit
+from pilotage_coordinator.store.sqlite.compliance import compliance_row
 from pilotage_coordinator.store.sqlite.deliveries import notification_rows, put_deliveries
 from pilotage_coordinator.store.sqlite.host_rows import proof_row
 from pilotage_coordinator.store.sqlite.queries import Queries
@@ -29,6 +30,7 @@ def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
     inputs = rows.inputs_row(new)
     events = rows.event_rows(new.execution.id, new.events)
     runs = rows.step_run_rows(new.execution.id, new.step_runs)
+    checked = compliance_row(new.compliance) if new.compliance is not None else None
 
     def work(connection: sqlite3.Connection) -> None:
         if new.answer is not None:
@@ -43,6 +45,8 @@ def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
         connection.executemany(queries["step_run_put"], runs)
         for secret in new.secrets:
             put_secret(connection, queries, secret)
+        if checked is not None:
+            connection.execute(queries["compliance_insert"], checked)
         append_audit(connection, queries, new.audit)
 
     return work

@@ -17,6 +17,7 @@ from pilotage_coordinator.store.sqlite.answers import SqliteAnswers
 from pilotage_coordinator.store.sqlite.approvals import SqliteApprovals
 from pilotage_coordinator.store.sqlite.audit import SqliteAudit, append_audit
 from pilotage_coordinator.store.sqlite.blueprints import SqliteBlueprints, SqlitePlans
+from pilotage_coordinator.store.sqlite.compliance import SqliteCompliance
 from pilotage_coordinator.store.sqlite.copies import copy_database, sync_folder_of
 from pilotage_coordinator.store.sqlite.deliveries import SqliteDeliveries
 from pilotage_coordinator.store.sqlite.enrolments import SqliteCertificates, SqliteEnrolments
@@ -59,6 +60,7 @@ class SqliteStore:
         self.approvals = SqliteApprovals(access)
         self.access = SqlitePrincipals(access)
         self.policies = SqlitePolicies(access)
+        self.compliance = SqliteCompliance(access)
         self.audit = SqliteAudit(access, seal)
 
     async def epoch(self) -> int:
