@@ -23,6 +23,7 @@ THAT_NAMES: Final = (*WHEN_NAMES, "host")
 MOST_AHEAD: Final = 5 * MINUTE
 AHEAD: Final = "the time at which it was made lies ahead of the coordinator's clock"
 NO_HOSTS: Final = "which hosts it would touch is not known before there is a plan"
+SAY_WHICH: Final = "say which hosts with -l, or make a plan"
 NO_STEPS: Final = "not all of its steps are known"
 
 
@@ -276,6 +277,7 @@ class _Checker:
             message = f"no {noun} within {how} of {tally.named(Result.FAILED, 'host')}"
             return self.finding(requirement, Result.FAILED, message, fix, tally)
         if unknown or tally.worst is Result.UNKNOWN:
+            fix = SAY_WHICH if unknown else fix
             why = unknown or f"of {tally.named(Result.UNKNOWN, 'host')}: {AHEAD}"
             return self.finding(requirement, Result.UNKNOWN, f"not known: {why}", fix, tally)
         count = tally.count(Result.PASSED)
@@ -310,6 +312,7 @@ class _Checker:
             message = f"it does not hold for {tally.named(Result.FAILED, 'host')}"
             return self.finding(requirement, Result.FAILED, message, fix, tally)
         if tally.worst is Result.UNKNOWN or unknown:
+            fix = SAY_WHICH if unknown else fix
             why = unknown or f"of {tally.named(Result.UNKNOWN, 'host')}: {tally.evidence[Result.UNKNOWN][0]['why']}"
             return self.finding(requirement, Result.UNKNOWN, f"not known: {why}", fix, tally)
         message = f"it holds for {tally.count(Result.PASSED)} hosts"
