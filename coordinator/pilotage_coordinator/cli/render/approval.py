@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from pilotage_client.answers import ApprovalDetail, ApprovalSummary, Asked
 
 from pilotage_coordinator.cli.moments import local
-from pilotage_coordinator.cli.render.plan import Line, plan_lines
+from pilotage_coordinator.cli.render.line import Line
+from pilotage_coordinator.cli.render.plan import plan_lines
 from pilotage_coordinator.cli.render.plan_values import host_names
 from pilotage_coordinator.cli.screen import state_style
 
