@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pilotage_plugin_api import DeadlineExceeded, Refused, StepCancelled, StepFailed, TargetFailed
+from pilotage_plugin_api import DeadlineExceeded, InfrastructureFailed, Refused, StepCancelled, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.container.engine import Engine
 from pilotage_plugins.container.revert import ContainerRevert
@@ -124,7 +124,7 @@ def test_defaults_come_from_the_new_image(host: Harness, engine: EngineSite, sta
         (f"{APP}:sick", "unhealthy", StepFailed),
         (f"{APP}:arm", "linux/arm64", TargetFailed),
         (f"{APP}:missing", "no such image", Refused),
-        ("127.0.0.1:5056/shop/app:1", "registry cannot be reached", Exception),
+        ("127.0.0.1:5056/shop/app:1", "registry cannot be reached", InfrastructureFailed),
     ],
 )
 def test_a_bad_image_leaves_the_old_one_serving(

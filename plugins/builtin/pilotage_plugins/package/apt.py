@@ -39,6 +39,9 @@ so it misses what was changed twice within a second. Without that cache it reads
 LOOKING: Final = ("Debug::NoLocking=1", "Dir::Cache::srcpkgcache=")
 """The settings for a call that reads the host's lists and writes nothing, not even a cache."""
 
+_HOOKLESS: Final = Path(__file__).with_name("hookless.conf")
+"""As a file of its own, since only a file can clear a list, and only one given by `-c` is read after the host's."""
+
 _MAY_HEAL: Final = (
     "Could not get lock",
     "frontend lock was locked",
@@ -66,10 +69,12 @@ _NOT_THERE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Apt:
-    """The programs as one attempt calls them. `options` go to every call of apt (`-o` settings)."""
+    """The programs as one attempt calls them. `options` go to every call of apt (`-o` settings). With `hooks`, apt
+    runs those of the host, such as APT::Update::Post-Invoke."""
 
     ctx: StepContext
     options: tuple[str, ...] = ()
+    hooks: bool = False
 
     async def get(
         self,
@@ -109,7 +114,8 @@ class Apt:
         return flags or ["--force-confdef", "--force-confold"]
 
     def _flags(self) -> list[str]:
-        return [part for option in (*_FRESH, *self.options) for part in ("-o", option)]
+        without = () if self.hooks else ("-c", str(_HOOKLESS))
+        return [*without, *(part for option in (*_FRESH, *self.options) for part in ("-o", option))]
 
 
 def failure(program: str, result: ProgramResult) -> StepError:

@@ -34,7 +34,7 @@ class Debian:
     @classmethod
     def working(cls, ctx: StepContext, lock_wait: float, conffiles: Conffiles = Conffiles.KEEP) -> "Debian":
         """Return one that may change packages, and waits so many seconds for another program to end."""
-        return cls(Apt(ctx, at_work(lock_wait, conffiles)))
+        return cls(Apt(ctx, at_work(lock_wait, conffiles), hooks=True))
 
     @property
     def ctx(self) -> StepContext:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pilotage_plugin_api import StepFailed
@@ -34,7 +35,7 @@ def parse(text: str) -> list[PlannedChange]:
 async def simulate(apt: Apt, *argv: str) -> list[PlannedChange]:
     """Ask apt what it would do; raises StepFailed when that is more than one step can keep in mind."""
     lines: list[bytes] = []
-    await apt.get("-s", *argv, on_stdout=lines.append)
+    await replace(apt, hooks=False).get("-s", *argv, on_stdout=lines.append)
     changes = parse(b"\n".join(lines).decode("utf-8", "replace"))
     if len(changes) > MOST_CHANGES:
         raise StepFailed(

@@ -20,6 +20,8 @@ from tests.integration.host.inside.repository import FAIL_MARK, make, serving
 
 SOURCES = Path("/etc/apt/sources.list")
 CONF = Path("/etc/plg-demo.conf")
+HOOKS = Path("/etc/apt/apt.conf.d/90plg-hooks")
+HOOKS_RAN = Path("/run/plg-hooks-ran")
 WANTED = {"plg-demo": "1.0", "plg-sec": "1.0", "plg-bad": "1.0"}
 KEY = "exe_1/pkg/host1//run/1"
 AGAIN = "exe_1/pkg/host1//run/2"
@@ -135,6 +137,29 @@ def test_a_plan_tells_versions_sizes_and_security_and_fetches_beside_the_hosts_l
     assert lists() == before
     assert not outputs["reboot_required"]
     run("apt-get", "-q", "update")
+
+
+@pytest.fixture
+def hooks() -> Iterator[Path]:
+    """Give apt one hook of each kind, which leave a word in this file."""
+    each = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success")
+    each += ("APT::Install::Pre-Invoke", "AptCli::Hooks::Install", "AptCli::Hooks::Upgrade", "DPkg::Pre-Invoke")
+    HOOKS.write_text("".join(f'{name} {{"echo {name} >> {HOOKS_RAN}";}};\n' for name in each))
+    HOOKS_RAN.unlink(missing_ok=True)
+    yield HOOKS_RAN
+    HOOKS.unlink()
+
+
+def test_looking_runs_none_of_the_hosts_hooks_and_working_runs_them(harness: Harness, hooks: Path) -> None:
+    harness.run(PackagePlan(), {})
+    harness.preview(PackageUpgrade(), {})
+    harness.preview(PackageInstall(), {"packages": ["plg-dep"]})
+    harness.preview(PackageRepair(), {"fix_dependencies": True})
+    assert not hooks.exists()
+    harness.run(PackageUpgrade(), {"packages": ["plg-demo"]})
+    assert {"APT::Update::Pre-Invoke", "APT::Update::Post-Invoke-Success", "DPkg::Pre-Invoke"} <= set(
+        hooks.read_text().split()
+    )
 
 
 def test_an_upgrade_for_security_touches_nothing_else(harness: Harness) -> None:
