@@ -142,9 +142,9 @@ def test_a_plan_tells_versions_sizes_and_security_and_fetches_beside_the_hosts_l
 @pytest.fixture
 def hooks() -> Iterator[Path]:
     """Give apt one hook of each kind, which leave a word in this file."""
-    each = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success")
-    each += ("APT::Install::Pre-Invoke", "AptCli::Hooks::Install", "AptCli::Hooks::Upgrade", "DPkg::Pre-Invoke")
-    HOOKS.write_text("".join(f'{name} {{"echo {name} >> {HOOKS_RAN}";}};\n' for name in each))
+    updates = [f"APT::Update::{moment}" for moment in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")]
+    installs = ["APT::Install::Pre-Invoke", "AptCli::Hooks::Install", "AptCli::Hooks::Upgrade", "DPkg::Pre-Invoke"]
+    HOOKS.write_text("".join(f'{name} {{"echo {name} >> {HOOKS_RAN}";}};\n' for name in updates + installs))
     HOOKS_RAN.unlink(missing_ok=True)
     yield HOOKS_RAN
     HOOKS.unlink()
