@@ -3,8 +3,8 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -76,7 +76,7 @@ class Transport:
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         if response.is_error:
-            raise _refusal(response.status_code, response.content)
+            raise refusal(response.status_code, response.content)
         return _json(response.content)
 
     async def stream(
@@ -141,7 +141,7 @@ class Transport:
         request = self._http.stream("GET", path, params=_given(query), headers=headers, timeout=_STREAM_TIMEOUT)
         async with request as response:
             if response.is_error:
-                raise _refusal(response.status_code, await response.aread())
+                raise refusal(response.status_code, await response.aread())
             event = _Event()
             async for line in response.aiter_lines():
                 if line:
@@ -150,6 +150,16 @@ class Transport:
                 if event.data:
                     yield event
                 event = _Event()
+
+    @asynccontextmanager
+    async def exchange(self, path: str, content: bytes, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        """Yield what answers a POST, whatever its status, to be read as it comes: an answer may be a stream."""
+        try:
+            request = self._http.stream("POST", path, content=content, headers=dict(headers), timeout=_STREAM_TIMEOUT)
+            async with request as response:
+                yield response
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> CoordinatorUnreachable:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -224,7 +234,8 @@ def _json(content: bytes) -> Any:
         raise ClientError("what answers there is no Pilotage coordinator: its answer is no JSON") from error
 
 
-def _refusal(status: int, content: bytes) -> RequestRefused:
+def refusal(status: int, content: bytes) -> RequestRefused:
+    """Return what a coordinator's answer with an error status says."""
     try:
         document = json.loads(content)
         denied = (httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED, httpx.codes.TOO_MANY_REQUESTS)

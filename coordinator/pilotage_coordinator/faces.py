@@ -12,6 +12,7 @@ from pathlib import Path
 from pilotage_blueprints import shipped
 
 from pilotage_coordinator.api.certificate import CertificateFiles, ShownCertificate
+from pilotage_coordinator.api.late import Begun, Late
 from pilotage_coordinator.api.server import ApiServer, Https, user_name
 from pilotage_coordinator.config import CoordinatorConfig, advertised, certificate_names
 from pilotage_coordinator.domain.access.errors import AccessRefused
@@ -56,12 +57,21 @@ async def open_faces(
     authentication = Authentication(base.store, base.clock, owner.name)
     in_background(stack, process, authentication.run(), "record of when tokens are used")
     https = await asyncio.to_thread(_https, config, base)
-    api = ApiServer(services, authentication, config.socket, https)
+    api = ApiServer(services, authentication, config.socket, https, Late(lambda: _begin_mcp(services)))
     await api.start()
     stack.push_async_callback(api.stop)
     if https is not None:
         in_background(stack, process, https.certificate.run(), "renewal of the HTTPS certificate")
         process.https_address = advertised(config, https.listen, api.https_port)
+
+
+async def _begin_mcp(services: Services) -> Begun:
+    """Begin the face of assistants. Imported only when somebody asks for it: it takes time and memory for nothing."""
+    module = await asyncio.to_thread(import_module, "pilotage_coordinator.mcp.face")
+    face = module.McpFace(services)
+    await face.start()
+    begun: Begun = face
+    return begun
 
 
 def _keys_of_user() -> list[PublicKey]:
@@ -85,7 +95,7 @@ def _https(config: CoordinatorConfig, base: Base) -> Https | None:
     if config.https_certificate is not None and config.https_key is not None:
         files = CertificateFiles(config.https_certificate, config.https_key)
     names = certificate_names(config, config.https_listen)
-    return Https(config.https_listen, ShownCertificate(base.authority, names, base.clock.wall, files))
+    return Https(config.https_listen, ShownCertificate(base.authority, names, base.clock.wall, files), names)
 
 
 async def _open_deliveries(config: CoordinatorConfig, base: Base, fleet: Fleet, executor: Executor) -> Deliveries:

@@ -11,9 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp
 
 from pilotage_coordinator.api import problem
 from pilotage_coordinator.api.access_log import ASKED, CALLER, OPERATION
+from pilotage_coordinator.api.assistants import PATH
 from pilotage_coordinator.api.body import BodyRefused, fields
 from pilotage_coordinator.api.routes import ROUTES, Route
 from pilotage_coordinator.api.sse import events
@@ -30,7 +32,9 @@ Identify = Callable[[Request], Awaitable[Caller]]
 """Says who sends a request; raises ServiceError (Unauthenticated) for somebody unknown."""
 
 
-def application(services: Services, identify: Identify, closing: asyncio.Event) -> Starlette:
+def application(
+    services: Services, identify: Identify, closing: asyncio.Event, assistants: ASGIApp | None = None
+) -> Starlette:
     """Return the application over one set of services. Setting `closing` ends its streams."""
     routes = [StarletteRoute("/v1/health", _health, methods=["GET"])]
     routes += [
@@ -39,6 +43,8 @@ def application(services: Services, identify: Identify, closing: asyncio.Event) 
         )
         for route in ROUTES
     ]
+    if assistants is not None:
+        routes.append(StarletteRoute(PATH, assistants))
     return Starlette(
         routes=routes,
         exception_handlers={HTTPException: _http_error, Exception: _defect},

@@ -51,7 +51,8 @@ class Identity:
         return self.face is Face.SOCKET and getattr(request.state, PEER_USER, None) in (os.geteuid(), ROOT)
 
     def _source(self, request: Request) -> str:
-        return request.client.host if self.face is Face.HTTPS and request.client is not None else ""
+        # At a unix socket, where all are one, there is no address.
+        return request.client.host if self.face is not Face.SOCKET and request.client is not None else ""
 
     def _refuse_other_sites(self, request: Request) -> None:
         """Raise Denied for what a browser sends on behalf of a page that did not come from here."""

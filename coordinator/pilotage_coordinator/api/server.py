@@ -3,7 +3,7 @@
 import asyncio
 import os
 import pwd
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +12,12 @@ import uvicorn
 
 from pilotage_coordinator.api.access_log import AccessLog
 from pilotage_coordinator.api.application import application
+from pilotage_coordinator.api.assistants import HERE, Assistants
 from pilotage_coordinator.api.certificate import ShownCertificate
 from pilotage_coordinator.api.connection import Connection
 from pilotage_coordinator.api.errors import SocketRefused
 from pilotage_coordinator.api.identity import Identity
+from pilotage_coordinator.api.late import Late
 from pilotage_coordinator.api.socket_file import listen, remove
 from pilotage_coordinator.service.authentication import Authentication
 from pilotage_coordinator.service.caller import Face
@@ -25,6 +27,8 @@ GRACE: Final = 3
 """Seconds that requests have to end by themselves at a stop; streams are told at once."""
 HANDSHAKE_SECONDS: Final = 10.0
 MOST_CONNECTIONS: Final = 1000
+SOCKET_NAME: Final = "pilotage"
+"""What clients call the coordinator behind its socket, which has no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,31 @@ class Https:
     listen: str
     """host:port; port 0 takes a free one."""
     certificate: ShownCertificate
+    names: Collection[str] = ()
+    """Under which clients of `/mcp` may ask for it, besides those by which a machine speaks to itself."""
 
 
 class ApiServer:
     """Serves the API on a unix socket, and over TLS where that is asked for, from `start` to `stop`."""
 
     def __init__(
-        self, services: Services, authentication: Authentication, path: Path, https: Https | None = None
+        self,
+        services: Services,
+        authentication: Authentication,
+        path: Path,
+        https: Https | None = None,
+        assistants: Late | None = None,
     ) -> None:
-        """Take the services, what finds callers, and where to listen."""
+        """Take the services, what finds callers, where to listen, and the face of assistants."""
         self._path = path
         self._https = https
         self._closing = asyncio.Event()
-        self._local = self._server(services, Identity(authentication, Face.SOCKET))
-        self._remote = self._server(services, Identity(authentication, Face.HTTPS)) if https is not None else None
+        self._assistants = assistants
+        known = Identity(authentication, Face.MCP)
+        self._local = self._server(services, Identity(authentication, Face.SOCKET), known, HERE | {SOCKET_NAME})
+        self._remote = None
+        if https is not None:
+            self._remote = self._server(services, Identity(authentication, Face.HTTPS), known, HERE.union(https.names))
         self.https_port = 0
 
     async def start(self) -> None:
@@ -62,6 +77,9 @@ class ApiServer:
         """End streams, let requests finish, close, and remove the socket file."""
         self._closing.set()
         servers = [each for each in (self._remote, self._local) if each is not None and each.started]
+        if self._assistants is not None:
+            # Before the servers: their shutdown waits for what is still being answered.
+            await self._assistants.stop()
         await asyncio.gather(*(each.shutdown() for each in servers))
         await asyncio.to_thread(remove, self._path)
 
@@ -86,8 +104,11 @@ class ApiServer:
             ) from error
         return int(made.sockets[0].getsockname()[1])
 
-    def _server(self, services: Services, identity: Identity) -> "_Server":
-        app = AccessLog(application(services, identity, self._closing), identity.face)
+    def _server(
+        self, services: Services, identity: Identity, of_assistants: Identity, names: Collection[str]
+    ) -> "_Server":
+        door = Assistants(of_assistants, self._assistants, names) if self._assistants is not None else None
+        app = AccessLog(application(services, identity, self._closing, door), identity.face)
         return _Server(
             uvicorn.Config(
                 app,

@@ -38,6 +38,7 @@ PLACES = MappingProxyType(
         "whoami": Place("whoami", "Show who you are to the coordinator, and what you may do."),
         "principal": Place("principal", "Say who there is: persons, services, assistants, and what they may do."),
         "role": Place("role", "List, show and make roles: named sets of permissions."),
+        "mcp": Place("mcp", "Let AI assistants in: what they may do, and how their clients are set up."),
         "token": Place("token", "Make, list, rotate and revoke API tokens."),
         "doctor": Place("doctor", "Check the coordinator and say how to mend what is wrong."),
         "coordinator": Place("coordinator", "Serve, look at and stop the coordinator itself."),

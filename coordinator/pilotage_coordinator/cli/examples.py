@@ -109,6 +109,13 @@ EXAMPLES: Final = MappingProxyType(
         "role show": ("pilotage role show operator",),
         "role set": ("pilotage role set night-shift -p '*.read' -p run.start -p run.control:own",),
         "role rm": ("pilotage role rm night-shift",),
+        "mcp serve": ("pilotage mcp serve --toolsets read,run,author", "pilotage mcp serve --read-only"),
+        "mcp config": (
+            "pilotage mcp config claude-code --read-only",
+            "pilotage mcp config cursor --name ann-cursor --environment staging --expires 30d",
+        ),
+        "mcp grant": ("pilotage mcp grant cursor run --category backup -l env=staging",),
+        "mcp revoke": ("pilotage mcp revoke cursor run", "pilotage mcp revoke cursor"),
         "token create": (
             "pilotage token create claude --name laptop --expires 30d",
             "pilotage token create ci --to-file ci.token",

@@ -44,15 +44,19 @@ class Way:
 def client_of(options: GlobalOptions, environment: Mapping[str, str] = os.environ) -> PilotageClient:
     """Return a client for what options and environment say; raises NotUnderstood where that makes no sense."""
     way = way_of(options)
-    token = _token(way, environment)
+    return PilotageClient(transport_of(way, token_of(way, environment)))
+
+
+def transport_of(way: Way, token: str) -> Transport:
+    """Return how a coordinator is spoken to; raises NotUnderstood for a URL without a token."""
     if not way.url:
-        return PilotageClient(Transport.over_socket(way.socket or socket_path(), token))
+        return Transport.over_socket(way.socket or socket_path(), token)
     if not token:
         raise NotUnderstood(
             f"{way.url} asks for an API token, and there is none",
             f"set {TOKEN}, or give --token-file FILE; `pilotage token create`, run by an owner, makes one",
         )
-    return PilotageClient(Transport.over_https(way.url, token, way.ca))
+    return Transport.over_https(way.url, token, way.ca)
 
 
 def way_of(options: GlobalOptions) -> Way:
@@ -97,7 +101,8 @@ def _context(name: str) -> Way:
     return Way(found.get("url", ""), paths.get("socket"), paths.get("token_file"), paths.get("ca"))
 
 
-def _token(way: Way, environment: Mapping[str, str]) -> str:
+def token_of(way: Way, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the token that is given; empty without one. Raises NotUnderstood for a file that others can read."""
     if way.token_file is None:
         return environment.get(TOKEN, "").strip()
     try:

@@ -14,6 +14,8 @@ class Face(StrEnum):
 
     SOCKET = "socket"
     HTTPS = "https"
+    MCP = "mcp"
+    """Tools of an assistant's client, at either of the two."""
 
 
 @dataclass(frozen=True, slots=True)

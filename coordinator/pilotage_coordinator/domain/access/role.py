@@ -44,6 +44,7 @@ BUILT_IN: Final[Mapping[str, Role]] = MappingProxyType(
         role.name: role
         for role in (
             _built_in(OWNER, "Everything, principals and the coordinator itself included.", "*"),
+            _built_in("reader", "Looks at what there is and what runs; changes nothing.", *_LOOK),
             _built_in(
                 "operator",
                 "Plans, starts and steers executions, and says what is so of hosts.",

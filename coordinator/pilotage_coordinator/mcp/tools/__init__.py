@@ -1,0 +1,1 @@
+"""The tools, by what they are about. Each asks operations of the service, and shapes the answer for a model."""
