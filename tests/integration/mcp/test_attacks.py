@@ -74,6 +74,23 @@ async def test_an_assistant_steers_nobody_elses_execution(site: Site) -> None:
     assert site.desk.runs.submitted == []
 
 
+async def test_who_decides_is_a_person_who_signs_and_no_assistant_is_offered_it(site: Site) -> None:
+    request = {"approval_id": "apr_" + "0" * 32}
+    async with site.client() as client:
+        for tool in ("approve_workflow_step", "reject_workflow_step"):
+            with pytest.raises(MCPError, match="no tool"):
+                await client.call_tool(tool, request)
+    service = await site.person("ci", "owner", "service")
+    async with site.client(token=service) as client:
+        assert "approve_workflow_step" not in {each.name for each in (await client.list_tools()).tools}
+    person = await site.person("zoe", "owner")
+    await site.desk.add_execution()
+    async with site.client(token=person) as client:
+        assert "approve_workflow_step" in {each.name for each in (await client.list_tools()).tools}
+        named = await client.call_tool("approve_workflow_step", {**request, "approver": "ann"})
+        assert "leave it out" in said(named)
+
+
 async def test_an_assistant_steers_its_own(site: Site) -> None:
     await site.desk.add_execution(requested_by="bot")
     async with site.client() as client:

@@ -156,7 +156,7 @@ def test_whether_limits_lie_inside_of_others() -> None:
 def test_only_who_holds_all_of_it_gives_a_role(role: str) -> None:
     owner, operator = (Grant(BUILT_IN["owner"]),), (Grant(BUILT_IN["operator"]),)
     assert holds_all(PERSON, owner, BUILT_IN[role], EVERYTHING)
-    assert holds_all(PERSON, operator, BUILT_IN[role], EVERYTHING) is (role in ("operator", "assistant"))
+    assert holds_all(PERSON, operator, BUILT_IN[role], EVERYTHING) is (role in ("reader", "operator", "assistant"))
     assert not holds_all(PrincipalKind.SERVICE, owner, BUILT_IN[role], EVERYTHING)
     assert not holds_all(PrincipalKind.ASSISTANT, owner, BUILT_IN[role], EVERYTHING)
     limited = (Grant(BUILT_IN["owner"], scope_of({"environments": ["staging"]})),)

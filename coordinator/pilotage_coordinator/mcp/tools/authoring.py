@@ -5,9 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from pilotage_coordinator.mcp.tool import Call, tool
+from pilotage_coordinator.mcp.tools.arguments import Targets, Workflow
 from pilotage_coordinator.mcp.toolset import Toolset
 from pilotage_coordinator.mcp.untrusted import cut
-from pilotage_coordinator.service import blueprints
+from pilotage_coordinator.service import blueprints, compliance
 from pilotage_coordinator.service.wire import Answer, Request
 
 
@@ -55,3 +56,47 @@ async def validate_blueprint(call: Call, request: ValidateBlueprint) -> Valid:
         for each in found.items
     ]
     return Valid(items=rows, how_to_go_on="a person stores it: pilotage blueprint add FILE")
+
+
+class ValidateCompliance(Request):
+    """Which stored blueprint to check."""
+
+    workflow_name: Workflow
+    targets: Targets = ""
+
+
+class RuleFinding(Answer):
+    """What one rule of compliance says, with what was looked at (untrusted output)."""
+
+    finding: str
+
+
+class Compliance(Answer):
+    """What the rules of compliance say of a blueprint: passed, warned, blocked, or unknown with a fault."""
+
+    workflow_name: str
+    version: str
+    outcome: str
+    hosts: str
+    fault: str
+    rules: int
+    findings: list[RuleFinding]
+
+
+@tool("validate_workflow_compliance", "Check compliance", Toolset.AUTHOR, "compliance.check", idempotent=True)
+async def validate_workflow_compliance(call: Call, request: ValidateCompliance) -> Compliance:
+    """Check a stored blueprint against the rules of compliance, with what was looked at; the check is recorded."""
+    found = await call.ask(
+        compliance.check_compliance,
+        compliance.CheckCompliance(blueprint=request.workflow_name, limit_to=request.targets),
+    )
+    check = found.blueprints[0]
+    return Compliance(
+        workflow_name=check.blueprint,
+        version=check.version,
+        outcome=check.outcome,
+        hosts=check.hosts,
+        fault=call.fence("", check.fault, 1000),
+        rules=found.rules,
+        findings=[RuleFinding(finding=call.fence("", each.model_dump(mode="json"), 1500)) for each in check.findings],
+    )

@@ -8,10 +8,10 @@ from pydantic import Field, JsonValue
 from pilotage_coordinator.mcp.tool import Call, tool
 from pilotage_coordinator.mcp.tools.arguments import Step, Targets, Workflow
 from pilotage_coordinator.mcp.toolset import Toolset
-from pilotage_coordinator.mcp.untrusted import Fence, cut
+from pilotage_coordinator.mcp.untrusted import Fence, clean, cut
 from pilotage_coordinator.service import plans
 from pilotage_coordinator.service.execution_view import inside
-from pilotage_coordinator.service.plan_view import PlanAnswer, PlanStepAnswer
+from pilotage_coordinator.service.plan_view import AskedAnswer, PlanAnswer, PlanStepAnswer
 from pilotage_coordinator.service.wire import Answer, Digest, Request
 
 MOST_STEPS = 100
@@ -52,8 +52,8 @@ class PlanStepRow(Answer):
     hosts: list[str]
     hosts_omitted: int
     waves: int
-    approval: str
-    """Where a person must say yes before it goes on; empty: nowhere."""
+    approvals: list[str]
+    """Where people must say yes before it goes on."""
     when: str
     destructive: bool
     irreversible: bool
@@ -86,6 +86,8 @@ class PlanShown(Answer):
     steps: list[PlanStepRow]
     steps_omitted: int
     on_failure: str
+    approvals: list[str]
+    """Of whom the whole execution needs a yes before it begins."""
     notes: list[str]
     policy: list[RulingRow]
     secrets: list[str]
@@ -134,6 +136,7 @@ def _shown(fence: Fence, plan: PlanAnswer, step: str, begin: int) -> PlanShown:
         steps=[_row(fence, each) for each in shown],
         steps_omitted=max(0, left),
         on_failure=plan.on_failure,
+        approvals=[_asked(each) for each in plan.approvals],
         notes=_notes(fence, plan),
         policy=[RulingRow(decision=each.decision, rules=each.rules, steps=each.steps[:50]) for each in plan.policy],
         secrets=plan.secrets[:100],
@@ -155,7 +158,9 @@ def _all(*levels: Sequence[PlanStepAnswer]) -> Iterator[PlanStepAnswer]:
 
 def _row(fence: Fence, step: PlanStepAnswer) -> PlanStepRow:
     hosts = [host for wave in step.waves for host in wave.hosts]
-    gates = [wave.gate for wave in step.waves if wave.gate]
+    asked = [wave.gate for wave in step.waves if wave.gate]
+    asked += [_asked(each) for each in step.approvals]
+    asked += [f"batch {wave.number + 1}: {_asked(wave.approval)}" for wave in step.waves if wave.approval is not None]
     previews = [
         fence(each.host, [change.model_dump() for change in each.changes] or each.note, 1000, "get_plan with this step")
         for each in step.previews[:MOST_HOSTS]
@@ -167,13 +172,19 @@ def _row(fence: Fence, step: PlanStepAnswer) -> PlanStepRow:
         hosts=hosts[:MOST_HOSTS],
         hosts_omitted=max(0, len(hosts) - MOST_HOSTS),
         waves=len(step.waves),
-        approval=", ".join(gates) or (step.name if step.type in ("approval.ask", "gate.pause") else ""),
+        approvals=asked or ([step.name] if step.type == "gate.pause" else []),
         when=cut(step.when, 500),
         destructive=step.destructive,
         irreversible=step.irreversible,
         undo=step.undo,
         previews=[each for each in previews if each],
     )
+
+
+def _asked(asked: AskedAnswer) -> str:
+    whom = " or ".join(asked.of) or "whoever may decide"
+    about = f": {clean(asked.description)}" if asked.description else ""
+    return cut(f"{asked.required} of {whom} ({asked.source}){about}", 500)
 
 
 def _notes(fence: Fence, plan: PlanAnswer) -> list[str]:

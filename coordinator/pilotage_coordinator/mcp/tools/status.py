@@ -22,11 +22,17 @@ class WaitsFor(Answer):
     """Something that only a person can do, and the command with which they do it. You cannot."""
 
     what: str
+    approval_id: str
+    """Of the request for approval; empty where something else is waited for."""
     step: str
     host: str
     asks: str
     """What is asked, as the blueprint words it; it may hold output of hosts."""
+    of: str
+    """Who must agree, in words."""
     since: str
+    until: str
+    """When it ends unanswered; empty: never."""
     command: str
     """To be run by a person who may decide."""
 
@@ -136,10 +142,9 @@ def waits(fence: Fence, run: ExecutionDetail) -> list[WaitsFor]:
             item = f" --item '{each.item}'" if each.item else ""
             command = f"pilotage run resolve {run.id} {each.step}{where}{item} --as succeeded|failed|retry"
             asks = "Nobody knows how it ended: somebody must look there and say."
-            found.append(_wait("unknown outcome", each.step, each.host, asks, each.ended_at, command))
+            found.append(_waits("unknown outcome", asks, command, each.step, each.host, each.ended_at))
     if run.state == "paused":
-        command = f"pilotage run resume {run.id}"
-        found.append(_wait("pause", "", "", "It is paused.", "", command))
+        found.append(_waits("pause", "It is paused.", f"pilotage run resume {run.id}"))
     return found[:MOST_SHOWN]
 
 
@@ -149,12 +154,21 @@ def ended(state: str) -> bool:
 
 
 def _gate(fence: Fence, run: ExecutionDetail, gate: GateAnswer) -> WaitsFor:
-    command = f"pilotage run release {run.id} {gate.name}"
-    return _wait("gate", gate.step, gate.host, fence("", gate.prompt, 1000), gate.opened_at, command)
+    asks = fence("", gate.prompt, 1000)
+    if not gate.approval:
+        command = f"pilotage run release {run.id} {gate.name}"
+        return _waits("gate", asks, command, gate.step, gate.host, gate.opened_at)
+    agreed = f"; {', '.join(gate.agreed)} agreed" if gate.agreed else ""
+    asked = _waits("approval", asks, f"pilotage approval approve {gate.approval}", gate.step, gate.host, gate.opened_at)
+    return asked.model_copy(
+        update={"approval_id": gate.approval, "of": f"{gate.asks}{agreed}", "until": gate.expires_at}
+    )
 
 
-def _wait(what: str, step: str, host: str, asks: str, since: str, command: str) -> WaitsFor:
-    return WaitsFor(what=what, step=step, host=host, asks=asks, since=since, command=command)
+def _waits(what: str, asks: str, command: str, step: str = "", host: str = "", since: str = "") -> WaitsFor:
+    return WaitsFor(
+        what=what, approval_id="", step=step, host=host, asks=asks, of="", since=since, until="", command=command
+    )
 
 
 def _head(run: ExecutionSummary) -> dict[str, object]:

@@ -6,11 +6,11 @@ from pydantic import Field, StringConstraints, model_validator
 
 from pilotage_coordinator.mcp.tool import Call, tool
 from pilotage_coordinator.mcp.tools.arguments import OfExecution, Reason, Step, Targets, Workflow
+from pilotage_coordinator.mcp.tools.names import refuse_other_names
 from pilotage_coordinator.mcp.tools.plans import Parameters
 from pilotage_coordinator.mcp.tools.status import Brief, Status, brief, status
 from pilotage_coordinator.mcp.toolset import Toolset
 from pilotage_coordinator.service import control, executions
-from pilotage_coordinator.service.errors import Denied
 from pilotage_coordinator.service.plans import WhatToRun
 from pilotage_coordinator.service.wire import Digest, Request
 
@@ -73,7 +73,7 @@ async def execute_workflow(call: Call, request: ExecuteWorkflow) -> Started:
     what, and with which command they decide. You cannot approve it. Give an idempotency_key, so that a repeated call
     starts nothing twice.
     """
-    _refuse_other_names(call, request.created_by)
+    refuse_other_names(call, "created_by", request.created_by)
     what = None
     if request.workflow_name is not None:
         what = WhatToRun(blueprint=request.workflow_name, parameters=request.parameters, limit_to=request.targets)
@@ -120,12 +120,3 @@ async def retry_workflow(call: Call, request: RetryWorkflow) -> Brief:
 
 def _asked(request: Steer) -> control.ControlRun:
     return control.ControlRun(execution=request.execution_id, reason=request.reason)
-
-
-def _refuse_other_names(call: Call, name: str) -> None:
-    """Raise Denied when somebody else is named as who asks: that is proved by the credential, never by an argument."""
-    if name and name != call.caller.principal and name not in call.caller.roles:
-        raise Denied(
-            f"`created_by` is {call.caller.principal}, or a role that you hold ({', '.join(call.caller.roles)})",
-            fix="leave it out: who asks is known from your credential",
-        )
