@@ -136,7 +136,7 @@ class TestDiscoveryData(Conformance):
 
     def sample(self, sandbox: Path) -> Sample:
         _make_data(sandbox)
-        return Sample({"roots": [str(sandbox / "data")]})
+        return Sample({"roots": [str(sandbox / "data")], "scratch": str(sandbox)})
 
 
 class _Dummy(Conformance):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fleet.books import violations
 from tests.fleet.fleet import Fleet
+from tests.fleet.small_disk import small_disk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -99,6 +100,38 @@ def test_one_host_that_is_away_fails_a_fleet_backup_that_made_all_others(fleet: 
     assert (run["state"], run["outputs"]["failed_hosts"]) == ("failed", [AWAY])
     assert len(run["outputs"]["drilled_hosts"]) == 1
     assert {host: restored(fleet, vault, host) for host in ("db1", "web1")} == {"db1": "of db1\n", "web1": "of web1\n"}
+
+
+def test_a_host_with_more_data_than_its_own_disk_holds_is_backed_up_and_said_not_to_be_drilled(fleet: Fleet) -> None:
+    """A storage server: terabytes to keep, and a small disk for the system."""
+    elsewhere = fleet.folder / "big"
+    elsewhere.mkdir()
+    given = (f"repository={fleet.folder / 'nas'}", "kinds=volumes")
+    with small_disk(fleet.state_of("nas1"), 48):
+        nas = fleet.add("nas1")
+        fleet.join("nas1")
+        try:
+            fleet.await_online(["nas1"])
+            data = fleet.data_of("nas1")
+            data.mkdir()
+            with (data / "films").open("wb") as films:
+                films.truncate(64 * 1024 * 1024)
+            fleet.run("host", "set", "nas1", "--var", f"backup_roots={json.dumps([str(data)])}")
+            both = start(fleet, "fleet_backup_orchestration", "hosts=nas1,db1", *given, code=0)["outputs"]
+            assert (both["backed_up_hosts"], both["failed_hosts"]) == (["db1", "nas1"], [])
+            assert (both["drilled_hosts"], both["no_room_to_drill"]) == (["db1"], ["nas1"])
+
+            alone = start(fleet, "fleet_backup_orchestration", "hosts=nas1", *given, code=1)
+            assert alone["outputs"]["backed_up_hosts"] == ["nas1"]
+            (judged,) = (each for each in alone["runs"] if each["step"] == "all_drilled")
+            assert "no host has room for a drill: name a folder on a bigger disk as scratch" in judged["error"]
+
+            fleet.run("host", "set", "nas1", "--var", f"backup_scratch={json.dumps(str(elsewhere))}")
+            drilled = start(fleet, "fleet_backup_orchestration", "hosts=nas1", *given, code=0)["outputs"]
+            assert (drilled["drilled_hosts"], drilled["no_room_to_drill"]) == (["nas1"], [])
+            assert list(elsewhere.iterdir()) == []
+        finally:
+            nas.stop()
 
 
 def rollout(fleet: Fleet, path: Path, check: str, *, code: int) -> Any:

@@ -49,6 +49,7 @@ FOUND: dict[str, Any] = {
     "volumes": [{"name": "srv", "path": "/srv", "bytes": 5, "exclude": []}],
     "databases": [{"engine": "sqlite", "name": "app", "path": "/srv/app.db", "bytes": 7}],
     "scratch_free_bytes": 10**9,
+    "restore_free_bytes": 10**9,
 }
 LIBRARY = [
     StoredBlueprint(BlueprintRef(each.id, each.version, content_digest(each)), each) for each in BLUEPRINTS.values()
@@ -178,6 +179,43 @@ def test_data_that_grows_makes_no_approved_plan_drift(monkeypatch: pytest.Monkey
     for key, value in {**grown, "scratch_free_bytes": 1}.items():
         monkeypatch.setitem(FOUND, key, value)
     assert differences(approved.plan, planned(blueprint).plan) == ()
+
+
+SMALL, LARGE = 10**3, 10**9
+
+
+@pytest.mark.parametrize(
+    ("volume", "sqlite", "server", "scratch", "restored_to", "backed_up", "drilled"),
+    [
+        (LARGE, SMALL, LARGE, 10 * SMALL, 10 * SMALL, True, False),
+        (LARGE, SMALL, SMALL, 10 * SMALL, 2 * LARGE, True, True),
+        (SMALL, SMALL, LARGE, 10 * SMALL, LARGE, True, False),
+        (SMALL, LARGE, SMALL, LARGE, 2 * LARGE, False, True),
+        (SMALL, LARGE, SMALL, 2 * LARGE, LARGE, True, False),
+        (None, None, None, 0, 0, True, True),
+    ],
+)
+def test_a_backup_asks_for_no_more_room_than_it_takes(
+    volume: int | None,
+    sqlite: int | None,
+    server: int | None,
+    scratch: int,
+    restored_to: int,
+    backed_up: bool,
+    drilled: bool,
+) -> None:
+    """Two of each kind: one lies there at a time, so that only the largest counts."""
+    found = planned(BLUEPRINTS["fleet_backup_orchestration"])
+    databases = [{"engine": engine, "bytes": size} for engine, size in (("sqlite", sqlite), ("mariadb", server)) if size]
+    outputs = {
+        "volumes": [{"bytes": volume}] * 2 if volume else [],
+        "databases": databases * 2,
+        "scratch_free_bytes": scratch,
+        "restore_free_bytes": restored_to,
+    }
+    scope = {"steps": {"discover": {"outputs": outputs}}}
+    conditions = [str(step(found, name).parameters["that"]) for name in ("protect/space", "drillable")]
+    assert [Expressions().evaluate_condition(each, scope) for each in conditions] == [backed_up, drilled]
 
 
 def test_the_secrets_that_a_plan_needs_are_those_of_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,9 @@ class DiscoveryDataParams(StepParams):
         ("/run/postgresql", "/run/mysqld"), max_length=20, description="Folders where servers have their sockets"
     )
     exclude: tuple[str, ...] = Field((), max_length=200, description="Patterns, as in backup.create")
+    scratch: PlainPath | None = Field(
+        None, description="A folder whose free space is told, too: where `restore.drill` will restore to"
+    )
     max_entries: int = Field(5_000_000, ge=1, description="More entries than this in all fail the step")
 
 
@@ -69,12 +72,15 @@ class Database(StepOutputs):
 
 
 class DiscoveryDataOutputs(StepOutputs):
-    """What was found, in the order of paths. `unreadable`: what could not be looked into (the first twenty)."""
+    """What was found, in the order of paths. `unreadable`: what could not be looked into (the first twenty).
+    `scratch_free_bytes`: room where steps work, for copies of SQLite files; `restore_free_bytes`: room in `scratch`,
+    or the same where none was named."""
 
     volumes: tuple[Volume, ...]
     databases: tuple[Database, ...]
     unreadable: tuple[str, ...]
     scratch_free_bytes: int
+    restore_free_bytes: int
 
 
 class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
@@ -126,7 +132,8 @@ class _Search:
             volumes=tuple(volumes) if Kind.VOLUMES in self._params.kinds else (),
             databases=tuple(self._databases) if Kind.DATABASES in self._params.kinds else (),
             unreadable=tuple(self._unreadable[:UNREADABLE_NAMED]),
-            scratch_free_bytes=shutil.disk_usage(self._ctx.scratch).free,
+            scratch_free_bytes=_free(str(self._ctx.scratch)),
+            restore_free_bytes=_free(self._params.scratch or str(self._ctx.scratch)),
         )
 
     def _look_into(self, root: bytes, name: str) -> Volume:
@@ -179,6 +186,13 @@ class _Search:
             Database(engine="sqlite", name=f"{volume}/{inside}", path=path, bytes=found.stat.st_size)
         )
         return path
+
+
+def _free(folder: str) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise TargetFailed(f"cannot say what is free in {folder!r}: {error.strerror}") from error
 
 
 def _checked_roots(roots: tuple[str, ...]) -> list[bytes]:
