@@ -4,6 +4,7 @@ All hosts share one Docker Engine, whose registry and network they live beside. 
 are folders of ours, so that what they hold can be compared from outside, also when a host is gone.
 """
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -118,9 +119,11 @@ class Harbour:
 def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
     if reason := why_not() or systemd_host.why_not():
         pytest.skip(f"no whole hosts for tests here: {reason}")
-    with engine_site() as site, site.inside():
-        make_images(site)
+    with contextlib.ExitStack() as stack:
+        site = stack.enter_context(engine_site())
         import_image(site.address)
+        stack.enter_context(site.inside())
+        make_images(site)
         fleet = Fleet(tmp_path_factory.mktemp("harbour"), (*HOSTS, SPARE))
         made = Harbour(site, fleet)
         try:

@@ -174,7 +174,10 @@ def _wait_for(made: Engine, folder: Path) -> None:
 
 
 def import_image(address: str) -> None:
-    """Give the engine at this address the image of a systemd host."""
+    """Give the engine at this address the image of a systemd host.
+
+    To be called in this machine's own network: the first time, the image's tree comes from Debian.
+    """
     tree = _tree()
     packed = subprocess.Popen(["tar", "-C", str(tree), "-c", "."], stdout=subprocess.PIPE)
     subprocess.run(

@@ -75,6 +75,11 @@ class EngineSite:
         assert found is not None, f"there is no container {name}"
         return found
 
+    def said(self, name: str) -> str:
+        """Return the last that a container has written, to either stream."""
+        asked = ["docker", "-H", self.address, "logs", "--tail", "50", name]
+        return subprocess.run(asked, capture_output=True, timeout=60, check=False).stderr.decode()
+
     def names(self) -> set[str]:
         """Return the names of all containers."""
         return {one["Names"][0].lstrip("/") for one in self.ask("GET", "/containers/json?all=1")}

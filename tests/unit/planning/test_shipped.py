@@ -47,7 +47,7 @@ LISTED = {
 }
 FOUND: dict[str, Any] = {
     "volumes": [{"name": "srv", "path": "/srv", "bytes": 5, "exclude": []}],
-    "databases": [{"engine": "sqlite", "name": "app", "path": "/srv/app.db", "bytes": 7}],
+    "databases": [{"engine": "sqlite", "name": "app", "path": "/srv/app.db", "container": None, "bytes": 7}],
     "scratch_free_bytes": 10**9,
     "restore_free_bytes": 10**9,
 }
@@ -97,6 +97,21 @@ def test_it_is_planned_shown_and_kept(id: str) -> None:
     view = view_plan(found.plan)
     assert view.step_runs > 0
     assert bool(view.secrets) == (id not in WITHOUT_SECRETS)
+
+
+def test_databases_in_containers_are_told_apart_and_dumped_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        {"engine": "postgresql", "name": "app", "path": None, "container": name, "bytes": 7}
+        for name in ("blog", "shop")
+    ]
+    monkeypatch.setitem(FOUND, "databases", found)
+    monkeypatch.setitem(GIVEN, "fleet_backup_orchestration", {"database_user": "dumper"})
+    part = planned(BLUEPRINTS["fleet_backup_orchestration"]).plan.resolved["protect/databases"]["db1"]
+    assert part.items == ("postgresql/blog/app", "postgresql/shop/app")
+    assert [each["database"] for each in part.item_parameters] == [
+        {"engine": "postgresql", "name": "app", "path": None, "container": name, "user": None}
+        for name in ("blog", "shop")
+    ]
 
 
 def test_the_fleet_backup_is_planned_host_by_host() -> None:

@@ -51,7 +51,8 @@ def test_what_is_no_good_copy_is_refused(wanted: str, path: str, engine: Engine,
 
 @pytest.mark.parametrize("name", ["shop", "we:ird/na me-5432-x.dump", "ü%41"])
 @pytest.mark.parametrize(
-    "place", [{"path": "/run/.s.PGSQL.5433"}, {"host": "db-1.example", "port": 7}, {"host": "::1"}]
+    "place",
+    [{"path": "/run/.s.PGSQL.5433"}, {"host": "db-1.example", "port": 7}, {"host": "::1"}, {"container": "a_b.c-d"}],
 )
 @pytest.mark.parametrize("engine", ["postgresql", "mysql"])
 def test_the_path_of_a_copy_tells_the_name(name: str, place: dict[str, object], engine: str) -> None:

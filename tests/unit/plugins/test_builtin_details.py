@@ -214,7 +214,13 @@ def test_discovery_finds_databases_by_their_header(harness: Harness) -> None:
     roots = [str(harness.sandbox / "data"), str(harness.sandbox / "other")]
     found = harness.run(DiscoveryData(), {"roots": roots})
     [entry] = found["databases"]
-    assert entry == {"engine": "sqlite", "name": "data/deep/odd [x]*.bin", "path": str(database), "bytes": 100}
+    assert entry == {
+        "engine": "sqlite",
+        "name": "data/deep/odd [x]*.bin",
+        "path": str(database),
+        "bytes": 100,
+        "container": None,
+    }
     data, other = found["volumes"]
     assert (data["name"], data["files"], data["bytes"], data["containers"]) == ("data", 3, 106, [])
     assert other["files"] == 1

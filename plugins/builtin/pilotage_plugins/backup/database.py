@@ -190,7 +190,7 @@ async def _dump_program(ctx: StepContext, params: BackupDatabaseParams) -> Async
             yield DumpProgram(postgresql.DUMP, login, lambda *said: postgresql.explain(database, *said))
         return
     async with mysql.login(ctx, database, params.credentials) as login:
-        argv = [mysql.dump_program(ctx.environment), *login.arguments, *mysql.DUMP_OPTIONS, "--", database.name]
+        argv = [login.dumper, *login.arguments, *mysql.DUMP_OPTIONS, "--", database.name]
         yield DumpProgram(argv, login, lambda *said: mysql.explain(database, *said), mysql.END_MARK)
 
 
@@ -199,7 +199,7 @@ async def _unsafe_tables(ctx: StepContext, params: BackupDatabaseParams, program
     if params.database.engine is Engine.POSTGRESQL:
         return ""
     login = program.login
-    client = [mysql.client_program(ctx.environment), *login.arguments, "--batch", "--skip-column-names"]
+    client = [login.client, *login.arguments, "--batch", "--skip-column-names"]
     asked = await ctx.program(
         [*login.prefix, *client, f"--execute={mysql.UNSAFE_TABLES}", "--", params.database.name],
         env=login.env, pass_fds=login.fds, on_stdout=lambda _line: None,

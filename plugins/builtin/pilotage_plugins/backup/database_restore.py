@@ -173,7 +173,10 @@ class RestoreDatabase(ResticStepType[RestoreDatabaseParams, RestoreDatabaseOutpu
     async def available(self, ctx: StepContext) -> Availability:
         """Look for restic, and tell which engines' clients are there besides: SQLite needs none."""
         found = await super().available(ctx)
-        engines = ["sqlite", *(engine for engine in ("postgresql", "mysql") if not _lacking(ctx, engine))]
+        engines = [
+            "sqlite",
+            *(engine.value for engine in (Engine.POSTGRESQL, Engine.MYSQL) if not _lacking(ctx, engine)),
+        ]
         return replace(found, details={**found.details, "engines": engines}) if found.available else found
 
 
@@ -181,7 +184,7 @@ class RestoreDatabase(ResticStepType[RestoreDatabaseParams, RestoreDatabaseOutpu
 async def _place(ctx: StepContext, params: RestoreDatabaseParams, attempt: str) -> AsyncIterator[Place]:
     """Open the place as the attempt of this key sees it."""
     database, wish = params.database, Wish(params.owners, params.keep_previous)
-    if lacking := _lacking(ctx, database.engine):
+    if not database.container and (lacking := _lacking(ctx, database.engine)):
         raise TargetFailed(
             f"{_subject(database)} cannot be restored, as there is no {' and no '.join(lacking)}. Install it on this"
             " host: apt-get install postgresql-client, or mariadb-client"
@@ -213,13 +216,11 @@ async def _back(ctx: StepContext, params: RestoreDatabaseParams, error: BaseExce
         raise told from error.__cause__
 
 
-def _lacking(ctx: StepContext, engine: str) -> list[str]:
+def _lacking(ctx: StepContext, engine: Engine) -> list[str]:
     """Return the programs that the engine needs and this host has not."""
-    if engine == Engine.SQLITE:
+    if engine is Engine.SQLITE:
         return []
-    needed: tuple[str, ...] = POSTGRESQL_CLIENTS
-    if engine != Engine.POSTGRESQL:
-        needed = (mysql.client_program(ctx.environment), mysql.dump_program(ctx.environment))
+    needed = POSTGRESQL_CLIENTS if engine is Engine.POSTGRESQL else mysql.programs_here(ctx.environment)
     return [name for name in needed if shutil.which(name, path=ctx.environment.get("PATH")) is None]
 
 

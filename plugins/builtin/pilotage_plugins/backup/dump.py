@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -48,7 +48,11 @@ class DumpProgram:
     async def write(self, ctx: StepContext, sink: int) -> str:
         """Run it."""
         login = self.login
-        result = await ctx.program([*login.prefix, *self.argv], env=login.env, pass_fds=login.fds, stdout_to=sink)
+        argv = [*login.prefix, *login.leash, *self.argv]
+        with _held_open() as leash:
+            result = await ctx.program(
+                argv, env=login.env, pass_fds=login.fds, stdin=leash if login.leash else None, stdout_to=sink
+            )
         said = last_lines(result.stderr)
         if result.exit_code:
             raise self.explain(said or "nothing", result.ending)
@@ -130,6 +134,17 @@ class Dump:
 def last_lines(said: bytes) -> str:
     """Return the last few lines of what a program said, as one."""
     return " | ".join(said.decode("utf-8", "backslashreplace").strip().split("\n")[-5:])[-1500:]
+
+
+@contextlib.contextmanager
+def _held_open() -> Iterator[int]:
+    """Give an input that is empty and ends after the block, or with this process."""
+    source, sink = os.pipe()
+    try:
+        yield source
+    finally:
+        os.close(sink)
+        os.close(source)
 
 
 @contextlib.asynccontextmanager

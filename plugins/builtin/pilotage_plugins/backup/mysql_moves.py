@@ -149,7 +149,7 @@ class MysqlServer:
 
     async def _dumped(self, arguments: Sequence[str]) -> bytes:
         path: Path = self.ctx.scratch / "objects"
-        argv = [mysql.dump_program(self.ctx.environment), *self.login.arguments, *_OBJECT_OPTIONS, *arguments]
+        argv = [self.login.dumper, *self.login.arguments, *_OBJECT_OPTIONS, *arguments]
         with path.open("wb") as out:
             self.check(
                 await self.ctx.program(
@@ -173,7 +173,7 @@ class MysqlServer:
         )
 
     def _argv(self, database: str) -> list[str]:
-        argv = [*self.login.prefix, mysql.client_program(self.ctx.environment), *self.login.arguments]
+        argv = [*self.login.prefix, self.login.client, *self.login.arguments]
         argv += ["--batch", "--skip-column-names", "--binary-mode", "--default-character-set=utf8mb4"]
         argv += ["--max-allowed-packet=1G"]
         return [*argv, "--", database] if database else argv

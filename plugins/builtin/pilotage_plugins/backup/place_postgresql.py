@@ -148,7 +148,13 @@ class PostgresPlace:
         argv = ["pg_restore", "--create", "--use-list=/dev/null", "--file=-"]
 
         async def tell(ctx: StepContext, source: int) -> ProgramResult:
-            return await ctx.program(argv, stdin=source, on_stdout=lambda _line: None)
+            return await ctx.program(
+                [*self.login.prefix, *argv],
+                env=self.login.env,
+                stdin=source,
+                cwd=EVERYBODYS,
+                on_stdout=lambda _line: None,
+            )
 
         result = await pour(self.ctx, Dump(self.ctx, copy), tell, whole=False)
         self._check(result)

@@ -9,10 +9,14 @@ from urllib.parse import quote
 
 from pilotage_plugin_api import InfrastructureFailed, SecretRef, StepContext, StepError, StepFailed, TargetFailed
 
+from pilotage_plugins.backup import in_container
 from pilotage_plugins.backup.server import Database, Login, password_memory, switch_user, system_user
 
 DUMP: Final = ("pg_dump", "--format=custom", "--compress=0", "--no-password")
 """Not compressed: restic finds what did not change, and compresses the rest itself."""
+
+_SUPERUSER: Final = 'export PGUSER="${PGUSER:-${POSTGRES_USER:-postgres}}"'
+"""As the official image calls it."""
 
 _UNREACHABLE: Final = re.compile(
     r"connection refused|could not connect|is the server running|timeout expired|server closed the connection"
@@ -39,6 +43,11 @@ async def login(ctx: StepContext, database: Database, credentials: SecretRef | N
     """Prepare the environment of libpq. The name goes there, too: as an argument it could be a connection string."""
     user = system_user(database)
     env = {"PGDATABASE": database.name, "PGCONNECT_TIMEOUT": "20", "PGAPPNAME": "pilotage"}
+    if database.container:
+        env |= {"PGUSER": database.user} if database.user else {}
+        env |= {"PGPORT": str(database.port)} if database.port else {}
+        yield await in_container.log_in(ctx, database, credentials, env, "PGPASSWORD", _SUPERUSER)
+        return
     if database.path:
         env |= {"PGHOST": str(Path(database.path).parent), "PGPORT": database.place}
     else:
@@ -54,6 +63,8 @@ async def login(ctx: StepContext, database: Database, credentials: SecretRef | N
 def explain(database: Database, said: str, ending: str, doing: str = "dumped") -> StepError:
     """Return the error for a program of PostgreSQL that failed while the database was being `doing`."""
     what = f"the PostgreSQL database {database.name!r} could not be {doing}"
+    if failure := in_container.explain(database, said, what):
+        return failure
     if _LOGIN.search(said):
         return StepFailed(f"{what}: the server refuses the login. Check user, run_as and credentials. It said: {said}")
     if _MISSING.search(said):

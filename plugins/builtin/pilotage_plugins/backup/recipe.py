@@ -19,7 +19,10 @@ def restore_database(params: RepositoryParams, snapshot_id: str, database: Datab
         return restore_files(params, snapshot_id)
     load = "pg_restore --create --dbname=postgres --exit-on-error"
     if database.engine is not Engine.POSTGRESQL:
-        load = f"mariadb -- {shlex.quote(database.name)}"
+        client = database.engine.value if database.container else "mariadb"
+        load = f"{client} -- {shlex.quote(database.name)}"
+    if database.container:
+        load = f"docker exec --interactive {database.container} {load}"
     return f"{_restic(params)} dump {snapshot_id} {shlex.quote(path)} | {load}{_legend(params)}"
 
 

@@ -15,6 +15,7 @@ from pilotage_plugin_api import SecretRef, StepContext, StepParams, TargetFailed
 from pydantic import Field, field_validator, model_validator
 
 from pilotage_plugins.backup.parameters import PlainPath
+from pilotage_plugins.container.naming import ContainerName
 
 
 class Engine(StrEnum):
@@ -41,14 +42,22 @@ class Database(StepParams):
     path: PlainPath | None = Field(
         None, description="The file of a SQLite database; the socket of a server on this host (/run/.../.s.PGSQL.5432)"
     )
+    container: ContainerName | None = Field(
+        None, description="The container of this host in which the server runs; its own programs are used"
+    )
     host: str | None = Field(None, min_length=1, max_length=255, description="A server that is reached by network")
     port: int | None = Field(None, ge=1, le=65535)
-    user: str | None = Field(None, min_length=1, max_length=255, description="The database user")
+    user: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="The database user; in a container its superuser, with the password that its image was told",
+    )
     run_as: str | None = Field(
         None,
         min_length=1,
         max_length=64,
-        description="System user of the dump program (PostgreSQL: the socket's owner)",
+        description="System user of the dump program, in a container the container's (PostgreSQL: the socket's owner)",
     )
     bytes: int | None = Field(None, description="Its size when it was found")
 
@@ -61,28 +70,39 @@ class Database(StepParams):
 
     @model_validator(mode="after")
     def _reachable(self) -> "Database":
-        if self.engine is Engine.SQLITE and (not self.path or self.host or self.port or self.user or self.run_as):
-            raise ValueError("a SQLite database has a path, and neither host, port, user nor run_as")
-        if self.engine is not Engine.SQLITE and bool(self.path) == bool(self.host):
-            raise ValueError("a server has either a path (its socket) or a host")
+        of_a_server = self.container or self.host or self.port or self.user or self.run_as
+        if self.engine is Engine.SQLITE and (not self.path or of_a_server):
+            raise ValueError("a SQLite database has a path, and neither container, host, port, user nor run_as")
+        if self.engine is not Engine.SQLITE and [self.path, self.container, self.host].count(None) != 2:
+            raise ValueError("a server has either a path (its socket), a container or a host")
         return self
 
     @property
     def place(self) -> str:
-        """Where it lives, as part of a path in a snapshot: the port of a server here, or host:port."""
+        """Where it lives, as part of a path in a snapshot: the port of a server here, host:port, or container=NAME:port
+        (no host's name has an equals sign there)."""
         port = self.port or socket_port(self.path) or DEFAULT_PORTS.get(self.engine, 0)
+        if self.container:
+            return f"container={quote(self.container, safe='')}:{port}"
         return f"{quote(self.host, safe='')}:{port}" if self.host else str(port)
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
     """How a client program of the server is started: what stands before it, its first arguments, its environment, and
-    the descriptors to pass."""
+    the descriptors to pass.
+
+    `leash` stands before a program that only writes, and ends it when its standard input does; empty where a program
+    ends with its worker anyway. `client` and `dumper`: the names of the programs, where engines call them differently.
+    """
 
     prefix: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     fds: Sequence[int] = ()
     arguments: Sequence[str] = ()
+    leash: Sequence[str] = ()
+    client: str = ""
+    dumper: str = ""
 
 
 def database_name(stored: str) -> str:
@@ -102,7 +122,7 @@ def system_user(database: Database) -> pwd.struct_passwd | None:
 
     A PostgreSQL that trusts the system's users knows the owner of its socket as its superuser.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or database.container:
         return None
     try:
         if database.run_as:

@@ -1,9 +1,6 @@
 """The program `docker compose`: one call at a time, nothing private in its arguments."""
 
-import asyncio
-import contextlib
 import os
-import pwd
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +19,7 @@ from pilotage_plugin_api import (
 )
 
 from pilotage_plugins.command.outputs import text_tail
-from pilotage_plugins.container.connection import engine_available
+from pilotage_plugins.container.connection import docker_environment, engine_available
 from pilotage_plugins.container.errors import failure_in_words
 
 OLDEST_COMPOSE: Final = (2, 17)
@@ -95,24 +92,11 @@ class Compose:
         by_text = text is not None
         return await self.ctx.program(
             self.arguments(command, by_text=by_text),
-            env={**env, **await surroundings(self.socket)},
+            env={**env, **await docker_environment(self.socket)},
             stdin=None if text is None else text.encode(),
             stdout_to=stdout_to,
             on_stderr=on_stderr,
         )
-
-
-async def surroundings(socket: str) -> dict[str, str]:
-    """Return what the docker program needs to know: the engine, and where its plugins and its settings lie.
-
-    The engine is always named, so that no context of the user's can lead to another host's.
-    """
-    known = {"DOCKER_HOST": f"unix://{socket}"}
-    if folder := os.environ.get("DOCKER_CONFIG"):
-        known["DOCKER_CONFIG"] = folder
-    with contextlib.suppress(KeyError):
-        known["HOME"] = (await asyncio.to_thread(pwd.getpwuid, os.geteuid())).pw_dir
-    return known
 
 
 async def compose_available(ctx: StepContext) -> Availability:
@@ -121,7 +105,7 @@ async def compose_available(ctx: StepContext) -> Availability:
     if not engine.available:
         return engine
     try:
-        told = await ctx.program(["docker", "compose", "version"], env=await surroundings("/var/run/docker.sock"))
+        told = await ctx.program(["docker", "compose", "version"], env=await docker_environment("/var/run/docker.sock"))
     except TargetFailed:
         return Availability(available=False, reason="the program docker is not installed: apt-get install docker-cli")
     found = _VERSION.search(told.stdout.decode("utf-8", "replace"))

@@ -1,8 +1,10 @@
 """Finding the engine's socket, and opening it for the length of one call."""
 
 import asyncio
+import contextlib
 import importlib
 import os
+import pwd
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -60,6 +62,19 @@ def socket_of(asked: str | None, ctx: StepContext) -> str:
             " (a host's steps work on the engine of that host)"
         )
     return address.removeprefix(_SCHEME)
+
+
+async def docker_environment(socket: str) -> dict[str, str]:
+    """Return what the docker program needs to know: the engine, and where its plugins and its settings lie.
+
+    The engine is always named, so that no context of the user's can lead to another host's.
+    """
+    known = {"DOCKER_HOST": f"{_SCHEME}{socket}"}
+    if folder := os.environ.get("DOCKER_CONFIG"):
+        known["DOCKER_CONFIG"] = folder
+    with contextlib.suppress(KeyError):
+        known["HOME"] = (await asyncio.to_thread(pwd.getpwuid, os.geteuid())).pw_dir
+    return known
 
 
 async def reach(path: str) -> None:

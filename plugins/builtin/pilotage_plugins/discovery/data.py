@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.sqlite_copy import companions, is_sqlite
-from pilotage_plugins.discovery.servers import find_server_databases
+from pilotage_plugins.discovery.servers import find_databases, servers_in_containers, servers_on_sockets
 from pilotage_plugins.discovery.users import containers_writing_to
 from pilotage_plugins.tree.exclusion import Exclusion
 from pilotage_plugins.tree.walk import Found, Walk, path_key
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     VOLUMES = "volumes"
     DATABASES = "databases"
     SERVERS = "servers"
+    CONTAINERS = "containers"
 
 
 class DiscoveryDataParams(StepParams):
@@ -36,7 +37,8 @@ class DiscoveryDataParams(StepParams):
     kinds: tuple[Kind, ...] = Field(
         (Kind.VOLUMES, Kind.DATABASES),
         min_length=1,
-        description="volumes: the roots; databases: SQLite files in them; servers: databases of the host's servers",
+        description="volumes: the roots; databases: SQLite files in them; servers: databases of the host's servers;"
+        " containers: databases of servers in running containers",
     )
     sockets: tuple[PlainPath, ...] = Field(
         ("/run/postgresql", "/run/mysqld"), max_length=20, description="Folders where servers have their sockets"
@@ -62,13 +64,14 @@ class Volume(StepOutputs):
 
 
 class Database(StepOutputs):
-    """A database, as `backup.database` takes it. `path`: its file, or the socket of its server. `name` is unique
-    among the files; two servers may hold databases of one name."""
+    """A database, as `backup.database` takes it. `path`: its file, or the socket of its server, which may run in a
+    `container` instead. `name` is unique among the files; two servers may hold databases of one name."""
 
     engine: str
     name: str
-    path: str
+    path: str | None
     bytes: int
+    container: str | None = None
 
 
 class DiscoveryDataOutputs(StepOutputs):
@@ -87,7 +90,8 @@ class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
     """Find the data of a host: the folders that it names, the SQLite databases in them, and those of servers if asked.
 
     Reads the names and sizes of everything and the first bytes of every file. With the kind `servers`, PostgreSQL and
-    MySQL servers on their sockets are asked for their databases, too; one that does not answer stands in `unreadable`.
+    MySQL servers on their sockets are asked for their databases, too; with `containers`, those in running containers
+    whose image is one of such a server. One that does not answer stands in `unreadable`.
     """
 
     name = "discovery.data"
@@ -102,10 +106,19 @@ class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
             users = await containers_writing_to(ctx, [volume.path for volume in found.volumes])
             volumes = [one.model_copy(update={"containers": users.get(one.path, ())}) for one in found.volumes]
             found = found.model_copy(update={"volumes": tuple(volumes)})
-        if Kind.SERVERS not in params.kinds:
-            return found
-        servers, silent = await find_server_databases(ctx, params.sockets)
-        databases = [Database(engine=one.engine, name=one.name, path=one.socket, bytes=one.bytes) for one in servers]
+        servers = await asyncio.to_thread(servers_on_sockets, params.sockets) if Kind.SERVERS in params.kinds else []
+        servers += await servers_in_containers(ctx) if Kind.CONTAINERS in params.kinds else []
+        told, silent = await find_databases(ctx, servers)
+        databases = [
+            Database(
+                engine=one.server.engine,
+                name=one.name,
+                path=one.server.socket,
+                container=one.server.container,
+                bytes=one.bytes,
+            )
+            for one in told
+        ]
         return found.model_copy(
             update={
                 "databases": (*found.databases, *databases),
