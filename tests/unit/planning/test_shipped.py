@@ -221,7 +221,8 @@ def test_a_backup_asks_for_no_more_room_than_it_takes(
 ) -> None:
     """Two of each kind: one lies there at a time, so that only the largest counts."""
     found = planned(BLUEPRINTS["fleet_backup_orchestration"])
-    databases = [{"engine": engine, "bytes": size} for engine, size in (("sqlite", sqlite), ("mariadb", server)) if size]
+    sizes = (("sqlite", sqlite), ("mariadb", server))
+    databases = [{"engine": engine, "bytes": size} for engine, size in sizes if size]
     outputs = {
         "volumes": [{"bytes": volume}] * 2 if volume else [],
         "databases": databases * 2,
