@@ -477,9 +477,10 @@ class SecretGranted(TypedDict):
 
 
 class Secret(SecretGranted):
-    """What may be known of a secret."""
+    """What may be known of a secret; each value that is set is a new `version`."""
 
     reference: str
+    version: int
     updated_at: str
     updated_by: str
 

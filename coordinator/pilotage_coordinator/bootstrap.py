@@ -37,17 +37,16 @@ from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.security.audit_key import open_audit_key
 from pilotage_coordinator.security.authority import open_authority
 from pilotage_coordinator.security.errors import SecurityError
-from pilotage_coordinator.security.secrets import StoreCipher, load_store_key
 from pilotage_coordinator.store.errors import StoreError
 from pilotage_coordinator.store.logs import LogFolder
 from pilotage_coordinator.store.records import AuditEntry
 from pilotage_coordinator.store.sqlite.copies import RESTORED
 from pilotage_coordinator.store.sqlite.store import open_store
+from pilotage_coordinator.store_keys import DATABASE, open_store_key
 from pilotage_coordinator.structured import structlog
 
 log = structlog.get_logger("pilotage.coordinator")
 
-DATABASE = "pilotage.db"
 AUTHORITY = "authority.pem"
 LOGS = "logs"
 MUSTER_SECONDS = 60.0
@@ -134,13 +133,11 @@ async def _open(
     )
     stack.push_async_callback(logs.close)
     epoch = await store.begin_epoch()
-    key = load_store_key(config.state_dir, os.environ, may_create=epoch == 1)
-    cipher = StoreCipher(key)
-    cipher.self_test()
+    key = await open_store_key(store, config.state_dir, os.environ, now=clock.now(), first=epoch == 1)
     authority = open_authority(config.state_dir / AUTHORITY, clock.wall())
     witnesses = Witnesses(store.audit, audit_key, store.coordinator_id, clock)
     await witnesses.load()
-    return Base(clock, store, logs, epoch, key, cipher, authority, audit_key, witnesses)
+    return Base(clock, store, logs, epoch, key.root, key.cipher, authority, audit_key, witnesses)
 
 
 async def _muster(config: CoordinatorConfig, base: Base, process: Process) -> Base:

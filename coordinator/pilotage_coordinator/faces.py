@@ -148,7 +148,7 @@ async def _make_services(
         owner=owner,
         subjects=Subjects(store, fleet.inventory),
         random_bytes=secrets.token_bytes,
-        request_key=hmac.digest(base.store_key, b"pilotage repeated requests", "sha256"),
+        request_key=hmac.digest(base.root_key, b"pilotage repeated requests", "sha256"),
     )
 
 
@@ -171,7 +171,7 @@ def _make_plans(
         vault=fleet.vault,
         cipher=base.cipher,
         clock=base.clock,
-        sensitive_key=hmac.digest(base.store_key, b"pilotage sensitive parameters", "sha256"),
+        sensitive_key=hmac.digest(base.root_key, b"pilotage sensitive parameters", "sha256"),
         hosts=base.store.hosts,
         compliance=base.store.compliance,
         channels=config.channels,

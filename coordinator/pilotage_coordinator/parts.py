@@ -67,7 +67,8 @@ class Base:
     store: SqliteStore
     logs: LogFolder
     epoch: int
-    store_key: bytes
+    root_key: bytes
+    """What other keys are derived from."""
     cipher: StoreCipher
     authority: Authority
     audit_key: AuditKey

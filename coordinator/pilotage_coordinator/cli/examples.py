@@ -48,6 +48,7 @@ EXAMPLES: Final = MappingProxyType(
         "host set": ("pilotage host set web1 --label role=web -e production --var 'backup_roots=[\"/srv\"]'",),
         "host release": ("pilotage host release web1 --reason 'restored from a snapshot; there is no second machine'",),
         "host revoke": ("pilotage host revoke web1 --reason 'the disk was sold'",),
+        "secret rekey": ("pilotage secret rekey --state-dir /var/lib/pilotage --reason 'the yearly one'",),
         "secret set": (
             "pilotage secret set backup/password --blueprint quick_backup",
             "pilotage secret set tls/key --from-file key.pem --step 'file.*' -l role=web",

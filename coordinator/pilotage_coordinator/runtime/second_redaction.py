@@ -62,12 +62,12 @@ class SecondRedaction:
         return made
 
     async def _make(self, names: frozenset[str]) -> Redactor | None:
-        values = []
+        values: list[bytes] = []
         for name in names:
             try:
-                values.append(await self.vault.value(name))
+                values += await self.vault.values(name)
             except (DomainError, SecurityError):
-                # Removed or replaced meanwhile: what is not known any more cannot be looked for.
+                # Of another key, for instance: what cannot be read cannot be looked for.
                 continue
         return Redactor(values) if values else None
 

@@ -97,8 +97,16 @@ class SecretVault:
                 raise SecretRefused(f"secret {name} is not granted to {user}; to grant it: {advice(name, user)}")
         return self._decrypted(record)
 
+    async def values(self, name: str) -> tuple[bytes, ...]:
+        """Return the value of a secret and its earlier ones, also of one that was removed: to find them in what agents
+        say. A step that runs was given the one that counted when it was sent."""
+        found = [await self.value(name)] if await self.grants(name) is not None else []
+        for ciphertext in await self.store.earlier(name):
+            found.append(self.cipher.decrypt(ciphertext, TABLE, name, FIELD))
+        return tuple(found)
+
     async def value(self, name: str) -> bytes:
-        """Return a value for the coordinator's own use: to find it in what agents say, or for its own settings.
+        """Return a value for the coordinator's own use, such as its settings.
 
         Raises SecretRefused when there is no such secret.
         """

@@ -7,7 +7,7 @@ so that a value moved to another row does not decrypt.
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pilotage_proto.canonical import canonical
 
 from pilotage_coordinator.security.errors import DecryptionError, StoreKeyError
-from pilotage_coordinator.security.private_file import ExposedFile, create_private, read_private
+from pilotage_coordinator.security.private_file import ExposedFile, create_private, read_private, sync_folder
 
 KEY_BYTES: Final = 32
 CREDENTIAL: Final = "pilotage-key"
 """Name of the systemd credential that holds the key: LoadCredentialEncrypted=pilotage-key:…"""
 KEY_FILE: Final = "store.key"
+NEXT_KEY_FILE: Final = "store.key.next"
+"""The key that takes the place of the other once everything is encrypted with it."""
 _FORMAT: Final = b"\x01"
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
@@ -36,7 +38,7 @@ class StoreCipher:
             raise StoreKeyError(f"the store's key must have {KEY_BYTES} bytes, it has {len(key)}")
         self._cipher = AESGCM(key)
         self._nonce = nonce
-        self.fingerprint = hashlib.sha256(b"pilotage store key\n" + key).hexdigest()[:16]
+        self.fingerprint = fingerprint(key)
         """Tells keys apart; kept beside the data so that a wrong key is named before anything is read."""
 
     def encrypt(self, value: bytes, table: str, row: str, field: str) -> bytes:
@@ -75,6 +77,59 @@ class StoreCipher:
             except DecryptionError:
                 continue
             raise StoreKeyError(f"self-test failed: a ciphertext decrypts at another place ({'/'.join(place)})")
+
+
+def fingerprint(key: bytes) -> str:
+    """Return what tells keys apart, and says nothing of the key."""
+    return hashlib.sha256(b"pilotage store key\n" + key).hexdigest()[:16]
+
+
+def find_store_key(folder: Path, environment: Mapping[str, str], wanted: str) -> bytes:
+    """Return the key with this fingerprint, and give it its place if a change of keys was cut off before that.
+
+    The systemd credential, `store.key` and `store.key.next` in `folder` are looked at. Raises StoreKeyError, which
+    names every key that is there, for data that none of them opens.
+    """
+    seen: list[str] = []
+    for place in _places(folder, environment):
+        try:
+            content = read_private(place) if place.parent == folder else place.read_bytes()
+        except ExposedFile as error:
+            raise StoreKeyError(str(error)) from error
+        if content is None:
+            continue
+        key = _read_key(content, place)
+        if fingerprint(key) == wanted:
+            if place.name == NEXT_KEY_FILE:
+                settle_next_key(folder)
+            return key
+        seen.append(f"{place} holds {fingerprint(key)}")
+    there = "; ".join(seen) or f"{folder / KEY_FILE} is missing"
+    raise StoreKeyError(
+        f"the database is encrypted with the key {wanted}, and that key is not here: {there}. Bring it back from a "
+        "backup of the keys (`pilotage backup restore` has both), or give the unit its credential again"
+    )
+
+
+def make_next_key(folder: Path) -> bytes:
+    """Make a key that does not count yet, durably; one that was left there by a change that never happened goes."""
+    file = folder / NEXT_KEY_FILE
+    file.unlink(missing_ok=True)
+    return _read_key(create_private(file, secrets.token_bytes(KEY_BYTES).hex().encode() + b"\n", 0o400), file)
+
+
+def settle_next_key(folder: Path) -> None:
+    """Let the next key take the place of the other, whose file is gone then; call it once the data needs it."""
+    (folder / NEXT_KEY_FILE).replace(folder / KEY_FILE)
+    sync_folder(folder)
+
+
+def _places(folder: Path, environment: Mapping[str, str]) -> Iterator[Path]:
+    credentials = environment.get("CREDENTIALS_DIRECTORY", "")
+    if credentials and (credential := Path(credentials, CREDENTIAL)).exists():
+        yield credential
+    yield folder / KEY_FILE
+    yield folder / NEXT_KEY_FILE
 
 
 def load_store_key(folder: Path, environment: Mapping[str, str], *, may_create: bool) -> bytes:

@@ -109,9 +109,10 @@ class SecretGranted(Answer):
 
 
 class SecretAnswer(SecretGranted):
-    """What may be known of a secret."""
+    """What may be known of a secret; each value that is set is a new `version`."""
 
     reference: str
+    version: int
     updated_at: str
     updated_by: str
 
@@ -184,6 +185,7 @@ async def list_secrets(services: Services, caller: Caller, request: ListSecrets)
         SecretAnswer(
             name=row.name,
             reference=f"secret://{row.name}",
+            version=row.version,
             updated_at=rfc3339(row.updated_at),
             updated_by=row.updated_by,
             grants=_shapes(row.grants),
@@ -225,7 +227,9 @@ async def remove_secret(services: Services, caller: Caller, request: RemoveSecre
         raise Conflict(
             f"secret {request.name} belongs to an execution", fix="it goes when the execution's history goes"
         )
-    await services.store.secrets.remove(request.name, allowed(services, caller, "secret.rm", request.name))
+    await services.store.secrets.remove(
+        request.name, services.clock.now(), allowed(services, caller, "secret.rm", request.name)
+    )
     return SecretRemoved(name=request.name)
 
 

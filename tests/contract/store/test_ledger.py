@@ -95,12 +95,25 @@ async def test_secrets_are_kept_replaced_and_removed(store: Store) -> None:
     await store.secrets.put(replace(SECRET, name="a"))
     assert (await store.secrets.get("restic/db1")).ciphertext == b"new"
     assert [secret.name for secret in await store.secrets.list()] == ["a", "restic/db1"]
-    await store.secrets.remove("a", audit=(audit("secret.rm"),))
+    await store.secrets.remove("a", NOW, audit=(audit("secret.rm"),))
     with pytest.raises(NotFound, match="secret set a"):
         await store.secrets.get("a")
     with pytest.raises(NotFound):
-        await store.secrets.remove("a", audit=(audit("secret.rm"),))
+        await store.secrets.remove("a", NOW, audit=(audit("secret.rm"),))
     assert (await store.audit.head()).sequence == 2
+
+
+async def test_each_value_that_is_set_is_a_version_and_earlier_ones_are_kept_for_a_while(store: Store) -> None:
+    for number in range(30):
+        await store.secrets.put(replace(SECRET, ciphertext=b"%d" % number, updated_at=NOW + number))
+    assert (await store.secrets.get(SECRET.name)).version == 30
+    assert await store.secrets.earlier(SECRET.name) == tuple(b"%d" % number for number in range(28, 8, -1))
+    await store.secrets.remove(SECRET.name, NOW + 40)
+    assert (await store.secrets.earlier(SECRET.name))[0] == b"29"
+    await store.secrets.put(replace(SECRET, ciphertext=b"again"))
+    assert (await store.secrets.get(SECRET.name)).version == 31
+    assert await store.secrets.forget(NOW + 30) == 19
+    assert await store.secrets.earlier(SECRET.name) == (b"29",)
 
 
 async def test_epochs_only_grow(store: Store, reopen: Reopen) -> None:

@@ -192,7 +192,7 @@ async def test_a_secret_that_does_not_exist_is_told_when_the_plan_is_made(site: 
     await site.vault.set("token", b"t", updated_by="anna", grants=(ANYBODY,))
     await site.vault.set("db/password", b"p", updated_by="anna", grants=(ANYBODY,))
     made = await site.make(steps)
-    await site.store.secrets.remove("token")
+    await site.store.secrets.remove("token", 1)
     with pytest.raises(PlanRefused, match="no secret `token`"):
         await site.plans.again(made, ANNA)
 

@@ -17,13 +17,14 @@ from pilotage_proto.attempt import AttemptKey
 from tests.unit.engine.build import Run, leaf, plan
 
 VALUE = b"correct horse battery"
+EARLIER = b"before it was set anew"
 
 
 class Vault:
-    async def value(self, name: str) -> bytes:
+    async def values(self, name: str) -> tuple[bytes, ...]:
         if name != "db/password":
             raise SecretRefused(name)
-        return VALUE
+        return VALUE, EARLIER
 
 
 def _started(**parameters: Any) -> tuple[SecondRedaction, Run]:
@@ -51,6 +52,13 @@ async def test_a_report_comes_in_without_the_value() -> None:
     assert kept.digest == report.digest
 
 
+async def test_a_value_that_was_replaced_while_the_step_ran_is_found_too() -> None:
+    redaction, run = _started(password="secret://db/password")
+    key = attempt_key(run.state, due(run.state).assign[0])
+    report = AttemptReport(key, 1, Outcome.FAILED, error=f"it was {EARLIER.decode()}")
+    assert EARLIER.decode() not in (await redaction.report(report, _given(run))).error
+
+
 async def test_a_log_piece_keeps_its_length_and_its_lines() -> None:
     redaction, run = _started(password="secret://db/password")
     key = attempt_key(run.state, due(run.state).assign[0])
@@ -74,8 +82,8 @@ async def test_a_value_of_digits_does_not_tear_the_records_of_a_log() -> None:
     run.give(Begin("seed", "anna"))
 
     class Digits:
-        async def value(self, name: str) -> bytes:
-            return b"1764"
+        async def values(self, name: str) -> tuple[bytes, ...]:
+            return (b"1764",)
 
     key = attempt_key(run.state, due(run.state).assign[0])
     data = b'{"t": 1764000000000000, "s": "stdout", "m": "pin 1764"}\n'

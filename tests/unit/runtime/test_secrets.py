@@ -6,7 +6,7 @@ import pytest
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import BlueprintRef, Json, PlannedStep, RollbackPlan, Rollout, StepKind
 from pilotage_coordinator.domain.planning.every_step import all_steps
-from pilotage_coordinator.domain.secret_grant import grant_of
+from pilotage_coordinator.domain.secret_grant import ANYBODY, grant_of
 from pilotage_coordinator.runtime.secrets import (
     LARGEST_SECRET,
     SecretRefused,
@@ -48,6 +48,21 @@ async def test_a_secret_is_encrypted_at_rest_and_comes_back_whole() -> None:
     record = await store.secrets.get("restic/db1")
     assert b"hunter2" not in record.ciphertext
     assert await vault.value("restic/db1") == value
+    await store.close()
+
+
+async def test_a_secret_that_is_set_again_is_given_anew_and_its_earlier_values_are_only_looked_for() -> None:
+    vault, store = await make_vault()
+    use = SecretUse(BlueprintRef("b", "1.0.0", "sha256:1"), "", "command.run")
+    await vault.set("token", b"the first one", updated_by="anna", grants=(ANYBODY,))
+    await vault.set("token", b"the second one", updated_by="bob")
+    assert await vault.reveal("token", use) == b"the second one"
+    assert await vault.values("token") == (b"the second one", b"the first one")
+    await store.secrets.remove("token", 2)
+    assert await vault.values("token") == (b"the second one", b"the first one")
+    with pytest.raises(SecretRefused, match="there is no secret"):
+        await vault.reveal("token", use)
+    assert await vault.values("never") == ()
     await store.close()
 
 

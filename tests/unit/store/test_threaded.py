@@ -141,11 +141,12 @@ async def test_free_pages_are_given_back(store: SqliteStore, path: Path) -> None
         await store.executions.commit(change(version=version))
     blob = b"x" * 2_000_000
     await store._access.writes.submit(
-        lambda connection: connection.execute("INSERT INTO secrets VALUES ('a', ?, 0, 'ann', '[]')", (blob,))
+        lambda connection: connection.execute("INSERT INTO secrets VALUES ('a', ?, 0, 'ann', '[]', 1)", (blob,))
     )
     await store.maintain(NOW)
     before = path.stat().st_size
-    await store.secrets.remove("a")
+    await store.secrets.remove("a", 1)
+    await store.secrets.forget(2)
     await store.maintain(NOW)
     assert path.stat().st_size < before - 1_900_000
 

@@ -5,6 +5,7 @@ import getpass
 import re
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 import typer
@@ -13,12 +14,23 @@ from pilotage_client.answers import Secret, SecretGrant, SecretGranted
 
 from pilotage_coordinator.cli.completion import secrets
 from pilotage_coordinator.cli.confirm import confirmed
+from pilotage_coordinator.cli.deferred import DeferredGroup, Place
 from pilotage_coordinator.cli.limits import BlueprintOption, CategoryOption, EnvironmentOption, HostsOption, limits
 from pilotage_coordinator.cli.moments import local
 from pilotage_coordinator.cli.screen import Screen
 from pilotage_coordinator.cli.session import perform
 
+REKEY = Place("rekey", "Make a new key for the store and encrypt every secret with it.", "secret")
+
+
+class SecretGroup(DeferredGroup):
+    """`pilotage secret`; changing the key works without a coordinator and imports what one is made of."""
+
+    places = MappingProxyType({"rekey": REKEY})
+
+
 app = typer.Typer(
+    cls=SecretGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -87,10 +99,11 @@ def list_(context: typer.Context) -> None:
             screen.object(rows)
             return
         screen.table(
-            ("REFERENCE", "SET BY", "SET", "MAY BE USED BY"),
+            ("REFERENCE", "VERSION", "SET BY", "SET", "MAY BE USED BY"),
             [
                 (
                     row["reference"],
+                    str(row["version"]),
                     row["updated_by"],
                     local(row["updated_at"]),
                     "; or ".join(row["granted_to"]) or "nobody",

@@ -11,6 +11,7 @@ from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, 
 from pilotage_coordinator.store.protocol.logs import LogSlice, LogStore
 from pilotage_coordinator.store.protocol.policies import PolicyStore
 from pilotage_coordinator.store.protocol.store import Store, StoreFigures
+from pilotage_coordinator.store.protocol.store_key import StoreKeyStore
 
 __all__ = [
     "AccessStore",
@@ -31,4 +32,5 @@ __all__ = [
     "SecretStore",
     "Store",
     "StoreFigures",
+    "StoreKeyStore",
 ]

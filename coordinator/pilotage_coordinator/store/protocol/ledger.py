@@ -91,7 +91,18 @@ class SecretStore(Protocol):
     """Named secrets, encrypted by the room `security` before they come here."""
 
     async def put(self, secret: SecretRecord, audit: tuple[AuditEntry, ...] = ()) -> bool:
-        """Store or replace a secret; returns whether it is new."""
+        """Store or replace a secret; returns whether it is new. The value before is kept among the earlier ones."""
+        ...
+
+    async def earlier(self, name: str) -> tuple[bytes, ...]:
+        """Return the ciphertexts of earlier values of a secret, also of one that was removed, newest first.
+
+        Kept for 30 days, twenty at most: to be found in what steps say that were given them, and for nothing else.
+        """
+        ...
+
+    async def forget(self, before: int) -> int:
+        """Remove earlier values that were replaced before a time; returns how many."""
         ...
 
     async def get(self, name: str) -> SecretRecord:
@@ -108,6 +119,6 @@ class SecretStore(Protocol):
         """Replace the grants of a secret; raises NotFound, and Conflict when they are not what they were."""
         ...
 
-    async def remove(self, name: str, audit: tuple[AuditEntry, ...] = ()) -> None:
-        """Remove a secret; raises NotFound."""
+    async def remove(self, name: str, at: int, audit: tuple[AuditEntry, ...] = ()) -> None:
+        """Remove a secret; raises NotFound. Its value is kept among the earlier ones."""
         ...

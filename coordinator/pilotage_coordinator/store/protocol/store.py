@@ -13,6 +13,7 @@ from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
 from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
 from pilotage_coordinator.store.protocol.policies import PolicyStore
+from pilotage_coordinator.store.protocol.store_key import StoreKeyStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class Store(Protocol):
 
     @property
     def secrets(self) -> SecretStore: ...
+
+    @property
+    def key(self) -> StoreKeyStore: ...
 
     @property
     def answers(self) -> AnswerStore: ...

@@ -46,6 +46,7 @@ from pilotage_coordinator.store.records.fleet import CertificateRecord, Enrolmen
 from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditFilter, RecoveryRecord, SecretRecord
 from pilotage_coordinator.store.records.page import Page
 from pilotage_coordinator.store.records.policy import ClosingRecord, PolicyRecord
+from pilotage_coordinator.store.records.store_key import Resealed, StoreKeyRecord
 
 __all__ = [
     "AnswerRecord",
@@ -91,12 +92,14 @@ __all__ = [
     "Progress",
     "Pruned",
     "RecoveryRecord",
+    "Resealed",
     "RoleRecord",
     "SecretRecord",
     "SessionMarks",
     "SignedHead",
     "StepRunFilter",
     "StepRunRecord",
+    "StoreKeyRecord",
     "TokenRecord",
     "UncheckedRuns",
 ]

@@ -53,3 +53,5 @@ class SecretRecord:
     updated_at: int
     updated_by: str
     grants: tuple[SecretGrant, ...] = ()
+    version: int = 0
+    """Counted by the store from 1: each value that is set is a new one."""

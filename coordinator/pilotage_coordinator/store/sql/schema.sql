@@ -347,7 +347,27 @@ CREATE TABLE secrets (
     ciphertext BLOB NOT NULL, -- its nonce included
     updated_at INTEGER NOT NULL,
     updated_by TEXT NOT NULL,
-    grants TEXT NOT NULL DEFAULT '[]' -- JSON: who may be given the value
+    grants TEXT NOT NULL DEFAULT '[]', -- JSON: who may be given the value
+    version INTEGER NOT NULL DEFAULT 1
+) STRICT;
+
+-- Earlier values: only to find them in what steps say that were given them. They go by themselves (`secrets_forget`).
+CREATE TABLE secret_versions (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    ciphertext BLOB NOT NULL,
+    replaced_at INTEGER NOT NULL,
+    UNIQUE (name, version)
+) STRICT;
+CREATE INDEX secret_versions_by_end ON secret_versions (replaced_at);
+
+-- Which key the ciphertexts here are made with, so that another one is refused before anything is read.
+CREATE TABLE store_key (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    fingerprint TEXT NOT NULL,
+    root BLOB NOT NULL, -- encrypted with that key: what other keys are derived from
+    since INTEGER NOT NULL
 ) STRICT;
 
 -- Every version that ever was: the newest counts. `content` is `source` as it was understood.

@@ -1,6 +1,7 @@
 """Named secrets on SQLite: ciphertext only, and the grants beside it."""
 
 import sqlite3
+from typing import Final
 
 from pilotage_coordinator.domain.secret_grant import SecretGrant, grant_of
 from pilotage_coordinator.store.errors import Conflict, NotFound
@@ -10,11 +11,27 @@ from pilotage_coordinator.store.sqlite.audit import append_audit
 from pilotage_coordinator.store.sqlite.codec import read_json, write_json
 from pilotage_coordinator.store.sqlite.queries import Queries
 
+MOST_EARLIER: Final = 20
+"""Earlier values of one secret that are kept."""
+
 
 def put_secret(connection: sqlite3.Connection, queries: Queries, secret: SecretRecord) -> None:
     """Store or replace a secret within a transaction; without grants it keeps those that it has."""
-    row = (secret.name, secret.ciphertext, secret.updated_at, secret.updated_by, _written(secret.grants))
+    set_aside(connection, queries, secret.name, secret.updated_at)
+    row = {
+        "name": secret.name,
+        "ciphertext": secret.ciphertext,
+        "at": secret.updated_at,
+        "by": secret.updated_by,
+        "grants": _written(secret.grants),
+    }
     connection.execute(queries["secret_put"], row)
+
+
+def set_aside(connection: sqlite3.Connection, queries: Queries, name: str, at: int) -> None:
+    """Keep the value that a secret has now, if it has any, among its earlier ones."""
+    if connection.execute(queries["secret_set_aside"], {"name": name, "at": at}).rowcount:
+        connection.execute(queries["secret_versions_keep"], {"name": name, "kept": MOST_EARLIER})
 
 
 class SqliteSecrets:
@@ -35,6 +52,15 @@ class SqliteSecrets:
             return new
 
         return await self._access.writes.submit(work)
+
+    async def earlier(self, name: str) -> tuple[bytes, ...]:
+        """Return the ciphertexts of earlier values, newest first."""
+        return tuple(row[0] for row in await self._access.rows("secret_versions_of", (name,)))
+
+    async def forget(self, before: int) -> int:
+        """Remove earlier values that were replaced before a time."""
+        sql = self._access.queries["secrets_forget"]
+        return await self._access.writes.submit(lambda connection: connection.execute(sql, (before,)).rowcount)
 
     async def get(self, name: str) -> SecretRecord:
         """Return a secret."""
@@ -64,11 +90,12 @@ class SqliteSecrets:
 
         await self._access.writes.submit(work)
 
-    async def remove(self, name: str, audit: tuple[AuditEntry, ...] = ()) -> None:
+    async def remove(self, name: str, at: int, audit: tuple[AuditEntry, ...] = ()) -> None:
         """Remove a secret."""
         queries = self._access.queries
 
         def work(connection: sqlite3.Connection) -> None:
+            set_aside(connection, queries, name, at)
             if connection.execute(queries["secret_remove"], (name,)).rowcount == 0:
                 raise _no_secret(name)
             append_audit(connection, queries, audit)
@@ -77,8 +104,8 @@ class SqliteSecrets:
 
 
 def _record(row: Row) -> SecretRecord:
-    name, ciphertext, updated_at, updated_by, grants = row
-    return SecretRecord(name, ciphertext, updated_at, updated_by, _read(grants))
+    name, ciphertext, updated_at, updated_by, grants, version = row
+    return SecretRecord(name, ciphertext, updated_at, updated_by, _read(grants), version)
 
 
 def _written(grants: tuple[SecretGrant, ...]) -> str:

@@ -30,6 +30,7 @@ from pilotage_coordinator.store.sqlite.principals import SqlitePrincipals
 from pilotage_coordinator.store.sqlite.queries import Queries
 from pilotage_coordinator.store.sqlite.seal import AuditSeal
 from pilotage_coordinator.store.sqlite.secrets import SqliteSecrets
+from pilotage_coordinator.store.sqlite.store_key import SqliteStoreKey
 from pilotage_coordinator.store.sqlite.threaded import READ_SECONDS, ThreadedDatabase
 from pilotage_coordinator.store.sqlite.transaction import commit
 
@@ -39,6 +40,9 @@ _EXPIRED_KEPT = 86_400_000_000
 
 _EXPIRED_TOKENS_KEPT = 90 * _EXPIRED_KEPT
 """So long people can see whose an expired API token was."""
+
+_EARLIER_SECRETS_KEPT = 30 * _EXPIRED_KEPT
+"""So long an earlier value is looked for in what steps say that were given it."""
 
 
 class SqliteStore:
@@ -55,6 +59,7 @@ class SqliteStore:
         self.enrolments = SqliteEnrolments(access)
         self.certificates = SqliteCertificates(access)
         self.secrets = SqliteSecrets(access)
+        self.key = SqliteStoreKey(access)
         self.answers = SqliteAnswers(access)
         self.deliveries = SqliteDeliveries(access)
         self.approvals = SqliteApprovals(access)
@@ -81,6 +86,7 @@ class SqliteStore:
         await self.enrolments.remove_expired(now - _EXPIRED_KEPT)
         await self.certificates.remove_expired(now - _EXPIRED_KEPT)
         await self.access.remove_expired(now - _EXPIRED_TOKENS_KEPT)
+        await self.secrets.forget(now - _EARLIER_SECRETS_KEPT)
         sql = self._access.queries["step_type_sets_remove_unused"]
         await self._access.writes.submit(lambda connection: connection.execute(sql).rowcount)
         await self._access.writes.vacuum(_PAGES_GIVEN_BACK)

@@ -67,8 +67,12 @@ DELETE FROM idempotency WHERE expires_at <= ?;
 SELECT 1 FROM secrets WHERE name = ?;
 
 -- name: secret_put
-INSERT INTO secrets (name, ciphertext, updated_at, updated_by, grants) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET ciphertext = excluded.ciphertext, updated_at = excluded.updated_at, updated_by = excluded.updated_by,
+-- Numbers go on where a secret of this name was removed: no version is ever two values.
+INSERT INTO secrets (name, ciphertext, updated_at, updated_by, grants, version)
+VALUES (:name, :ciphertext, :at, :by, :grants,
+    1 + coalesce((SELECT max(version) FROM secret_versions WHERE name = :name), 0))
+ON CONFLICT DO UPDATE SET ciphertext = excluded.ciphertext, updated_at = excluded.updated_at,
+    updated_by = excluded.updated_by, version = secrets.version + 1,
     grants = CASE excluded.grants WHEN '[]' THEN grants ELSE excluded.grants END;
 
 -- name: secret_grants
@@ -78,10 +82,24 @@ SELECT grants FROM secrets WHERE name = ?;
 UPDATE secrets SET grants = :grants WHERE name = :name;
 
 -- name: secret_get
-SELECT name, ciphertext, updated_at, updated_by, grants FROM secrets WHERE name = ?;
+SELECT name, ciphertext, updated_at, updated_by, grants, version FROM secrets WHERE name = ?;
 
 -- name: secrets_all
-SELECT name, ciphertext, updated_at, updated_by, grants FROM secrets ORDER BY name;
+SELECT name, ciphertext, updated_at, updated_by, grants, version FROM secrets ORDER BY name;
+
+-- name: secret_set_aside
+INSERT INTO secret_versions (name, version, ciphertext, replaced_at)
+SELECT name, version, ciphertext, :at FROM secrets WHERE name = :name;
+
+-- name: secret_versions_keep
+DELETE FROM secret_versions WHERE name = :name
+    AND version <= (SELECT max(version) FROM secret_versions WHERE name = :name) - :kept;
+
+-- name: secret_versions_of
+SELECT ciphertext FROM secret_versions WHERE name = ? ORDER BY version DESC;
+
+-- name: secrets_forget
+DELETE FROM secret_versions WHERE replaced_at < ?;
 
 -- name: secret_remove
 DELETE FROM secrets WHERE name = ?;
