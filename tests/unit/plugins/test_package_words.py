@@ -69,6 +69,12 @@ def test_status_lines_are_progress(line: str, report: tuple[float | None, str] |
             StepFailed,
             "scripts of bad",
         ),
+        (
+            "Waiting for cache lock: Could not get lock /x. It is held by process 7 (apt)...\n"
+            "dpkg: error processing package bad (--configure):",
+            StepFailed,
+            "scripts of bad",
+        ),
         ("boom", StepFailed, "boom"),
     ],
 )

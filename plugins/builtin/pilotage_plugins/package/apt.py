@@ -1,6 +1,7 @@
 """Debian's package programs, called so that they never ask, never wait for ever, and fail in the right kind."""
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,10 @@ LOOKING: Final = ("Debug::NoLocking=1", "Dir::Cache::srcpkgcache=")
 _HOOKLESS: Final = Path(__file__).with_name("hookless.conf")
 """As a file of its own, since only a file can clear a list, and only one given by `-c` is read after the host's."""
 
+LOCKED: Final = "Could not get lock"
+_EVERY: Final = 0.5
 _MAY_HEAL: Final = (
-    "Could not get lock",
+    LOCKED,
     "frontend lock was locked",
     "status database area is locked",
     "Failed to fetch",
@@ -70,30 +73,42 @@ _NOT_THERE: Final = (
 @dataclass(frozen=True, slots=True)
 class Apt:
     """The programs as one attempt calls them. `options` go to every call of apt (`-o` settings). With `hooks`, apt
-    runs those of the host, such as APT::Update::Post-Invoke."""
+    runs those of the host, such as APT::Update::Post-Invoke. `lock_wait`, in seconds, is for locks of other programs.
+    """
 
     ctx: StepContext
     options: tuple[str, ...] = ()
     hooks: bool = False
+    lock_wait: float = 0.0
 
     async def get(
         self,
         *argv: str,
         pass_fds: Sequence[int] = (),
         on_stdout: Callable[[bytes], None] | None = None,
-        tolerate: bool = False,
     ) -> ProgramResult:
-        """Run `apt-get`; raises in the kind of what it says went wrong, unless that is tolerated."""
-        command = ("apt-get", "-q", *self._flags(), *argv)
-        result = await self.ctx.program(command, env=ENVIRONMENT, pass_fds=pass_fds, on_stdout=on_stdout)
-        if result.exit_code != 0 and not tolerate:
-            raise failure("apt-get", result)
-        return result
+        """Run `apt-get`; raises in the kind of what it says went wrong.
 
-    async def quiet(self, *argv: str, tolerate: bool = False) -> str:
+        apt itself waits for dpkg's lock, but never for those of its lists and its archives; it takes these before it
+        changes anything, so it is run again until `lock_wait` has passed.
+        """
+        command = ("apt-get", "-q", *self._flags(), *argv)
+        give_up = time.monotonic() + self.lock_wait
+        while True:
+            result = await self.ctx.program(command, env=ENVIRONMENT, pass_fds=pass_fds, on_stdout=on_stdout)
+            if result.exit_code == 0:
+                return result
+            error = failure("apt-get", result)
+            if not isinstance(error, InfrastructureFailed) or LOCKED not in str(error) or time.monotonic() >= give_up:
+                raise error
+            await self.ctx.sleep(_EVERY)
+
+    async def quiet(self, *argv: str, tolerate: bool = False, env: Mapping[str, str] | None = None) -> str:
         """Run a program that only tells something, and return what it told, however long it is."""
         lines: list[bytes] = []
-        result = await self.ctx.program(argv, env=ENVIRONMENT, on_stdout=lines.append, on_stderr=_nowhere)
+        result = await self.ctx.program(
+            argv, env={**ENVIRONMENT, **(env or {})}, on_stdout=lines.append, on_stderr=_nowhere
+        )
         if result.exit_code != 0 and not tolerate:
             raise failure(argv[0], result)
         return b"\n".join(lines).decode("utf-8", "replace")
@@ -120,7 +135,9 @@ class Apt:
 
 def failure(program: str, result: ProgramResult) -> StepError:
     """Return the error for a package program that failed, with its last words and the cure where we know one."""
-    told = (result.stderr + b"\n" + result.stdout).decode("utf-8", "replace")
+    said = (result.stderr + b"\n" + result.stdout).decode("utf-8", "replace")
+    # That it waited for a lock is not why it failed.
+    told = re.sub(r"^Waiting for cache lock: .*$", "", said, flags=re.MULTILINE)
     complaints = [line for line in told.splitlines() if re.match(r"(E|dpkg|Err)\b.*:", line)]
     words = " | ".join(complaints[:12]) or told[-1500:].strip()
     text = f"{program} ended with {result.ending}: {words[:2500]}"

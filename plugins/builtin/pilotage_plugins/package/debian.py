@@ -1,12 +1,14 @@
 """Debian's packages, by apt and dpkg."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from pilotage_plugin_api import StepContext
 
 from pilotage_plugins.package.apt import LOOKING, Apt, at_work, beside
+from pilotage_plugins.package.lock import frontend_lock
 from pilotage_plugins.package.progress import status_pipe
 from pilotage_plugins.package.simulation import bare, offered_versions, simulate, with_details
 from pilotage_plugins.package.system import Conffiles, PackageChange, PlannedChange
@@ -34,7 +36,7 @@ class Debian:
     @classmethod
     def working(cls, ctx: StepContext, lock_wait: float, conffiles: Conffiles = Conffiles.KEEP) -> "Debian":
         """Return one that may change packages, and waits so many seconds for another program to end."""
-        return cls(Apt(ctx, at_work(lock_wait, conffiles), hooks=True))
+        return cls(Apt(ctx, at_work(lock_wait, conffiles), hooks=True, lock_wait=lock_wait))
 
     @property
     def ctx(self) -> StepContext:
@@ -136,19 +138,30 @@ class Debian:
 
     async def hold(self, packages: Sequence[str], *, held: bool) -> None:
         """Hold these packages, or let them go."""
-        await self._apt.quiet("apt-mark", "hold" if held else "unhold", *packages)
+        async with self._locked() as env:
+            await self._apt.quiet("apt-mark", "hold" if held else "unhold", *packages, env=env)
+
+    async def wait_for_others(self) -> None:
+        """Wait until no other program changes packages."""
+        async with self._locked():
+            pass
 
     async def finish(self) -> list[str]:
         """Configure what an earlier run left half done, by the same policy for conffiles; return what that was."""
-        broken = await self.unfinished()
-        if broken:
-            self.ctx.log(f"finishing what was cut off: {', '.join(broken[:20])}")
-            await self._apt.quiet("dpkg", *self._apt.dpkg_flags, "--configure", "-a")
+        # Under the lock: what another program is at work on looks just like what an earlier run left.
+        async with self._locked() as env:
+            broken = await self.unfinished()
+            if broken:
+                self.ctx.log(f"finishing what was cut off: {', '.join(broken[:20])}")
+                await self._apt.quiet("dpkg", *self._apt.dpkg_flags, "--configure", "-a", env=env)
         return broken
 
     async def mend(self) -> None:
         """Have apt fix what is broken."""
         await self._apt.get("-y", "--fix-broken", "install")
+
+    def _locked(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
+        return frontend_lock(self.ctx, self._apt.lock_wait)
 
     async def _query(self, form: str) -> str:
         return await self._apt.quiet("dpkg-query", "--show", f"--showformat={form}", tolerate=True)

@@ -1,11 +1,13 @@
 """`package.hold` and `package.repair`: packages that stay as they are, and runs that were cut off."""
 
 import asyncio
+from datetime import timedelta
 
 from pilotage_plugin_api import (
     Action,
     Availability,
     Change,
+    Duration,
     Effect,
     Preview,
     StepContext,
@@ -101,6 +103,7 @@ class RepairParams(StepParams):
     """How far the repair may go."""
 
     fix_dependencies: bool = Field(False, description="Also install or remove packages until dependencies are met")
+    lock_wait: Duration = Field(timedelta(minutes=2), description="How long to wait for another package program")
     conffiles: Conffiles = Field(
         Conffiles.KEEP, description="Configuration files changed both here and in the new version: keep or replace ours"
     )
@@ -140,8 +143,9 @@ class PackageRepair(StepType[RepairParams, RepairOutputs]):
 
     async def run(self, ctx: StepContext, params: RepairParams) -> RepairOutputs:
         """Configure them."""
-        manager = working(ctx, LOCK_WAIT, params.conffiles)
+        manager = working(ctx, params.lock_wait.total_seconds(), params.conffiles)
         noted = await asyncio.to_thread(shelf.find, ctx.step_run, _Note)
+        await manager.wait_for_others()
         broken = await manager.unfinished()
         named = sorted({*broken, *(noted.changed if noted else ())})
         if broken:

@@ -104,8 +104,15 @@ class PackageManager(Protocol):
         """Hold these packages at their versions, or let them go."""
         ...
 
+    async def wait_for_others(self) -> None:
+        """Wait until no other program changes packages: what it is at work on looks half done."""
+        ...
+
     async def finish(self) -> list[str]:
-        """Finish what an earlier run left half done, by the same policy for conffiles; return what that was."""
+        """Finish what an earlier run left half done, by the same policy for conffiles; return what that was.
+
+        Waits for other programs first.
+        """
         ...
 
     async def mend(self) -> None:

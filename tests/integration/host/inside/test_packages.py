@@ -1,7 +1,10 @@
 """Packages by a real apt and dpkg, from an archive of our own; never those of a machine that somebody uses."""
 
-import fcntl
+import contextlib
+import re
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -274,12 +277,65 @@ def test_a_package_that_is_not_there_is_the_hosts_fault_and_an_archive_that_is_a
         run("apt-get", "-q", "update")
 
 
-def test_another_program_at_work_may_heal(harness: Harness) -> None:
-    with Path("/var/lib/dpkg/lock-frontend").open("w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
-        with pytest.raises(InfrastructureFailed, match="lock"):
-            harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "refresh": False, "lock_wait": "0s"})
+HOLDS_A_LOCK = """\
+import fcntl
+import sys
+with open(sys.argv[1], "w") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("has it", flush=True)
+    sys.stdin.read()
+"""
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock")
+
+
+@contextlib.contextmanager
+def at_work(lock: str) -> Iterator[subprocess.Popen[str]]:
+    """Have another program hold this lock until its input is closed."""
+    argv = (sys.executable, "-c", HOLDS_A_LOCK, lock)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "has it\n"
+        yield other
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_another_program_at_work_may_heal(harness: Harness, lock: str) -> None:
+    with at_work(lock) as other, pytest.raises(InfrastructureFailed, match=f"lock.* process {other.pid}"):
+        harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "lock_wait": "0s"})
     assert installed() == WANTED
+
+
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_a_step_waits_for_another_program(harness: Harness, lock: str) -> None:
+    with at_work(lock) as other:
+        threading.Timer(0.6, other.communicate).start()
+        harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "lock_wait": "30s"})
+    assert installed()["plg-demo"] == "2.0"
+
+
+def test_what_another_program_is_at_work_on_is_no_leftover(harness: Harness, archive: Path) -> None:
+    run("dpkg", "--unpack", str(archive / "main" / "plg-bad_2.0_all.deb"))
+    with at_work(LOCKS[0]) as other:
+
+        def end() -> None:
+            run("env", "DPKG_FRONTEND_LOCKED=true", "dpkg", "--configure", "plg-bad")
+            other.communicate()
+
+        threading.Timer(0.6, end).start()
+        outputs = harness.run(PackageUpgrade(), {"packages": ["plg-demo"], "lock_wait": "30s"})
+    assert not outputs["repaired"]
+    assert outputs["changes"] == [{"package": "plg-demo", "before": "1.0", "after": "2.0"}]
+    assert re.search(rf"for process {other.pid} \(python.*\), which has dpkg's lock", harness.recorder.text)
+
+
+@pytest.mark.parametrize(
+    ("step_type", "params"), [(PackageHold, {"packages": ["plg-demo"]}), (PackageRepair, {"lock_wait": "30s"})]
+)
+def test_other_verbs_wait_too(harness: Harness, step_type: Any, params: dict[str, Any]) -> None:
+    with at_work(LOCKS[0]) as other:
+        threading.Timer(0.6, other.communicate).start()
+        harness.run(step_type(), params)
+        assert other.poll() is not None
 
 
 def test_a_plan_and_a_preview_name_the_units_that_must_restart(harness: Harness) -> None:
