@@ -1,5 +1,6 @@
 """What a coordinator answers, as typed dictionaries. Times are RFC 3339 in UTC, empty for "not yet"."""
 
+from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 Json: TypeAlias = Any
@@ -392,6 +393,110 @@ class Replayed(TypedDict):
 
     execution: ExecutionDetail
     event: Event | None
+
+
+class ScheduleSettings(TypedDict, total=False):
+    """What can be said of a schedule; exactly one of `cron`, `every` and `at` says when a new one is due.
+
+    `at`, `start` and `end` are RFC 3339, or times of the wall clock in `timezone`; spans are texts such as `10m`.
+    """
+
+    cron: str
+    every: str
+    at: str
+    timezone: str
+    start: str
+    end: str
+    parameters: Mapping[str, Json]
+    parameter_texts: Mapping[str, str]
+    limit_to: str
+    overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"]
+    catchup: str
+    jitter: str
+    count: int
+    pause_on_failure: bool
+    reason: str
+    reference: str
+    change_class: Literal["standard", "normal", "emergency"] | None
+
+
+class ScheduleAnswer(TypedDict):
+    """A schedule. Exactly one of `cron`, `every` and `at` is not empty; `next_run` is empty when nothing will start."""
+
+    id: str
+    name: str
+    state: Literal["active", "paused", "disabled", "stopped", "finished", "cancelled"]
+    note: str
+    owner: str
+    blueprint: str
+    parameters: dict[str, Json]
+    limit_to: str
+    hosts: list[str]
+    words: str
+    cron: str
+    every: str
+    at: str
+    timezone: str
+    start: str
+    end: str
+    overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"]
+    catchup: str
+    jitter: str
+    delay: str
+    count: int
+    runs: int
+    pause_on_failure: bool
+    reason: str
+    reference: str
+    change_class: Literal["standard", "normal", "emergency"] | None
+    next_run: str
+    next_run_local: str
+    created_at: str
+    created_by: str
+    updated_at: str
+    updated_by: str
+    warning: str
+
+
+class FiringAnswer(TypedDict):
+    """A time of a schedule and what became of it."""
+
+    schedule: str
+    nominal: str
+    local: str
+    cause: Literal["time", "person"]
+    outcome: Literal["ran", "waiting", "skipped", "missed"]
+    reason: str
+    execution: str
+    execution_state: str
+    recorded_at: str
+
+
+class UpcomingTime(TypedDict):
+    """A time to come."""
+
+    schedule: str
+    name: str
+    blueprint: str
+    nominal: str
+    runs_at: str
+    local: str
+    timezone: str
+    note: str
+
+
+class UpcomingTimes(TypedDict):
+    """Times to come, soonest first."""
+
+    items: list[UpcomingTime]
+
+
+class ScheduleExplained(TypedDict):
+    """A cron expression in words."""
+
+    words: str
+    clock: str
+    upcoming: list[UpcomingTime]
 
 
 class LogLine(TypedDict):

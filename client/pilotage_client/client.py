@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from pilotage_client import answers
 from pilotage_client.place import socket_path
@@ -250,6 +250,67 @@ class PilotageClient:
         """Answer a gate: approved or denied."""
         path = f"/v1/executions/{segment(execution)}/gates/{segment(gate)}"
         return await self._post(answers.ExecutionSummary, path, outcome=outcome, comment=comment)
+
+    # Schedules
+
+    async def create_schedule(
+        self, name: str, blueprint: str, *, enabled: bool = True, **settings: Unpack[answers.ScheduleSettings]
+    ) -> answers.ScheduleAnswer:
+        """Let a stored blueprint run at certain times, with your rights."""
+        body: dict[str, Any] = {"name": name, "blueprint": blueprint, "enabled": enabled, **settings}
+        return await self._post(answers.ScheduleAnswer, "/v1/schedules", **body)
+
+    async def update_schedule(
+        self, schedule: str, *, blueprint: str | None = None, **settings: Unpack[answers.ScheduleSettings]
+    ) -> answers.ScheduleAnswer:
+        """Change a schedule (by name or id) and become its owner; what is not given stays."""
+        body = {"blueprint": blueprint, **settings}
+        return cast(answers.ScheduleAnswer, await self._transport.ask("PATCH", _schedule(schedule), body=body))
+
+    async def enable_schedule(self, schedule: str, reason: str = "") -> answers.ScheduleAnswer:
+        """Give a schedule its times again that is disabled, cancelled, stopped or finished."""
+        return await self._post(answers.ScheduleAnswer, f"{_schedule(schedule)}/enable", reason=reason)
+
+    async def pause_schedule(self, schedule: str, reason: str = "") -> answers.ScheduleAnswer:
+        """Skip its times until it is resumed."""
+        return await self._post(answers.ScheduleAnswer, f"{_schedule(schedule)}/pause", reason=reason)
+
+    async def resume_schedule(self, schedule: str, reason: str = "") -> answers.ScheduleAnswer:
+        """Let a paused schedule run again."""
+        return await self._post(answers.ScheduleAnswer, f"{_schedule(schedule)}/resume", reason=reason)
+
+    async def cancel_schedule(self, schedule: str, reason: str = "") -> answers.ScheduleAnswer:
+        """End a schedule; its history stays."""
+        return await self._post(answers.ScheduleAnswer, f"{_schedule(schedule)}/cancel", reason=reason)
+
+    async def run_schedule(self, schedule: str, reason: str = "") -> answers.Started:
+        """Start now what it starts, as your own execution."""
+        return await self._post(answers.Started, f"{_schedule(schedule)}/run", reason=reason)
+
+    async def list_schedules(
+        self, *, cancelled: bool = False, limit: int | None = None
+    ) -> list[answers.ScheduleAnswer]:
+        """Return schedules, newest first."""
+        return await self._all("/v1/schedules", {"cancelled": str(cancelled).lower()}, limit)
+
+    async def show_schedule(self, schedule: str) -> answers.ScheduleAnswer:
+        """Return one schedule, by name or id."""
+        return await self._get(answers.ScheduleAnswer, _schedule(schedule))
+
+    async def list_firings(self, schedule: str, limit: int = 50) -> list[answers.FiringAnswer]:
+        """Return what became of a schedule's times, newest first, at most `limit`."""
+        return await self._all(f"{_schedule(schedule)}/firings", {}, limit)
+
+    async def show_upcoming(
+        self, schedule: str | None = None, *, count: int = 10, hours: int | None = None
+    ) -> answers.UpcomingTimes:
+        """Return the next times of one schedule, or of all that are active."""
+        query = {"schedule": schedule, "count": count, "hours": hours}
+        return await self._get(answers.UpcomingTimes, "/v1/upcoming", **query)
+
+    async def explain_schedule(self, cron: str, *, timezone: str = "UTC", count: int = 5) -> answers.ScheduleExplained:
+        """Return a cron expression in words, and its next times."""
+        return await self._get(answers.ScheduleExplained, "/v1/cron", cron=cron, timezone=timezone, count=count)
 
     async def read_logs(
         self, execution: str, *, step: str = "", host: str = ""
@@ -670,6 +731,10 @@ def _what(
         "limit_to": limit_to,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _schedule(schedule: str) -> str:
+    return f"/v1/schedules/{segment(schedule)}"
 
 
 def _chosen_runs(blueprint: str | None, states: Sequence[str], since: datetime | None) -> dict[str, Any]:

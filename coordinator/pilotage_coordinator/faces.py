@@ -31,8 +31,10 @@ from pilotage_coordinator.runtime.logs import Logs
 from pilotage_coordinator.runtime.planner import PlanMaker
 from pilotage_coordinator.runtime.policies import Policies, install_starter
 from pilotage_coordinator.runtime.runs import Runs
+from pilotage_coordinator.runtime.scheduling import Alarm, Scheduler
 from pilotage_coordinator.security.ssh_files import public_key_lines
 from pilotage_coordinator.service.authentication import Authentication
+from pilotage_coordinator.service.firing import Firing
 from pilotage_coordinator.service.first_start import ensure_owner
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.subjects import Subjects
@@ -53,7 +55,11 @@ async def open_faces(
     in_background(stack, process, deliveries.run(), "delivery of notifications")
     await install_starter(fleet.policy, base.clock)
     owner = await ensure_owner(base.store, base.clock.now(), user_name(), _keys_of_user())
-    services = await _make_services(config, base, fleet, executor, process, deliveries, owner.name)
+    alarm = Alarm(base.clock.wall, executor.ended)
+    services = await _make_services(config, base, fleet, executor, process, deliveries, owner.name, alarm)
+    scheduler = Scheduler(base.store.schedules, Firing(services), alarm, executor.failpoints)
+    stack.push_async_callback(scheduler.close)
+    in_background(stack, process, scheduler.run(), "scheduler")
     authentication = Authentication(base.store, base.clock, owner.name)
     in_background(stack, process, authentication.run(), "record of when tokens are used")
     https = await asyncio.to_thread(_https, config, base)
@@ -118,6 +124,7 @@ async def _make_services(
     process: Process,
     deliveries: Deliveries,
     owner: str,
+    alarm: Alarm,
 ) -> Services:
     """Make what stands behind every face."""
     clock, store = base.clock, base.store
@@ -134,6 +141,7 @@ async def _make_services(
         library=library,
         plans=plans,
         runs=Runs(executor, plans, fleet.vault),
+        schedules=alarm,
         hosts=_make_hosts(base, fleet, executor, process),
         secrets=fleet.vault,
         notifications=deliveries,

@@ -23,6 +23,7 @@ PLACES = MappingProxyType(
         "plan": Place("plan", "Show what a blueprint would do, host by host; change nothing."),
         "apply": Place("apply", "Run exactly the plan that was written to a file."),
         "run": Place("run", "Start, watch and steer executions."),
+        "schedule": Place("schedule", "Run blueprints at certain times, and see what became of each."),
         "exec": Place("exec", "Run one command on many hosts, as an execution like any other."),
         "approval": Place("approval", "See what waits for people to agree; approve or reject it."),
         "logs": Place("logs", "Read or follow what the steps of an execution write."),

@@ -56,6 +56,17 @@ def secrets(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return _offer(context, incomplete, ask)
 
 
+def schedules(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer schedules, by name."""
+
+    async def ask(client: PilotageClient) -> Sequence[tuple[str, str]]:
+        return [
+            (each["name"], f"{each['blueprint']} {each['state']}") for each in await client.list_schedules(limit=MOST)
+        ]
+
+    return _offer(context, incomplete, ask)
+
+
 def principals(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Offer principals."""
 

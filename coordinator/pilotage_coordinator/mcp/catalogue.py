@@ -46,6 +46,8 @@ _ROWS: Final = (
     administration.examine_coordinator,
 )
 
+SCHEDULES_ARE_SET_BY_PEOPLE: Final = "what runs again and again, unasked, is for people to say"
+NO_TOOLS_OF_SCHEDULES: Final = "no tools of schedules are built yet"
 WITHOUT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "blueprint.add": "no drafts are built yet: a person stores what validate_blueprint found good",
@@ -55,6 +57,18 @@ WITHOUT: Final[Mapping[str, str]] = MappingProxyType(
         "run.close": "what came of a change is for people to say",
         "run.resolve": "what became of a step that nobody knows the end of is for people to find out",
         "run.release": "a gate asks a person",
+        "schedule.create": SCHEDULES_ARE_SET_BY_PEOPLE,
+        "schedule.update": SCHEDULES_ARE_SET_BY_PEOPLE,
+        "schedule.enable": SCHEDULES_ARE_SET_BY_PEOPLE,
+        "schedule.pause": SCHEDULES_ARE_SET_BY_PEOPLE,
+        "schedule.resume": SCHEDULES_ARE_SET_BY_PEOPLE,
+        "schedule.cancel": SCHEDULES_ARE_SET_BY_PEOPLE,
+        "schedule.run": "execute_workflow starts the same",
+        "schedule.list": NO_TOOLS_OF_SCHEDULES,
+        "schedule.show": NO_TOOLS_OF_SCHEDULES,
+        "schedule.firings": NO_TOOLS_OF_SCHEDULES,
+        "schedule.upcoming": NO_TOOLS_OF_SCHEDULES,
+        "schedule.explain": NO_TOOLS_OF_SCHEDULES,
         "logs.follow": "get_step_logs reads on from a cursor",
         "host.token": "who joins the fleet is for people to say",
         "host.set": "labels decide where things run: for people",

@@ -44,6 +44,7 @@ from pilotage_coordinator.store.records import (
     ExecutionInputs,
     ExecutionRecord,
     Progress,
+    ScheduleStep,
     SecretRecord,
 )
 from pilotage_coordinator.structured import structlog
@@ -71,6 +72,8 @@ class Start:
     """The sensitive parameters, encrypted; stored with the execution and removed with it."""
     compliance: ComplianceRecord | None = None
     """What the rules of compliance found, kept as evidence."""
+    schedule: ScheduleStep | None = None
+    """The step of the schedule that starts it, stored with the execution."""
 
 
 @dataclass(slots=True)
@@ -100,6 +103,8 @@ class Executor:
     unread: Unread = field(init=False)
     queued: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a notification may have been recorded: whoever delivers them looks, and clears it."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when an execution has ended: whoever starts others after it looks, and clears it."""
     recovered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once every execution that is not over is in memory, or known to be unread."""
 
@@ -207,6 +212,7 @@ class Executor:
             answer=start.answer,
             secrets=start.secrets,
             compliance=start.compliance,
+            schedule=start.schedule,
         )
         try:
             await self.store.executions.create(creation)
@@ -397,6 +403,7 @@ class Executor:
             self._live.pop(live.id)
             self._progress.pop(live.id, None)
             self._timers.set(live.id, None)
+            self.ended.set()
 
     def _settle_doubt(self, live: LiveExecution) -> None:
         """Read an execution again whose last write failed: it may have landed, and then something is due."""

@@ -24,6 +24,8 @@ FAILPOINTS: Final = (
     "coordinator.result.kept",
     "coordinator.session.reconciled",
     "coordinator.notification.sent",
+    "coordinator.schedule.due",
+    "coordinator.schedule.started",
 )
 
 

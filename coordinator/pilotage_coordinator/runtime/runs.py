@@ -26,6 +26,7 @@ from pilotage_coordinator.store.records import (
     ComplianceRecord,
     EventRecord,
     ExecutionInputs,
+    ScheduleStep,
     SecretRecord,
 )
 
@@ -53,11 +54,13 @@ class Runs:
         audit: tuple[AuditEntry, ...],
         answer: AnswerRecord | None,
         requested: Requested | None = None,
+        schedule: ScheduleStep | None = None,
     ) -> None:
         """Plan again, compare, and start.
 
         Raises PlanDrifted, PolicyRefused when the policy does not let it begin, or store.Conflict when the answer's key
-        is taken. `planned` is what the plan maker gave: a MadePlan, which faces need not know.
+        is taken or the step of its schedule cannot be made. `planned` is what the plan maker gave: a MadePlan, which
+        faces need not know.
         """
         who = requested or Requested(Asker(requested_by))
         fresh = await self.plans.again(planned, who)
@@ -73,6 +76,7 @@ class Runs:
             audit=audit,
             secrets=tuple(self._put_away(execution_id, fresh, requested_by)),
             compliance=_checked(fresh, who, execution_id),
+            schedule=schedule,
         )
         if not limited(fresh.plan):
             await self.executor.start(start)

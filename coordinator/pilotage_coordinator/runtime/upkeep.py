@@ -58,3 +58,5 @@ class Upkeep:
             for execution in executions:
                 await self.logs.remove(execution)
             await self.store.executions.prune(ended_before, ROWS_AT_ONCE)
+        while await self.store.schedules.prune(ended_before, ROWS_AT_ONCE) == ROWS_AT_ONCE:
+            pass

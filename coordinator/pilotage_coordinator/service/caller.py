@@ -16,6 +16,8 @@ class Face(StrEnum):
     HTTPS = "https"
     MCP = "mcp"
     """Tools of an assistant's client, at either of the two."""
+    SCHEDULE = "schedule"
+    """No door: a schedule asks, with what its owner may do at this moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from pilotage_coordinator.domain.blueprint.errors import BlueprintError, Problem
 from pilotage_coordinator.domain.errors import DomainError
-from pilotage_coordinator.domain.execution.errors import Refused
 from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused, SelectorRefused
 from pilotage_coordinator.domain.policy.errors import PolicyRefused
+from pilotage_coordinator.domain.schedule.errors import ScheduleRefused
 from pilotage_coordinator.security.errors import AgeError
 from pilotage_coordinator.store import errors as store_errors
 
@@ -120,8 +120,8 @@ def translated() -> Iterator[None]:
         raise refused(error) from error
     except SelectorRefused as error:
         raise Invalid(str(error), kind=FailureKind.TARGET) from error
-    except Refused as error:
-        raise Conflict(str(error)) from error
+    except ScheduleRefused as error:
+        raise Invalid(str(error), fix=error.fix) from error
     except DomainError as error:
         raise Conflict(str(error)) from error
     except AgeError as error:

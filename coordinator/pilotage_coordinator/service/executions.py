@@ -2,7 +2,8 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 from pilotage_proto.canonical import canonical
@@ -10,7 +11,9 @@ from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, model_v
 
 from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.runtime.beside import aside
+from pilotage_coordinator.runtime.scheduling import StepOf
 from pilotage_coordinator.service import plans
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.changes import change_of
@@ -169,6 +172,21 @@ async def start_run(services: Services, caller: Caller, request: StartRun) -> St
     return await _start(services, caller, "run.start", request, body)
 
 
+async def start_by(
+    services: Services,
+    caller: Caller,
+    request: StartRun,
+    step: StepOf,
+    about: Mapping[str, Json],
+    operation: str = START,
+) -> Started:
+    """Start an execution with a step of the schedule that asks for it, in one transaction.
+
+    Raises the store's Conflict when the schedule has changed in between, else a ServiceError.
+    """
+    return await _start(services, caller, operation, request, {}, step, about)
+
+
 @verb("exec")
 async def exec_command(services: Services, caller: Caller, request: Exec) -> Started:
     """Run one command on the hosts of a selector."""
@@ -259,7 +277,13 @@ async def _watched(services: Services, request: WatchRun) -> AsyncIterator[Watch
 
 
 async def _start(
-    services: Services, caller: Caller, operation: str, request: StartRun, body: dict[str, JsonValue]
+    services: Services,
+    caller: Caller,
+    operation: str,
+    request: StartRun,
+    body: dict[str, JsonValue],
+    step: StepOf | None = None,
+    about: Mapping[str, Json] = MappingProxyType({}),
 ) -> Started:
     request_digest = _request_digest(services, caller, request.idempotency_key, body)
     earlier = await _earlier(services, caller, request.idempotency_key, request_digest)
@@ -285,12 +309,14 @@ async def _start(
                 blueprint=str(planned.plan.blueprint),
                 reason=request.reason,
                 **asked.change_detail(),
+                **about,
             ),
             requested=asked,
             answer=_answer(services, caller, request.idempotency_key, request_digest, started),
+            schedule=step(execution_id) if step is not None else None,
         )
     except store_errors.Conflict:
-        # Two requests with one key at the same time: the other one was stored first.
+        # Two requests with one key at the same time: the other one was stored first. Or a schedule's step is late.
         earlier = await _earlier(services, caller, request.idempotency_key, request_digest)
         if earlier is None:
             raise

@@ -43,6 +43,8 @@ class About(StrEnum):
     """The principal that `request.principal` names: one's own or another."""
     TOKEN = "token"  # noqa: S105
     """The API token that `request.token` names: one's own or another's."""
+    SCHEDULE = "schedule"
+    """The schedule that `request.schedule` names."""
     MANY = "many"
     """A list: the operation leaves out what the caller may not see."""
     FOUND = "found"
@@ -99,6 +101,19 @@ _ROWS: Final = (
     _write("approval.delegate", DECIDE, About.SELF),
     _read("approval.delegations", "approval.read", About.SELF),
     _write("approval.undelegate", DECIDE, About.SELF),
+    _write("schedule.create", "schedule.write", About.FOUND),
+    _write("schedule.update", "schedule.write", About.SCHEDULE),
+    _write("schedule.enable", "schedule.write", About.SCHEDULE),
+    _write("schedule.pause", "schedule.write", About.SCHEDULE),
+    _write("schedule.resume", "schedule.write", About.SCHEDULE),
+    _write("schedule.cancel", "schedule.write", About.SCHEDULE),
+    # With the rights of whoever asks, and as their execution.
+    _write("schedule.run", "run.start", About.SCHEDULE),
+    _read("schedule.list", "schedule.read", About.MANY),
+    _read("schedule.show", "schedule.read", About.SCHEDULE),
+    _read("schedule.firings", "schedule.read", About.SCHEDULE),
+    _read("schedule.upcoming", "schedule.read", About.MANY),
+    _read("schedule.explain", "schedule.read", About.SELF),
     _read("logs.read", "log.read", About.RUN),
     _read("logs.follow", "log.read", About.RUN),
     _write("host.token", "host.enrol", About.FOUND),

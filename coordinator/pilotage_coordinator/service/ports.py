@@ -31,6 +31,7 @@ from pilotage_coordinator.store.records import (
     EventRecord,
     HostRecord,
     PolicyRecord,
+    ScheduleStep,
     SignedHead,
 )
 
@@ -160,9 +161,11 @@ class Runs(Protocol):
         audit: Audit,
         answer: AnswerRecord | None,
         requested: Requested | None = None,
+        schedule: ScheduleStep | None = None,
     ) -> None:
-        """Start a plan; returns once the execution, its audit entries and the remembered answer are durable, in one
-        transaction. Raises store.Conflict when the answer's key is taken, a DomainError when the plan drifted."""
+        """Start a plan; returns once the execution, its audit entries, the remembered answer and the step of the
+        schedule that starts it are durable, in one transaction. Raises store.Conflict when the answer's key is taken or
+        the schedule has changed, a DomainError when the plan drifted."""
         ...
 
     async def require_same(self, execution_id: str) -> None:
@@ -429,6 +432,18 @@ class Recoveries(Protocol):
 
     async def sign(self, statement: bytes, signature: str, principal: str, detail: Mapping[str, Json]) -> None:
         """Store an owner's signature of a record, and tell agents."""
+        ...
+
+
+class Schedules(Protocol):
+    """The scheduler, as far as those who set schedules know it: `runtime.scheduling.Alarm`."""
+
+    def now(self) -> int:
+        """Return UTC microseconds as the machine's wall clock has them: what schedules go by."""
+        ...
+
+    def ring(self) -> None:
+        """Tell the scheduler that a schedule was set."""
         ...
 
 

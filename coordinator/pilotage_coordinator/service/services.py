@@ -19,6 +19,7 @@ from pilotage_coordinator.service.ports import (
     Policies,
     Recoveries,
     Runs,
+    Schedules,
     Secrets,
 )
 from pilotage_coordinator.service.subjects import Subjects
@@ -35,6 +36,7 @@ class Services:
     library: Library
     plans: PlanMaker
     runs: Runs
+    schedules: Schedules
     hosts: Hosts
     secrets: Secrets
     notifications: Notifications

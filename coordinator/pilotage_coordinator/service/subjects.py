@@ -5,7 +5,7 @@ Asked for callers whose grants have limits only; for all others nothing is read.
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -18,7 +18,7 @@ from pilotage_coordinator.service.operations import About, Operation
 from pilotage_coordinator.service.wire import Request
 from pilotage_coordinator.store.errors import NotFound
 from pilotage_coordinator.store.protocol import Store
-from pilotage_coordinator.store.records import BlueprintRecord, ExecutionRecord, HostRecord
+from pilotage_coordinator.store.records import BlueprintRecord, ExecutionRecord, HostRecord, ScheduleRecord
 
 MOST_PLANS: Final = 5_000
 """Plans whose facts are kept at hand; a plan never changes."""
@@ -103,6 +103,15 @@ class Subjects:
     def of_host(self, record: HostRecord) -> Subject:
         """Return a host by its row, joined or revoked."""
         return Subject(hosts=(described(record.name, record.labels),))
+
+    async def of_schedule(self, caller: Caller, record: ScheduleRecord) -> Subject:
+        """Return a schedule: its blueprint, the hosts that it was set for, and whether it runs as the caller."""
+        about = await self.of_blueprint(record.blueprint)
+        return replace(about, hosts=self.of_hosts(record.hosts), own=record.owner == caller.principal)
+
+    async def sees_schedule(self, caller: Caller, permission: str, record: ScheduleRecord) -> bool:
+        """Return whether a schedule belongs into a list for this caller."""
+        return caller.unlimited(permission) or caller.may(permission, await self.of_schedule(caller, record))
 
     async def sees_run(self, caller: Caller, permission: str, record: ExecutionRecord) -> bool:
         """Return whether an execution belongs into a list for this caller."""
@@ -193,6 +202,10 @@ async def _of_token(subjects: Subjects, caller: Caller, request: Any) -> Subject
     return Subject(own=(await subjects.store.access.token(request.token)).principal == caller.principal)
 
 
+async def _of_schedule(subjects: Subjects, caller: Caller, request: Any) -> Subject:
+    return await subjects.of_schedule(caller, await subjects.store.schedules.get(request.schedule))
+
+
 async def _of_whole(subjects: Subjects, caller: Caller, request: Any) -> Subject:
     return Subject()
 
@@ -208,6 +221,7 @@ _FINDERS: Final[Mapping[About, Callable[[Subjects, Caller, Any], Awaitable[Subje
         About.HOST: _of_host,
         About.PRINCIPAL: _of_principal,
         About.TOKEN: _of_token,
+        About.SCHEDULE: _of_schedule,
     }
 )
 SELF_ASKED: Final = frozenset({About.SELF, About.MANY, About.FOUND})

@@ -44,10 +44,7 @@ class Verb(Generic[R, A]):
 
     async def __call__(self, services: Services, caller: Caller, request: R) -> A:
         """Check, do, and record what was refused."""
-        row = await admit(self.operation, services, caller, request)
-        async with _recorded(row, services, caller, request):
-            await within_limits(row, services, caller, request)
-            return await self.function(services, caller, request)
+        return await guarded(self.operation, services, caller, request, self.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +99,20 @@ def stream(
         return Stream(operation, hints["request"], answer, _summary(function), function)
 
     return wrap
+
+
+async def guarded(
+    operation: str,
+    services: Services,
+    caller: Caller,
+    request: R,
+    function: Callable[[Services, Caller, R], Awaitable[A]],
+) -> A:
+    """Do what an operation does, as each face's request has it done: check, do, and record what was refused."""
+    row = await admit(operation, services, caller, request)
+    async with _recorded(row, services, caller, request):
+        await within_limits(row, services, caller, request)
+        return await function(services, caller, request)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "governance.md"
 BEGIN = "<!-- matrix: made by `python -m tests.unit.access.matrix`; change the rows, not this part -->\n"
 END = "<!-- end of the matrix -->\n"
 
-OWNED = frozenset({About.RUN, About.NOTIFICATION, About.PRINCIPAL, About.TOKEN, About.MANY})
+OWNED = frozenset({About.RUN, About.NOTIFICATION, About.PRINCIPAL, About.TOKEN, About.SCHEDULE, About.MANY})
 """What can be somebody's own."""
 ALWAYS_OWN = frozenset({About.FOUND})
 """What is the caller's own because the caller makes it."""

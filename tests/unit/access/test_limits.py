@@ -258,4 +258,5 @@ def test_an_operation_that_says_nothing_is_about_the_whole() -> None:
     assert {name for name, row in OPERATIONS.items() if row.about is About.SELF} == {
         "blueprint.validate", "whoami", "role.list", "role.show", "coordinator.authority",
         "approval.delegate", "approval.delegations", "approval.undelegate",
+        "schedule.explain",
     }  # fmt: skip

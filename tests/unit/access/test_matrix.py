@@ -21,7 +21,7 @@ from tests.unit.service.test_guard import EXAMPLES, world
 
 OWN_EXECUTION = "exe_" + "0" * 31 + "2"
 OWN_TOKEN = "tok_" + "0" * 31 + "2"
-OWN = {"execution": OWN_EXECUTION, "principal": "me", "token": OWN_TOKEN}
+OWN = {"execution": OWN_EXECUTION, "principal": "me", "token": OWN_TOKEN, "schedule": "mine"}
 
 
 def matrix() -> dict[str, dict[str, str]]:
@@ -75,6 +75,7 @@ async def test_an_operation_does_what_the_matrix_says(desk: Desk, verb: Any, own
     await desk.store.access.add_principal(PrincipalRecord("me", "person", NOW, "ann", keys=(ANN.line,)))
     await desk.store.access.add_token(TokenRecord(OWN_TOKEN, "sha256:mine", "me", "", NOW, "ann", NOW + DAY))
     await desk.add_execution(OWN_EXECUTION, requested_by="me")
+    await desk.add_schedule("mine", owner="me")
     if verb.operation == "notification.retry":
         await desk.add_dead_notification()
     fields = EXAMPLES.get(verb.operation, {})

@@ -40,6 +40,8 @@ from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.policies import Affected
 from pilotage_coordinator.runtime.policy import PolicyKeeper
+from pilotage_coordinator.runtime.schedule_steps import timed
+from pilotage_coordinator.runtime.scheduling import Alarm
 from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.security.api_tokens import new_api_token, token_digest
 from pilotage_coordinator.service.authentication import Authentication
@@ -70,6 +72,8 @@ from pilotage_coordinator.store.records import (
     PrincipalRecord,
     Progress,
     RoleRecord,
+    ScheduleRecord,
+    ScheduleStep,
     SecretRecord,
     TokenRecord,
 )
@@ -129,6 +133,16 @@ class Clock:
 
     def monotonic(self) -> float:
         return 0.0
+
+
+@dataclass
+class Wall:
+    """The machine's wall clock, for tests to set."""
+
+    time: int = NOW
+
+    def __call__(self) -> int:
+        return self.time
 
 
 @dataclass(frozen=True)
@@ -228,6 +242,7 @@ class FakeRuns:
         audit: tuple[AuditEntry, ...],
         answer: AnswerRecord | None,
         requested: Requested | None = None,
+        schedule: ScheduleStep | None = None,
     ) -> None:
         self.requested = requested
         if self.refuse is not None:
@@ -235,7 +250,8 @@ class FakeRuns:
         row = ExecutionRecord(
             execution_id, "check", "1.0.0", planned.plan.digest, requested_by, NOW, Progress("pending", reason)
         )
-        await self.store.executions.create(ExecutionCreation(row, ExecutionInputs(), audit=audit, answer=answer))
+        creation = ExecutionCreation(row, ExecutionInputs(), audit=audit, answer=answer, schedule=schedule)
+        await self.store.executions.create(creation)
 
     async def submit(self, execution_id: str, input: Input, *, audit: tuple[AuditEntry, ...]) -> None:
         if self.refuse is not None:
@@ -453,6 +469,7 @@ class Desk:
     inventory: LiveInventory
     authentication: Authentication
     policies: FakePolicies
+    wall: Wall
 
     async def edit_audit(self, statement: str) -> None:
         """Do to the log what somebody with the file can."""
@@ -539,6 +556,28 @@ class Desk:
         event = EventRecord(1, NOW, "execution_begun", {"seed": "s", "requested_by": "ann"})
         await self.store.executions.create(ExecutionCreation(row, ExecutionInputs(), events=(event,)))
 
+    async def add_schedule(self, name: str, **more: Any) -> ScheduleRecord:
+        """Put a schedule into the store: the blueprint `check` of Ann, each night at two."""
+        timetable = {"cron": "0 2 * * *", "zone": "UTC", "start": None, "end": None}
+        row = ScheduleRecord(
+            **{
+                "id": f"sch_{name}",
+                "name": name,
+                "owner": "ann",
+                "blueprint": "check",
+                "timetable": timetable,
+                "created_at": NOW,
+                "created_by": "ann",
+                "updated_at": NOW,
+                "updated_by": "ann",
+                "parameters": {},
+                "catchup": 600_000_000,
+                **more,
+            }
+        )
+        await self.store.schedules.add(timed(row, self.wall.time))
+        return await self.store.schedules.get(row.id)
+
     async def prove(
         self, host: str, kind: ProofKind, *, passed: bool, detail: Mapping[str, Json] | None = None
     ) -> None:
@@ -567,7 +606,7 @@ async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDis
     owner = PrincipalRecord("ann", "person", NOW, "coordinator", local_user="ann")
     await store.access.add_principal(owner, (GrantRecord("ann", "owner", NOW, "coordinator"),))
     counter = iter(range(100, 10_000))
-    clock = Clock()
+    clock, wall = Clock(), Wall()
     plans, runs, secrets, logs = FakePlans(store), FakeRuns(store), FakeSecrets(store), FakeLogs()
     doctor, coordinator = FakeDoctor(), FakeCoordinator()
     inventory = LiveInventory(store.hosts, clock)
@@ -580,6 +619,7 @@ async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDis
         library=library,
         plans=plans,
         runs=runs,
+        schedules=Alarm(wall),
         hosts=FakeHosts(store),
         secrets=secrets,
         notifications=FakeNotifications(store),
@@ -609,4 +649,5 @@ async def open_desk(folder: Path = Path("/nowhere")) -> tuple[Desk, SimulatedDis
         inventory,
         Authentication(store, clock, "ann"),
         policies,
+        wall,
     ), disk

@@ -56,6 +56,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "run.retry": {"execution": EXECUTION},
     "run.resolve": {"execution": EXECUTION, "step": "sane", "host": "db1", "outcome": "failed"},
     "run.release": {"execution": EXECUTION, "gate": "look"},
+    "schedule.create": {"name": "weekly", "blueprint": "check", "cron": "@weekly"},
+    "schedule.update": {"schedule": "nightly", "jitter": "5m"},
+    "schedule.enable": {"schedule": "off"},
+    "schedule.pause": {"schedule": "nightly"},
+    "schedule.resume": {"schedule": "held"},
+    "schedule.cancel": {"schedule": "nightly"},
+    "schedule.run": {"schedule": "nightly"},
+    "schedule.show": {"schedule": "nightly"},
+    "schedule.firings": {"schedule": "nightly"},
+    "schedule.explain": {"cron": "0 2 * * 1-5"},
     "logs.read": {"execution": EXECUTION},
     "logs.follow": {"execution": EXECUTION},
     "host.show": {"host": "db1"},
@@ -106,6 +116,8 @@ async def world(desk: Desk) -> None:
     await desk.add_approval()
     for added in [await secrets.set_secret(desk.services, OWNER, _request(secrets.set_secret, name="known"))]:
         assert added.new
+    for name, state in (("nightly", "active"), ("held", "paused"), ("off", "disabled")):
+        await desk.add_schedule(name, state=state)
     library = next(each for each in VERBS if each.operation == "blueprint.add")
     if not await desk.store.blueprints.versions("check"):
         await library.function(desk.services, OWNER, _request(library))

@@ -30,7 +30,7 @@ class Role:
 
 _LOOK: Final = (
     "blueprint.read", "plan.read", "run.read", "log.read", "host.read", "notification.read", "policy.read",
-    "approval.read", "role.read", "compliance.read",
+    "approval.read", "role.read", "compliance.read", "schedule.read",
 )  # fmt: skip
 _TOKENS_OF_ONE_S_OWN: Final = ("token.read:own", "token.write:own", "principal.read:own")
 
@@ -47,10 +47,10 @@ BUILT_IN: Final[Mapping[str, Role]] = MappingProxyType(
             _built_in("reader", "Looks at what there is and what runs; changes nothing.", *_LOOK),
             _built_in(
                 "operator",
-                "Plans, starts and steers executions, and says what is so of hosts.",
+                "Plans, starts, schedules and steers executions, and says what is so of hosts.",
                 *_LOOK, *_TOKENS_OF_ONE_S_OWN, "coordinator.read", "secret.read",
                 "plan.make", "run.start", "run.control", "run.resolve", "run.release", "host.write",
-                "notification.write", "approval.request",
+                "notification.write", "approval.request", "schedule.write",
             ),
             _built_in(
                 "approver",
@@ -71,7 +71,7 @@ BUILT_IN: Final[Mapping[str, Role]] = MappingProxyType(
                 "assistant",
                 "Reads, plans and requests executions; steers its own only.",
                 "blueprint.read", "plan.read", "plan.make", "run.read", "log.read", "host.read", "notification.read",
-                "policy.read", "approval.read", "approval.request", "run.start", "run.control:own",
+                "policy.read", "schedule.read", "approval.read", "approval.request", "run.start", "run.control:own",
             ),
         )
     }

@@ -10,6 +10,7 @@ from pilotage_coordinator.store.protocol.fleet import CertificateStore, Enrolmen
 from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
 from pilotage_coordinator.store.protocol.logs import LogSlice, LogStore
 from pilotage_coordinator.store.protocol.policies import PolicyStore
+from pilotage_coordinator.store.protocol.schedules import ScheduleStore
 from pilotage_coordinator.store.protocol.store import Store, StoreFigures
 from pilotage_coordinator.store.protocol.store_key import StoreKeyStore
 
@@ -29,6 +30,7 @@ __all__ = [
     "LogStore",
     "PlanStore",
     "PolicyStore",
+    "ScheduleStore",
     "SecretStore",
     "Store",
     "StoreFigures",

@@ -13,6 +13,7 @@ from pilotage_coordinator.store.protocol.executions import ExecutionStore
 from pilotage_coordinator.store.protocol.fleet import CertificateStore, EnrolmentStore, HostStore
 from pilotage_coordinator.store.protocol.ledger import AnswerStore, AuditStore, SecretStore
 from pilotage_coordinator.store.protocol.policies import PolicyStore
+from pilotage_coordinator.store.protocol.schedules import ScheduleStore
 from pilotage_coordinator.store.protocol.store_key import StoreKeyStore
 
 
@@ -81,6 +82,9 @@ class Store(Protocol):
 
     @property
     def policies(self) -> PolicyStore: ...
+
+    @property
+    def schedules(self) -> ScheduleStore: ...
 
     @property
     def audit(self) -> AuditStore: ...

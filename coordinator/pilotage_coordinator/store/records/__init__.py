@@ -46,6 +46,7 @@ from pilotage_coordinator.store.records.fleet import CertificateRecord, Enrolmen
 from pilotage_coordinator.store.records.ledger import AnswerRecord, AuditFilter, RecoveryRecord, SecretRecord
 from pilotage_coordinator.store.records.page import Page
 from pilotage_coordinator.store.records.policy import ClosingRecord, PolicyRecord
+from pilotage_coordinator.store.records.schedule import FiringRecord, ScheduleRecord, ScheduleStep
 from pilotage_coordinator.store.records.store_key import Resealed, StoreKeyRecord
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "ExecutionFilter",
     "ExecutionInputs",
     "ExecutionRecord",
+    "FiringRecord",
     "GivenUp",
     "GrantRecord",
     "Holder",
@@ -94,6 +96,8 @@ __all__ = [
     "RecoveryRecord",
     "Resealed",
     "RoleRecord",
+    "ScheduleRecord",
+    "ScheduleStep",
     "SecretRecord",
     "SessionMarks",
     "SignedHead",

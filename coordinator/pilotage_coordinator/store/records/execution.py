@@ -17,6 +17,7 @@ from pilotage_coordinator.store.records.approval import ApprovalRecord, Approval
 from pilotage_coordinator.store.records.compliance import ComplianceRecord
 from pilotage_coordinator.store.records.delivery import GivenUp, NotificationRecord
 from pilotage_coordinator.store.records.ledger import AnswerRecord, SecretRecord
+from pilotage_coordinator.store.records.schedule import ScheduleStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,8 @@ class ExecutionCreation:
     """Its sensitive parameters, under names that begin with `execution/ID/`: retention removes them with it."""
     compliance: ComplianceRecord | None = None
     """What the rules of compliance found before it began; outlives it."""
+    schedule: ScheduleStep | None = None
+    """The step of the schedule that starts it, with the firing; what makes that step fail makes this fail."""
 
 
 @dataclass(frozen=True, slots=True)

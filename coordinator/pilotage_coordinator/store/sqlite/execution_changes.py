@@ -15,6 +15,7 @@ from pilotage_coordinator.store.sqlite.compliance import compliance_row
 from pilotage_coordinator.store.sqlite.deliveries import notification_rows, put_deliveries
 from pilotage_coordinator.store.sqlite.host_rows import proof_row
 from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.schedules import take_step
 from pilotage_coordinator.store.sqlite.secrets import put_secret
 
 
@@ -39,6 +40,8 @@ def creation(queries: Queries, new: ExecutionCreation) -> Work[None]:
             raise NotFound(f"{new.execution.id}: its plan {new.execution.plan_digest} is not stored: plan again")
         if connection.execute(queries["execution_by_id"], (new.execution.id,)).fetchone() is not None:
             raise Conflict(f"{new.execution.id} exists already")
+        if new.schedule is not None:
+            take_step(connection, queries, new.schedule)
         connection.execute(queries["execution_insert"], execution)
         connection.execute(queries["inputs_insert"], inputs)
         connection.executemany(queries["event_insert"], events)

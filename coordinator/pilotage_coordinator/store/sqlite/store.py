@@ -28,6 +28,7 @@ from pilotage_coordinator.store.sqlite.inline import InlineDatabase, SimulatedDi
 from pilotage_coordinator.store.sqlite.policies import SqlitePolicies
 from pilotage_coordinator.store.sqlite.principals import SqlitePrincipals
 from pilotage_coordinator.store.sqlite.queries import Queries
+from pilotage_coordinator.store.sqlite.schedules import SqliteSchedules
 from pilotage_coordinator.store.sqlite.seal import AuditSeal
 from pilotage_coordinator.store.sqlite.secrets import SqliteSecrets
 from pilotage_coordinator.store.sqlite.store_key import SqliteStoreKey
@@ -66,6 +67,7 @@ class SqliteStore:
         self.access = SqlitePrincipals(access)
         self.policies = SqlitePolicies(access)
         self.compliance = SqliteCompliance(access)
+        self.schedules = SqliteSchedules(access)
         self.audit = SqliteAudit(access, seal)
 
     async def epoch(self) -> int:

@@ -1,0 +1,1 @@
+"""Schedules: cron expressions, changes of the clock, and what becomes of times."""
