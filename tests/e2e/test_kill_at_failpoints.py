@@ -90,7 +90,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 AT_NOTIFICATION = ("coordinator.notification.sent",)
 """Needs a receiver: played in tests/e2e/test_notifications.py."""
-ELSEWHERE = (*AT_CANCEL, *AT_RECOVERY, *AT_NOTIFICATION)
+AT_SCHEDULE = ("coordinator.schedule.due", "coordinator.schedule.started")
+"""They need a schedule: played in tests/e2e/test_schedules.py."""
+ELSEWHERE = (*AT_CANCEL, *AT_RECOVERY, *AT_NOTIFICATION, *AT_SCHEDULE)
 WALKED = tuple(name for name in (*OF_COORDINATOR, *OF_AGENT) if name not in ELSEWHERE)
 
 
