@@ -57,7 +57,8 @@ async def open_faces(
     owner = await ensure_owner(base.store, base.clock.now(), user_name(), _keys_of_user())
     alarm = Alarm(base.clock.wall, executor.ended)
     services = await _make_services(config, base, fleet, executor, process, deliveries, owner.name, alarm)
-    scheduler = Scheduler(base.store.schedules, Firing(services), alarm, executor.failpoints)
+    lost_until = alarm.now() if base.restoration is not None else 0
+    scheduler = Scheduler(base.store.schedules, Firing(services), alarm, executor.failpoints, lost_until)
     stack.push_async_callback(scheduler.close)
     in_background(stack, process, scheduler.run(), "scheduler")
     authentication = Authentication(base.store, base.clock, owner.name)

@@ -60,6 +60,7 @@ class Doctor:
             ("restore", self._restore),
             ("executions", self._executions),
             ("notifications", self._notifications),
+            ("schedules", self._schedules),
         )
         found = []
         for name, check in checks:
@@ -162,6 +163,15 @@ class Doctor:
             fix = "pilotage notification list --state waiting says why; they are tried again by themselves"
             return Finding("notifications", "warning", detail, fix)
         return Finding("notifications", "ok", f"{figures.waiting} wait for delivery, none has failed")
+
+    async def _schedules(self) -> Finding:
+        stopped, next_due = await self.store.schedules.stopped(), await self.store.schedules.soonest(1)
+        if stopped:
+            names = ", ".join(row.name for row in stopped[:10])
+            detail = f"{len(stopped)} stopped: {names}; {stopped[0].name}: {stopped[0].note}"
+            fix = "pilotage schedule update NAME, run by who shall own it; or enable the owner, then the schedule"
+            return Finding("schedules", "warning", detail, fix)
+        return Finding("schedules", "ok", "none is stopped" if next_due else "there is none with a time to come")
 
     async def _restore(self) -> Finding:
         if self.highest_epoch() > self.epoch:

@@ -18,10 +18,10 @@ class End:
     note: str
 
 
-def rules_of(schedule: ScheduleRecord) -> Rules:
-    """Return what a schedule says of its firings."""
+def rules_of(schedule: ScheduleRecord, lost_until: int = 0) -> Rules:
+    """Return what a schedule says of its firings; `lost_until` is up to when rows may have been lost by a restore."""
     paused = schedule.note or "the schedule is paused" if schedule.state == State.PAUSED else ""
-    return Rules(Overlap(schedule.overlap), schedule.catchup, delay(schedule.id, schedule.jitter), paused)
+    return Rules(Overlap(schedule.overlap), schedule.catchup, delay(schedule.id, schedule.jitter), paused, lost_until)
 
 
 def timed(schedule: ScheduleRecord, after: int) -> ScheduleRecord:
@@ -82,6 +82,7 @@ def taken_step(
     schedule: ScheduleRecord,
     waiting: FiringRecord,
     outcome: Outcome,
+    now: int,
     *,
     execution: str = "",
     reason: str = "",
@@ -90,7 +91,10 @@ def taken_step(
 ) -> ScheduleStep:
     """Return the step that tells what became of a firing that waited."""
     taken = replace(waiting, outcome=outcome, execution=execution, reason=reason, open=outcome is Outcome.RAN)
-    # One that waited was counted when it came.
-    gone = 0 if outcome is Outcome.RAN or waiting.cause != "time" else 1
-    after = replace(schedule, runs=schedule.runs - gone)
+    after = schedule
+    if outcome is not Outcome.RAN:
+        # It was counted when it came to wait.
+        after = replace(schedule, runs=schedule.runs - 1)
+        if schedule.state == State.FINISHED:
+            after = timed(replace(after, state=State.ACTIVE, note=""), now)
     return ScheduleStep(ended(after, end), taken=taken, audit=audit)

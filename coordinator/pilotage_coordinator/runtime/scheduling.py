@@ -22,6 +22,7 @@ from pilotage_coordinator.domain.schedule.codec import timetable_of
 from pilotage_coordinator.domain.schedule.firing import (
     FAILED,
     LONGEST_OUTAGE,
+    LOST,
     Decision,
     Outcome,
     State,
@@ -104,6 +105,8 @@ class Scheduler:
     starter: Starter
     alarm: Alarm
     failpoints: Failpoints = field(default_factory=Failpoints)
+    lost_until: int = 0
+    """Up to when rows may have been lost by a restore from a backup; 0: there was none."""
     _busy: set[str] = field(default_factory=set)
     _to_release: set[str] = field(default_factory=set)
     """Schedules whose waiting firings may begin."""
@@ -194,7 +197,7 @@ class Scheduler:
         if now - first > LONGEST_OUTAGE:
             await self._skip_outage(schedule, first, now)
             return
-        rules = rules_of(schedule)
+        rules = rules_of(schedule, self.lost_until)
         times = timetable_of(schedule.timetable).after(first)
         due, more = await asyncio.to_thread(due_now, times, first, rules.delay, now)
         running = await self.store.running(schedule.id)
@@ -227,20 +230,24 @@ class Scheduler:
         waiting = await self.store.waiting(schedule.id)
         if not waiting:
             return
-        state = State(schedule.state)
+        state, now = State(schedule.state), self.alarm.now()
+        reason = ""
         if not (state is State.ACTIVE or state is State.FINISHED):
             reason = f"the schedule is {state.value} since" + (f": {schedule.note}" if schedule.note else "")
-            await self.store.step(taken_step(schedule, waiting[0], Outcome.SKIPPED, reason=reason))
+        elif waiting[0].recorded_at <= self.lost_until:
+            reason = LOST
+        if reason:
+            await self.store.step(taken_step(schedule, waiting[0], Outcome.SKIPPED, now, reason=reason))
             self._to_release.add(schedule.id)
             return
         if await self.store.running(schedule.id):
             return  # its end brings us here again
 
         def ran(execution: str) -> ScheduleStep:
-            return taken_step(schedule, waiting[0], Outcome.RAN, execution=execution)
+            return taken_step(schedule, waiting[0], Outcome.RAN, now, execution=execution)
 
         def not_ran(reason: str, end: End | None, audit: tuple[AuditEntry, ...]) -> ScheduleStep:
-            return taken_step(schedule, waiting[0], Outcome.SKIPPED, reason=reason, end=end, audit=audit)
+            return taken_step(schedule, waiting[0], Outcome.SKIPPED, now, reason=reason, end=end, audit=audit)
 
         self._to_release.add(schedule.id)
         await self._try(schedule, waiting[0].nominal, ran, not_ran)

@@ -1,6 +1,7 @@
 """What the doctor says of a disk that is full, a host in quarantine, and an old copy of the database."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pilotage_coordinator.runtime.doctor import Doctor, Finding
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.store.errors import StoreUnavailable
+from pilotage_coordinator.store.records import ScheduleRecord
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
 
@@ -57,6 +59,16 @@ async def test_a_host_that_has_seen_another_audit_log_is_a_failure(store: Sqlite
     finding = await said(store, tmp_path, "restore", contradicting=lambda: ["web1"])
     assert (finding.verdict, "web1" in finding.detail, "accept" in finding.fix) == ("failure", True, True)
     assert (await said(store, tmp_path, "restore")).verdict == "ok"
+
+
+async def test_a_schedule_that_nobody_owns_any_more_is_a_warning(store: SqliteStore, tmp_path: Path) -> None:
+    assert (await said(store, tmp_path, "schedules")).verdict == "ok"
+    timetable = {"cron": "@daily", "zone": "UTC", "start": None, "end": None}
+    row = ScheduleRecord("sch_1", "nightly", "eva", "check", timetable, NOW, "eva", NOW, "eva", {})
+    await store.schedules.add(replace(row, state="stopped", note="eva is disabled"))
+    finding = await said(store, tmp_path, "schedules")
+    assert (finding.verdict, finding.detail) == ("warning", "1 stopped: nightly; nightly: eva is disabled")
+    assert "schedule update" in finding.fix
 
 
 async def test_a_host_in_quarantine_is_a_failure_that_names_both_ways_out(store: SqliteStore, tmp_path: Path) -> None:

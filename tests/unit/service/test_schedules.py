@@ -1,14 +1,14 @@
 """Schedules on the real store and the way of every start: what runs, as whom, and that each time has one row."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pilotage_coordinator.domain.access.grant import Grant
 from pilotage_coordinator.domain.access.principal import PrincipalKind
-from pilotage_coordinator.domain.access.role import BUILT_IN
+from pilotage_coordinator.domain.access.role import BUILT_IN, Role
 from pilotage_coordinator.domain.plan import FailureKind
 from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused
 from pilotage_coordinator.domain.policy.errors import PolicyRefused
@@ -21,7 +21,7 @@ from pilotage_coordinator.service.errors import Conflict, Denied, Invalid, NotFo
 from pilotage_coordinator.service.firing import Firing
 from pilotage_coordinator.service.schedule_requests import AskUpcoming, CreateSchedule, ListSchedules
 from pilotage_coordinator.store.errors import StoreUnavailable
-from pilotage_coordinator.store.records import ExecutionChange, GrantRecord, PrincipalRecord, Progress
+from pilotage_coordinator.store.records import ExecutionChange, GrantRecord, PrincipalRecord, Progress, ScheduleStep
 
 from tests.unit.access.test_limits import limited
 from tests.unit.service.desk import OWNER, SOURCE, Desk, open_desk
@@ -52,10 +52,11 @@ class World:
             self.restart()
         return self._schedulers[-1]
 
-    def restart(self) -> None:
+    def restart(self, lost_until: int = 0) -> None:
         """Begin with a scheduler that remembers nothing."""
-        services = self.desk.services
-        self._schedulers.append(Scheduler(services.store.schedules, Firing(services), services.schedules))  # type: ignore[arg-type]
+        services: Any = self.desk.services
+        store = services.store.schedules
+        self._schedulers.append(Scheduler(store, Firing(services), services.schedules, lost_until=lost_until))
 
     async def goes_to(self, moment: int) -> None:
         """Let the wall clock show a moment, and the scheduler look until nothing is left to do."""
@@ -168,6 +169,21 @@ async def test_a_write_of_unknown_fate_neither_loses_nor_repeats_a_firing(
     await world.goes_to(TWO + SECOND)
     assert await world.told("nightly") == ["11 02:00:00 ran"]
     assert len(await world.runs()) == 1
+
+
+async def test_after_a_restore_nothing_runs_that_may_have_run_already(world: World) -> None:
+    await world.create(catchup="1d")
+    await world.create("waits", overlap="buffer_one", catchup="1d")
+    await world.goes_to(TWO)
+    await world.goes_to(TWO + DAY)
+    await world.end_all()
+    world.restart(lost_until=TWO + 2 * DAY + MINUTE)
+    await world.goes_to(TWO + 2 * DAY + MINUTE)
+    assert (await world.told("nightly"))[-1] == "13 02:00:00 missed"
+    assert await world.told("waits") == ["11 02:00:00 ran", "12 02:00:00 skipped", "13 02:00:00 missed"]
+    assert "restored from a backup" in await world.why("waits")
+    await world.goes_to(TWO + 3 * DAY)
+    assert (await world.told("nightly"))[-1] == "14 02:00:00 ran"
 
 
 async def test_two_schedulers_at_once_start_one(world: World) -> None:
@@ -306,6 +322,54 @@ async def test_what_waits_begins_when_what_runs_is_over(world: World, overlap: s
     outcomes = [each.split()[-1] for each in await world.told("nightly")]
     assert outcomes == ["ran"] * (1 + waiting) + ["skipped"] * (3 - waiting)
     assert (await world.row("nightly")).runs == 1 + waiting
+
+
+async def test_what_waits_begins_too_when_the_process_died_once_it_knew_of_the_end(world: World) -> None:
+    await world.create(overlap="buffer_one")
+    await world.goes_to(TWO)
+    await world.goes_to(TWO + DAY)
+    await world.end_all()
+    await world.scheduler._take_ends(TWO + DAY)
+    world.restart()
+    await world.goes_to(TWO + DAY + SECOND)
+    assert await world.told("nightly") == ["11 02:00:00 ran", "12 02:00:00 ran"]
+
+
+async def test_what_ends_while_another_is_made_to_wait_for_it_lets_it_begin(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.create(overlap="buffer_one")
+    await world.goes_to(TWO)
+    running = type(world.desk.store.schedules).running
+
+    async def ends_meanwhile(self: Any, schedule: str) -> tuple[str, ...]:
+        found: tuple[str, ...] = await running(self, schedule)
+        monkeypatch.setattr(type(world.desk.store.schedules), "running", running)
+        await world.end_all()
+        await world.desk.store.schedules.step(ScheduleStep(await world.row("nightly"), closed=(TWO,)))
+        return found
+
+    monkeypatch.setattr(type(world.desk.store.schedules), "running", ends_meanwhile)
+    world.desk.wall.time = TWO + DAY
+    row = await world.row("nightly")
+    await world.scheduler._take_ends(TWO + DAY)
+    await world.scheduler._fire(replace(row, version=row.version + 1))
+    assert await world.told("nightly") == ["11 02:00:00 ran", "12 02:00:00 waiting"]
+    await world.goes_to(TWO + DAY)
+    assert await world.told("nightly") == ["11 02:00:00 ran", "12 02:00:00 ran"]
+
+
+async def test_a_skipped_one_that_waited_does_not_count(world: World) -> None:
+    await world.create(overlap="buffer_one", count=2)
+    await world.goes_to(TWO)
+    await world.goes_to(TWO + DAY)
+    assert (await world.row("nightly")).runs == 2
+    world.desk.plans.refuse = PlanRefused((PlanProblem(FailureKind.TARGET, "db1 is gone"),))
+    await world.end_all()
+    await world.goes_to(TWO + DAY + HOUR)
+    assert await world.told("nightly") == ["11 02:00:00 ran", "12 02:00:00 skipped"]
+    row = await world.row("nightly")
+    assert (row.runs, row.state, clock(row.due_at)) == (1, "active", "13 02:00:00")
 
 
 async def test_cancel_other_cancels_what_runs_and_then_begins(world: World) -> None:
@@ -454,6 +518,10 @@ async def test_only_who_may_start_it_can_schedule_it(world: World) -> None:
     within = limited(blueprints=["other"])
     with pytest.raises(Denied):
         await world.create(caller=within)
+    # Whoever may set any schedule, and yet start nothing but something else.
+    writes = Grant(Role("writes", frozenset({"schedule.write"})))
+    with pytest.raises(Denied):
+        await world.create(caller=replace(within, grants=(*within.grants, writes)))
 
 
 async def test_whoever_changes_it_owns_it_and_needs_the_right_to_start_it(world: World) -> None:

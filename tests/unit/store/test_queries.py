@@ -47,6 +47,7 @@ SCANS = {
     "metrics_all",  # blueprints x statuses
     "hosts_active",  # the inventory: every host is in the answer
     "proofs_passed",  # at most four rows for each host of the fleet
+    "schedules_stopped",  # every schedule: only the doctor asks
     "secrets_all",
     "principals_all",  # people and their tools: every one is in the answer
     "grants_all",
@@ -94,6 +95,13 @@ def test_no_query_scans_a_table_or_sorts_history(connection: sqlite3.Connection,
         ("attempt_keys_of_path", "PRIMARY KEY (execution=? AND path=? AND (host,item,kind,attempt)>(?,?,?,?))"),
         ("attempt_keys_on_host", "PRIMARY KEY (execution=? AND path=? AND host=? AND (item,kind,attempt)>(?,?,?))"),
         ("attempts_open", "COVERING INDEX attempts_open (execution=? AND ended_at=?)"),
+        ("schedules_soonest", "schedules_due (due_at>?)"),
+        ("schedule_by_name", "schedules_by_name (name=?)"),
+        ("firings_newest", "PRIMARY KEY (schedule=? AND nominal<?)"),
+        ("firings_running", "firings_ran (schedule=?)"),
+        ("firings_over", "firings_open (outcome=?)"),
+        ("firings_waiting", "firings_open (outcome=? AND schedule=?)"),
+        ("schedules_waiting", "firings_open (outcome=?)"),
         ("host_by_name", "hosts_by_name (name=?)"),
         ("hosts_page", "hosts_in_order ((name,id)>(?,?))"),
         ("certificates_denied", "certificates_revoked (not_after>?)"),

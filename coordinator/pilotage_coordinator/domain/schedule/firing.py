@@ -18,6 +18,7 @@ LONGEST_OUTAGE: Final = 32 * DAY
 """What was due longer ago is told in one row: a clock that was wrong by years must not fill the disk."""
 MOST_WAITING: Final = 100
 """Firings that wait for one schedule."""
+LOST: Final = "the coordinator was restored from a backup, and nobody knows whether it has run"
 NOT_THE_NEWEST: Final = "nobody was there in time; only the newest time is caught up"
 
 
@@ -87,6 +88,8 @@ class Rules:
     """By how much each time comes after its nominal one: its jitter."""
     paused: str = ""
     """Why nothing runs; empty when it does."""
+    lost_until: int = 0
+    """Up to when rows may have been lost by a restore: nobody knows whether a time before has run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ def decide(rules: Rules, due: Sequence[int], more: bool, now: int, running: Sequ
     if more:
         return Decision(tuple(told))
     last = due[-1]
+    if last + rules.delay <= rules.lost_until:
+        return Decision((*told, Told(last, Outcome.MISSED, LOST)))
     late = now - last - rules.delay
     if late > rules.catchup:
         passed = write_duration(late // SECOND * SECOND)

@@ -32,6 +32,10 @@ class ScheduleStore(Protocol):
         """Return the schedules that are due first, in that order. Cost: those."""
         ...
 
+    async def stopped(self) -> tuple[ScheduleRecord, ...]:
+        """Return the schedules whose owner is gone. Cost: all schedules; for the doctor."""
+        ...
+
     async def ahead(self, now: int, after: int = 0, limit: int = 100) -> tuple[ScheduleRecord, ...]:
         """Return schedules that have told of times later than now, the clock having gone back since: those with a
         number above `after`, by number."""

@@ -110,6 +110,10 @@ class SqliteSchedules:
         """Return the schedules that are due first."""
         return await self._access.records("schedules_soonest", {"limit": bounded(limit, 10_000)}, _schedule)
 
+    async def stopped(self) -> tuple[ScheduleRecord, ...]:
+        """Return the schedules whose owner is gone."""
+        return await self._access.records("schedules_stopped", (), _schedule)
+
     async def ahead(self, now: int, after: int = 0, limit: int = 100) -> tuple[ScheduleRecord, ...]:
         """Return schedules that have told of times later than now."""
         return await self._access.records("schedules_ahead", {"now": now, "number": after, "limit": limit}, _schedule)

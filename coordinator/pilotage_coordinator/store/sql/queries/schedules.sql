@@ -44,6 +44,12 @@ SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, refere
 FROM workflow_schedules INDEXED BY schedules_due
 WHERE due_at IS NOT NULL ORDER BY due_at LIMIT :limit;
 
+-- name: schedules_stopped
+SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
+    catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
+    created_by, updated_at, updated_by, number, hosts
+FROM workflow_schedules WHERE state = 'stopped';
+
 -- name: schedules_ahead
 -- Once at each start and each time that the clock goes back.
 SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
