@@ -16,7 +16,9 @@ from typing import Any, Final
 from pilotage_client.place import runtime_dir, state_dir
 
 from pilotage_coordinator.channel_settings import read_channels
+from pilotage_coordinator.domain.access.issuer import Issuer
 from pilotage_coordinator.domain.channel import Channel
+from pilotage_coordinator.issuer_settings import read_issuer
 
 SYSTEM_FILE: Final = Path("/etc/pilotage/coordinator.toml")
 PREFIX: Final = "PILOTAGE_"
@@ -61,6 +63,8 @@ class CoordinatorConfig:
     """MiB kept of all logs that one host writes for one execution."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    oidc: Issuer | None = None
+    """Whose identity tokens (JWT) are taken, besides API tokens; in the settings file alone, as [oidc]."""
     channels: Mapping[str, Channel] = field(default_factory=dict)
     """Where notifications may go, by name; in the settings file alone, as [channels.NAME]."""
 
@@ -199,6 +203,7 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
         "attempt_log_mb": _size,
         "host_log_mb": _size,
         "log_level": _level,
+        "oidc": read_issuer,
         "channels": read_channels,
     }
 )

@@ -33,7 +33,7 @@ from pilotage_coordinator.runtime.policies import Policies, install_starter
 from pilotage_coordinator.runtime.runs import Runs
 from pilotage_coordinator.runtime.scheduling import Alarm, Scheduler
 from pilotage_coordinator.security.ssh_files import public_key_lines
-from pilotage_coordinator.service.authentication import Authentication
+from pilotage_coordinator.service.authentication import Authentication, Issued
 from pilotage_coordinator.service.firing import Firing
 from pilotage_coordinator.service.first_start import ensure_owner
 from pilotage_coordinator.service.services import Services
@@ -61,7 +61,7 @@ async def open_faces(
     scheduler = Scheduler(base.store.schedules, Firing(services), alarm, executor.failpoints, lost_until)
     stack.push_async_callback(scheduler.close)
     in_background(stack, process, scheduler.run(), "scheduler")
-    authentication = Authentication(base.store, base.clock, owner.name)
+    authentication = Authentication(base.store, base.clock, owner.name, await _issued_tokens(config, base))
     in_background(stack, process, authentication.run(), "record of when tokens are used")
     https = await asyncio.to_thread(_https, config, base)
     api = ApiServer(services, authentication, config.socket, https, Late(lambda: _begin_mcp(services)))
@@ -70,6 +70,18 @@ async def open_faces(
     if https is not None:
         in_background(stack, process, https.certificate.run(), "renewal of the HTTPS certificate")
         process.https_address = advertised(config, https.listen, api.https_port)
+
+
+async def _issued_tokens(config: CoordinatorConfig, base: Base) -> Issued | None:
+    """Make what takes identity tokens, where an issuer is set. Imported only then: it takes memory for nothing."""
+    if config.oidc is None:
+        return None
+    keys = await asyncio.to_thread(import_module, "pilotage_coordinator.runtime.issuer_keys")
+    service = await asyncio.to_thread(import_module, "pilotage_coordinator.service.issued")
+    found: Issued = service.IssuedTokens(
+        config.oidc, keys.IssuerKeys(config.oidc, base.clock.monotonic), base.store, base.clock
+    )
+    return found
 
 
 async def _begin_mcp(services: Services) -> Begun:

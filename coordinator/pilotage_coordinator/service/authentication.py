@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from pilotage_coordinator.security.api_tokens import check_form, token_digest
 from pilotage_coordinator.security.errors import TokenRefused
@@ -26,6 +26,14 @@ MOST_TOLD: Final = 1_000
 MAKE_ANOTHER: Final = "`pilotage token create PRINCIPAL`, run by an owner, makes a new one"
 
 
+class Issued(Protocol):
+    """Takes identity tokens: `service.issued.IssuedTokens`, which is imported only where an issuer is set."""
+
+    async def caller(self, text: str, face: Face) -> Caller:
+        """Return whose token it is; raises Unauthenticated, Unavailable."""
+        ...
+
+
 @dataclass(slots=True)
 class Authentication:
     """Finds the caller of each request; what it finds is what the store says in that moment, never a memory of it."""
@@ -34,6 +42,8 @@ class Authentication:
     clock: Clock
     owner: str
     """The principal to whom the coordinator's own socket belongs."""
+    issued: Issued | None = None
+    """What takes identity tokens of an outside issuer; None: nobody does."""
     _used: dict[str, int] = field(default_factory=dict)
     _told: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -43,6 +53,8 @@ class Authentication:
 
     async def bearer(self, text: str, face: Face) -> Caller:
         """Return whose token `text` is; raises Unauthenticated. The text appears in no error, log or record."""
+        if self.issued is not None and text.count(".") == 2:
+            return await self.issued.caller(text, face)
         try:
             check_form(text)
         except TokenRefused as error:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pilotage_coordinator.domain.access.grant import Grant, may, may_somewhere, might
+from pilotage_coordinator.domain.access.permission import DECIDE
 from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.domain.access.role import BUILT_IN, OWNER
 from pilotage_coordinator.domain.access.scope import WHOLE, Subject
@@ -29,9 +30,11 @@ class Caller:
     grants: tuple[Grant, ...] = ()
     face: Face = Face.SOCKET
     token: str = ""
-    """Id of the API token that proved it; empty for the owner on the coordinator's own socket."""
+    """Id of the token that proved it; empty for the owner on the coordinator's own socket."""
     token_expires_at: int = 0
     sponsor: str = ""
+    issued: bool = False
+    """Whether an identity token of an outside issuer proved it: then it decides on nothing."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -40,15 +43,19 @@ class Caller:
 
     def might(self, permission: str) -> bool:
         """Return whether there may be anything to which the caller may do it: asked before looking at it."""
-        return might(self.kind, self.grants, permission)
+        return self._good_for(permission) and might(self.kind, self.grants, permission)
 
     def may(self, permission: str, subject: Subject) -> bool:
         """Return whether the caller may do it to `subject`."""
-        return may(self.kind, self.grants, permission, subject)
+        return self._good_for(permission) and may(self.kind, self.grants, permission, subject)
 
     def may_somewhere(self, permission: str, subject: Subject) -> bool:
         """Return whether there may be hosts on which the caller may do it."""
-        return may_somewhere(self.kind, self.grants, permission, subject)
+        return self._good_for(permission) and may_somewhere(self.kind, self.grants, permission, subject)
+
+    def _good_for(self, permission: str) -> bool:
+        """Return whether what the caller showed is good for a permission at all."""
+        return not (self.issued and permission == DECIDE)
 
     def unlimited(self, permission: str) -> bool:
         """Return whether the caller may do it to everything."""

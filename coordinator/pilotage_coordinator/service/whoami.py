@@ -1,5 +1,6 @@
 """The operation that tells a caller who it is, and how many persons there are to agree with each other."""
 
+from pilotage_coordinator.domain.access.permission import OWN
 from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.principals import GrantAnswer, grant_answers, permissions_of
@@ -42,9 +43,15 @@ async def whoami(services: Services, caller: Caller, request: AskWhoami) -> Whoa
         token_expires_at=rfc3339(caller.token_expires_at),
         sponsor=caller.sponsor,
         grants=grant_answers(holder),
-        permissions=permissions_of(caller.kind, caller.grants),
+        permissions=_permissions(caller),
         single_operator=len(await persons(services)) < 2,
     )
+
+
+def _permissions(caller: Caller) -> list[str]:
+    """Return what the caller may do by what it showed, limits aside."""
+    held = permissions_of(caller.kind, caller.grants)
+    return [each for each in held if caller.might(each.removesuffix(OWN))]
 
 
 async def persons(services: Services) -> tuple[str, ...]:
