@@ -41,8 +41,7 @@ from tests.integration.ansible import test_playbook as _playbook  # noqa: F401 -
 from tests.integration.docker import test_compose_conformance, test_conformance  # noqa: F401 - and of the containers
 from tests.integration.host.inside import test_packages as _packages  # noqa: F401 - the samples of packages
 from tests.integration.host.inside import test_services as _services  # noqa: F401 - and services, collected there
-
-PASSWORD = b"correct horse battery staple 7261"
+from tests.integration.restic.cheap_key import PASSWORD, make_password_cheap
 
 
 class TestCommandRun(Conformance):
@@ -170,13 +169,14 @@ class TestDummyProbe(_Dummy):
 
 @pytest.fixture(scope="module")
 def vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with one backup, made once: restic takes half a second to derive a key, each time it starts."""
+    """A repository with one backup, made once."""
     folder = tmp_path_factory.mktemp("vault")
     harness = Harness.in_folder(folder)
     harness.secrets.contents["restic"] = PASSWORD
     _make_data(harness.sandbox)
     repository = {"repository": str(folder / "repository"), "password": "secret://restic"}
     harness.run(BackupInit(), repository)
+    make_password_cheap(folder / "repository", PASSWORD)
     harness.run(BackupCreate(), {**repository, "paths": [str(harness.sandbox / "data")]})
     return folder / "repository"
 

@@ -10,7 +10,7 @@ from pilotage_plugins.backup.init import BackupInit
 from pilotage_plugins.transfer.receive import TransferReceive
 from pilotage_plugins.transfer.send import TransferSend
 
-PASSWORD = b"correct horse battery staple 7261"
+from tests.integration.restic.cheap_key import PASSWORD, make_password_cheap
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     (harness.sandbox / "data" / "file").write_text("sent\n")
     repository = {"repository": str(folder / "repository"), "password": "secret://restic"}
     harness.run(BackupInit(), repository)
+    make_password_cheap(folder / "repository", PASSWORD)
     sent = harness.run(TransferSend(), {**repository, "path": str(harness.sandbox / "data")})
     return folder / "repository", sent["sent"]
 

@@ -20,6 +20,7 @@ from pilotage_plugins.backup.init import BackupInit
 from pilotage_plugins.discovery.data import DiscoveryData
 
 from tests.integration.docker.engine_site import EngineSite
+from tests.integration.restic.cheap_key import PASSWORD, make_password_cheap
 from tests.integration.restic.mariadb_site import why_no_mariadb
 from tests.integration.restic.postgres_site import newest_programs
 
@@ -110,9 +111,10 @@ def mariadb(engine: EngineSite) -> Server:
 
 @pytest.fixture
 def vault(host: Harness, tmp_path: Path) -> dict[str, Any]:
-    host.secrets.contents |= {"restic": b"a password", "db": SECRET.encode()}
+    host.secrets.contents |= {"restic": PASSWORD, "db": SECRET.encode()}
     vault = {"repository": str(tmp_path / "repository"), "password": "secret://restic"}
     host.run(BackupInit(), vault)
+    make_password_cheap(tmp_path / "repository", PASSWORD)
     return vault
 
 

@@ -23,11 +23,10 @@ from pilotage_plugins.discovery.data import DiscoveryData
 from tests.integration.agent.runner_site import key, runner_site
 from tests.integration.docker.engine_site import EngineSite
 from tests.integration.docker.test_worker import until
+from tests.integration.restic.cheap_key import PASSWORD, make_password_cheap
 
 Start = Callable[..., dict[str, Any]]
 KEY = "exe_test/rest/host1//run/1"
-PASSWORD = b"swordfish 4417"
-
 pytestmark = pytest.mark.skipif(
     shutil.which("restic") is None, reason="restic is not installed: apt-get install restic"
 )
@@ -40,6 +39,7 @@ def empty_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
     harness = Harness.in_folder(folder)
     harness.secrets.contents["restic"] = PASSWORD
     harness.run(BackupInit(), {"repository": str(folder / "vault"), "password": "secret://restic"})
+    make_password_cheap(folder / "vault", PASSWORD)
     return folder / "vault"
 
 

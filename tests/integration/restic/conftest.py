@@ -14,8 +14,7 @@ from pilotage_plugins.backup import init
 from pilotage_plugins.backup.init import BackupInit
 
 from tests.integration.everything import make_everything
-
-PASSWORD = b"correct horse battery staple 7261"
+from tests.integration.restic.cheap_key import PASSWORD, make_password_cheap
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +31,12 @@ def _nobody_else_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def empty_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty repository, made once: restic takes half a second to make a key."""
+    """An empty repository, made once."""
     folder = tmp_path_factory.mktemp("vault")
     harness = Harness.in_folder(folder)
     harness.secrets.contents["restic"] = PASSWORD
     harness.run(BackupInit(), {"repository": str(folder / "repository"), "password": "secret://restic"})
+    make_password_cheap(folder / "repository", PASSWORD)
     return folder / "repository"
 
 

@@ -20,7 +20,8 @@ from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.backup.verify import BackupVerify
 
-from tests.integration.restic.conftest import PASSWORD, dead_lock, restic_version
+from tests.integration.restic.cheap_key import PASSWORD
+from tests.integration.restic.conftest import dead_lock, restic_version
 
 pytestmark = pytest.mark.integration
 

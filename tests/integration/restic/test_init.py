@@ -14,7 +14,7 @@ from pilotage_plugins.backup import init, local_init
 from pilotage_plugins.backup.init import BackupInit
 from pilotage_plugins.backup.listing import BackupList
 
-from tests.integration.restic.conftest import PASSWORD
+from tests.integration.restic.cheap_key import PASSWORD
 from tests.integration.restic.rest_server import running_rest_server
 
 pytestmark = pytest.mark.integration

@@ -21,7 +21,8 @@ from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.backup.verify import BackupVerify
 
-from tests.integration.restic.conftest import PASSWORD, restic_version
+from tests.integration.restic.cheap_key import PASSWORD
+from tests.integration.restic.conftest import restic_version
 from tests.integration.restic.cutting_proxy import CuttingProxy, running_proxy
 from tests.integration.restic.rest_server import running_rest_server
 
@@ -176,8 +177,9 @@ def test_what_is_killed_in_the_middle_leaves_nothing_in_the_way(
         params["target"] = str(tmp_path / "out")
     kill_at(host, type(step).__name__, module, params, tmp_path / "worker", word)
     assert locks_in(vault), "it was killed too late"
-    host.run(step, {**params, "lock_wait": "20s"})  # on a busy machine what was killed takes a moment to be gone
-    assert host.run(BackupVerify(), {**vault, "read_data": "full"})["snapshots"] >= 2
-    assert host.run(RestoreDrill(), vault)["identical"]
-    host.run(BackupPrune(), {**vault, "keep": {"last": 5}})  # which suffers no lock beside its own
+    patient = {"lock_wait": "20s"}  # on a busy machine what was killed takes a moment to be gone
+    host.run(step, {**params, **patient})
+    assert host.run(BackupVerify(), {**vault, **patient, "read_data": "full"})["snapshots"] >= 2
+    assert host.run(RestoreDrill(), {**vault, **patient})["identical"]
+    host.run(BackupPrune(), {**vault, **patient, "keep": {"last": 5}})  # which suffers no lock beside its own
     assert not locks_in(vault)

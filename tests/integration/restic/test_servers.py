@@ -20,7 +20,7 @@ from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.discovery.data import DiscoveryData
 
-from tests.integration.restic.conftest import PASSWORD
+from tests.integration.restic.cheap_key import PASSWORD
 from tests.integration.restic.postgres_site import Postgres, newest_programs, running_postgres
 
 pytestmark = [
