@@ -317,6 +317,11 @@ def test_a_step_that_asks_counts_for_all_that_come_after_it_unless_it_may_be_lef
     assert asked(steps_of_plan(made))["prune"] == ("a step of type approval.ask", True)
     doubtful = planned(ASK % ", when: 'parameters.size() > 3'", *three)
     assert asked(steps_of_plan(doubtful))["prune"] == ("", True)
+    for text, who in (("", "a step of type approval.ask"), (", when: 'parameters.size() > 3'", None)):
+        alone = steps_of_blueprint(whole(ASK % text).blueprint, types, Shelf())
+        assert asked(alone)["prune"] == (who, True)
+    every = "approvals: [{step: '*'}]\n" + ASK % ""
+    assert set(asked(steps_of_blueprint(whole(every).blueprint, types, Shelf())).values()) == {("the blueprint", True)}
 
 
 def test_the_examples_of_the_starter_policy_and_of_the_page_can_be_used_as_they_stand() -> None:

@@ -22,12 +22,14 @@ from pilotage_coordinator.fleet.settings import SessionSettings
 from pilotage_coordinator.runtime import plan_shelf
 from pilotage_coordinator.runtime import planner as module
 from pilotage_coordinator.runtime.compliance_record import read_checked
+from pilotage_coordinator.runtime.executor import Start
 from pilotage_coordinator.runtime.fleet_port import HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.library import Library
 from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.planner import MOST_PREVIEWS, MOST_QUESTIONS_OF_A_HOST, PlanDrifted, PlanMaker
 from pilotage_coordinator.runtime.policy import PolicyKeeper
+from pilotage_coordinator.runtime.runs import Runs
 from pilotage_coordinator.runtime.secrets import SecretVault
 from pilotage_coordinator.security.secrets import StoreCipher
 from pilotage_coordinator.store.records import (
@@ -385,9 +387,9 @@ compliance:
 
 
 async def with_rules(site: Site, enforce: str) -> None:
-    keeper = PolicyKeeper(site.store.policies)
+    keeper = site.plans.policy or PolicyKeeper(site.store.policies)
     source = RULES.replace("ENFORCE", enforce)
-    await keeper.put(PolicyRecord(1, source, policy_content(load_policy(source, "p.yaml")), 0, "anna"))
+    await keeper.put(PolicyRecord(keeper.version + 1, source, policy_content(load_policy(source, "p.yaml")), 0, "anna"))
     site.plans.policy = keeper
 
 
@@ -426,6 +428,29 @@ async def test_a_rule_that_warns_is_told_beside_the_plan_and_only_the_rules_are_
 
 def results(checked: Checked | None) -> list[str]:
     return [each.result.value for each in checked.findings] if checked is not None else []
+
+
+async def test_what_was_found_is_kept_with_the_execution_that_it_let_begin(site: Site) -> None:
+    await with_rules(site, "warn")
+    made = await site.make(STEP)
+    begun: list[Start] = []
+
+    class Executor:
+        async def start(self, start: Start) -> None:
+            begun.append(start)
+
+    runs = Runs(Executor(), site.plans, site.vault)  # type: ignore[arg-type]
+    about = {"execution_id": "exe_1", "requested_by": "anna", "reason": "", "answer": None, "audit": ()}
+    await runs.start(made, **about, requested=ANNA)  # type: ignore[arg-type]
+    kept = begun[0].compliance
+    assert kept is not None
+    assert (kept.execution, kept.stage, kept.outcome, kept.principal) == ("exe_1", "start", "warned", "anna")
+    assert kept.plan_digest == made.plan.digest
+    assert results(read_checked(kept.content)) == ["failed", "failed"]
+    await with_rules(site, "block")
+    with pytest.raises((PlanRefused, PlanDrifted)):
+        await runs.start(made, **about, requested=ANNA)  # type: ignore[arg-type]
+    assert len(begun) == 1
 
 
 async def with_rules_that_block_later(site: Site) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Step, StepKind
 from pilotage_coordinator.domain.compliance.facts import StepFacts
+from pilotage_coordinator.domain.execution.index import ASK
 from pilotage_coordinator.domain.planning.approvals import EVERY
 from pilotage_coordinator.domain.planning.request import Library
 from pilotage_coordinator.domain.step_type import StepTypeInfo
@@ -31,26 +32,30 @@ class _Walk:
 
     def blueprint(self, blueprint: Blueprint, before: str, around: str | None) -> Iterator[StepFacts]:
         asked = {each.step for each in blueprint.approvals}
+        for_all = around or ("the blueprint" if EVERY in asked else None)
         self._open.append(blueprint.id)
-        for step in (*blueprint.steps, *blueprint.finally_):
-            main = step.id in asked or (EVERY in asked and any(step is each for each in blueprint.steps))
-            yield from self._step(step, before, around or ("the blueprint" if main else None), asked, main=True)
+        yield from self._siblings(blueprint.steps, before, for_all, asked, main=True)
+        yield from self._siblings(blueprint.finally_, before, around, asked, main=True)
         if blueprint.rollback_plan is not None:
-            for step in blueprint.rollback_plan.actions:
-                yield from self._step(step, before, around, asked, main=False)
+            yield from self._siblings(blueprint.rollback_plan.actions, before, around, asked, main=False)
         self._open.pop()
 
-    def _step(self, step: Step, before: str, around: str | None, asked: set[str], *, main: bool) -> Iterator[StepFacts]:
-        path = before + step.id
-        who = around or ("the step" if step.requires_approval else "the blueprint" if step.id in asked else None)
-        if step.kind is StepKind.LEAF:
-            yield self._leaf(step, path, who, main=main)
-        elif step.kind is StepKind.CALL:
-            yield from self._called(step, path, who)
-        for inner in _inside(step):
-            yield from self._step(inner, f"{path}/", who, asked, main=main)
-        for inner in step.undo_steps:
-            yield from self._step(inner, f"{path}/", who, asked, main=False)
+    def _siblings(
+        self, steps: Sequence[Step], before: str, around: str | None, asked: set[str], *, main: bool
+    ) -> Iterator[StepFacts]:
+        by_id = {step.id: step for step in steps}
+        for step in steps:
+            path = before + step.id
+            who = around or ("the step" if step.requires_approval else "the blueprint" if step.id in asked else None)
+            if who is None and _asked_before(step, by_id, set()):
+                who = f"a step of type {ASK}"
+            if step.kind is StepKind.LEAF:
+                yield self._leaf(step, path, who, main=main)
+            elif step.kind is StepKind.CALL:
+                yield from self._called(step, path, who)
+            for inside in _inside(step):
+                yield from self._siblings(inside, f"{path}/", who, asked, main=main)
+            yield from self._siblings(step.undo_steps, f"{path}/", who, asked, main=False)
 
     def _called(self, step: Step, path: str, who: str | None) -> Iterator[StepFacts]:
         call = step.call
@@ -73,11 +78,24 @@ class _Walk:
         )
 
 
-def _inside(step: Step) -> Sequence[Step]:
-    """Return the steps inside that are part of the work."""
-    found = [*step.steps, *step.finally_]
+def _asked_before(step: Step, by_id: Mapping[str, Step], seen: set[str]) -> bool:
+    """Return whether a sibling that asks, always, must have succeeded before a step."""
+    for name in step.dependencies:
+        sibling = by_id.get(name)
+        if sibling is None or name in seen:
+            continue
+        seen.add(name)
+        if (sibling.type == ASK and sibling.when is None) or _asked_before(sibling, by_id, seen):
+            return True
+    return False
+
+
+def _inside(step: Step) -> Iterator[Sequence[Step]]:
+    """Yield the steps inside that are part of the work, those of one role together."""
+    yield step.steps
+    yield step.finally_
     if step.rollout is not None:
-        found += (*step.rollout.refresh, *step.rollout.analysis)
+        yield step.rollout.refresh
+        yield step.rollout.analysis
         if step.rollout.health is not None:
-            found += step.rollout.health.steps
-    return found
+            yield step.rollout.health.steps
