@@ -7,7 +7,7 @@ from typing import Any
 
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Effect, Plan, PlannedStep, StepKind
-from pilotage_coordinator.domain.planning.view import hosts_of
+from pilotage_coordinator.domain.planning.every_step import hosts_of
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
 from tests.simulation.batches import Batches

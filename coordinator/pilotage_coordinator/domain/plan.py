@@ -8,7 +8,7 @@ All durations are integer microseconds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from pilotage_proto.words import Effect as Effect
 from pilotage_proto.words import FailureKind as FailureKind
@@ -296,6 +296,10 @@ class PlanPolicy:
     """The blueprint is not stored, somebody sent its text: what that says of itself (id, category) proves nothing."""
 
 
+READ_BY_STEP_TYPES: Final = frozenset({"docker_host"})
+"""Variables of hosts that built-in step types read without being given them: another value, another effect."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an execution will do. Immutable; `digest` identifies it everywhere."""
@@ -320,6 +324,8 @@ class Plan:
     """The texts of the blueprints' files that steps use, by the digest of each; taken as they are, never rendered."""
     host_ids: Mapping[str, str] = field(default_factory=dict)
     """Name to id of every host that a step names: a name can pass to another machine, an id never does."""
+    host_variables: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Name to those variables of the host that step types read by themselves (`READ_BY_STEP_TYPES`)."""
     policy: PlanPolicy = PlanPolicy()
     name: str = ""
     """What people call the blueprint; of a command, its words. Decides nothing, and is no part of the digest."""

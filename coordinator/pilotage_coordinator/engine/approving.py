@@ -3,9 +3,9 @@
 A request stands at a gate of the state. What is behind it starts in the decision that ends the request, or not at all.
 """
 
-import hashlib
-import json
 from typing import Final, Literal
+
+from pilotage_proto.approval_id import approval_id
 
 from pilotage_coordinator.domain.approval.gate import Gate, OnTimeout
 from pilotage_coordinator.domain.approval.request import (
@@ -29,12 +29,6 @@ from pilotage_coordinator.engine.decision import Decision
 from pilotage_coordinator.engine.draft import Draft
 
 _S = StepRunStatus
-
-
-def approval_id(execution: str, gate: str, number: int, at: int) -> str:
-    """Return the id of an execution's request: of no other, also where a restored coordinator asks once more."""
-    parts = json.dumps([execution, gate, number, at])
-    return f"apr_{hashlib.sha256(parts.encode()).hexdigest()[:32]}"
 
 
 # --- what waits -------------------------------------------------------------------------------------------------------

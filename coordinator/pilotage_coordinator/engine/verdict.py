@@ -77,7 +77,7 @@ def of_undo(
     error = report.error or f"the compensation was {report.outcome}"
     kind = report.failure_kind or FailureKind.INFRASTRUCTURE
     bound = retrying.MOST_INTERRUPTIONS if report.outcome is not Outcome.FAILED else retrying.UNDO_TRIES
-    refused = kind in (FailureKind.PARAMETER, FailureKind.POLICY)
+    refused = kind in (FailureKind.PARAMETER, FailureKind.POLICY, FailureKind.APPROVAL)
     if refused or run.undo_tries >= bound:
         return Verdict(_S.COMPENSATION_FAILED, kind, error)
     wait = retrying.delay(step.retry, execution, run.key, attempt.attempt, run.undo_tries)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pilotage_coordinator.domain.compliance.finding import Checked
 from pilotage_coordinator.domain.plan import Json, Plan
-from pilotage_coordinator.domain.planning.codec import plain, read, written
+from pilotage_coordinator.domain.planning.json_form import plain, read, written
 from pilotage_coordinator.domain.policy.ruling import Asking
 from pilotage_coordinator.store.records import ComplianceRecord
 

@@ -13,9 +13,8 @@ from typing import Any, Final
 import httpx
 
 from pilotage_coordinator.domain.plan import Json, Plan, StepKind
-from pilotage_coordinator.domain.planning.codec import plain
-from pilotage_coordinator.domain.planning.every_step import all_steps
-from pilotage_coordinator.domain.planning.view import hosts_of
+from pilotage_coordinator.domain.planning.every_step import all_steps, hosts_of
+from pilotage_coordinator.domain.planning.json_form import plain
 from pilotage_coordinator.domain.policy.rule import Decision, External
 from pilotage_coordinator.domain.policy.ruling import Asking
 from pilotage_coordinator.domain.values import SECOND, write_duration

@@ -206,7 +206,7 @@ class SessionResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[CoordinatorItem, _Mapping]]] = ...) -> None: ...
 
 class CoordinatorItem(_message.Message):
-    __slots__ = ("welcome", "refusal", "assignment", "cancel", "result_ack", "log_ack", "ping", "query", "goodbye", "audit_head")
+    __slots__ = ("welcome", "refusal", "assignment", "cancel", "result_ack", "log_ack", "ping", "query", "goodbye", "audit_head", "signed_plan")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +217,7 @@ class CoordinatorItem(_message.Message):
     QUERY_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
     AUDIT_HEAD_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_PLAN_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     refusal: Refusal
     assignment: Assignment
@@ -227,7 +228,8 @@ class CoordinatorItem(_message.Message):
     query: Query
     goodbye: Goodbye
     audit_head: AuditHead
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., result_ack: _Optional[_Union[ResultAck, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., audit_head: _Optional[_Union[AuditHead, _Mapping]] = ...) -> None: ...
+    signed_plan: SignedPlan
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., result_ack: _Optional[_Union[ResultAck, _Mapping]] = ..., log_ack: _Optional[_Union[LogAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., audit_head: _Optional[_Union[AuditHead, _Mapping]] = ..., signed_plan: _Optional[_Union[SignedPlan, _Mapping]] = ...) -> None: ...
 
 class AttemptKey(_message.Message):
     __slots__ = ("execution", "path", "host", "item", "kind", "attempt")
@@ -360,7 +362,7 @@ class Refusal(_message.Message):
     def __init__(self, reason: _Optional[_Union[RefusalReason, str]] = ..., message: _Optional[str] = ..., retry: _Optional[bool] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("key", "epoch", "plan_digest", "step_type", "effect", "parameters", "outputs", "secrets", "timeout_ms", "host_variables", "sensitive_outputs")
+    __slots__ = ("key", "epoch", "plan_digest", "step_type", "effect", "parameters", "outputs", "secrets", "timeout_ms", "host_variables", "sensitive_outputs", "planned_step")
     class SecretsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -379,6 +381,7 @@ class Assignment(_message.Message):
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     HOST_VARIABLES_FIELD_NUMBER: _ClassVar[int]
     SENSITIVE_OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    PLANNED_STEP_FIELD_NUMBER: _ClassVar[int]
     key: AttemptKey
     epoch: int
     plan_digest: str
@@ -390,7 +393,42 @@ class Assignment(_message.Message):
     timeout_ms: int
     host_variables: bytes
     sensitive_outputs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, key: _Optional[_Union[AttemptKey, _Mapping]] = ..., epoch: _Optional[int] = ..., plan_digest: _Optional[str] = ..., step_type: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., parameters: _Optional[bytes] = ..., outputs: _Optional[bytes] = ..., secrets: _Optional[_Mapping[str, bytes]] = ..., timeout_ms: _Optional[int] = ..., host_variables: _Optional[bytes] = ..., sensitive_outputs: _Optional[_Iterable[str]] = ...) -> None: ...
+    planned_step: bytes
+    def __init__(self, key: _Optional[_Union[AttemptKey, _Mapping]] = ..., epoch: _Optional[int] = ..., plan_digest: _Optional[str] = ..., step_type: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., parameters: _Optional[bytes] = ..., outputs: _Optional[bytes] = ..., secrets: _Optional[_Mapping[str, bytes]] = ..., timeout_ms: _Optional[int] = ..., host_variables: _Optional[bytes] = ..., sensitive_outputs: _Optional[_Iterable[str]] = ..., planned_step: _Optional[bytes] = ...) -> None: ...
+
+class SignedPlan(_message.Message):
+    __slots__ = ("execution", "head", "slice", "slice_digests", "approvals")
+    EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    execution: str
+    head: str
+    slice: bytes
+    slice_digests: bytes
+    approvals: _containers.RepeatedCompositeFieldContainer[SignedApproval]
+    def __init__(self, execution: _Optional[str] = ..., head: _Optional[str] = ..., slice: _Optional[bytes] = ..., slice_digests: _Optional[bytes] = ..., approvals: _Optional[_Iterable[_Union[SignedApproval, _Mapping]]] = ...) -> None: ...
+
+class SignedApproval(_message.Message):
+    __slots__ = ("gate", "number", "asked_at", "signatures")
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ASKED_AT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    gate: str
+    number: int
+    asked_at: int
+    signatures: _containers.RepeatedCompositeFieldContainer[DecisionSignature]
+    def __init__(self, gate: _Optional[str] = ..., number: _Optional[int] = ..., asked_at: _Optional[int] = ..., signatures: _Optional[_Iterable[_Union[DecisionSignature, _Mapping]]] = ...) -> None: ...
+
+class DecisionSignature(_message.Message):
+    __slots__ = ("key", "signature")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    signature: str
+    def __init__(self, key: _Optional[str] = ..., signature: _Optional[str] = ...) -> None: ...
 
 class Accepted(_message.Message):
     __slots__ = ("key", "epoch")

@@ -22,7 +22,7 @@ from pilotage_coordinator.domain.compliance.rule import ComplianceRule
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import BlueprintRef, Effect, Plan, PlannedStep
-from pilotage_coordinator.domain.planning.codec import plain, read, written
+from pilotage_coordinator.domain.planning.json_form import plain, read, written
 from pilotage_coordinator.domain.planning.request import PlanRequest, StoredBlueprint
 from pilotage_coordinator.domain.policy.content import policy_content, read_policy
 from pilotage_coordinator.domain.policy.loader import load_policy

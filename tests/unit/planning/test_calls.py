@@ -8,10 +8,11 @@ from pilotage_coordinator.domain.blueprint.parameter import ParameterType
 from pilotage_coordinator.domain.plan import HostsFrom, OnFailure, Rollout, StepKind
 from pilotage_coordinator.domain.planning.calls import DEEPEST_CALL
 from pilotage_coordinator.domain.planning.codec import from_json, to_json
+from pilotage_coordinator.domain.planning.every_step import hosts_of
 from pilotage_coordinator.domain.planning.pins import pins_of
 from pilotage_coordinator.domain.planning.previews import preview_questions
 from pilotage_coordinator.domain.planning.request import Planned, PlanRequest, StoredBlueprint
-from pilotage_coordinator.domain.planning.view import hosts_of, view_plan
+from pilotage_coordinator.domain.planning.view import view_plan
 from pilotage_coordinator.domain.share import Share
 
 from tests.unit.planning.fleet import THREE, Answers, host, plan_request, problems, step, stored, world

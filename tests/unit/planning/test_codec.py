@@ -133,7 +133,7 @@ def test_what_a_plan_does_not_use_is_not_written() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"plan": 2}, "form 2"),
+        ({"plan": 3}, "form 3"),
         ({"plan": None}, "form None"),
         ({"digest": "sha256:1"}, "the plan's digest is sha256:1"),
         ({"targets": ["db2"]}, "that of its content"),

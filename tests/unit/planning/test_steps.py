@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from pilotage_coordinator.domain.plan import Effect, FailureKind, HostsFrom, OnFailure, OnOffline, Place
 from pilotage_coordinator.domain.planning.errors import PlanRefused
+from pilotage_coordinator.domain.planning.every_step import hosts_of
 from pilotage_coordinator.domain.planning.pins import pins_of
 from pilotage_coordinator.domain.planning.previews import preview_questions
 from pilotage_coordinator.domain.planning.request import PlanRequest
-from pilotage_coordinator.domain.planning.view import hosts_of, view_plan
+from pilotage_coordinator.domain.planning.view import view_plan
 from pilotage_coordinator.domain.share import Share
 from pilotage_coordinator.domain.values import HOUR, MINUTE, SECOND
 

@@ -7,8 +7,8 @@ from typing import Final
 from pilotage_coordinator.domain.compliance.facts import StepFacts
 from pilotage_coordinator.domain.execution.index import ASK
 from pilotage_coordinator.domain.plan import Plan, PlannedStep, StepKind
+from pilotage_coordinator.domain.planning.every_step import hosts_of
 from pilotage_coordinator.domain.planning.planned_values import PlannedValues
-from pilotage_coordinator.domain.planning.view import hosts_of
 
 _NOBODY: Final = ""
 

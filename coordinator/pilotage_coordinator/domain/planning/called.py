@@ -17,8 +17,8 @@ from pilotage_coordinator.domain.plan import FailureKind, Json, Resolved
 from pilotage_coordinator.domain.planning.around import Around
 from pilotage_coordinator.domain.planning.bench import Bench, reason
 from pilotage_coordinator.domain.planning.choosing import selecting
-from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.depends import Depends
+from pilotage_coordinator.domain.planning.json_form import plain
 from pilotage_coordinator.domain.planning.parameters import Values, find_hosts, is_hidden, read_values
 from pilotage_coordinator.domain.planning.planned_values import PlannedValues, has_mark
 from pilotage_coordinator.domain.planning.resolution import Resolution, View

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.scope import Evaluator
-from pilotage_coordinator.domain.planning.codec import plain
+from pilotage_coordinator.domain.planning.json_form import plain
 
 LONGEST_KEY: Final = 256
 """Characters; a key stands in the identity of an attempt, in logs and in file names."""

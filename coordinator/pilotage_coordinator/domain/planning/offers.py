@@ -8,7 +8,7 @@ from pilotage_coordinator.domain.blueprint.model import Blueprint, Parameter
 from pilotage_coordinator.domain.blueprint.parameter import ChoicesFrom, Validation
 from pilotage_coordinator.domain.inventory import Inventory
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.domain.planning.codec import plain
+from pilotage_coordinator.domain.planning.json_form import plain
 from pilotage_coordinator.domain.planning.request import Question, ReadAnswer, ReadKey
 from pilotage_coordinator.domain.values import MINUTE
 

@@ -10,8 +10,8 @@ from pilotage_coordinator.domain.blueprint.parameters import resolve_parameters
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.inventory import Inventory
 from pilotage_coordinator.domain.plan import FailureKind, Json
-from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.errors import PlanProblem
+from pilotage_coordinator.domain.planning.json_form import plain
 from pilotage_coordinator.domain.planning.masking import mask
 from pilotage_coordinator.domain.planning.targets import Select, select_hosts, unknown_host
 

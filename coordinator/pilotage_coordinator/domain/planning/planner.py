@@ -8,7 +8,15 @@ from pilotage_proto.canonical import CanonicalError
 
 from pilotage_coordinator.domain.blueprint.errors import did_you_mean
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Defaults, Step
-from pilotage_coordinator.domain.plan import FailureKind, OnFailure, Plan, PlannedStep, RollbackPlan
+from pilotage_coordinator.domain.plan import (
+    READ_BY_STEP_TYPES,
+    FailureKind,
+    Json,
+    OnFailure,
+    Plan,
+    PlannedStep,
+    RollbackPlan,
+)
 from pilotage_coordinator.domain.planning.approvals import approvals_of_policy, misplaced_approvals
 from pilotage_coordinator.domain.planning.around import Around, paths_of
 from pilotage_coordinator.domain.planning.bench import Bench, Frame
@@ -31,6 +39,7 @@ from pilotage_coordinator.domain.planning.requirements import unfulfilled
 from pilotage_coordinator.domain.planning.resolution import Resolution
 from pilotage_coordinator.domain.planning.selector import parse_selector
 from pilotage_coordinator.domain.planning.settings import merged
+from pilotage_coordinator.domain.planning.signed_hosts import wanted_signatures
 from pilotage_coordinator.domain.planning.steps import StepPlanner
 from pilotage_coordinator.domain.planning.unbuilt import unbuilt_in_blueprint
 
@@ -97,12 +106,14 @@ class _Planner:
         for step, why in misplaced_approvals(plan):
             bench.refuse(FailureKind.PARAMETER, f"an approval cannot stand here: {why}", "remove it", path=step.path)
         plan = replace(plan, host_ids=self._ids(plan))
+        plan = replace(plan, host_variables=self._variables(plan))
         if self._world.judge is not None:
             policy, problems = self._world.judge(plan)
             plan = replace(plan, policy=policy, approvals=approvals_of_policy(policy))
             for problem in problems:
                 bench.add(problem)
             bench.check()
+        bench.notes += wanted_signatures(plan, self._world.inventory)
         if hidden := values.hidden():
             bench.sensitive[""] = hidden
         try:
@@ -166,6 +177,15 @@ class _Planner:
         """Return the ids of all hosts that a step names."""
         names = {name for step in all_steps(plan) for name in step.hosts}
         return {name: self._world.inventory[name].id for name in sorted(names)}
+
+    def _variables(self, plan: Plan) -> dict[str, dict[str, Json]]:
+        """Return the variables that step types read by themselves, of the hosts that have one."""
+        found = {name: self._world.inventory[name].vars for name in plan.host_ids}
+        used = {
+            name: {each: value for each, value in variables.items() if each in READ_BY_STEP_TYPES}
+            for name, variables in found.items()
+        }
+        return {name: variables for name, variables in used.items() if variables}
 
     def _values(self, blueprint: Blueprint, given: Mapping[str, Any]) -> Values:
         """Return the parameters' values."""

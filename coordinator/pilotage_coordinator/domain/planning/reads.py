@@ -8,8 +8,8 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.expression.references import References
 from pilotage_coordinator.domain.plan import FailureKind, Json, OnOffline, PlannedStep
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
-from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.depends import Depends
+from pilotage_coordinator.domain.planning.json_form import plain
 from pilotage_coordinator.domain.planning.request import Question
 from pilotage_coordinator.domain.planning.resolution import Resolution, View
 from pilotage_coordinator.domain.values import MINUTE

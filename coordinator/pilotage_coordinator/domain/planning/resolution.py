@@ -17,8 +17,8 @@ from pilotage_coordinator.domain.expression.template import templates, texts
 from pilotage_coordinator.domain.inventory import STABLE_HOST_FIELDS
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.planning.bench import Bench, Frame
-from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.depends import Depends
+from pilotage_coordinator.domain.planning.json_form import plain
 from pilotage_coordinator.domain.planning.masking import mask
 
 _WHY: Final = {

@@ -21,9 +21,9 @@ from pilotage_coordinator.domain.planning.around import Around, in_order
 from pilotage_coordinator.domain.planning.bench import Bench, Frame, reason
 from pilotage_coordinator.domain.planning.capabilities import Pinned, pin_step_type, use_of
 from pilotage_coordinator.domain.planning.channels import unknown_channels
-from pilotage_coordinator.domain.planning.codec import plain
 from pilotage_coordinator.domain.planning.depends import Depends
 from pilotage_coordinator.domain.planning.ground import Ground, Grounds
+from pilotage_coordinator.domain.planning.json_form import plain
 from pilotage_coordinator.domain.planning.leaf_values import LeafValues, Looked
 from pilotage_coordinator.domain.planning.reads import Reads
 from pilotage_coordinator.domain.planning.resolution import Resolution, View

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from pilotage_coordinator.domain.approval.gate import Gate
-from pilotage_coordinator.domain.plan import Effect, Json, Place, Plan, PlannedStep, Resolved, StepKind
-from pilotage_coordinator.domain.planning.every_step import all_steps
+from pilotage_coordinator.domain.plan import Effect, Json, Plan, PlannedStep, Resolved, StepKind
+from pilotage_coordinator.domain.planning.every_step import all_steps, hosts_of
 from pilotage_coordinator.domain.planning.planned_values import has_mark
 from pilotage_coordinator.domain.planning.request import Note
 
@@ -125,41 +125,6 @@ def view_plan(
         step_runs=sum(row.step_runs for row in counted),
         most_step_runs=sum(row.most_step_runs for row in counted),
     )
-
-
-def hosts_of(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Return path to hosts ("" = the coordinator) of every step; those of its group where it stands in one.
-
-    Where hosts are decided while running, all that may be.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-
-    def visit(steps: Sequence[PlannedStep], around: tuple[str, ...] | None) -> None:
-        for step in steps:
-            own = _own_hosts(step, around, found)
-            found[step.path] = own
-            inner = None if step.kind is StepKind.CALL and around is None else own
-            visit((*step.steps, *step.finally_), inner)
-            visit(step.undo_steps, own)
-            visit((*step.rollout.refresh, *step.rollout.analysis), None)
-
-    visit((*plan.steps, *plan.finally_, *(plan.rollback.actions if plan.rollback is not None else ())), None)
-    return found
-
-
-def _own_hosts(
-    step: PlannedStep, around: tuple[str, ...] | None, found: Mapping[str, tuple[str, ...]]
-) -> tuple[str, ...]:
-    if around is not None and step.hosts_from is None:
-        return step.hosts or around
-    if step.hosts_from is not None:
-        bound = found.get(step.hosts_from.path, ())
-        return tuple(
-            name for name in bound if name not in step.hosts_from.exclude and (around is None or name in around)
-        )
-    if step.hosts:
-        return step.hosts
-    return ("",) if step.place is Place.COORDINATOR and step.kind is StepKind.LEAF else ()
 
 
 class _Viewer:

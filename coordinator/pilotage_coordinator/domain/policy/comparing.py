@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pilotage_coordinator.domain.compliance.rule import ComplianceRule
-from pilotage_coordinator.domain.planning.codec import plain, written
 from pilotage_coordinator.domain.planning.difference import lines_between
+from pilotage_coordinator.domain.planning.json_form import plain, written
 from pilotage_coordinator.domain.policy.rule import Policy, Rule
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pilotage_coordinator.domain.compliance.rule import ComplianceRule
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.domain.planning.codec import plain, read, written
+from pilotage_coordinator.domain.planning.json_form import plain, read, written
 from pilotage_coordinator.domain.policy.rule import Policy, Rule
 
 

@@ -8,9 +8,8 @@ from pilotage_coordinator.domain.expression.scope import Evaluator
 from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import FailureKind, Plan, PlanPolicy, Resolved, Ruling, StepKind
 from pilotage_coordinator.domain.planning.errors import MOST_PROBLEMS, PlanProblem
-from pilotage_coordinator.domain.planning.every_step import all_steps
+from pilotage_coordinator.domain.planning.every_step import all_steps, hosts_of
 from pilotage_coordinator.domain.planning.planned_values import NOTHING, PlannedValues
-from pilotage_coordinator.domain.planning.view import hosts_of
 from pilotage_coordinator.domain.policy.content import rule_content
 from pilotage_coordinator.domain.policy.fitting import Prepared
 from pilotage_coordinator.domain.policy.judging import Ruleset, decide
