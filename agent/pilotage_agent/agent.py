@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pilotage_agent.approval.consent import SIGNED_PLANS, SignedConsent
+from pilotage_agent.approval.settings import demands_of
 from pilotage_agent.attempts import AttemptParts, Attempts
 from pilotage_agent.catalogue import CatalogueFailed, HostCatalogue, probe_catalogue, probe_holdings
 from pilotage_agent.config import AgentConfig
@@ -33,6 +35,7 @@ from pilotage_agent.link.log_feed import LogFeed
 from pilotage_agent.link.renewal import Renewal
 from pilotage_agent.link.session import SessionParts
 from pilotage_agent.link.transport import Transport
+from pilotage_agent.local_values import AllowedValues
 from pilotage_agent.messages import Inventory
 from pilotage_agent.notify import ServiceManager
 from pilotage_agent.outbox import Outbox
@@ -84,6 +87,7 @@ class Agent:
         self._state = state
         self._environment = environment
         self._identity = load_identity(state.identity)
+        self._demands = demands_of(config)
         self._knowledge = Knowledge()
         self._holdings = Holdings(state.holdings, lambda: probe_holdings(environment))
         self._service = ServiceManager(environment)
@@ -116,8 +120,17 @@ class Agent:
         runner = self._make_runner()
         outbox = Outbox(time.monotonic)
         logs = LogFeed(runner.log_sent)
-        policy = LocalPolicy(self._config.allow, lambda: self._knowledge.catalogue)
-        parts = AttemptParts(journal, runner, outbox, policy, logs, microseconds, self._failpoints)
+        config = self._config
+        values = AllowedValues(config.allow_paths, config.allow_images)
+        policy = LocalPolicy(config.allow, lambda: self._knowledge.catalogue, values)
+        consent = SignedConsent(
+            self._demands,
+            self._identity.enrolment.host_id,
+            lambda name: self._knowledge.catalogue.by_name.get(name, {}),
+            lambda: journal.approvals_floor,
+            microseconds,
+        )
+        parts = AttemptParts(journal, runner, outbox, policy, logs, microseconds, self._failpoints, consent)
         attempts = Attempts(parts, self._config.slots)
         attempts.on_fatal = self._fail
         await asyncio.to_thread(self._holdings.load)
@@ -202,7 +215,9 @@ class Agent:
         """Look at the host again; says whether the inventory changed."""
         before = self._knowledge.inventory()
         facts = await asyncio.to_thread(gather_facts, self._state.path)
-        self._knowledge.facts = json.dumps({**facts, **self._holdings.facts})
+        asked = self._demands.fact()
+        signed = {} if asked is None else {SIGNED_PLANS: asked}
+        self._knowledge.facts = json.dumps({**facts, **self._holdings.facts, **signed})
         try:
             self._knowledge.catalogue = await probe_catalogue(self._environment)
         except CatalogueFailed as error:

@@ -7,11 +7,13 @@ journal, report. Messages are handled in the order in which they come; handling 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from pilotage_proto.attempt import AttemptKey, AttemptKind
 
+from pilotage_agent.approval.consent import AskNobody, Consent, Granted
+from pilotage_agent.approval.errors import Unapproved
 from pilotage_agent.errors import JournalUnwritable, SealBroken, WorkerLost
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal import Journal
@@ -51,6 +53,7 @@ from pilotage_agent.messages import (
     QueryAnswer,
     Result,
     ResultAck,
+    SignedPlan,
     Started,
 )
 from pilotage_agent.outbox import Outbox
@@ -77,6 +80,12 @@ class Policy(Protocol):
     def refusal(self, assignment: Assignment) -> tuple[FailureKind, str] | None:
         """Return why the assignment may not run here; None when it may."""
 
+    def query_refusal(self, query: Query) -> tuple[FailureKind, str] | None:
+        """Return why a question may not be answered here; None when it may."""
+
+    async def values_refusal(self, message: Assignment | Query) -> tuple[FailureKind, str] | None:
+        """Return why what an assignment or a question names may not be touched here; None when it may."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptParts:
@@ -89,6 +98,7 @@ class AttemptParts:
     logs: LogSink
     now: Callable[[], int]
     failpoints: Failpoints
+    consent: Consent = field(default_factory=AskNobody)
 
 
 class Attempts:
@@ -102,6 +112,7 @@ class Attempts:
         self._logs = parts.logs
         self._now = parts.now
         self._failpoints = parts.failpoints
+        self._consent = parts.consent
         self._slots = asyncio.Semaphore(slots)
         self._runs: dict[AttemptKey, Run] = {}
         self._stops: dict[AttemptKey, str] = {}
@@ -175,6 +186,10 @@ class Attempts:
             case Take(taken):
                 self._take(taken, message)
 
+    def see(self, plan: SignedPlan) -> None:
+        """Handle a SignedPlan: keep it for the attempts to come."""
+        self._consent.see(plan)
+
     def cancel(self, message: Cancel) -> None:
         """Handle a Cancel."""
         self._failpoints.reach("agent.cancel.received")
@@ -221,6 +236,9 @@ class Attempts:
         if problem := unreadable(message):
             self._outbox.answer(QueryAnswer(message.query_id, False, b"", FailureKind.PARAMETER, problem))
             return
+        if refusal := self._policy.query_refusal(message):
+            self._outbox.answer(QueryAnswer(message.query_id, False, b"", *refusal))
+            return
         if len(self._queries) >= MOST_QUERIES:
             busy = f"the agent holds {len(self._queries)} queries; ask again later"
             self._outbox.answer(QueryAnswer(message.query_id, False, b"", FailureKind.INFRASTRUCTURE, busy))
@@ -266,8 +284,18 @@ class Attempts:
         async with self._slots:
             if not self._is_still_accepted(entry.key):
                 return
+            if (forbidden := await self._policy.values_refusal(message)) is not None:
+                if self._is_still_accepted(entry.key):
+                    await self._settle(entry, self._declined(entry, *forbidden))
+                return
             try:
-                run = await self._runner.prepare(entry, message)
+                granted = await self._consent.check(message)
+                if not self._is_still_accepted(entry.key):
+                    return
+                run = await self._runner.prepare(entry, granted.assignment)
+            except Unapproved as refused:
+                await self._refuse(entry, refused)
+                return
             except (WorkerLost, SealBroken, OSError) as error:
                 # An OSError is a machine without room: descriptors, processes, memory. Nothing of the step has begun.
                 text = f"not started: {error}" if isinstance(error, OSError) else str(error)
@@ -277,25 +305,41 @@ class Attempts:
             if not self._is_still_accepted(entry.key):
                 await run.discard()
                 return
-            started = await self._start(entry.key, run)
+            try:
+                started = await self._start(entry.key, run, granted)
+            except Unapproved as refused:
+                await run.discard()
+                await self._refuse(entry, refused)
+                return
             if started is not None:
                 await self._watch(started, run)
 
-    async def _start(self, key: AttemptKey, run: Run) -> Entry | None:
-        """Journal the start; nothing of the step happens before this has returned an entry."""
+    async def _refuse(self, entry: Entry, refused: Unapproved) -> None:
+        _log.warning("%s: %s", entry.key, refused)
+        if self._is_still_accepted(entry.key):
+            await self._settle(entry, self._declined(entry, FailureKind.APPROVAL, str(refused)))
+
+    async def _start(self, key: AttemptKey, run: Run, granted: Granted) -> Entry | None:
+        """Journal the start; nothing of the step happens before this has returned an entry.
+
+        One that rests on approvals is counted in the same transaction; raises Unapproved when they are used up.
+        """
         known = self._journal.find(key)
         assert known is not None
+        if granted.order is not None:
+            self._journal.begin_use(granted.order, key.attempt, self._consent.forgets_until())
         started = replace(
             known,
             state=EntryState.STARTED,
             started_at=self._now(),
             worker=run.identity,
             recovers=key.kind is AttemptKind.RUN and self._runner.recovers(known.step_type),
+            assignment=granted.assignment,
         )
         self._failpoints.reach("agent.started.before_journal")
         self._runs[key] = run
         try:
-            if started.starts_durably:
+            if started.starts_durably or granted.order is not None:
                 await self._journal.append(started)
             else:
                 self._journal.note(started)
@@ -357,6 +401,7 @@ class Attempts:
         if known.state is not EntryState.EXITED:
             ended = replace(result, epoch=known.epoch)
             self._journal.note(replace(known, state=EntryState.EXITED, assignment=None, result=ended))
+            self._journal.end_use(entry.key, ended)
 
     def _tell(self, result: Result) -> None:
         """Report what is said of a key that is not open here, once what it rests on is durable: else a crash could make
@@ -390,7 +435,11 @@ class Attempts:
 
     async def _answer(self, message: Query) -> None:
         async with self._turns:
-            answer = await self._runner.query(message)
+            forbidden = await self._policy.values_refusal(message)
+            if forbidden is not None:
+                answer = QueryAnswer(message.query_id, False, b"", *forbidden)
+            else:
+                answer = await self._runner.query(message)
         self._outbox.answer(fitting(answer))
 
     def _send_log(self, key: AttemptKey) -> None:

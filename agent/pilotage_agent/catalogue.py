@@ -22,7 +22,7 @@ from pilotage_agent.errors import AgentError
 
 CATALOGUE_SECONDS: Final = 60.0
 BUILTIN_DISTRIBUTION: Final = "pilotage"
-_NEEDED_HERE: Final = ("effect", "author_effects", "distribution", "has_recover")
+_NEEDED_HERE: Final = ("effect", "author_effects", "destructive", "distribution", "version", "has_recover")
 _OUTPUT_LIMIT: Final = 8 * 1024 * 1024
 
 

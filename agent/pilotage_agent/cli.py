@@ -16,6 +16,8 @@ from pilotage_proto.sshsig import read_key
 from typer.exceptions import TyperException
 
 from pilotage_agent.agent import agent_version
+from pilotage_agent.approval.pins import pin_approvers, read_approvers, write_approvers
+from pilotage_agent.approval.settings import demands_of, in_words
 from pilotage_agent.config import AgentConfig, load_config
 from pilotage_agent.errors import AgentError, ConfigRefused, EnrolmentFailed, NotEnrolled, StateLocked
 from pilotage_agent.identity import load_identity, utc_now, write_private
@@ -45,6 +47,10 @@ def join_command(
     reach: Annotated[
         str, typer.Option("--reach", help="Reach the coordinator under this name or address, not the token's.")
     ] = "",
+    approvers: Annotated[
+        Path | None,
+        typer.Option("--approvers", help="Pin these public SSH keys: destructive steps need a signature by them."),
+    ] = None,
     state_dir: StateDirOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -52,6 +58,9 @@ def join_command(
     settings = load_config(config, state_dir, os.environ)
     state = StateDir(settings.state_dir)
     state.make()
+    if approvers is not None:
+        # Before anything is asked of the coordinator: from its first step on this host believes nobody else.
+        pin_approvers(state.approvers, approvers)
     lock = StateLock.take(state)
     try:
         if (state.identity / "agent.json").exists() and not again:
@@ -106,6 +115,55 @@ def owner_list(state_dir: StateDirOption = None, config: ConfigOption = None) ->
         typer.echo(key.fingerprint)
     if not keys:
         typer.echo("none: a coordinator that says it was restored is taken without a signature", err=True)
+
+
+approver_app = typer.Typer(
+    no_args_is_help=True, help="Say whose signatures this host needs before it does what may destroy something."
+)
+app.add_typer(approver_app, name="approver")
+
+
+@approver_app.command("add")
+def approver_add(
+    file: Annotated[Path, typer.Argument(help="Public SSH keys, one a line, such as id_ed25519.pub.")],
+    state_dir: StateDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Pin approvers' keys: from then on destructive steps run only when enough of them have signed the plan."""
+    state = StateDir(load_config(config, state_dir, os.environ).state_dir)
+    state.make()
+    for fingerprint in pin_approvers(state.approvers, file):
+        typer.echo(f"destructive steps need the signature of {fingerprint}, or of another approver of this host")
+
+
+@approver_app.command("remove")
+def approver_remove(
+    fingerprint: Annotated[str, typer.Argument(help="SHA256:… as `approver list` shows it.")],
+    state_dir: StateDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Believe a key no more. Its signatures count for nothing from the next step on."""
+    state = StateDir(load_config(config, state_dir, os.environ).state_dir)
+    try:
+        keys = [read_key(line) for line in sorted(read_approvers(state.approvers, required=False))]
+    except (OSError, ValueError) as error:
+        raise ConfigRefused(f"{state.approvers}: {error}") from error
+    kept = [key for key in keys if key.fingerprint != fingerprint]
+    if len(kept) == len(keys):
+        raise ConfigRefused(f"{fingerprint} is not pinned here: pilotage-agent approver list")
+    write_approvers(state.approvers, kept)
+    typer.echo(f"{fingerprint} is no approver of this host any more")
+
+
+@approver_app.command("list")
+def approver_list(state_dir: StateDirOption = None, config: ConfigOption = None) -> None:
+    """List the approvers' keys that this host believes, and what it asks for."""
+    settings = load_config(config, state_dir, os.environ)
+    demands = demands_of(settings)
+    keys = [read_key(line) for line in sorted(demands.keys())]
+    for key in keys:
+        typer.echo(key.fingerprint)
+    typer.echo(in_words(demands), err=not keys)
 
 
 @app.command("run")
@@ -199,6 +257,7 @@ def status_of(config: AgentConfig) -> dict[str, object]:
         "running": running,
         "link": link,
         "service": is_running(),
+        "signed_plans": in_words(demands_of(config)),
         "state_dir": str(config.state_dir),
     }
 
@@ -280,6 +339,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[AgentConfig], str]], ...]] = (
     ("link", _check_link),
     ("journal", _check_journal),
     ("disk", _check_space),
+    ("signed plans", lambda config: in_words(demands_of(config))),
 )
 
 

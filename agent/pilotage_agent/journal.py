@@ -15,9 +15,12 @@ from dataclasses import replace
 
 from pilotage_proto.attempt import AttemptKey
 
+from pilotage_agent.approval.use import Name, Order, Use, begin, digest_of_json, end
+from pilotage_agent.approval.uses import Uses
 from pilotage_agent.errors import JournalUnwritable
 from pilotage_agent.journal_store import Commits, JournalContent, Transaction
 from pilotage_agent.ledger import Entry, Fences
+from pilotage_agent.messages import Outcome, Result
 from pilotage_agent.settled import Settled, SettledRuns, run_of
 from pilotage_agent.witness import Witness
 
@@ -35,11 +38,13 @@ class Journal:
         self._entries = {entry.key: entry for entry in content.entries}
         self._settled = SettledRuns(content.settled, content.head.horizon)
         self._approvals = set(content.consumed_approvals)
+        self._uses = Uses(content.uses, content.head.approvals_floor)
         self._commits = commits
         self._changed: dict[AttemptKey, None] = {}
         self._new_settled: dict[bytes, Settled] = {}
         self._dropped: dict[bytes, None] = {}
         self._new_approvals: dict[str, None] = {}
+        self._changed_uses: dict[Name, None] = {}
         self._head_changed = False
         self._in_flight: frozenset[AttemptKey] = frozenset()
         self._waiting: list[asyncio.Future[None]] = []
@@ -158,6 +163,35 @@ class Journal:
         self._new_approvals[approval] = None
         await self.flush()
 
+    @property
+    def approvals_floor(self) -> int:
+        """Approvals that were asked for until then do not count any more: what they were used for is forgotten."""
+        return self._uses.floor
+
+    def begin_use(self, order: Order, number: int, forget_until: int) -> None:
+        """Count an attempt that rests on approvals; durable with the entry that is appended next. Raises Unapproved.
+
+        What rests on approvals asked for until `forget_until` (UTC µs) is forgotten by the way.
+        """
+        use = begin(order, number, self._uses.find(order.name), self._uses.run_of(order.name))
+        for name in self._uses.forget(forget_until):
+            self._changed_uses[name] = None
+        self._head = replace(self._head, approvals_floor=self._uses.floor)
+        self._put_use(use)
+
+    def end_use(self, key: AttemptKey, result: Result) -> None:
+        """Note how an attempt ended that was counted; any other is none of it."""
+        use = self._uses.of_attempt(key)
+        if use is not None:
+            began = result.started_at > 0 and result.outcome is not Outcome.DECLINED
+            outputs = digest_of_json(result.outputs, "outputs") if result.outcome is Outcome.SUCCEEDED else ""
+            self._put_use(end(use, key.attempt, result.outcome, outputs, began=began))
+
+    def _put_use(self, use: Use) -> None:
+        self._uses.put(use)
+        self._changed_uses[use.name] = None
+        self._start_riding()
+
     async def flush(self) -> None:
         """Return when everything recorded so far is durable; raises JournalUnwritable."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -234,7 +268,14 @@ class Journal:
                 done.set_result(None)
 
     def _is_dirty(self) -> bool:
-        return bool(self._changed or self._new_settled or self._dropped or self._new_approvals or self._head_changed)
+        return bool(
+            self._changed
+            or self._new_settled
+            or self._dropped
+            or self._new_approvals
+            or self._changed_uses
+            or self._head_changed
+        )
 
     def _take_transaction(self) -> Transaction | None:
         if not self._is_dirty():
@@ -243,6 +284,7 @@ class Journal:
         settled, self._new_settled = self._new_settled, {}
         dropped, self._dropped = self._dropped, {}
         approvals, self._new_approvals = self._new_approvals, {}
+        uses, self._changed_uses = self._changed_uses, {}
         self._head = replace(self._head, horizon=self._settled.horizon)
         self._head_changed = False
         return Transaction(
@@ -252,6 +294,8 @@ class Journal:
             settled=tuple(settled.values()),
             dropped=tuple(dropped),
             consumed_approvals=tuple(approvals),
+            uses=tuple(use for name in uses if (use := self._uses.find(name)) is not None),
+            forgotten_uses=tuple(name for name in uses if self._uses.find(name) is None),
         )
 
     def _put_back(self, transaction: Transaction) -> None:
@@ -266,4 +310,6 @@ class Journal:
             self._dropped[run] = None
         for approval in transaction.consumed_approvals:
             self._new_approvals[approval] = None
+        for name in (*(use.name for use in transaction.uses), *transaction.forgotten_uses):
+            self._changed_uses[name] = None
         self._head_changed = True

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from pilotage_agent.approval.use import use_from_json, use_name, use_to_json
 from pilotage_agent.errors import ConfigRefused, JournalDamaged, JournalUnwritable
 from pilotage_agent.journal_record import entry_from_json, entry_to_json
 from pilotage_agent.journal_store import JournalContent, JournalHead, JournalStore, Transaction
@@ -25,13 +26,16 @@ from pilotage_agent.witness import witness_from_json, witness_to_json
 
 _log = logging.getLogger("pilotage.agent.journal")
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 
-_SCHEMA: Final = """
+_USES: Final = (
+    "CREATE TABLE uses (name TEXT PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+)
+_SCHEMA: Final = f"""
 CREATE TABLE head (
     id INTEGER PRIMARY KEY CHECK (id = 1), journal_id TEXT NOT NULL, sequence INTEGER NOT NULL,
     session_counter INTEGER NOT NULL, highest_epoch INTEGER NOT NULL, horizon INTEGER NOT NULL,
-    witness TEXT NOT NULL, crc INTEGER NOT NULL
+    witness TEXT NOT NULL, approvals_floor INTEGER NOT NULL, crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE entries (key TEXT PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE settled (
@@ -39,13 +43,15 @@ CREATE TABLE settled (
     execution_time INTEGER NOT NULL, crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE consumed_approvals (approval TEXT PRIMARY KEY, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+{_USES};
 """
 
 _COLUMNS: Final = {
-    "head": "journal_id, sequence, session_counter, highest_epoch, horizon, witness",
+    "head": "journal_id, sequence, session_counter, highest_epoch, horizon, witness, approvals_floor",
     "entries": "key, body",
     "settled": "run, attempt, outcome, began, execution_time",
     "consumed_approvals": "approval",
+    "uses": "name, body",
 }
 
 
@@ -57,8 +63,9 @@ class SqliteJournalStore:
         self._path = path
 
     @classmethod
-    def open(cls, path: Path, new_id: str) -> "SqliteJournalStore":
-        """Open the journal, or make one under `new_id` when there is none.
+    def open(cls, path: Path, new_id: str, floor: int = 0) -> "SqliteJournalStore":
+        """Open the journal, or make one under `new_id` when there is none; approvals that were asked for until `floor`
+        (UTC µs) count for a new one no more, as nobody knows what they were used for.
 
         Raises JournalDamaged when the file is no whole journal, ConfigRefused when a newer agent wrote it, and
         JournalUnwritable when the disk does not let us.
@@ -72,7 +79,7 @@ class SqliteJournalStore:
             connection.execute("PRAGMA synchronous=FULL")
             written = connection.execute("PRAGMA user_version").fetchone()[0]
             if written == 0:
-                _create(connection, new_id)
+                _create(connection, new_id, floor)
             elif written > FORMAT:
                 raise ConfigRefused(f"{path} was written by a newer agent (format {written}): upgrade this agent")
             elif connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
@@ -93,15 +100,16 @@ class SqliteJournalStore:
     def load(self) -> JournalContent:
         """Read everything; raises JournalDamaged for a row that is none."""
         try:
-            ((journal_id, sequence, sessions, epoch, horizon, witness),) = self._rows("head")
+            ((journal_id, sequence, sessions, epoch, horizon, witness, floor),) = self._rows("head")
             return JournalContent(
-                head=JournalHead(journal_id, sequence, sessions, epoch, horizon, witness_from_json(witness)),
+                head=JournalHead(journal_id, sequence, sessions, epoch, horizon, witness_from_json(witness), floor),
                 entries=tuple(entry_from_json(body) for _, body in self._rows("entries")),
                 settled=tuple(
                     Settled(run, attempt, Outcome(outcome), bool(began), time)
                     for run, attempt, outcome, began, time in self._rows("settled")
                 ),
                 consumed_approvals=frozenset(name for (name,) in self._rows("consumed_approvals")),
+                uses=tuple(use_from_json(body) for _, body in self._rows("uses")),
             )
         except sqlite3.Error as error:
             raise _translate(error, self._path) from error
@@ -136,9 +144,11 @@ class SqliteJournalStore:
         execute, many = self._connection.execute, self._connection.executemany
         head = transaction.head
         witness = witness_to_json(head.witness)
-        values = (head.sequence, head.session_counter, head.highest_epoch, head.horizon, witness)
+        floor = head.approvals_floor
+        values = (head.sequence, head.session_counter, head.highest_epoch, head.horizon, witness, floor)
         execute(
-            "UPDATE head SET sequence = ?, session_counter = ?, highest_epoch = ?, horizon = ?, witness = ?, crc = ?",
+            "UPDATE head SET sequence = ?, session_counter = ?, highest_epoch = ?, horizon = ?, witness = ?,"
+            " approvals_floor = ?, crc = ?",
             (*values, checksum(head.journal_id, *values)),
         )
         if transaction.entries:
@@ -157,6 +167,11 @@ class SqliteJournalStore:
         if transaction.consumed_approvals:
             approvals = [_checked(name) for name in transaction.consumed_approvals]
             many("INSERT OR IGNORE INTO consumed_approvals VALUES (?, ?)", approvals)
+        if transaction.uses:
+            uses = [_checked(use_name(use.name), use_to_json(use)) for use in transaction.uses]
+            many("INSERT OR REPLACE INTO uses VALUES (?, ?, ?)", uses)
+        if transaction.forgotten_uses:
+            many("DELETE FROM uses WHERE name = ?", [(use_name(name),) for name in transaction.forgotten_uses])
 
 
 class ThreadedCommits:
@@ -182,7 +197,7 @@ def open_or_replace(path: Path, new_id: str, now: int) -> tuple[SqliteJournalSto
     The coordinator sees the new journal id and treats every open attempt of this host as unknown.
     """
     try:
-        store = SqliteJournalStore.open(path, new_id)
+        store = SqliteJournalStore.open(path, new_id, now)
         try:
             return store, store.load()
         except JournalDamaged:
@@ -194,26 +209,31 @@ def open_or_replace(path: Path, new_id: str, now: int) -> tuple[SqliteJournalSto
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-        store = SqliteJournalStore.open(path, new_id)
+        store = SqliteJournalStore.open(path, new_id, now)
         return store, store.load()
 
 
-def _create(connection: sqlite3.Connection, new_id: str) -> None:
+def _create(connection: sqlite3.Connection, new_id: str, floor: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for statement in _SCHEMA.split(";\n"):
         if statement.strip():
             connection.execute(statement)
-    row = (new_id, 0, 0, 0, 0, "")
-    connection.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?)", _checked(*row))
+    row = (new_id, 0, 0, 0, 0, "", floor)
+    connection.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", _checked(*row))
     connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("COMMIT")
 
 
 def _upgrade(connection: sqlite3.Connection, written: int) -> None:
-    """Give the rows of format 1 their checksums, and the head of format 2 its place for what was seen."""
+    """Give the rows of format 1 their checksums, the head of format 2 its place for what was seen, and that of format 3
+    its floor; and make the table for what approvals were used for."""
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("ALTER TABLE head ADD COLUMN witness TEXT NOT NULL DEFAULT ''")
+    if written < 3:
+        connection.execute("ALTER TABLE head ADD COLUMN witness TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE head ADD COLUMN approvals_floor INTEGER NOT NULL DEFAULT 0")
     for table, columns in _COLUMNS.items():
+        if table == "uses":
+            continue
         if written == 1:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
         elif table != "head":
@@ -224,6 +244,7 @@ def _upgrade(connection: sqlite3.Connection, written: int) -> None:
             f"UPDATE {table} SET crc = ? WHERE {key} = ?",  # noqa: S608
             [(checksum(*row), row[0]) for row in rows],
         )
+    connection.execute(_USES)
     connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("COMMIT")
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pilotage_proto.attempt import AttemptKey
 
+from pilotage_agent.approval.use import Name, Use
 from pilotage_agent.ledger import Entry
 from pilotage_agent.settled import Settled
 from pilotage_agent.witness import Witness
@@ -22,6 +23,8 @@ class JournalHead:
     horizon: int = 0
     witness: Witness | None = None
     """The newest head of the coordinator's audit log that was seen."""
+    approvals_floor: int = 0
+    """Approvals that were asked for until then (UTC µs) do not count any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class JournalContent:
     entries: tuple[Entry, ...] = ()
     settled: tuple[Settled, ...] = ()
     consumed_approvals: frozenset[str] = frozenset()
+    uses: tuple[Use, ...] = ()
+    """What approvals were used for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Transaction:
     settled: tuple[Settled, ...] = ()
     dropped: tuple[bytes, ...] = ()
     consumed_approvals: tuple[str, ...] = ()
+    uses: tuple[Use, ...] = ()
+    forgotten_uses: tuple[Name, ...] = ()
 
 
 class JournalStore(Protocol):
@@ -91,11 +98,16 @@ class MemoryJournalStore:
         settled.update((record.run, record) for record in transaction.settled)
         for run in transaction.dropped:
             settled.pop(run, None)
+        uses = {use.name: use for use in self.content.uses}
+        uses.update((use.name, use) for use in transaction.uses)
+        for name in transaction.forgotten_uses:
+            uses.pop(name, None)
         self.content = JournalContent(
             head=transaction.head,
             entries=tuple(entries.values()),
             settled=tuple(settled.values()),
             consumed_approvals=self.content.consumed_approvals | set(transaction.consumed_approvals),
+            uses=tuple(uses.values()),
         )
 
     def close(self) -> None:

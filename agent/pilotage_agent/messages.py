@@ -7,6 +7,7 @@ Times are UTC microseconds.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pilotage_proto.approval_id import approval_id
 from pilotage_proto.attempt import AttemptKey
 from pilotage_proto.words import Effect, FailureKind, Outcome, QueryPurpose, RefusalReason
 from pilotage_proto.words import JournalState as EntryState
@@ -201,6 +202,38 @@ class Assignment:
     timeout_ms: int = 0
     host_variables: bytes = b"{}"
     sensitive_outputs: tuple[str, ...] = ()
+    planned_step: bytes = b""
+    """For a host that wants plans signed: what the plan says of the step, canonical JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedApproval:
+    """A request for approval. `signatures`: public key, `TYPE BASE64`, to the SSH signature of a yes by it."""
+
+    gate: str
+    number: int
+    asked_at: int
+    signatures: Mapping[str, str]
+
+    def id(self, execution: str) -> str:
+        """Return the id that was signed, which is made of what the request is about."""
+        return approval_id(execution, self.gate, self.number, self.asked_at)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPlan:
+    """What a plan is to this host, and who has agreed to it; proved by digests and signatures, not by who sent it."""
+
+    execution: str
+    head: str
+    slice: bytes
+    slice_digests: bytes
+    approvals: tuple[SignedApproval, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes it holds."""
+        return len(self.slice) + len(self.slice_digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +287,9 @@ class Goodbye:
     reconnect_ms: int
 
 
-CoordinatorItem = Welcome | Refusal | Assignment | Cancel | ResultAck | LogAck | Ping | Query | Goodbye | AuditHead
+CoordinatorItem = (
+    Welcome | Refusal | Assignment | SignedPlan | Cancel | ResultAck | LogAck | Ping | Query | Goodbye | AuditHead
+)
 
 __all__ = [
     "Accepted",
@@ -285,6 +320,8 @@ __all__ = [
     "RefusalReason",
     "Result",
     "ResultAck",
+    "SignedApproval",
+    "SignedPlan",
     "Started",
     "Welcome",
 ]

@@ -39,6 +39,10 @@ class StateDir:
         return self.path / "owners"
 
     @property
+    def approvers(self) -> Path:
+        return self.path / "approvers"
+
+    @property
     def status(self) -> Path:
         return self.path / "status.json"
 

@@ -12,7 +12,7 @@ from pilotage_agent.link.connection import Connection
 from pilotage_agent.link.log_feed import LogFeed
 from pilotage_agent.link.session import SessionParts
 from pilotage_agent.link.transport import Transport
-from pilotage_agent.messages import Assignment, FailureKind, Inventory
+from pilotage_agent.messages import Assignment, FailureKind, Inventory, Query
 from pilotage_agent.outbox import Outbox
 
 from tests.simulation.loop import Process, spread
@@ -25,6 +25,12 @@ class AllowAll:
     """A policy that refuses nothing."""
 
     def refusal(self, assignment: Assignment) -> tuple[FailureKind, str] | None:
+        return None
+
+    def query_refusal(self, query: Query) -> tuple[FailureKind, str] | None:
+        return None
+
+    async def values_refusal(self, message: Assignment | Query) -> tuple[FailureKind, str] | None:
         return None
 
 

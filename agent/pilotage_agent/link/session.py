@@ -37,6 +37,7 @@ from pilotage_agent.messages import (
     Refusal,
     Result,
     ResultAck,
+    SignedPlan,
     Welcome,
 )
 from pilotage_agent.outbox import Outbox, size_of
@@ -219,6 +220,8 @@ class Session:
         match item:
             case Assignment():
                 parts.attempts.assign(item)
+            case SignedPlan():
+                parts.attempts.see(item)
             case ResultAck():
                 parts.attempts.acknowledge(item)
             case Cancel():
@@ -236,13 +239,16 @@ class Session:
             case Refusal():
                 raise refused(item)
             case AuditHead():
-                seen = self._seen()
-                if seen is not None and (item.log != seen.log or item.sequence < seen.sequence):
-                    raise LinkRefused("the coordinator's audit log goes back within a session", retry=True)
-                parts.journal.see_head(Witness(parts.host_id, item))
+                self._see_head(item)
             case Welcome():
                 raise LinkLost("the coordinator said Welcome twice")
         return True
+
+    def _see_head(self, head: AuditHead) -> None:
+        seen = self._seen()
+        if seen is not None and (head.log != seen.log or head.sequence < seen.sequence):
+            raise LinkRefused("the coordinator's audit log goes back within a session", retry=True)
+        self._parts.journal.see_head(Witness(self._parts.host_id, head))
 
     async def _send(self) -> None:
         parts = self._parts

@@ -19,6 +19,10 @@ LONGEST_HEAD_FIELD: Final = 256
 LARGEST_RECOVERY: Final = 16 * 1024
 MOST_RECOVERIES: Final = 32
 """Of a coordinator that was restored more often, the newest."""
+MOST_APPROVALS: Final = 256
+"""Of one execution, the newest."""
+MOST_SIGNATURES: Final = 64
+"""Of one approval."""
 _KIND: Final = {AttemptKind.RUN: pb.ATTEMPT_KIND_RUN, AttemptKind.UNDO: pb.ATTEMPT_KIND_UNDO}
 _KIND_BACK: Final = {number: kind for kind, number in _KIND.items()}
 _STATE: Final = {
@@ -245,7 +249,27 @@ def _assignment_in(item: pb.Assignment) -> m.Assignment:
         timeout_ms=_stored(item.timeout_ms, "timeout"),
         host_variables=item.host_variables,
         sensitive_outputs=tuple(item.sensitive_outputs),
+        planned_step=item.planned_step,
     )
+
+
+def _signed_plan_in(item: pb.SignedPlan) -> m.SignedPlan:
+    if not item.execution or len(item.execution) > LONGEST_NAME or len(item.head) > LONGEST_HEAD_FIELD:
+        raise ValueError("a signed plan of no execution, or with a head that is no digest")
+    approvals = item.approvals[-MOST_APPROVALS:]
+    return m.SignedPlan(
+        execution=item.execution,
+        head=item.head,
+        slice=item.slice,
+        slice_digests=item.slice_digests,
+        approvals=tuple(
+            m.SignedApproval(
+                each.gate, each.number, _stored(each.asked_at, "time of asking"),
+                {one.key: one.signature for one in each.signatures[:MOST_SIGNATURES]},
+            )
+            for each in approvals
+        ),
+    )  # fmt: skip
 
 
 def _query_in(item: pb.Query) -> m.Query:
@@ -275,4 +299,5 @@ _READERS: Final[dict[str, Any]] = {
     "query": _query_in,
     "goodbye": lambda item: m.Goodbye(item.reconnect_ms),
     "audit_head": _head_in,
+    "signed_plan": _signed_plan_in,
 }

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pilotage_agent.approval.use import Name, Use
 from pilotage_agent.errors import ConfigRefused, JournalUnwritable
 from pilotage_agent.journal import Journal
 from pilotage_agent.journal_record import entry_from_json, entry_to_json
@@ -222,6 +223,7 @@ def test_a_journal_of_the_first_format_is_taken_over(whole: Path, tmp_path: Path
         for table in ("head", "entries", "settled", "consumed_approvals"):
             connection.execute(f"ALTER TABLE {table} DROP COLUMN crc")
         connection.execute("ALTER TABLE head DROP COLUMN witness")
+        _forget_uses(connection)
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     for _ in range(2):
@@ -236,8 +238,9 @@ def test_a_journal_of_the_second_format_is_taken_over_and_keeps_what_is_seen_fro
     path = tmp_path / "journal.db"
     path.write_bytes(whole.read_bytes())
     with sqlite3.connect(path) as connection:
-        (*values, _, _) = connection.execute("SELECT * FROM head").fetchone()
+        (*values, _, _, _) = connection.execute("SELECT * FROM head").fetchone()
         connection.execute("ALTER TABLE head DROP COLUMN witness")
+        _forget_uses(connection)
         connection.execute("UPDATE head SET crc = ?", (checksum(*values[1:]),))
         connection.execute("PRAGMA user_version = 2")
     connection.close()
@@ -249,6 +252,50 @@ def test_a_journal_of_the_second_format_is_taken_over_and_keeps_what_is_seen_fro
     store, content = open_or_replace(path, "jrn_new", 7)
     assert (content.head.journal_id, content.head.witness) == ("jrn_1", witness)
     store.close()
+
+
+NAME = Name("exe_1", "wipe", "", AttemptKind.RUN, ("apr_1",))
+USE = Use(NAME, ("apr_1",), 5, "sha256:1", {1: "succeeded"}, "sha256:2")
+
+
+def test_a_journal_of_the_third_format_is_taken_over_and_keeps_what_approvals_were_used_for(
+    whole: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(whole.read_bytes())
+    with sqlite3.connect(path) as connection:
+        (*values, _, _) = connection.execute("SELECT * FROM head").fetchone()
+        _forget_uses(connection)
+        connection.execute("UPDATE head SET crc = ?", (checksum(*values[1:]),))
+        connection.execute("PRAGMA user_version = 3")
+    connection.close()
+    store, content = open_or_replace(path, "jrn_new", 7)
+    assert (content.head.journal_id, content.uses, content.head.approvals_floor) == ("jrn_1", (), 0)
+    gone = replace(USE, name=USE.name._replace(path="gone"))
+    store.commit(Transaction(replace(content.head, approvals_floor=4), uses=(USE, gone)))
+    store.commit(Transaction(replace(content.head, approvals_floor=4), forgotten_uses=(gone.name,)))
+    store.close()
+    store, content = open_or_replace(path, "jrn_new", 7)
+    assert (content.head.journal_id, content.uses, content.head.approvals_floor) == ("jrn_1", (USE,), 4)
+    store.close()
+
+
+def test_a_new_journal_believes_no_approval_from_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    for content, floor in ((b"", 7), (b"no journal at all, but something", 9)):
+        if content:
+            path.write_bytes(content)
+        store, found = open_or_replace(path, f"jrn_{floor}", floor)
+        assert (found.head.journal_id, found.head.approvals_floor) == (f"jrn_{floor}", floor)
+        store.close()
+    store, found = open_or_replace(path, "jrn_11", 11)
+    assert (found.head.journal_id, found.head.approvals_floor) == ("jrn_9", 9)
+    store.close()
+
+
+def _forget_uses(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE head DROP COLUMN approvals_floor")
+    connection.execute("DROP TABLE uses")
 
 
 JSON = st.recursive(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pilotage_agent.approval.consent import AskNobody, Consent
 from pilotage_agent.attempts import AttemptParts, Attempts
 from pilotage_agent.failpoint import Failpoints
 from pilotage_agent.journal import Journal
@@ -201,6 +202,12 @@ class AllowAll:
     def refusal(self, assignment: Assignment) -> tuple[FailureKind, str] | None:
         return self.denied
 
+    def query_refusal(self, query: Query) -> tuple[FailureKind, str] | None:
+        return self.denied
+
+    async def values_refusal(self, message: Assignment | Query) -> tuple[FailureKind, str] | None:
+        return self.denied
+
 
 class NoLogs:
     """A LogSink that takes none."""
@@ -215,7 +222,7 @@ class NoLogs:
 class Host:
     """One agent process over a world. `crash` ends it as kill -9 would: nothing in memory is kept."""
 
-    def __init__(self, world: World, slots: int = 8) -> None:
+    def __init__(self, world: World, slots: int = 8, consent: Consent | None = None) -> None:
         self.world = world
         self.outbox = Outbox(asyncio.get_running_loop().time)
         self.journal = Journal(world.store.load(), InlineCommits(world.store, _one_turn))
@@ -229,7 +236,9 @@ class Host:
             logs=NoLogs(),
             now=lambda: 7,
             failpoints=Failpoints(),
+            consent=consent or AskNobody(),
         )
+        self.consent = consent
         self.attempts = Attempts(parts, slots)
         self.attempts.on_fatal = self.fatal.append
         self.results: dict[AttemptKey, list[Result]] = {}
@@ -258,7 +267,7 @@ class Host:
         """Die, and come back."""
         await self.attempts.close()
         self.journal.abandon()
-        return await Host(self.world).recover()
+        return await Host(self.world, consent=self.consent).recover()
 
 
 async def _one_turn() -> None:
