@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 from pilotage_client import PilotageClient
-from pilotage_client.answers import ApprovalSummary
+from pilotage_client.answers import ApprovalDetail, ApprovalSummary
+from pilotage_proto.decision import NAMESPACE, Answer, Statement
 
 from pilotage_coordinator.cli.completion import executions
 from pilotage_coordinator.cli.confirm import confirmed
@@ -171,9 +172,23 @@ def undelegate(
     perform(context, work)
 
 
-def _decide(context: typer.Context, approval: str, answer: str, comment: str, key: Path | None, *, yes: bool) -> None:
+def _what_was_asked(request: ApprovalDetail, chosen: str) -> str:
+    """Return the digest that is signed; raises NotUnderstood where something else is shown."""
+    if (request["id"], request["plan"]["digest"]) != (chosen, request["plan_digest"]):
+        raise NotUnderstood(
+            f"the coordinator shows another request or plan than {chosen} is about: nothing is signed",
+            "tell whoever runs the coordinator; it may not be in the right hands",
+        )
+    return request["plan_digest"]
+
+
+def _decide(
+    context: typer.Context, approval: str, answer: Answer, comment: str, key: Path | None, *, yes: bool
+) -> None:
     async def work(client: PilotageClient, screen: Screen) -> None:
-        request = await client.show_approval(await _chosen(client, approval))
+        chosen = await _chosen(client, approval)
+        request = await client.show_approval(chosen)
+        digest = _what_was_asked(request, chosen)
         if not screen.json and not yes:
             for line in approval_lines(request):
                 screen.folded(line.text, line.style)
@@ -181,10 +196,11 @@ def _decide(context: typer.Context, approval: str, answer: str, comment: str, ke
             raise NotUnderstood(f"{request['id']} asks for a comment with every answer", "say why: --comment TEXT")
         if not confirmed(screen, f"{answer.capitalize()} this?", yes=yes):
             return
-        statement = request["to_approve"] if answer == "approve" else request["to_reject"]
-        proof = await signature(statement, request["namespace"], request["keys"], key)
+        # Made here: whoever speaks in the coordinator's place must not choose what this key signs.
+        statement = Statement(chosen, answer, digest).signed_bytes().decode()
+        proof = await signature(statement, NAMESPACE, request["keys"], key)
         send = client.approve if answer == "approve" else client.reject
-        _tell(screen, await send(request["id"], proof, comment))
+        _tell(screen, await send(chosen, proof, comment))
 
     perform(context, work)
 
