@@ -10,7 +10,9 @@ from pilotage_coordinator.runtime.dispatch import Dispatcher
 from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.failpoint import Failpoints
 from pilotage_coordinator.runtime.listener import AgentListener
+from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
+from pilotage_coordinator.runtime.signed_plans import SignedPlans
 from pilotage_coordinator.runtime.upkeep import Upkeep
 from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.steps import coordinator_steps
@@ -21,7 +23,9 @@ def open_executions(
 ) -> Executor:
     """Begin to recover what was running, and let agents in; both go on in the background."""
     clock, store, inventory = base.clock, base.store, fleet.inventory
-    dispatcher = Dispatcher(fleet.roster, fleet.vault, inventory, base.epoch)
+    dispatcher = Dispatcher(
+        fleet.roster, fleet.vault, inventory, SignedPlans(PlanShelf(store.plans), store.approvals), base.epoch
+    )
     world = RuntimeWorld.over(inventory, LateExpressions(), coordinator_steps(config.channels), fleet.policy)
     failpoints = Failpoints.from_environment(os.environ)
     restored = base.restoration is not None

@@ -21,9 +21,11 @@ from pilotage_coordinator.runtime.executor import Executor
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.listener import AgentListener
 from pilotage_coordinator.runtime.live import MOST_STEPS
+from pilotage_coordinator.runtime.plan_shelf import PlanShelf
 from pilotage_coordinator.runtime.restoration import EPOCH_MARGIN, Restoration
 from pilotage_coordinator.runtime.second_redaction import SecondRedaction
 from pilotage_coordinator.runtime.secrets import SecretVault
+from pilotage_coordinator.runtime.signed_plans import SignedPlans
 from pilotage_coordinator.runtime.witnesses import Witnesses
 from pilotage_coordinator.runtime.world import RuntimeWorld
 from pilotage_coordinator.security.audit_key import AuditKey
@@ -252,7 +254,15 @@ class SimulatedCoordinator:
         inventory = LiveInventory(store.hosts, clock)
         await inventory.load()
         vault = SecretVault(store.secrets, store.blueprints, CIPHER, clock)
-        dispatcher = Dispatcher(roster, vault, inventory, epoch, credit=self.credit, host_credit=self.host_credit)
+        dispatcher = Dispatcher(
+            roster,
+            vault,
+            inventory,
+            SignedPlans(PlanShelf(store.plans), store.approvals),
+            epoch,
+            credit=self.credit,
+            host_credit=self.host_credit,
+        )
         world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
         executor = Executor(
             store,

@@ -32,6 +32,31 @@ class Assignment:
     timeout: int = 0
     host_variables: Mapping[str, Json] = field(default_factory=dict)
     sensitive_outputs: tuple[str, ...] = ()
+    planned_step: bytes = b""
+    """For a host that wants plans signed: what the plan says of the step, canonical JSON."""
+    signed_plan: "SignedPlan | None" = None
+    """For such a host: what it must have seen before; sent once in a session."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedApproval:
+    """A request that was approved. `signatures`: public key, `TYPE BASE64`, to the signature of a yes by it."""
+
+    gate: str
+    number: int
+    asked_at: int
+    signatures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPlan:
+    """A host's slice of an execution's plan (canonical JSON), what proves that it is one, and who has agreed."""
+
+    execution: str
+    head: str
+    slice: bytes
+    slice_digests: bytes
+    approvals: tuple[SignedApproval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,11 @@ from pilotage_proto.attempt import AttemptKey
 from pilotage_proto.limits import FULL_MESSAGE, LARGEST_ITEM, MOST_ITEMS
 from pilotage_proto.v1 import fleet_pb2 as pb
 
-from pilotage_coordinator.domain.fleet import Assignment
-from pilotage_coordinator.fleet.wire import write_assignment, write_cancel, write_log_ack
+from pilotage_coordinator.domain.fleet import Assignment, SignedPlan
+from pilotage_coordinator.fleet.wire import write_assignment, write_cancel, write_log_ack, write_signed_plan
+
+MOST_SHOWN = 1_000
+"""Plans of which it is remembered that a session was shown them; another is shown again."""
 
 
 class Outbox:
@@ -34,6 +37,8 @@ class Outbox:
         self._sent: set[AttemptKey] = set()
         self._occupied: set[AttemptKey] = set()
         self._cancelled: set[AttemptKey] = set()
+        self._shown: dict[str, SignedPlan] = {}
+        """Execution to what this session was shown of its plan."""
         self._log_acks: dict[AttemptKey, int] = {}
         self._open = False
         self._closed = False
@@ -83,8 +88,24 @@ class Outbox:
         if (size := item.ByteSize()) > LARGEST_ITEM:
             self._too_large(assignment, size)
             return
+        if assignment.signed_plan is not None and not self._show(assignment.signed_plan, assignment):
+            return
         self._waiting[key] = item
         self._wake()
+
+    def _show(self, plan: SignedPlan, assignment: Assignment) -> bool:
+        """Queue a plan before the first attempt that needs it, and again when it has changed; says whether it fits."""
+        if self._shown.get(plan.execution) is plan or self._shown.get(plan.execution) == plan:
+            return True
+        item = write_signed_plan(plan)
+        if (size := item.ByteSize()) > LARGEST_ITEM:
+            self._too_large(assignment, size)
+            return False
+        self._shown[plan.execution] = plan
+        if len(self._shown) > MOST_SHOWN:
+            del self._shown[next(iter(self._shown))]
+        self._ready.append(item)
+        return True
 
     def cancel(self, key: AttemptKey, epoch: int, reason: str) -> None:
         """Withdraw the attempt if it still waits, and queue the cancel, once."""

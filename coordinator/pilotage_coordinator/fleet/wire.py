@@ -36,6 +36,7 @@ from pilotage_coordinator.domain.fleet import (
     QueryAnswer,
     QueryPurpose,
     SeenHead,
+    SignedPlan,
 )
 from pilotage_coordinator.domain.plan import Effect, FailureKind, Json
 from pilotage_coordinator.fleet.errors import BadMessage, RefusalReason, Refused
@@ -169,6 +170,29 @@ def write_assignment(assignment: Assignment) -> pb.CoordinatorItem:
             timeout_ms=_milliseconds(assignment.timeout),
             host_variables=_write_json(assignment.host_variables) if assignment.host_variables else b"",
             sensitive_outputs=assignment.sensitive_outputs,
+            planned_step=assignment.planned_step,
+        )
+    )
+
+
+def write_signed_plan(plan: SignedPlan) -> pb.CoordinatorItem:
+    """Return the item that shows a host its slice of a plan, and who has agreed to it."""
+    approvals = [
+        pb.SignedApproval(
+            gate=each.gate,
+            number=each.number,
+            asked_at=each.asked_at,
+            signatures=[pb.DecisionSignature(key=key, signature=made) for key, made in each.signatures.items()],
+        )
+        for each in plan.approvals
+    ]
+    return pb.CoordinatorItem(
+        signed_plan=pb.SignedPlan(
+            execution=plan.execution,
+            head=plan.head,
+            slice=plan.slice,
+            slice_digests=plan.slice_digests,
+            approvals=approvals,
         )
     )
 

@@ -16,6 +16,7 @@ from pilotage_coordinator.domain.secret_places import misplaced, refusal, resolv
 from pilotage_coordinator.runtime.fleet_port import FleetPort, HostUnreachable
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.secrets import SecretUse, SecretVault
+from pilotage_coordinator.runtime.signed_plans import SignedPlans, wants_signed_plans
 from pilotage_coordinator.security.errors import SecurityError
 from pilotage_coordinator.security.sealing import attempt_context, seal
 from pilotage_coordinator.structured import structlog
@@ -47,6 +48,7 @@ class Dispatcher:
     port: FleetPort
     vault: SecretVault
     inventory: LiveInventory
+    signed_plans: SignedPlans
     epoch: int
     credit: int = MOST_SENT
     """How many attempts may be with agents, or on the way, at the same time; the others wait here in order."""
@@ -149,6 +151,11 @@ class Dispatcher:
             secrets = await self._seal(state, step, key, names) if names else {}
         except HostUnreachable:
             return
+        wants = wants_signed_plans(machine)
+        try:
+            signed_plan, planned_step = await self.signed_plans.of(state, key.path, key.host) if wants else (None, b"")
+        except DomainError as error:
+            raise CannotDispatch(f"{key.host} wants plans signed, and the plan cannot be shown: {error}") from error
         epoch = self.epoch_of(key)
         # One of an earlier epoch is fenced first, when its host's session is ready: the agent would decline it unread.
         if epoch != self.epoch or not self.port.online(key.host):
@@ -167,6 +174,8 @@ class Dispatcher:
                 timeout=step.timeout,
                 host_variables=host.vars if host else {},
                 sensitive_outputs=step.sensitive_outputs,
+                planned_step=planned_step,
+                signed_plan=signed_plan,
             )
         )
         sent = self._sent.setdefault(key.host, set())

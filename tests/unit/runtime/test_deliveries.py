@@ -98,7 +98,7 @@ class Site:
 @asynccontextmanager
 async def alive(disk: SimulatedDisk, receivers: dict[str, Receiver], clock: Clock) -> AsyncIterator[Site]:
     store = await open_simulated_store(disk, now=0, new_id=lambda prefix: f"{prefix}_1")
-    dispatcher = Dispatcher(None, None, LiveInventory(store.hosts, clock), 1)  # type: ignore[arg-type]
+    dispatcher = Dispatcher(None, None, LiveInventory(store.hosts, clock), None, 1)  # type: ignore[arg-type]
     world: Any = FakeWorld()
     world.coordinator_steps = coordinator_steps(CHANNELS)
     executor = Executor(store, dispatcher, world, clock, 1, SecondRedaction(None))  # type: ignore[arg-type]

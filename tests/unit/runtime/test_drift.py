@@ -100,7 +100,7 @@ async def site() -> AsyncIterator[Site]:
     store = await open_simulated_store(SimulatedDisk(), now=0, new_id=lambda prefix: f"{prefix}_1")
     clock, fleet = StoppedClock(), Fleet()
     inventory = LiveInventory(store.hosts, clock)
-    dispatcher = Dispatcher(fleet, None, inventory, 1)  # type: ignore[arg-type]
+    dispatcher = Dispatcher(fleet, None, inventory, None, 1)  # type: ignore[arg-type]
     world = RuntimeWorld.over(inventory, Expressions(), coordinator_steps())
     executor = Executor(store, dispatcher, world, clock, 1, SecondRedaction(None))  # type: ignore[arg-type]
     found = Site(store, inventory, fleet, executor)

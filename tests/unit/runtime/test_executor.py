@@ -82,7 +82,7 @@ class Desk:
 async def _desk(disk: SimulatedDisk, epoch: int = 1) -> Desk:
     store = await open_simulated_store(disk, now=0, new_id=lambda prefix: f"{prefix}_1")
     clock, port = StoppedClock(), Notes()
-    dispatcher = Dispatcher(port, None, LiveInventory(store.hosts, clock), epoch)  # type: ignore[arg-type]
+    dispatcher = Dispatcher(port, None, LiveInventory(store.hosts, clock), None, epoch)  # type: ignore[arg-type]
     world: Any = FakeWorld(["h1", "h2"])
     return Desk(disk, store, port, Executor(store, dispatcher, world, clock, epoch, SecondRedaction(None)))  # type: ignore[arg-type]
 

@@ -108,7 +108,7 @@ def show(context: typer.Context, name: Name) -> None:
         screen.folded(
             f"id {host['id']}, joined {local(host['joined_at'])}, last seen {ago(host['last_seen_at'])}", "dim"
         )
-        for line in _proofs(host):
+        for line in (*_proofs(host), *_signatures(host)):
             screen.folded(line)
         screen.line()
         screen.folded(f"Labels     {_labels(host) or '—'}")
@@ -221,6 +221,16 @@ def _unavailable(host: HostDetail) -> dict[str, list[str]]:
             why = " ".join(str(each.get("reason") or "its agent does not say why").split())
             found.setdefault(why, []).append(str(each.get("name", "?")))
     return found
+
+
+def _signatures(host: HostDetail) -> Iterator[str]:
+    """Yield what a host does only when people have signed the plan, if it has said so."""
+    wanted = host["facts"].get("signed_plans")
+    if isinstance(wanted, dict):
+        steps = "every step" if wanted.get("steps") == "all" else "destructive steps"
+        free = ", ".join(map(str, wanted.get("unsigned") or ()))
+        count = f"{wanted.get('quorum')} of its {wanted.get('approvers')} pinned approvers"
+        yield f"{'Signed':<10} {steps} only with the signatures of {count}{f'; none for {free}' if free else ''}"
 
 
 def _proofs(host: HostDetail) -> Iterator[str]:
