@@ -40,7 +40,8 @@ async def open_store_key(
     """
     record = await store.key.get()
     if record is None:
-        key = load_store_key(folder, environment, may_create=first)
+        # A first start may have been cut off before there was a key.
+        key = load_store_key(folder, environment, may_create=first or not await store.key.needed())
         cipher = tested(key)
         await _prove(store, cipher)
         # A database of a version that did not keep a root has derived the other keys from this one.

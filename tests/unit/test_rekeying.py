@@ -205,6 +205,23 @@ async def test_a_database_that_did_not_say_which_key_it_has_takes_only_the_right
     assert await readable(state) == (fingerprint(old), old)
 
 
+async def test_a_first_start_that_was_cut_off_before_there_was_a_key_can_be_made_again(tmp_path: Path) -> None:
+    store, _ = await opened(tmp_path, first=True)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "pilotage.db")) as connection, connection:
+        connection.execute("DELETE FROM store_key")
+    (tmp_path / "store.key").unlink()
+    store, key = await opened(tmp_path)
+    assert (tmp_path / "store.key").exists()
+    await store.secrets.put(SecretRecord("a", key.cipher.encrypt(b"a", "secrets", "a", "ciphertext"), NOW, "ann"))
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "pilotage.db")) as connection, connection:
+        connection.execute("DELETE FROM store_key")
+    (tmp_path / "store.key").unlink()
+    with pytest.raises(StoreKeyError, match="is missing and there is data that needs it"):
+        await opened(tmp_path)
+
+
 async def test_backups_from_before_and_after_restore_each_with_its_own_key(tmp_path: Path) -> None:
     state = tmp_path / "state"
     old = await filled(state)

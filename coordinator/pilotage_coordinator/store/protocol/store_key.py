@@ -16,6 +16,10 @@ class StoreKeyStore(Protocol):
         """Return the key that counts; None in a database of a version that did not say."""
         ...
 
+    async def needed(self) -> bool:
+        """Return whether there is anything that was encrypted with a key."""
+        ...
+
     async def begin(self, record: StoreKeyRecord) -> StoreKeyRecord:
         """Store the first key; return the one that counts then."""
         ...

@@ -29,6 +29,11 @@ class SqliteStoreKey:
         row = await self._access.row("store_key_get")
         return None if row is None else StoreKeyRecord(*row)
 
+    async def needed(self) -> bool:
+        """Return whether there is anything that was encrypted with a key."""
+        first = [await self._access.rows(query, ("", 1)) for query in ("secrets_after", "plans_after")]
+        return any(first) or bool(await self._access.rows("secret_versions_after", (0, 1)))
+
     async def begin(self, record: StoreKeyRecord) -> StoreKeyRecord:
         """Store the first key; return the one that counts then."""
         queries = self._access.queries
