@@ -44,19 +44,19 @@ class World:
     """A desk with a scheduler, which can be killed and started again, and a wall clock."""
 
     desk: Desk
-    _schedulers: list[Scheduler] = field(default_factory=list)
+    schedulers: list[Scheduler] = field(default_factory=list)
 
     @property
     def scheduler(self) -> Scheduler:
-        if not self._schedulers:
+        if not self.schedulers:
             self.restart()
-        return self._schedulers[-1]
+        return self.schedulers[-1]
 
     def restart(self, lost_until: int = 0) -> None:
         """Begin with a scheduler that remembers nothing."""
         services: Any = self.desk.services
         store = services.store.schedules
-        self._schedulers.append(Scheduler(store, Firing(services), services.schedules, lost_until=lost_until))
+        self.schedulers.append(Scheduler(store, Firing(services), services.schedules, lost_until=lost_until))
 
     async def goes_to(self, moment: int) -> None:
         """Let the wall clock show a moment, and the scheduler look until nothing is left to do."""
@@ -186,7 +186,7 @@ async def test_after_a_restore_nothing_runs_that_may_have_run_already(world: Wor
     assert (await world.told("nightly"))[-1] == "14 02:00:00 ran"
 
 
-async def test_two_schedulers_at_once_start_one(world: World) -> None:
+async def test_twoschedulers_at_once_start_one(world: World) -> None:
     """As if an earlier process had not died yet: the row decides."""
     await world.create()
     world.desk.wall.time = TWO
