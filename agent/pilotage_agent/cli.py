@@ -129,11 +129,12 @@ def approver_add(
     state_dir: StateDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Pin approvers' keys: from then on destructive steps run only when enough of them have signed the plan."""
+    """Pin approvers' keys: from then on destructive steps run only if enough of them signed the plan."""
     state = StateDir(load_config(config, state_dir, os.environ).state_dir)
     state.make()
     for fingerprint in pin_approvers(state.approvers, file):
         typer.echo(f"destructive steps need the signature of {fingerprint}, or of another approver of this host")
+    typer.echo("next: restart the agent, so that the coordinator knows: systemctl restart pilotage-agent", err=True)
 
 
 @approver_app.command("remove")

@@ -90,7 +90,7 @@ class StepType(ABC, Generic[ParamsT, OutputsT]):
     """What may happen after an interrupted attempt."""
 
     destructive: ClassVar[bool] = False
-    """Destroys what cannot be had back; lists of step types mark it."""
+    """Destroys what cannot be had back; lists of step types mark it, and hosts that pin approvers want it signed."""
 
     author_effects: ClassVar[frozenset[Effect]] = frozenset()
     """Which effects a blueprint's author may declare instead, because only he knows what his command does."""

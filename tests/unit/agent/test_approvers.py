@@ -1,13 +1,17 @@
 """Pinning approvers on a host, and settings that nobody could ever fulfil."""
 
+import base64
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pilotage_agent import cli
 from pilotage_agent.approval.pins import pin_approvers, read_approvers
 from pilotage_agent.approval.settings import demands_of, in_words
 from pilotage_agent.config import AgentConfig, load_config
-from pilotage_agent.errors import ConfigRefused
+from pilotage_agent.errors import ConfigRefused, EnrolmentFailed
 
 from tests.unit.agent.signing_site import ANNA, BORIS, line
 
@@ -93,3 +97,59 @@ def test_the_settings_are_read_from_file_and_environment(tmp_path: Path) -> None
             load_config(file, tmp_path, {"HOME": "/"})
     with pytest.raises(ConfigRefused, match="true or false"):
         load_config(None, tmp_path, {"PILOTAGE_AGENT_REQUIRE_SIGNED_PLANS": "yes", "HOME": "/nowhere"})
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["pilotage-agent", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_the_commands_pin_list_and_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PILOTAGE_AGENT_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "keys.pub").write_text(f"{ANNA.line}\n{BORIS.line}\n")
+    assert command(monkeypatch, "approver", "list") == 0
+    assert "not asked for" in capsys.readouterr().err
+    assert command(monkeypatch, "approver", "add", str(tmp_path / "keys.pub")) == 0
+    assert "restart the agent" in capsys.readouterr().err
+    assert command(monkeypatch, "approver", "list") == 0
+    *fingerprints, words = capsys.readouterr().out.splitlines()
+    assert len(fingerprints) == 2
+    assert words == "destructive steps need the signatures of 1 of 2 pinned approvers"
+    assert command(monkeypatch, "approver", "remove", fingerprints[0]) == 0
+    assert command(monkeypatch, "approver", "remove", fingerprints[0]) == 2
+    capsys.readouterr()
+    assert command(monkeypatch, "approver", "list") == 0
+    assert capsys.readouterr().out.splitlines()[0] == fingerprints[1]
+
+
+def test_a_private_key_is_refused_unquoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PILOTAGE_AGENT_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n-----END OPENSSH PRIVATE KEY-----\n")
+    assert command(monkeypatch, "approver", "add", str(tmp_path / "key")) == 2
+    assert "secret" not in capsys.readouterr().err
+
+
+def test_a_host_that_joins_believes_its_approvers_before_it_speaks_to_anybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PILOTAGE_AGENT_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "keys.pub").write_text(ANNA.line)
+    asked: list[frozenset[str]] = []
+
+    async def nobody_answers(*given: object, **more: object) -> None:
+        asked.append(read_approvers(tmp_path / "state" / "approvers", required=True))
+        raise EnrolmentFailed("nobody answers")
+
+    monkeypatch.setattr(cli, "join", nobody_answers)
+    body = json.dumps({"a": "127.0.0.1:1", "p": "0" * 64, "t": "secret"}).encode()
+    token = "plg1." + base64.urlsafe_b64encode(body).decode().rstrip("=")
+    assert command(monkeypatch, "join", token, "--approvers", str(tmp_path / "keys.pub")) == 1
+    assert asked == [{line(ANNA)}]
+    assert command(monkeypatch, "join", token, "--approvers", str(tmp_path / "missing")) == 2
+    assert len(asked) == 1
