@@ -59,7 +59,7 @@ class LoopbackIssuer:
                 status, body = issuer.answers.get(self.path) or issuer.answer(self.path)
                 self.send_response(status)
                 if status == 302:
-                    self.send_header("Location", issuer.url + "/keys")
+                    self.send_header("Location", issuer.url + "/elsewhere")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -288,10 +288,21 @@ async def test_an_issuer_that_answers_nonsense_lets_nobody_in(
     provider.answers[path] = (200, answer.replace(b"URL", provider.url.encode()))
     with pytest.raises(Unavailable):
         await site.caller(provider.token())
-    provider.answers[path] = (302, b"")
-    site.clock.seconds += issuer_keys.PAUSE
+
+
+async def test_no_redirect_is_followed(site: Site, provider: LoopbackIssuer) -> None:
+    provider.answers["/elsewhere"] = provider.answer("/keys")
+    provider.answers["/keys"] = (302, b"")
     with pytest.raises(Unavailable):
         await site.caller(provider.token())
+    assert "/elsewhere" not in provider.asked
+
+
+async def test_a_key_signs_by_its_own_algorithm_only(site: Site, provider: LoopbackIssuer) -> None:
+    key = SigningKey.new("one", "RS256")
+    provider.keys[:] = [key]
+    await site.caller(provider.token())
+    assert "does not have" in await site.refused(provider.token(replace(key, algorithm="PS256")))
 
 
 async def test_keys_that_are_no_public_ones_or_too_weak_are_not_used(site: Site, provider: LoopbackIssuer) -> None:
