@@ -10,7 +10,8 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from pilotage_coordinator.mcp.server import Client, make_server
+from pilotage_coordinator.mcp.client import Client
+from pilotage_coordinator.mcp.server import make_server
 from pilotage_coordinator.mcp.toolset import ViewRefused, view_of
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.services import Services
@@ -30,7 +31,8 @@ class McpFace:
 
     def __init__(self, services: Services) -> None:
         """Take what stands behind every face."""
-        server = make_server(services, _client, version("pilotage"))
+        self._services = services
+        server = make_server(self._client, version("pilotage"))
         self._manager = StreamableHTTPSessionManager(server, stateless=True)
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -64,6 +66,18 @@ class McpFace:
         scope["state"][VIEW] = view
         await self._manager.handle_request(scope, receive, send)
 
+    def _client(self, context: ServerRequestContext[Any, Any]) -> Client:
+        """Return who is behind a request: what the door left in its scope, not what it says itself."""
+        assert context.request is not None, "served without a door"
+        state = context.request.scope["state"]
+        caller = state[CALLER]
+        assert isinstance(caller, Caller)
+
+        def note(what: str) -> None:
+            state[OPERATION] = f"mcp {what}"
+
+        return Client(self._services, caller, state[VIEW], state[AGAIN], note)
+
     async def _run(self, started: asyncio.Event) -> None:
         async with self._manager.run():
             started.set()
@@ -72,16 +86,3 @@ class McpFace:
 
 def _query(scope: Scope) -> list[tuple[str, str]]:
     return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-
-
-def _client(context: ServerRequestContext[Any, Any]) -> Client:
-    """Return who is behind a request: what the door left in its scope, and nothing that the request says of itself."""
-    assert context.request is not None, "served without a door"
-    state = context.request.scope["state"]
-    caller = state[CALLER]
-    assert isinstance(caller, Caller)
-
-    def note(what: str) -> None:
-        state[OPERATION] = f"mcp {what}"
-
-    return Client(caller, state[VIEW], state[AGAIN], note)

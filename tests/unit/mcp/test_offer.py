@@ -5,8 +5,8 @@ from pilotage_coordinator.domain.access.grant import Grant
 from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.domain.access.role import BUILT_IN, Role
 from pilotage_coordinator.mcp.catalogue import TOOLS
+from pilotage_coordinator.mcp.handlers.tools import described
 from pilotage_coordinator.mcp.schema import input_schema, output_schema
-from pilotage_coordinator.mcp.server import described
 from pilotage_coordinator.mcp.tool import Tool, offered
 from pilotage_coordinator.mcp.toolset import DEFAULT, Toolset, View, ViewRefused, view_of
 from pilotage_coordinator.service.caller import Caller
