@@ -63,3 +63,4 @@ setup-test: setup
 	@tools/setup programs restic spin gcc libc6-dev
 	@tools/setup daemons docker.io docker-registry iptables busybox-static iproute2 debootstrap curl postgresql mariadb-server-core mariadb-client openssh-server age btrfs-progs xfsprogs systemd
 	@tools/setup newer restic-rest-server docker-compose
+	@tools/setup node @modelcontextprotocol/inspector@2.12.0 @modelcontextprotocol/conformance@0.2.0-alpha.12

@@ -5,6 +5,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 _LEFT_OUT: Final = ("title",)
+_ANY: Final = {"type": ["string", "number", "boolean", "object", "array", "null"]}
+"""Any JSON value, in a form that clients understand which take an empty schema for a mistake."""
 
 
 def input_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
         if name in _LEFT_OUT and isinstance(value, str):
             continue
         if name in ("properties", "$defs") and isinstance(value, dict):
-            found[name] = {each: _plain(inner) for each, inner in value.items()}
+            found[name] = {each: _plain(inner) or dict(_ANY) for each, inner in value.items()}
         elif isinstance(value, dict):
             found[name] = _plain(value)
         elif isinstance(value, list):
