@@ -14,6 +14,7 @@ from pilotage_coordinator.mcp.tools import (
     explaining,
     hosts,
     plans,
+    schedules,
     steering,
 )
 
@@ -41,13 +42,16 @@ _ROWS: Final = (
     steering.retry_workflow,
     approvals.approve_workflow_step,
     approvals.reject_workflow_step,
+    schedules.list_scheduled_workflows,
+    schedules.get_upcoming_executions,
+    schedules.get_schedule_history,
+    schedules.schedule_workflow,
+    schedules.cancel_scheduled_workflow,
     authoring.validate_blueprint,
     authoring.validate_workflow_compliance,
     administration.examine_coordinator,
 )
 
-SCHEDULES_ARE_SET_BY_PEOPLE: Final = "what runs again and again, unasked, is for people to say"
-NO_TOOLS_OF_SCHEDULES: Final = "no tools of schedules are built yet"
 WITHOUT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "blueprint.add": "no drafts are built yet: a person stores what validate_blueprint found good",
@@ -57,18 +61,6 @@ WITHOUT: Final[Mapping[str, str]] = MappingProxyType(
         "run.close": "what came of a change is for people to say",
         "run.resolve": "what became of a step that nobody knows the end of is for people to find out",
         "run.release": "a gate asks a person",
-        "schedule.create": SCHEDULES_ARE_SET_BY_PEOPLE,
-        "schedule.update": SCHEDULES_ARE_SET_BY_PEOPLE,
-        "schedule.enable": SCHEDULES_ARE_SET_BY_PEOPLE,
-        "schedule.pause": SCHEDULES_ARE_SET_BY_PEOPLE,
-        "schedule.resume": SCHEDULES_ARE_SET_BY_PEOPLE,
-        "schedule.cancel": SCHEDULES_ARE_SET_BY_PEOPLE,
-        "schedule.run": "execute_workflow starts the same",
-        "schedule.list": NO_TOOLS_OF_SCHEDULES,
-        "schedule.show": NO_TOOLS_OF_SCHEDULES,
-        "schedule.firings": NO_TOOLS_OF_SCHEDULES,
-        "schedule.upcoming": NO_TOOLS_OF_SCHEDULES,
-        "schedule.explain": NO_TOOLS_OF_SCHEDULES,
         "logs.follow": "get_step_logs reads on from a cursor",
         "host.token": "who joins the fleet is for people to say",
         "host.set": "labels decide where things run: for people",
@@ -112,6 +104,13 @@ WITHOUT: Final[Mapping[str, str]] = MappingProxyType(
         "approval.delegate": "whose say counts is for people to say",
         "approval.delegations": "whose say counts is for people to say",
         "approval.undelegate": "whose say counts is for people to say",
+        "schedule.update": "whoever changes a schedule becomes its owner; cancel it and make another one",
+        "schedule.enable": "a schedule that stopped was stopped for a reason that a person looks at",
+        "schedule.pause": "cancel_scheduled_workflow ends it, which everybody sees",
+        "schedule.resume": "whoever paused it knows why",
+        "schedule.run": "execute_workflow starts the same, with a plan",
+        "schedule.show": "list_scheduled_workflows shows as much",
+        "schedule.explain": "schedule_workflow and list_scheduled_workflows say in words what an expression means",
         "compliance.report": "it is larger than any model reads",
         "coordinator.status": "examine_coordinator tells more",
         "coordinator.authority": "it is for setting up clients",

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 _LEFT_OUT: Final = ("title",)
-_ANY: Final = {"type": ["string", "number", "boolean", "object", "array", "null"]}
+_ANY: Final = {"anyOf": [{"type": each} for each in ("string", "number", "boolean", "object", "array", "null")]}
 """Any JSON value, in a form that clients understand which take an empty schema for a mistake."""
 
 

@@ -18,7 +18,7 @@ class Toolset(StrEnum):
     RUN = "run"
     """Plan, start, and steer executions."""
     SCHEDULE = "schedule"
-    """Nothing yet."""
+    """See and make what runs at certain times."""
     AUTHOR = "author"
     """Check blueprints that are being written."""
     ADMIN = "admin"

@@ -119,3 +119,25 @@ async def test_whoever_listens_is_told_of_changes_and_no_longer_once_the_right_i
                 await site.desk.store.access.revoke_token(TOKEN, NOW, "ann")
     assert seen == [uri, uri]
     await site.desk.runs.left.wait()
+
+
+async def test_people_schedule_and_an_assistant_sees_it(site: Site) -> None:
+    person = await site.person("zoe", "operator")
+    asked = {"workflow_name": "check", "schedule": {"cron_expression": "30 2 * * *", "timezone": "Europe/Vienna"}}
+    async with site.client("?toolsets=schedule", person) as client:
+        wrong = await client.call_tool("schedule_workflow", {**asked, "schedule": {"cron_expression": "30 25 * * *"}})
+        assert wrong.is_error
+        made = await client.call_tool("schedule_workflow", asked)
+        assert not made.is_error, made
+        assert (made.structured_content["name"], made.structured_content["owner"]) == ("check", "zoe")
+    async with site.client("?toolsets=schedule") as client:
+        assert "schedule_workflow" not in {each.name for each in (await client.list_tools()).tools}
+        listed = await client.call_tool("list_scheduled_workflows", {"workflow_name": "check"})
+        assert [each["schedule_id"] for each in listed.structured_content["items"]] == [
+            made.structured_content["schedule_id"]
+        ]
+        coming = await client.call_tool("get_upcoming_executions", {"hours_ahead": 48})
+        assert len(coming.structured_content["items"]) == 2
+    async with site.client("?toolsets=schedule", person) as client:
+        ended = await client.call_tool("cancel_scheduled_workflow", {"schedule_id": "check", "reason": "no need"})
+        assert ended.structured_content["state"] == "cancelled"

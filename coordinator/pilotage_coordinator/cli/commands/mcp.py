@@ -37,7 +37,7 @@ app = typer.Typer(
 TOOLSETS: Final = ("read", "run", "schedule", "author", "admin")
 LOOKER: Final = "reader"
 WORKER: Final = "assistant"
-ROLES: Final = {"read": LOOKER, "run": WORKER, "author": LOOKER, "admin": "auditor"}
+ROLES: Final = {"read": LOOKER, "run": WORKER, "schedule": LOOKER, "author": LOOKER, "admin": "auditor"}
 """The role that holds what an assistant needs for the tools of a set."""
 
 
@@ -64,11 +64,13 @@ class ToolsetName(StrEnum):
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=principals, help="The assistant's principal.")]
-Toolset = Annotated[ToolsetName, typer.Argument(metavar="TOOLSET", help="read, run, author or admin.")]
+Toolset = Annotated[ToolsetName, typer.Argument(metavar="TOOLSET", help="read, run, schedule, author or admin.")]
 ToolsetsOption = Annotated[
     str,
     typer.Option(
-        "--toolsets", metavar="NAMES", help="Which tools are shown: read,run (the default), author, admin; or all."
+        "--toolsets",
+        metavar="NAMES",
+        help="Tools to show: read,run (the default), schedule, author, admin; or all.",
     ),
 ]
 ReadOnlyOption = Annotated[
@@ -247,10 +249,7 @@ async def _known(client: PilotageClient, name: str) -> PrincipalDetail:
 
 
 def _role(toolset: ToolsetName) -> str:
-    role = ROLES.get(toolset.value)
-    if role is None:
-        raise NotUnderstood(f"there are no tools of {toolset.value} yet", f"there are {', '.join(ROLES)}")
-    return role
+    return ROLES[toolset.value]
 
 
 def _check_toolsets(text: str) -> None:
