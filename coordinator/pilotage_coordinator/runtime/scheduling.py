@@ -19,6 +19,7 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.states import ExecutionStatus
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.schedule.codec import timetable_of
+from pilotage_coordinator.domain.schedule.errors import ScheduleRefused
 from pilotage_coordinator.domain.schedule.firing import (
     FAILED,
     LONGEST_OUTAGE,
@@ -33,7 +34,7 @@ from pilotage_coordinator.domain.schedule.firing import (
 from pilotage_coordinator.domain.values import DAY, SECOND
 from pilotage_coordinator.runtime.background import RETRY_PAUSE, Background
 from pilotage_coordinator.runtime.failpoint import Failpoints
-from pilotage_coordinator.runtime.schedule_steps import End, rules_of, taken_step, timed, told_step
+from pilotage_coordinator.runtime.schedule_steps import End, ended, rules_of, taken_step, timed, told_step
 from pilotage_coordinator.store.errors import Conflict, NotFound, StoreError
 from pilotage_coordinator.store.protocol import ScheduleStore
 from pilotage_coordinator.store.records import AuditEntry, FiringRecord, ScheduleRecord, ScheduleStep
@@ -181,12 +182,22 @@ class Scheduler:
             if work == self._release:
                 self._to_release.add(schedule)
             await asyncio.sleep(RETRY_PAUSE)
+        except ScheduleRefused as error:
+            await self._stop(schedule, f"it cannot be read any more: {error}")
         except Exception:
             log.exception("schedule.defect", schedule=schedule)
             await asyncio.sleep(LONGEST_SLEEP)
         finally:
             self._busy.discard(schedule)
             self.alarm.ring()
+
+    async def _stop(self, id: str, reason: str) -> None:
+        """Stop a schedule whose times nobody can tell."""
+        log.error("schedule.stopped", schedule=id, reason=reason)
+        with contextlib.suppress(StoreError):
+            # If it is not stored now, it is due, and told, again.
+            schedule, end = await self.store.get(id), End(State.STOPPED, reason[:LONGEST_REASON])
+            await self.store.step(ScheduleStep(ended(schedule, end), audit=self._audit(schedule, end, reason)))
 
     async def _fire(self, schedule: ScheduleRecord) -> None:
         """Tell what becomes of the times of a schedule that are due."""
@@ -325,11 +336,12 @@ class Scheduler:
         number = 0
         while rows := await self.store.ahead(now, number):
             for schedule in rows:
-                number = schedule.number
+                number, after = schedule.number, schedule
                 newest = await self.store.newest(schedule.id, but_missed_after=now)
                 state = State.ACTIVE if schedule.state == State.FINISHED else schedule.state
                 note = "" if schedule.state == State.FINISHED else schedule.note
-                after = timed(replace(schedule, last_nominal=newest, state=state, note=note), now)
+                with contextlib.suppress(ScheduleRefused):  # when it is due, it is stopped
+                    after = timed(replace(schedule, last_nominal=newest, state=state, note=note), now)
                 if after != schedule:
                     log.warning("schedule.clock_went_back", schedule=schedule.name, next=after.next_nominal)
                     with contextlib.suppress(Conflict):

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from pilotage_coordinator.domain.schedule import zone as zones
-from pilotage_coordinator.domain.schedule.codec import timetable_of
+from pilotage_coordinator.domain.schedule.codec import read_timetable
 from pilotage_coordinator.domain.schedule.cron import parse_cron
 from pilotage_coordinator.domain.schedule.firing import State
 from pilotage_coordinator.domain.schedule.timetable import Timetable
@@ -67,7 +67,7 @@ async def list_firings(services: Services, caller: Caller, request: ListFirings)
     """List what became of a schedule's times, newest first."""
     row = await services.store.schedules.get(request.schedule)
     found = await services.store.schedules.firings(row.id, request.cursor, request.limit)
-    timetable = timetable_of(row.timetable)
+    timetable, _ = read_timetable(row.timetable)
     return Page(items=[firing_answer(each, timetable) for each in found.rows], next=found.cursor)
 
 

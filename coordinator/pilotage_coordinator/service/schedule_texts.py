@@ -3,6 +3,7 @@
 from pilotage_coordinator.domain.errors import ValueRefused
 from pilotage_coordinator.domain.schedule import zone as zones
 from pilotage_coordinator.domain.schedule.cron import parse_cron
+from pilotage_coordinator.domain.schedule.errors import ScheduleRefused
 from pilotage_coordinator.domain.schedule.timetable import Every, Once, Rule, Timetable
 from pilotage_coordinator.domain.values import DAY, SECOND, parse_duration
 from pilotage_coordinator.service.errors import Invalid
@@ -18,8 +19,11 @@ def new_timetable(request: CreateSchedule, now: int) -> Timetable:
     return Timetable(rule, request.timezone, start, end)
 
 
-def updated_timetable(before: Timetable, request: UpdateSchedule, now: int) -> Timetable:
+def updated_timetable(read: tuple[Timetable, str], request: UpdateSchedule, now: int) -> Timetable:
     """Return when a schedule is due from now on; raises ScheduleRefused, Invalid."""
+    before, fault = read
+    if fault and (request.cron, request.every, request.at).count(None) == 3:
+        raise ScheduleRefused(fault, "say anew when it is due, and in which zone")
     name = request.timezone or before.zone
     zone = zones.zone_named(name)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from pilotage_coordinator.domain.schedule import zone as zones
-from pilotage_coordinator.domain.schedule.codec import delay, timetable_of
+from pilotage_coordinator.domain.schedule.codec import delay, read_timetable
 from pilotage_coordinator.domain.schedule.firing import State
 from pilotage_coordinator.domain.schedule.timetable import Timetable
 from pilotage_coordinator.domain.schedule.words import in_words
@@ -120,7 +120,7 @@ WILDCARD = "it has a * in minute or hour: it comes in each matching minute that 
 
 def schedule_answer(row: ScheduleRecord, warning: str = "") -> ScheduleAnswer:
     """Return a schedule as faces show it."""
-    timetable = timetable_of(row.timetable)
+    timetable, fault = read_timetable(row.timetable)
     rule: Any = row.timetable
     runs = row.due_at if row.state == State.ACTIVE else None
     values: dict[str, Any] = {"state": row.state, "overlap": row.overlap, "change_class": row.change_class or None}
@@ -133,7 +133,7 @@ def schedule_answer(row: ScheduleRecord, warning: str = "") -> ScheduleAnswer:
         parameters=dict(row.parameters),
         limit_to=row.limit_to,
         hosts=list(row.hosts),
-        words=in_words(timetable),
+        words=fault or in_words(timetable),
         cron=rule.get("cron", ""),
         every=write_duration(rule["every"]) if "every" in rule else "",
         at=rfc3339(rule.get("at", 0)),
@@ -180,7 +180,7 @@ def upcoming_of(rows: Sequence[ScheduleRecord], count: int, until: int | None) -
     for runs_at, _, row, nominal in islice(merge(*(_times(row) for row in rows), key=lambda each: each[:2]), count):
         if until is not None and runs_at > until:
             break
-        timetable = timetable_of(row.timetable)
+        timetable, _ = read_timetable(row.timetable)
         found.append(upcoming_time(timetable, nominal, runs_at, row))
     return found
 
@@ -209,6 +209,6 @@ def _times(row: ScheduleRecord) -> Iterator[tuple[int, str, ScheduleRecord, int]
         return
     late = delay(row.id, row.jitter)
     left = row.most_runs - row.runs if row.most_runs else None
-    times = timetable_of(row.timetable).after(row.next_nominal - 1)
+    times = read_timetable(row.timetable)[0].after(row.next_nominal - 1)
     for nominal in islice(times, left) if left is not None else times:
         yield nominal + late, row.id, row, nominal

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.domain.schedule.codec import timetable_of, to_json
+from pilotage_coordinator.domain.schedule.codec import read_timetable, timetable_of, to_json
 from pilotage_coordinator.domain.schedule.firing import Outcome, Overlap, State
 from pilotage_coordinator.domain.schedule.timetable import check
 from pilotage_coordinator.runtime.schedule_steps import timed
@@ -81,7 +81,7 @@ async def update_schedule(services: Services, caller: Caller, request: UpdateSch
     found = await checked(services, caller, "schedule.update", before.name, work)
 
     def change(row: ScheduleRecord, now: int) -> ScheduleRecord:
-        timetable = updated_timetable(timetable_of(row.timetable), request, now)
+        timetable = updated_timetable(read_timetable(row.timetable), request, now)
         changed = replace(
             row,
             owner=caller.principal,

@@ -511,6 +511,27 @@ async def test_a_defect_of_one_schedule_is_told_and_others_go_on(world: World) -
     assert (await world.told("nightly"))[-1] == "12 02:00:00 ran"
 
 
+async def test_a_schedule_that_cannot_be_read_any_more_stops_and_hides_no_other(world: World) -> None:
+    """Its zone went from the machine, or a newer version refuses its expression."""
+    await world.create("good")
+    row = await world.create()
+    stored = await world.row("nightly")
+    gone = {**stored.timetable, "zone": "Mars/Phobos"}
+    after = replace(stored, timetable=gone, updated_at=EVENING + 365 * DAY)
+    await world.desk.store.schedules.step(ScheduleStep(after))
+    await world.goes_to(TWO)
+    assert await world.told("good") == ["11 02:00:00 ran"]
+    answer = await schedule_reads.list_schedules(world.desk.services, OWNER, ListSchedules())
+    assert [(each.name, each.state) for each in answer.items] == [("nightly", "stopped"), ("good", "active")]
+    assert "no time zone 'Mars/Phobos'" in answer.items[0].note
+    assert answer.items[0].words == answer.items[0].note
+    for verb in (schedules.enable_schedule, schedules.update_schedule):
+        with pytest.raises(Invalid, match="Mars/Phobos"):
+            await world.ask(verb)
+    mended = await world.ask(schedules.update_schedule, cron="0 2 * * *", timezone="UTC")
+    assert (mended.state, mended.next_run_local, mended.id) == ("active", "2026-11-12T02:00:00+00:00", row.id)
+
+
 async def test_only_who_may_start_it_can_schedule_it(world: World) -> None:
     author = await eva(world, "author")
     with pytest.raises(Denied):

@@ -6,7 +6,9 @@ from typing import Any
 
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.schedule.cron import Cron, parse_cron
+from pilotage_coordinator.domain.schedule.errors import ScheduleRefused
 from pilotage_coordinator.domain.schedule.timetable import Every, Once, Rule, Timetable
+from pilotage_coordinator.domain.schedule.zone import zone_named
 from pilotage_coordinator.domain.values import SECOND
 
 
@@ -24,6 +26,19 @@ def to_json(timetable: Timetable) -> dict[str, Json]:
 def timetable_of(value: Mapping[str, Any]) -> Timetable:
     """Return what `to_json` wrote."""
     return Timetable(_rule(value), value["zone"], value["start"], value["end"])
+
+
+def read_timetable(value: Mapping[str, Any]) -> tuple[Timetable, str]:
+    """Return what `to_json` wrote and an empty text, or one without times and why it cannot be read (any more).
+
+    A zone may be gone from the machine, or a newer version refuse an expression.
+    """
+    try:
+        found = timetable_of(value)
+        zone_named(found.zone)
+    except ScheduleRefused as error:
+        return Timetable(Once(0)), f"it cannot be read any more: {error}"
+    return found, ""
 
 
 def delay(schedule: str, jitter: int) -> int:
