@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pilotage_coordinator.cli.commands import approval
+from pilotage_coordinator.cli.commands import approval, host
 from pilotage_coordinator.cli.exits import NotUnderstood
 from pilotage_proto.decision import NAMESPACE, Statement
 
@@ -60,3 +60,12 @@ def test_it_signs_the_answer_that_was_given(monkeypatch: pytest.MonkeyPatch, ans
 def test_it_signs_nothing_where_something_else_is_shown(monkeypatch: pytest.MonkeyPatch, lie: dict[str, Any]) -> None:
     with pytest.raises(NotUnderstood, match="nothing is signed"):
         signed(monkeypatch, "approve", {**HONEST, **lie})
+
+
+def test_host_show_tells_what_a_host_wants_signed() -> None:
+    wanted = {"steps": "all", "quorum": 2, "approvers": 3, "unsigned": ["discovery.*"]}
+    shown: Any = {"facts": {"signed_plans": wanted}}
+    (said,) = host._signatures(shown)
+    assert "every step only with the signatures of 2 of its 3 pinned approvers; none for discovery.*" in said
+    shown["facts"] = {}
+    assert not list(host._signatures(shown))
