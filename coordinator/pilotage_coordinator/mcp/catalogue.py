@@ -16,6 +16,7 @@ from pilotage_coordinator.mcp.tools import (
     plans,
     schedules,
     steering,
+    step_types,
 )
 
 _ROWS: Final = (
@@ -47,6 +48,7 @@ _ROWS: Final = (
     schedules.get_schedule_history,
     schedules.schedule_workflow,
     schedules.cancel_scheduled_workflow,
+    step_types.list_step_types,
     authoring.validate_blueprint,
     authoring.validate_workflow_compliance,
     administration.examine_coordinator,

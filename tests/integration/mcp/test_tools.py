@@ -7,6 +7,7 @@ import pytest
 from mcp.client.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
+from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.mcp.handlers import subscriptions
 from pilotage_coordinator.store.records import EventRecord
 
@@ -141,3 +142,20 @@ async def test_people_schedule_and_an_assistant_sees_it(site: Site) -> None:
     async with site.client("?toolsets=schedule", person) as client:
         ended = await client.call_tool("cancel_scheduled_workflow", {"schedule_id": "check", "reason": "no need"})
         assert ended.structured_content["state"] == "cancelled"
+
+
+async def test_step_types_are_the_coordinators_own_and_those_that_hosts_have(site: Site) -> None:
+    schema: dict[str, Json] = {"type": "object", "properties": {"paths": {"description": "\x1b[2J all of it"}}}
+    offered: dict[str, Json] = {"name": "backup.create", "effect": "once", "params_schema": schema, "available": False}
+    await site.desk.add_host("db1", step_types=(offered,))
+    async with site.client("?toolsets=author") as client:
+        listed = await client.call_tool("list_step_types", {"search": "backup"})
+        assert listed.structured_content["items"] == [
+            {"name": "backup.create", "effect": "once", "destructive": False, "hosts": ["db1"], "not_now": ["db1"]}
+        ]
+        everything = await client.call_tool("list_step_types", {"schema_of": "backup.create"})
+        assert "validation.assert" in {each["name"] for each in everything.structured_content["items"]}
+        shown = everything.structured_content["parameters_schema"]
+        assert shown.startswith("<untrusted-output mark=")
+        assert "paths" in shown
+        assert (await client.call_tool("list_step_types", {"schema_of": "backup.creat"})).is_error

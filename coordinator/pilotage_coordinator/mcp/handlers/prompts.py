@@ -66,7 +66,7 @@ PROMPTS: Final[Mapping[str, Prompt]] = MappingProxyType(
         "write_a_blueprint": Prompt(
             "Write a blueprint",
             "Write a blueprint in YAML and check it; a person stores it.",
-            ("get_workflow_details", "validate_blueprint"),
+            ("get_workflow_details", "list_step_types", "validate_blueprint"),
             {"goal": Argument("What it is to do.")},
         ),
         "restore_drill": Prompt(
