@@ -55,7 +55,7 @@ async def open_faces(
     in_background(stack, process, deliveries.run(), "delivery of notifications")
     await install_starter(fleet.policy, base.clock)
     owner = await ensure_owner(base.store, base.clock.now(), user_name(), _keys_of_user())
-    alarm = Alarm(base.clock.wall, executor.ended)
+    alarm = Alarm(base.clock.wall, executor.ended, lambda: executor.ends)
     services = await _make_services(config, base, fleet, executor, process, deliveries, owner.name, alarm)
     lost_until = alarm.now() if base.restoration is not None else 0
     scheduler = Scheduler(base.store.schedules, Firing(services), alarm, executor.failpoints, lost_until)

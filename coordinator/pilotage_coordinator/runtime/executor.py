@@ -105,6 +105,8 @@ class Executor:
     """Set when a notification may have been recorded: whoever delivers them looks, and clears it."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when an execution has ended: whoever starts others after it looks, and clears it."""
+    ends: int = 0
+    """How many have ended in this process's time."""
     recovered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once every execution that is not over is in memory, or known to be unread."""
 
@@ -403,6 +405,7 @@ class Executor:
             self._live.pop(live.id)
             self._progress.pop(live.id, None)
             self._timers.set(live.id, None)
+            self.ends += 1
             self.ended.set()
 
     def _settle_doubt(self, live: LiveExecution) -> None:

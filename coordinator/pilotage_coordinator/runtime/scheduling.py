@@ -88,6 +88,8 @@ class Alarm:
 
     wall: Callable[[], int]
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    ends: Callable[[], object] = object
+    """Gives another value once an execution has ended since; by itself, always another one."""
 
     def now(self) -> int:
         """Return UTC microseconds."""
@@ -113,6 +115,9 @@ class Scheduler:
     """Schedules whose waiting firings may begin."""
     _seen: int | None = None
     """When it last looked."""
+    _ends: object = None
+    _looked: int = 0
+    """When it last looked for ends: that costs what runs, and so is not done for each schedule that is due."""
     _work: Background = field(default_factory=Background)
 
     async def run(self) -> None:
@@ -147,8 +152,12 @@ class Scheduler:
             self._to_release |= set(await self.store.all_waiting())
         if self._seen is None or now < self._seen - SECOND:
             await self._rewind(now)
+            self._looked = 0
         self._seen = now
-        await self._take_ends(now)
+        ends = self.alarm.ends()
+        if ends != self._ends or now - self._looked >= LONGEST_SLEEP * SECOND:
+            await self._take_ends(now)
+            self._ends, self._looked = ends, now
         for schedule in sorted(self._to_release - self._busy):
             if self._begin(schedule, self._release):
                 self._to_release.discard(schedule)

@@ -14,7 +14,7 @@ from pilotage_coordinator.domain.planning.errors import PlanProblem, PlanRefused
 from pilotage_coordinator.domain.policy.errors import PolicyRefused
 from pilotage_coordinator.domain.schedule.firing import LONGEST_OUTAGE
 from pilotage_coordinator.domain.values import DAY, HOUR, MINUTE, SECOND
-from pilotage_coordinator.runtime.scheduling import Scheduler
+from pilotage_coordinator.runtime.scheduling import Alarm, Scheduler
 from pilotage_coordinator.service import schedule_reads, schedules
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Denied, Invalid, NotFound
@@ -286,6 +286,37 @@ async def test_the_jitter_shifts_what_runs_and_not_its_nominal_time(world: World
     assert await world.told("nightly") == []
     await world.goes_to(TWO + delay)
     assert await world.told("nightly") == ["11 02:00:00 ran"]
+
+
+async def test_ends_are_looked_for_when_there_are_any_and_now_and_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.create()
+    asked = 0
+    over = type(world.desk.store.schedules).over
+
+    async def counted(self: Any, limit: int = 100) -> Any:
+        nonlocal asked
+        asked += 1
+        return await over(self, limit)
+
+    monkeypatch.setattr(type(world.desk.store.schedules), "over", counted)
+    ends = 0
+    alarm = Alarm(world.desk.wall, ends=lambda: ends)
+    scheduler = Scheduler(world.desk.store.schedules, Firing(world.desk.services), alarm)
+    for _ in range(5):
+        await scheduler.look()
+    assert asked == 1
+    ends = 1
+    await scheduler.look()
+    await scheduler.look()
+    assert asked == 2
+    world.desk.wall.time += 31 * SECOND
+    await scheduler.look()
+    assert asked == 3
+    world.desk.wall.time -= HOUR
+    await scheduler.look()
+    assert asked == 4
 
 
 async def test_more_are_due_at_once_than_are_started_at_once(world: World) -> None:
