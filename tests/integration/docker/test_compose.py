@@ -413,6 +413,20 @@ def test_what_was_cut_off_stays_where_no_way_back_was_wanted(host: Harness, engi
     assert host.probe(ComposeUp(), wanted, key)["answer"] == "done"
 
 
+def test_files_that_are_not_what_was_planned_change_nothing(host: Harness, engine: EngineSite, shop: Path) -> None:
+    planned = host.run(ComposeConfig(), {"directory": str(shop), "env": params(shop)["env"]})["sha256"]
+    before = engine.picture()
+    (shop / "compose.yaml").write_text(SHOP.replace('"1000"', '"2000"'))
+    pull = {"directory": str(shop), "env": params(shop)["env"], "expect_sha256": planned}
+    for step_type, wanted in ((ComposePull(), pull), (ComposeUp(), params(shop, expect_sha256=planned))):
+        for call in (host.preview, host.run):
+            with pytest.raises(TargetFailed, match=rf"not to {planned[:12]}\. Nothing was changed"):
+                call(step_type, wanted)
+    assert engine.picture() == before
+    (shop / "compose.yaml").write_text(SHOP)
+    assert up(host, params(shop, expect_sha256=planned))["sha256"] == planned
+
+
 def test_images_and_definition_are_told(host: Harness, engine: EngineSite, shop: Path) -> None:
     wanted = {"directory": str(shop), "env": {"APP": f"{APP}:1"}}
     told = host.run(ComposeConfig(), wanted)

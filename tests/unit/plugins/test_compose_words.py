@@ -14,6 +14,7 @@ from pilotage_plugins.compose.definition import Definition, definition
 from pilotage_plugins.compose.down import DownParams
 from pilotage_plugins.compose.program import Compose
 from pilotage_plugins.compose.project import ProjectParams
+from pilotage_plugins.compose.site import Site
 from pilotage_plugins.compose.standing import Member, Standing, must_be_here
 from pilotage_plugins.compose.up import ComposeUp, UpParams
 from pilotage_plugins.compose.way_back import dependencies
@@ -126,6 +127,14 @@ def test_nothing_private_is_an_argument(harness: Harness, tmp_path: Path) -> Non
         "up", "--detach",
     ]  # fmt: skip
     assert "--file=-" in compose.arguments(["config"], by_text=True)
+
+
+def test_a_project_that_is_not_the_planned_one_is_refused() -> None:
+    site = Site(ctx=Any, engine=Any, compose=Any, params=Any, wanted=wanted(), env={})  # type: ignore[arg-type]
+    site.must_be(None)
+    site.must_be(site.wanted.sha256)
+    with pytest.raises(TargetFailed, match=r"not to 000000000000\. Nothing was changed"):
+        site.must_be("0" * 64)
 
 
 def test_files_are_looked_for_in_the_folder_alone(tmp_path: Path) -> None:

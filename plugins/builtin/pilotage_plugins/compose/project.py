@@ -35,6 +35,9 @@ Variable = Annotated[
 Value = Annotated[SecretRef | str, Field(union_mode="left_to_right")]
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class ProjectParams(EngineParams):
     """A project, by its files on the host or by the text of its file in the blueprint."""
 
@@ -101,3 +104,11 @@ def found_in(folder: Path) -> list[Path]:
             overrides = [folder / f"{stem}.override.{each}" for each in (suffix, "yml", "yaml")]
             return [folder / name, *[path for path in overrides if path.is_file()][:1]]
     raise TargetFailed(f"there is no compose file in {str(folder)!r}: none of {', '.join(DEFAULT_FILES)}")
+
+
+class PlannedProjectParams(ProjectParams):
+    """A project that somebody may have seen before."""
+
+    expect_sha256: Sha256 | None = Field(
+        None, description="The `sha256` of compose.config: nothing is changed when the files come to something else now"
+    )

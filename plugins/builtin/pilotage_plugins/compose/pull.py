@@ -5,13 +5,13 @@ from pydantic import Field
 
 from pilotage_plugins.compose.images import ensure_images
 from pilotage_plugins.compose.program import compose_available
-from pilotage_plugins.compose.project import ProjectParams
+from pilotage_plugins.compose.project import PlannedProjectParams
 from pilotage_plugins.compose.site import open_site
 from pilotage_plugins.container.image import ImageOutputs, PullPolicy, RegistryLogin
 from pilotage_plugins.container.reference import is_digest
 
 
-class PullParams(ProjectParams):
+class PullParams(PlannedProjectParams):
     """Which project."""
 
     policy: PullPolicy = Field(PullPolicy.ALWAYS, description="always asks the registries what tags mean now")
@@ -42,6 +42,7 @@ class ComposePull(StepType[PullParams, PulledOutputs]):
         """Say which are there."""
         changes = []
         async with open_site(ctx, params) as site:
+            site.must_be(params.expect_sha256)
             for reference in sorted({each.image for each in site.wanted.services.values() if not each.built}):
                 there = await site.engine.image(reference)
                 if there and (is_digest(reference) or params.policy is not PullPolicy.ALWAYS):
@@ -54,6 +55,7 @@ class ComposePull(StepType[PullParams, PulledOutputs]):
     async def run(self, ctx: StepContext, params: PullParams) -> PulledOutputs:
         """Pull them."""
         async with open_site(ctx, params) as site:
+            site.must_be(params.expect_sha256)
             images = await ensure_images(site, params.policy, params.auth, build=True)
         return PulledOutputs(project=site.wanted.project, images=tuple(images.values()))
 

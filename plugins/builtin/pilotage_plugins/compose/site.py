@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pilotage_plugin_api import StepContext
+from pilotage_plugin_api import StepContext, TargetFailed
 
 from pilotage_plugins.command.program import environment_of
 from pilotage_plugins.compose.definition import Definition, resolve
@@ -28,6 +28,14 @@ class Site:
     params: ProjectParams
     wanted: Definition
     env: Mapping[str, str]
+
+    def must_be(self, sha256: str | None) -> None:
+        """Raise TargetFailed when the files come to another project than the one of this digest; None takes any."""
+        if sha256 is not None and sha256 != self.wanted.sha256:
+            raise TargetFailed(
+                f"the files of {self.wanted.project} in {self.wanted.directory} are not what was planned: they come to"
+                f" {self.wanted.sha256[:12]}, not to {sha256[:12]}. Nothing was changed: make the plan again"
+            )
 
     def at_leisure(self) -> "Site":
         """Return the site for a way back, which neither a cancellation nor a deadline that has passed may stop."""

@@ -24,7 +24,7 @@ from pilotage_plugins.compose.gate import GateParams, checks_of, wait_for_all, w
 from pilotage_plugins.compose.images import ensure_images, let_mean, meanings
 from pilotage_plugins.compose.previous import begin
 from pilotage_plugins.compose.program import compose_available
-from pilotage_plugins.compose.project import ProjectParams, ServiceName
+from pilotage_plugins.compose.project import PlannedProjectParams, ServiceName
 from pilotage_plugins.compose.record import Begun, Configuration, begun_by, remember
 from pilotage_plugins.compose.site import Site, open_site
 from pilotage_plugins.compose.standing import Standing, must_be_here, standing
@@ -35,7 +35,7 @@ from pilotage_plugins.container.seconds import whole_seconds
 from pilotage_plugins.container.way_back import whatever_comes
 
 
-class UpParams(ProjectParams, GateParams):
+class UpParams(PlannedProjectParams, GateParams):
     """Which project, what counts as healthy, and what happens when it is not."""
 
     pull: PullPolicy = Field(PullPolicy.MISSING, description="When to ask registries for images")
@@ -97,6 +97,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
     async def preview(self, ctx: StepContext, params: UpParams) -> Preview:
         """Say what would be created, recreated and removed."""
         async with open_site(ctx, params) as site:
+            site.must_be(params.expect_sha256)
             now = await standing(site.engine, site.wanted.project)
             must_be_here(now, params.directory)
             return await preview_of(
@@ -111,6 +112,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
     async def run(self, ctx: StepContext, params: UpParams) -> UpOutputs:
         """Do it, or leave what was there."""
         async with open_site(ctx, params) as site:
+            site.must_be(params.expect_sha256)
             begun = await self._ready_to_begin(site, params)
             try:
                 if params.revert and begun.has_way_back:
