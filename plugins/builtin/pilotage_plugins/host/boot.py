@@ -1,11 +1,14 @@
 """Which boot of the host this is, and how far it has come."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
 from typing import Final
 
 from pilotage_plugin_api import StepContext
+
+from pilotage_plugins.host.kernel import waiting_kernel
 
 REBOOT_REQUIRED: Final = Path("/run/reboot-required")
 _PROC: Final = Path("/proc")
@@ -25,8 +28,19 @@ def kernel() -> str:
     return os.uname().release
 
 
-def reasons_to_reboot() -> list[str] | None:
-    """Return the packages that ask for a reboot; None when nothing asks for one (Debian's and Ubuntu's mark)."""
+async def reasons_to_reboot(ctx: StepContext) -> list[str] | None:
+    """Return what asks for a reboot: packages that left the system's mark, and a newer kernel. None if nothing does.
+
+    Ubuntu makes the mark; on Debian only some programs do, so that there a new kernel must be seen by itself.
+    """
+    waiting = await waiting_kernel(ctx)
+    marked = await asyncio.to_thread(_marked)
+    if waiting is None:
+        return marked
+    return [*(marked or ()), f"the kernel {waiting}"]
+
+
+def _marked() -> list[str] | None:
     if not REBOOT_REQUIRED.exists():
         return None
     asking = REBOOT_REQUIRED.with_name("reboot-required.pkgs")

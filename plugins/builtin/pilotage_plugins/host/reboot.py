@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from datetime import timedelta
+from typing import Final
 
 from pilotage_plugin_api import (
     Action,
@@ -24,15 +25,22 @@ from pilotage_plugin_api import (
 from pydantic import Field
 
 from pilotage_plugins.host.boot import boot_identity, kernel, reasons_to_reboot, reboot_is_under_way, settled
+from pilotage_plugins.host.kernel import waiting_kernel
 from pilotage_plugins.note import shelf
 from pilotage_plugins.service.unit import UnitName, availability, look
+
+NEWEST: Final = "newest"
 
 
 class RebootParams(StepParams):
     """When to reboot, and what must be there afterwards."""
 
     only_if_required: bool = Field(False, description="Do nothing unless installed packages ask for a reboot")
-    kernel: str | None = Field(None, max_length=200, description="The release that must run afterwards (uname -r)")
+    kernel: str | None = Field(
+        None,
+        max_length=200,
+        description="The release that must run afterwards (uname -r); `newest`: that no newer one of its kind waits",
+    )
     services: tuple[UnitName, ...] = Field((), max_length=50, description="Units that must be up afterwards")
     down_within: Duration = Field(timedelta(minutes=5), description="Fail when the host has not gone down by then")
     up_within: Duration = Field(timedelta(minutes=3), description="How long systemd may take to start everything")
@@ -79,7 +87,7 @@ class HostReboot(StepType[RebootParams, RebootOutputs]):
 
     async def preview(self, ctx: StepContext, params: RebootParams) -> Preview:
         """Say whether it would reboot, and why."""
-        asking = await asyncio.to_thread(reasons_to_reboot)
+        asking = await reasons_to_reboot(ctx)
         if params.only_if_required and asking is None:
             return Preview(changes=(Change(action=Action.NONE, subject=ctx.host, note="nothing asks for a reboot"),))
         for unit in params.services:
@@ -90,7 +98,7 @@ class HostReboot(StepType[RebootParams, RebootOutputs]):
 
     async def run(self, ctx: StepContext, params: RebootParams) -> RebootOutputs:
         """Note this boot, order the reboot, and go down with the host."""
-        needed = not params.only_if_required or await asyncio.to_thread(reasons_to_reboot) is not None
+        needed = not params.only_if_required or await reasons_to_reboot(ctx) is not None
         note = Ordered(key=ctx.attempt_key, boot=boot_identity(), kernel=kernel(), at=time.time(), needed=needed)
         if needed:
             for unit in params.services:
@@ -136,7 +144,10 @@ class HostReboot(StepType[RebootParams, RebootOutputs]):
 
 async def _wrong(ctx: StepContext, params: RebootParams) -> list[str]:
     wrong = []
-    if params.kernel is not None and params.kernel != kernel():
+    if params.kernel == NEWEST:
+        if waiting := await waiting_kernel(ctx):
+            wrong.append(f"it runs the kernel {kernel()}, and {waiting} is installed")
+    elif params.kernel is not None and params.kernel != kernel():
         wrong.append(f"it runs the kernel {kernel()}, not {params.kernel}")
     for unit in params.services:
         state = await look(ctx, unit)
