@@ -51,6 +51,15 @@ FOUND: dict[str, Any] = {
     "scratch_free_bytes": 10**9,
     "restore_free_bytes": 10**9,
 }
+PENDING: dict[str, Any] = {
+    "count": 1,
+    "changes": [
+        {"package": "nginx", "before": "1.22.1-9", "after": "1.22.1-9+deb12u1", "security": True, "download_bytes": 527}
+    ],
+    "unfinished": [],
+    "reboot_required": False,
+}
+READ: dict[str, Any] = {"project": "shop", "images": ["shop/app:2"], "sha256": "0" * 64}
 LIBRARY = [
     StoredBlueprint(BlueprintRef(each.id, each.version, content_digest(each)), each) for each in BLUEPRINTS.values()
 ]
@@ -79,10 +88,10 @@ def planned(blueprint: Blueprint, hosts: int = 3, *lost: Host) -> Planned:
     fleet = [host(f"db{number}", step_types=types, vars={"replaces": f"old{number}"}) for number in range(1, hosts + 1)]
     request = PlanRequest(StoredBlueprint(ref, blueprint), GIVEN.get(blueprint.id, {}))
     answers: dict[str, Any] = {
-        "pending": {"count": 1},
+        "pending": PENDING,
         "discover": FOUND,
         "find": {"containers": [{"name": f"shop{number}"} for number in range(1, 7)]},
-        "read": {"project": "shop", "images": ["shop/app:2"]},
+        "read": READ,
         "resolve": RESOLVED,
         "snapshots": LISTED,
         "first_backup/discover": FOUND,
@@ -232,6 +241,34 @@ def test_a_backup_asks_for_no_more_room_than_it_takes(
     scope = {"steps": {"discover": {"outputs": outputs}}}
     conditions = [str(step(found, name).parameters["that"]) for name in ("protect/space", "drillable")]
     assert [Expressions().evaluate_condition(each, scope) for each in conditions] == [backed_up, drilled]
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        [{**PENDING["changes"][0], "after": "1.22.1-9+deb12u2"}],
+        [*PENDING["changes"], {"package": "curl", "before": "7.88.1-10", "after": "7.88.1-11"}],
+    ],
+)
+def test_other_packages_make_an_approved_plan_stale(offered: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    blueprint = BLUEPRINTS["patch_and_reboot"]
+    approved = planned(blueprint)
+    assert approved.plan.resolved["patch/upgrade"]["db1"].parameters["expect"] == PENDING["changes"]
+    assert differences(approved.plan, planned(blueprint).plan) == ()
+    monkeypatch.setitem(PENDING, "changes", offered)
+    drift = differences(approved.plan, planned(blueprint).plan)
+    assert {line.partition(": ")[0].rpartition("parameters.")[2].partition("[")[0] for line in drift} == {"expect"}
+    assert "deb12u2" in "".join(drift) or "curl" in "".join(drift)
+
+
+def test_another_content_of_compose_files_makes_an_approved_plan_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    blueprint = BLUEPRINTS["compose_stack"]
+    approved = planned(blueprint)
+    monkeypatch.setitem(READ, "sha256", "1" * 64)
+    drift = differences(approved.plan, planned(blueprint).plan)
+    assert {line.partition(": ")[0] for line in drift} == {
+        f"resolved.{step}.{host}.parameters.expect_sha256" for step in ("fetch", "deploy/up") for host in ("db1", "db2")
+    }
 
 
 def test_the_secrets_that_a_plan_needs_are_those_of_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

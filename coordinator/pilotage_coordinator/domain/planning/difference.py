@@ -12,6 +12,7 @@ from pilotage_coordinator.domain.planning.codec import content
 from pilotage_coordinator.domain.planning.shortened import shortened
 
 MOST_DIFFERENCES: Final = 20
+_NAMES: Final = ("path", "package")
 
 
 def differences(approved: Plan, fresh: Plan) -> tuple[str, ...]:
@@ -46,13 +47,24 @@ def _differ(place: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def _label(value: Any, index: int) -> str:
-    path = value.get("path") if isinstance(value, Mapping) else None
-    return str(path) if path is not None else str(index)
+    name = _name(value)
+    return str(value[name]) if name else str(index)
+
+
+def _name(value: Any) -> str | None:
+    """Return the key under which a value says what it is about."""
+    return next((key for key in _NAMES if key in value), None) if isinstance(value, Mapping) else None
+
+
+def _told(value: Any) -> str:
+    """Return a value in few words, those first that say what it is about."""
+    name = _name(value)
+    return shortened({name: value[name], **value} if name else value)
 
 
 def _lists(old: list[Any], new: list[Any]) -> str:
-    gone = [shortened(each) for each in old if each not in new]
-    added = [shortened(each) for each in new if each not in old]
+    gone = [_told(each) for each in old if each not in new]
+    added = [_told(each) for each in new if each not in old]
     return "; ".join(
         f"{word}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
         for word, names in (("gone", gone), ("new", added))

@@ -113,13 +113,17 @@ class Apt:
             raise failure(argv[0], result)
         return b"\n".join(lines).decode("utf-8", "replace")
 
-    async def mark(self, *argv: str) -> str:
+    async def mark(self, *argv: str, env: Mapping[str, str] | None = None) -> str:
         """Run `apt-mark` and return what it told."""
-        return await self.quiet("apt-mark", *self._flags(), *argv)
+        return await self.quiet("apt-mark", *self._flags(), *argv, env=env)
 
     async def cache(self, *argv: str) -> str:
         """Run `apt-cache` and return what it told; names that it does not know are left out."""
         return await self.quiet("apt-cache", *self._flags(), *argv, tolerate=True)
+
+    async def policy(self, *packages: str) -> str:
+        """Return what apt tells of the versions of these installed packages; without any, of its archives."""
+        return await self.quiet("apt-cache", *self._flags(), "policy", *packages)
 
     @property
     def dpkg_flags(self) -> list[str]:

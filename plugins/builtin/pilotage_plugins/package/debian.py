@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from pilotage_plugin_api import StepContext
@@ -10,6 +11,7 @@ from pilotage_plugin_api import StepContext
 from pilotage_plugins.package.apt import LOOKING, Apt, at_work, beside
 from pilotage_plugins.package.lock import frontend_lock
 from pilotage_plugins.package.progress import status_pipe
+from pilotage_plugins.package.security import fixes, security_archives
 from pilotage_plugins.package.simulation import bare, offered_versions, simulate, with_details
 from pilotage_plugins.package.system import Conffiles, PackageChange, PlannedChange
 
@@ -38,6 +40,10 @@ class Debian:
         """Return one that may change packages, and waits so many seconds for another program to end."""
         return cls(Apt(ctx, at_work(lock_wait, conffiles), hooks=True, lock_wait=lock_wait))
 
+    def at_leisure(self) -> "Debian":
+        """Return one that neither a cancellation nor a deadline that has passed stops."""
+        return Debian(replace(self._apt, ctx=replace(self.ctx, cancel=asyncio.Event(), deadline=None)))
+
     @property
     def ctx(self) -> StepContext:
         """Return the attempt that it works for."""
@@ -56,7 +62,11 @@ class Debian:
 
     async def held(self) -> set[str]:
         """Return the packages on hold."""
-        return set((await self._apt.quiet("apt-mark", "showhold")).split())
+        return set((await self._apt.mark("showhold")).split())
+
+    async def automatic(self) -> set[str]:
+        """Return the packages that are marked as dependencies of others."""
+        return set((await self._apt.mark("showauto")).split())
 
     async def unfinished(self) -> list[str]:
         """Return the packages that an earlier run left half done."""
@@ -86,19 +96,18 @@ class Debian:
         return bare(package)
 
     async def newer(self, packages: Sequence[str], *, security_only: bool, full: bool) -> list[PlannedChange]:
-        """Return what an upgrade would change; a choice among the packages is simulated again, with what it needs."""
+        """Return what an upgrade would change; a choice among the packages is simulated again, with what it needs.
+
+        For security it is the newest versions of security archives that are installed, though a newer one may be there.
+        """
+        if security_only:
+            requests = [f"{name}={version}" for name, version in (await self._fixes(packages)).items()]
+            return await simulate(self._apt, "--no-install-recommends", "install", *requests) if requests else []
         changes = await simulate(self._apt, *(("dist-upgrade",) if full else ("upgrade", "--with-new-pkgs")))
-        if not packages and not security_only:
+        if not packages:
             return changes
         names = {bare(name) for name in packages}
-        some = [
-            change
-            for change in changes
-            if change.after
-            and change.before
-            and (not names or bare(change.package) in names)
-            and (not security_only or change.security)
-        ]
+        some = [change for change in changes if change.after and change.before and bare(change.package) in names]
         if not some:
             return []
         versions = (f"{change.package}={change.after}" for change in some)
@@ -121,10 +130,8 @@ class Debian:
     async def make(
         self, changes: Sequence[PlannedChange | PackageChange], *, downgrade: bool = False, change_held: bool = False
     ) -> None:
-        """Install and remove exactly these versions; packages that were there as dependencies stay marked so."""
+        """Install and remove exactly these versions; apt takes all of them for asked for."""
         wanted = [f"{c.package}={c.after}" if c.after else f"{c.package}-" for c in changes]
-        automatic = set((await self._apt.quiet("apt-mark", "showauto")).split())
-        new = [c.package for c in changes if c.after and not c.before]
         flags = ["--no-install-recommends"]
         flags += ["--allow-downgrades"] if downgrade else []
         flags += ["--allow-change-held-packages"] if change_held else []
@@ -132,14 +139,20 @@ class Debian:
             await self._apt.get(
                 "-y", *flags, "-o", f"APT::Status-Fd={status}", "install", *wanted, pass_fds=[status],
             )  # fmt: skip
-        were = [c.package for c in changes if c.after and (c.package in automatic or bare(c.package) in automatic)]
-        if keep := [name for name in were if name not in new]:
-            await self._apt.quiet("apt-mark", "auto", *keep)
+
+    async def mark_automatic(self, packages: Iterable[str]) -> list[str]:
+        """Mark those of them that are installed as dependencies; return the ones that were not marked so."""
+        there, marked = await self.installed(), await self.automatic()
+        todo = sorted(name for name in set(packages) if name in there and name not in marked)
+        if todo:
+            async with self._locked() as env:
+                await self._apt.mark("auto", *todo, env=env)
+        return todo
 
     async def hold(self, packages: Sequence[str], *, held: bool) -> None:
         """Hold these packages, or let them go."""
         async with self._locked() as env:
-            await self._apt.quiet("apt-mark", "hold" if held else "unhold", *packages, env=env)
+            await self._apt.mark("hold" if held else "unhold", *packages, env=env)
 
     async def wait_for_others(self) -> None:
         """Wait until no other program changes packages."""
@@ -162,6 +175,16 @@ class Debian:
 
     def _locked(self) -> AbstractAsyncContextManager[Mapping[str, str]]:
         return frontend_lock(self.ctx, self._apt.lock_wait)
+
+    async def _fixes(self, packages: Sequence[str]) -> dict[str, str]:
+        names = {bare(name) for name in packages}
+        left_alone = await self.held()
+        there = [name for name in await self.installed() if name not in left_alone]
+        chosen = sorted(name for name in there if not names or bare(name) in names)
+        if not chosen:
+            return {}
+        archives = security_archives(await self._apt.policy())
+        return fixes(await self._apt.policy(*chosen), archives)
 
     async def _query(self, form: str) -> str:
         return await self._apt.quiet("dpkg-query", "--show", f"--showformat={form}", tolerate=True)

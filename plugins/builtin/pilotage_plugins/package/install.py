@@ -6,7 +6,14 @@ from pilotage_plugin_api import Availability, Duration, Effect, Preview, StepCon
 from pydantic import Field
 
 from pilotage_plugins.package.apt import PackageRequest
-from pilotage_plugins.package.change import PackagesOutputs, carry_out, give_back, must_not_remove, preview_with_units
+from pilotage_plugins.package.change import (
+    PackagesOutputs,
+    carry_out,
+    give_back,
+    mark_what_was_cut_off,
+    must_not_remove,
+    preview_with_units,
+)
 from pilotage_plugins.package.choice import availability, looking, working
 from pilotage_plugins.package.system import Conffiles, PackageManager, PlannedChange
 
@@ -60,11 +67,16 @@ class PackageInstall(StepType[InstallParams, PackagesOutputs]):
         if params.refresh and missing:
             await manager.refresh()
         changes = await _chosen(manager, params, missing)
-        return await carry_out(manager, changes, repaired, downgrade=params.allow_downgrade)
+        asked = [request.partition("=")[0] for request in params.packages]
+        return await carry_out(manager, changes, repaired, asked=asked, downgrade=params.allow_downgrade)
+
+    async def recover(self, ctx: StepContext, params: InstallParams, key: str) -> str:
+        """Mark the dependencies that it brought, if it was cut off before that; the next attempt does the rest."""
+        return await mark_what_was_cut_off(working(ctx, params.lock_wait.total_seconds()), key)
 
     async def undo(self, ctx: StepContext, params: InstallParams, outputs: PackagesOutputs) -> None:
         """Remove what was new, and bring back the recorded versions."""
-        await give_back(working(ctx, params.lock_wait.total_seconds(), params.conffiles), outputs.changes)
+        await give_back(working(ctx, params.lock_wait.total_seconds(), params.conffiles), outputs)
 
 
 async def _missing(manager: PackageManager, params: InstallParams) -> list[str]:

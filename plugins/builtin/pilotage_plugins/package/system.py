@@ -48,6 +48,10 @@ class PackageManager(Protocol):
         """Return the attempt that it works for."""
         ...
 
+    def at_leisure(self) -> "PackageManager":
+        """Return one that neither a cancellation nor a deadline that has passed stops."""
+        ...
+
     # --- what is there ------------------------------------------------------------------------------------------
 
     async def installed(self) -> dict[str, str]:
@@ -56,6 +60,10 @@ class PackageManager(Protocol):
 
     async def held(self) -> set[str]:
         """Return the packages that no upgrade touches."""
+        ...
+
+    async def automatic(self) -> set[str]:
+        """Return the packages that are there as dependencies of others: nobody asked for them."""
         ...
 
     async def unfinished(self) -> list[str]:
@@ -97,7 +105,11 @@ class PackageManager(Protocol):
     async def make(
         self, changes: Sequence[PlannedChange | PackageChange], *, downgrade: bool = False, change_held: bool = False
     ) -> None:
-        """Install and remove exactly these versions; packages that were there as dependencies stay marked so."""
+        """Install and remove exactly these versions. Those that nobody asked for must be marked so afterwards."""
+        ...
+
+    async def mark_automatic(self, packages: Iterable[str]) -> list[str]:
+        """Mark those of them that are installed as dependencies of others; return the ones that were not marked so."""
         ...
 
     async def hold(self, packages: Sequence[str], *, held: bool) -> None:

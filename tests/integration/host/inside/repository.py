@@ -31,7 +31,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 def make(folder: Path) -> None:
     """Build the packages: plg-demo with a conffile and a daemon, plg-sec with a fix, plg-bad whose script may fail,
-    plg-boot whose fix asks for a reboot."""
+    plg-boot whose fix asks for a reboot, plg-meta whose newer version needs another package,
+    plg-both with a fix below a newer plain version."""
     main, security = folder / "main", folder / "security"
     for part in (main, security):
         part.mkdir(parents=True)
@@ -43,7 +44,12 @@ def make(folder: Path) -> None:
     _build(main, "plg-dep", "1.0", depends="plg-extra")
     _build(main, "plg-extra", "1.0")
     _build(main, "plg-rival", "1.0", conflicts="plg-demo")
+    _build(main, "plg-meta", "1.0")
+    _build(main, "plg-meta", "2.0", depends="plg-extra")
     _build(security, "plg-sec", "1.1")
+    _build(main, "plg-both", "1.0")
+    _build(security, "plg-both", "1.1")
+    _build(main, "plg-both", "2.0")
     _build(security, "plg-boot", "1.1", postinst=_ASKS_FOR_A_REBOOT)
     _index(main, "Debian")
     _index(security, "Debian-Security")

@@ -14,6 +14,7 @@ from pilotage_plugin_api import DeadlineExceeded, InfrastructureFailed, StepFail
 from pilotage_plugin_api.registration import overrides
 from pilotage_plugin_api.testing import Conformance, Harness, Sample
 from pilotage_plugin_api.testing.conformance import World
+from pilotage_plugins.host.reboot import HostReboot
 from pilotage_plugins.note import shelf
 from pilotage_plugins.package.hold import PackageHold, PackageRepair
 from pilotage_plugins.package.install import PackageInstall
@@ -26,6 +27,7 @@ CONF = Path("/etc/plg-demo.conf")
 HOOKS = Path("/etc/apt/apt.conf.d/90plg-hooks")
 HOOKS_RAN = Path("/run/plg-hooks-ran")
 WANTED = {"plg-demo": "1.0", "plg-sec": "1.0", "plg-bad": "1.0"}
+OTHERS = ("plg-dep", "plg-extra", "plg-rival", "plg-meta", "plg-both")
 KEY = "exe_1/pkg/host1//run/1"
 AGAIN = "exe_1/pkg/host1//run/2"
 
@@ -76,7 +78,7 @@ def packages(archive: Path) -> None:
     conf = CONF.read_text() if CONF.exists() else ""
     if installed() != WANTED or conf != "setting=1.0\n" or run("dpkg", "--audit"):
         run("dpkg", "--configure", "-a", check=False)
-        run("dpkg", "--purge", "--force-all", "plg-demo", "plg-sec", "plg-bad", "plg-dep", "plg-extra", "plg-rival")
+        run("dpkg", "--purge", "--force-all", *WANTED, *OTHERS)
         debs = [str(archive / "main" / f"{name}_{version}_all.deb") for name, version in WANTED.items()]
         run("dpkg", "-i", *debs)
 
@@ -165,11 +167,56 @@ def test_looking_runs_none_of_the_hosts_hooks_and_working_runs_them(harness: Har
     )
 
 
+def test_an_upgrade_that_was_planned_is_made_and_no_other_one_comes(harness: Harness, archive: Path) -> None:
+    """What was half done before stays so too when the archive has something else than what was planned."""
+    choice = {"packages": ["plg-demo", "plg-sec"], "refresh": False}
+    planned = harness.run(PackagePlan(), choice)["changes"]
+    run("dpkg", "--unpack", str(archive / "main" / "plg-bad_2.0_all.deb"))
+    stale = [{**each, "after": "1.5"} if each["package"] == "plg-demo" else each for each in planned]
+    for call in (harness.preview, harness.run):
+        with pytest.raises(TargetFailed, match=r"plg-demo was planned as 1\.0 -> 1\.5, and would be 1\.0 -> 2\.0"):
+            call(PackageUpgrade(), {**choice, "expect": stale})
+    with pytest.raises(TargetFailed, match="plg-sec would be changed"):
+        harness.run(PackageUpgrade(), {**choice, "expect": planned[:1] if planned[0]["package"] == "plg-demo" else []})
+    assert (installed(), bool(run("dpkg", "--audit"))) == ({"plg-demo": "1.0", "plg-sec": "1.0"}, True)
+    outputs = harness.run(PackageUpgrade(), {**choice, "expect": planned})
+    assert outputs["repaired"]
+    assert installed() == {"plg-demo": "2.0", "plg-sec": "1.1", "plg-bad": "2.0"}
+
+
+def test_an_upgrade_that_was_planned_and_cut_off_comes_to_its_end(harness: Harness) -> None:
+    FAIL_MARK.touch()
+    params: dict[str, Any] = {"packages": ["plg-bad", "plg-demo"], "refresh": False}
+    params["expect"] = harness.run(PackagePlan(), params)["changes"]
+    with pytest.raises(StepFailed, match="plg-bad"):
+        harness.run(PackageUpgrade(), params, key=KEY)
+    FAIL_MARK.unlink()
+    harness.run(PackageUpgrade(), params, key=AGAIN)
+    assert installed() == {**WANTED, "plg-bad": "2.0", "plg-demo": "2.0"}
+
+
 def test_an_upgrade_for_security_touches_nothing_else(harness: Harness) -> None:
     outputs = harness.run(PackageUpgrade(), {"security_only": True})
     assert outputs["changes"] == [{"package": "plg-sec", "before": "1.0", "after": "1.1"}]
     assert installed() == {**WANTED, "plg-sec": "1.1"}
     assert any(fraction and fraction > 0.5 for fraction, _ in harness.recorder.reports)
+
+
+def test_a_fix_below_a_newer_version_is_what_comes_for_security(harness: Harness, archive: Path) -> None:
+    run("dpkg", "-i", str(archive / "main" / "plg-both_1.0_all.deb"))
+    params = {"packages": ["plg-both"], "security_only": True, "refresh": False}
+    (planned,) = harness.run(PackagePlan(), params)["changes"]
+    assert (planned["after"], planned["security"]) == ("1.1", True)
+    pinned = Path("/etc/apt/preferences.d/plg-both")
+    pinned.write_text("Package: plg-both\nPin: version 1.0\nPin-Priority: 1001\n")
+    assert harness.run(PackagePlan(), params)["changes"] == []
+    pinned.unlink()
+    run("apt-mark", "hold", "plg-both")
+    assert harness.run(PackagePlan(), params)["changes"] == []
+    run("apt-mark", "unhold", "plg-both")
+    outputs = harness.run(PackageUpgrade(), params)
+    assert outputs["changes"] == [{"package": "plg-both", "before": "1.0", "after": "1.1"}]
+    assert harness.run(PackagePlan(), params)["changes"] == []
 
 
 def test_what_was_held_stays_and_what_came_by_dependency_stays_marked(harness: Harness) -> None:
@@ -298,6 +345,62 @@ def at_work(lock: str) -> Iterator[subprocess.Popen[str]]:
         yield other
 
 
+@pytest.fixture
+def meta(archive: Path) -> dict[str, str]:
+    """A package whose upgrade brings another one; gives what is installed with it."""
+    run("dpkg", "-i", str(archive / "main" / "plg-meta_1.0_all.deb"))
+    return {**WANTED, "plg-meta": "1.0"}
+
+
+def test_what_comes_as_a_dependency_is_marked_so_and_what_was_asked_for_is_not(
+    harness: Harness, meta: dict[str, str]
+) -> None:
+    params = {"packages": ["plg-meta"], "refresh": False}
+    outputs = harness.run(PackageUpgrade(), params)
+    assert installed() == {**meta, "plg-meta": "2.0", "plg-extra": "1.0"}
+    assert marks() == (["plg-extra"], [])
+    harness.undo(PackageUpgrade(), params, outputs)
+    assert (installed(), marks()) == (meta, ([], []))
+    harness.run(PackageInstall(), {"packages": ["plg-dep"], "refresh": False})
+    assert marks() == (["plg-extra"], [])
+
+
+@pytest.mark.parametrize("after", ["recovery", "retry"])
+def test_marks_are_set_also_after_a_kill(harness: Harness, meta: dict[str, str], after: str) -> None:
+    """plg-bad was a dependency; named to apt it counts as asked for, until it is marked again."""
+    run("apt-mark", "auto", "plg-bad")
+    FAIL_MARK.write_text("hang")
+    params = {"packages": ["plg-meta", "plg-bad"], "refresh": False}
+    killed = harness.kill_in_the_middle(PackageUpgrade(), params, KEY, 4)
+    assert killed
+    FAIL_MARK.unlink()
+    run("apt-mark", "manual", "plg-bad", "plg-extra", check=False)
+    if after == "recovery":
+        assert harness.recover(PackageUpgrade(), params, KEY) == "marked as dependencies: plg-bad, plg-extra"
+        assert harness.recover(PackageUpgrade(), params, KEY) == ""
+    else:
+        harness.run(PackageUpgrade(), params, key=AGAIN)
+        assert installed()["plg-bad"] == "2.0"
+    assert marks() == (["plg-bad", "plg-extra"], [])
+
+
+def test_marks_are_set_also_when_a_script_fails(harness: Harness, meta: dict[str, str]) -> None:
+    FAIL_MARK.touch()
+    with pytest.raises(StepFailed, match="plg-bad"):
+        harness.run(PackageUpgrade(), {"packages": ["plg-meta", "plg-bad"], "refresh": False}, key=KEY)
+    assert installed()["plg-extra"] == "1.0"
+    assert marks() == (["plg-extra"], [])
+
+
+def test_a_dependency_that_was_removed_comes_back_as_one(harness: Harness) -> None:
+    run("apt-mark", "auto", "plg-demo")
+    params = {"packages": ["plg-rival"], "refresh": False, "allow_remove": True}
+    outputs = harness.run(PackageInstall(), params)
+    assert outputs["automatic"] == ["plg-demo"]
+    harness.undo(PackageInstall(), params, outputs)
+    assert (installed(), marks()) == (WANTED, (["plg-demo"], []))
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_another_program_at_work_may_heal(harness: Harness, lock: str) -> None:
     with at_work(lock) as other, pytest.raises(InfrastructureFailed, match=f"lock.* process {other.pid}"):
@@ -361,12 +464,30 @@ def test_an_upgrade_tells_what_needrestart_finds(harness: Harness) -> None:
     program.chmod(0o755)
     try:
         params = {"packages": ["plg-demo"], "refresh": False}
+        assert not harness.run(PackagePlan(), params)["reboot_required"]
         assert harness.run(PackageUpgrade(), params)["restart"] == ["dbus.service", "plg-daemon.service"]
         program.write_text("#!/bin/sh\necho NEEDRESTART-SVC: half.service\nexit 1\n")
         assert harness.run(PackageUpgrade(), params, key="exe_2/pkg/host1//run/1")["restart"] is None
     finally:
         program.unlink()
     assert harness.run(PackageUpgrade(), params, key="exe_3/pkg/host1//run/1")["restart"] is None
+
+
+def test_a_kernel_that_comes_asks_for_a_reboot_and_is_named(harness: Harness) -> None:
+    program = Path("/usr/sbin/needrestart")
+    params = {"packages": ["plg-demo"], "refresh": False}
+    try:
+        for state, waits in (("1", False), ("2", True), ("3", True), ("0", False)):
+            program.write_text(
+                "#!/bin/sh\ntest \"$*\" = '-b -k' || exit 3\n"
+                f"echo NEEDRESTART-KEXP: 6.1.0-18-amd64\necho NEEDRESTART-KSTA: {state}\n"
+            )
+            program.chmod(0o755)
+            assert harness.run(PackagePlan(), params)["reboot_required"] is waits
+            shown = harness.preview(HostReboot(), {"only_if_required": True})
+            assert ("6.1.0-18-amd64" in shown.changes[0].note) is waits
+    finally:
+        program.unlink()
 
 
 def test_a_pinned_package_stays_at_its_version(harness: Harness) -> None:
