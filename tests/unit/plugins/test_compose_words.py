@@ -170,7 +170,7 @@ def test_a_project_of_another_folder_is_told_apart() -> None:
 def test_availability_tells_what_is_missing(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, why: str
 ) -> None:
-    async def answers(path: str) -> None:
+    async def answers(path: str, seconds: float) -> None:
         return None
 
     monkeypatch.setattr("pilotage_plugins.container.connection.reach", answers)

@@ -1,7 +1,9 @@
 """References, ports, health checks, addresses of engines, and what an engine's refusals mean."""
 
 import asyncio
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from pilotage_plugin_api import InfrastructureFailed, Refused, StepError, StepFailed, TargetFailed
 from pilotage_plugin_api.testing import Harness
+from pilotage_plugins.container import connection
 from pilotage_plugins.container.connection import socket_of
 from pilotage_plugins.container.errors import failure
 from pilotage_plugins.container.health import HealthCheck
@@ -126,16 +129,56 @@ def test_a_closed_door_says_why(harness: Harness) -> None:
     assert "nothing answers" in answer.reason
 
 
-def test_an_engine_that_hangs_up_is_an_infrastructure_failure(harness: Harness) -> None:
+class Strange:
+    """Something that listens as an engine does, and answers the first so many requests with these lines."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await reader.readline()
+            if self.answers:
+                writer.write(self.answers.pop(0) + b"\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ((b"HTTP/1.1 200 OK",), "went away"),
+        ((), "is not well: asked for a sign of life, it said b''"),
+        ((b"HTTP/1.1 500 Internal Server Error",), "is not well.*500"),
+        ((b"SSH-2.0-OpenSSH_9.2",), "is not well.*SSH"),
+    ],
+)
+def test_what_does_not_answer_as_an_engine_is_an_infrastructure_failure(
+    harness: Harness, answers: tuple[bytes, ...], why: str
+) -> None:
     async def scenario() -> None:
         path = harness.sandbox / "rude.sock"
-        server = await asyncio.start_unix_server(lambda reader, writer: writer.close(), path)
-        async with server:
+        async with await asyncio.start_unix_server(Strange(*answers).serve, path):
             params = {"container": "web", "engine": f"unix://{path}"}
-            with pytest.raises(InfrastructureFailed, match="went away"):
+            with pytest.raises(InfrastructureFailed, match=why):
                 await asyncio.to_thread(harness.run, ContainerInspect(), params)
 
     asyncio.run(scenario())
+
+
+def test_an_engine_that_stands_still_is_not_available(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket takes connections all the same: the kernel does that."""
+    monkeypatch.setattr(connection, "AVAILABLE_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)
+    path = harness.sandbox / "still.sock"
+    with socket.socket(socket.AF_UNIX) as still:
+        still.bind(str(path))
+        still.listen()
+        with pytest.raises(InfrastructureFailed, match=r"has not answered for 0\.2 s"):
+            harness.run(ContainerInspect(), {"container": "web", "engine": f"unix://{path}"})
+        harness.facts["vars"] = {"docker_host": f"unix://{path}"}
+        answer = harness.available(ContainerInspect())
+    assert not answer.available
+    assert "stands still" in answer.reason
 
 
 def test_the_library_is_loaded_only_by_a_step_that_runs() -> None:

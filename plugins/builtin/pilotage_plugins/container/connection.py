@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
 
 DEFAULT_ADDRESS: Final = "unix:///var/run/docker.sock"
+ANSWER_SECONDS: Final = 10.0
+"""How long a step waits for the engine to say that it is there, which costs it nothing."""
+
+AVAILABLE_SECONDS: Final = 4.0
+"""The same where somebody only asks whether it is there; an agent gives them five seconds in all."""
+
 _SCHEME: Final = "unix://"
 
 
@@ -35,7 +41,7 @@ class EngineParams(StepParams):
 async def open_engine(ctx: StepContext, params: EngineParams) -> AsyncIterator["Engine"]:
     """Connect to the engine of this host; raises TargetFailed or InfrastructureFailed that say what to do."""
     path = socket_of(params.engine, ctx)
-    await reach(path)
+    await reach(path, ANSWER_SECONDS)
     # aiohttp costs 15 MiB and a third of a second: the zygote and the workers of other step types do without it.
     module = importlib.import_module("pilotage_plugins.container.engine")
     async with module.connected(_SCHEME + path) as engine:
@@ -45,7 +51,7 @@ async def open_engine(ctx: StepContext, params: EngineParams) -> AsyncIterator["
 async def engine_available(ctx: StepContext) -> Availability:
     """Say whether the engine of this host answers."""
     try:
-        await reach(socket_of(None, ctx))
+        await reach(socket_of(None, ctx), AVAILABLE_SECONDS)
     except StepError as error:
         return Availability(available=False, reason=str(error))
     return Availability(available=True)
@@ -77,10 +83,11 @@ async def docker_environment(socket: str) -> dict[str, str]:
     return known
 
 
-async def reach(path: str) -> None:
-    """Knock at the socket; raises the StepError that explains a closed door."""
+async def reach(path: str, seconds: float) -> None:
+    """Ask at the socket whether an engine is there, for so long; raises the StepError that explains the silence."""
     try:
-        _, writer = await asyncio.open_unix_connection(path)
+        async with asyncio.timeout(seconds):
+            answer = await _ping(path)
     except FileNotFoundError:
         raise TargetFailed(
             f"there is no Docker socket at {path}: install Docker Engine, or set the host's variable docker_host"
@@ -89,10 +96,32 @@ async def reach(path: str) -> None:
         raise TargetFailed(
             f"the agent may not use the Docker socket {path}: add its user to the socket's group"
         ) from None
+    except TimeoutError as error:
+        raise InfrastructureFailed(
+            f"the Docker Engine at {path} takes connections and has not answered for {seconds:g} s: it stands"
+            " still, or is overloaded. systemctl status docker"
+        ) from error
     except OSError as error:
         raise InfrastructureFailed(
             f"nothing answers at the Docker socket {path} ({error.strerror}): is the engine running?"
             " systemctl status docker"
         ) from error
-    writer.close()
-    await writer.wait_closed()
+    if not answer.startswith(b"HTTP/1.") or answer[8:12] != b" 200":
+        raise InfrastructureFailed(
+            f"the engine at {path} is not well: asked for a sign of life, it said {answer[:80].strip()!a}."
+            " systemctl status docker"
+        )
+
+
+async def _ping(path: str) -> bytes:
+    """Return the first line of the engine's answer; OSError passes.
+
+    A socket takes connections also when whoever listens stands still, so connecting is no proof.
+    """
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        writer.write(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        return await reader.readline()
+    finally:
+        writer.close()
