@@ -33,7 +33,9 @@ class OnProject(OnEngine):
         (sandbox / "compose.yaml").write_text(TEXT)
         params, more = self.parameters(), self.more()
         facts = {"vars": {"docker_host": self.site.address}}
-        return Sample(params, facts=facts, secrets={"token": b"canary-3317"}, **more)
+        # Compose takes what a file's ${...} stand for from its environment.
+        seen = frozenset({"token"})
+        return Sample(params, facts=facts, secrets={"token": b"canary-3317"}, in_environment=seen, **more)
 
     def parameters(self) -> dict[str, Any]:
         return {"directory": str(self.folder), "project": "shop", "env": ENV}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pilotage_plugin_api import (
@@ -23,11 +23,13 @@ from pilotage_plugin_api import (
     StepParams,
     StepType,
 )
+from pilotage_plugin_api.errors import RegistrationRefused
 from pilotage_plugin_api.testing import Conformance, Harness, Sample
 from pilotage_plugin_api.testing import conformance as kit
 from pilotage_plugin_api.testing.conformance import World
 from pilotage_plugin_api.testing.schema import broken_promises, schemas_of
 from pilotage_plugin_api.testing.tree import tree_of
+from pydantic import Field
 
 SECRET = b"canary-5518"
 
@@ -110,6 +112,78 @@ class TellsInHex(Tells):
 
     def shown(self, secret: bytes) -> str:
         return secret.hex()
+
+
+class TellsInPreview(Tells):
+    """Look a secret up for the plan, and show it there."""
+
+    async def preview(self, ctx: StepContext, params: GoodParams) -> Preview:
+        assert params.password is not None
+        return Preview(note=self.shown(await ctx.secret(params.password)))
+
+
+class TellsInItsError(Tells):
+    """Say in its error with which secret it failed."""
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        assert params.password is not None
+        password = await ctx.secret(params.password)
+        try:
+            return await Good.run(self, ctx, params)
+        except OSError as error:
+            raise StepFailed(f"{self.shown(password)} failed") from error
+
+
+class TellsInACause(Tells):
+    """Fail with a good error that was raised from one that holds the secret."""
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        assert params.password is not None
+        if not params.path.parent.exists():
+            raise StepFailed("it did not work") from ValueError(self.shown(await ctx.secret(params.password)))
+        return await Good.run(self, ctx, params)
+
+
+class TellsOnUndo(Tells):
+    """Say in the error of an undo with which secret it failed."""
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        return await Good.run(self, ctx, params)
+
+    async def undo(self, ctx: StepContext, params: GoodParams, outputs: GoodOutputs) -> None:
+        assert params.password is not None
+        if not params.path.exists():
+            raise StepFailed(f"{self.shown(await ctx.secret(params.password))}: nothing to undo")
+        params.path.unlink()
+
+
+class TellsInArguments(Tells):
+    """Give a secret to a program as an argument."""
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        assert params.password is not None
+        await ctx.program(["true", self.shown(await ctx.secret(params.password))])
+        return GoodOutputs()
+
+
+class TellsInEnvironment(Tells):
+    """Give a secret to a program in its environment."""
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        assert params.password is not None
+        password = (await ctx.secret(params.password)).decode()
+        await ctx.program(["true"], env={**ctx.environment, "PASSWORD": password})
+        return GoodOutputs()
+
+
+class TellsThroughAnother(Tells):
+    """Have a program give a secret to another one as an argument."""
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        assert params.password is not None
+        script = 'sh -c "sleep 0.4; true" "$(cat)"; true'  # with more to do afterwards, a shell starts a child
+        await ctx.program(["sh", "-c", script], stdin=await ctx.secret(params.password))
+        return GoodOutputs()
 
 
 class Floods(Good):
@@ -239,6 +313,59 @@ class Wavers(Good):
     asked = 0
 
 
+class MisplacedName(Good):
+    """Bear a name that is no plugin and verb."""
+
+    name = "good"
+
+
+class NoJson(Good):
+    """Describe its parameters by words that JSON Schema does not have."""
+
+    class Params(StepParams):
+        path: Path
+        password: SecretRef | None = None
+
+        @classmethod
+        def model_json_schema(cls, *args: Any, **more: Any) -> dict[str, Any]:
+            schema = super().model_json_schema(*args, **more)
+            return {**schema, "properties": {**schema["properties"], "path": {"type": "path"}}}
+
+
+class Demanding(Good):
+    """Ask for a parameter that its own sample does not give."""
+
+    class Params(StepParams):
+        path: Path
+        token: str
+
+
+class Tolerant(Good):
+    """Ignore parameters that it does not know."""
+
+    class Params(StepParams):
+        path: Path
+        password: SecretRef | None = None
+
+        @classmethod
+        def model_validate(cls, obj: Any, **more: Any) -> Any:
+            return super().model_validate({name: obj[name] for name in cls.model_fields if name in obj}, **more)
+
+
+class NeverAgain(Careful):
+    """Say after an interruption that nothing was done, and then stumble over what was."""
+
+    effect = Effect.PROBE
+
+    async def run(self, ctx: StepContext, params: GoodParams) -> GoodOutputs:
+        if params.path.with_suffix(".draft").exists():
+            raise StepFailed("there is a draft already")
+        return await super().run(ctx, params)
+
+    async def probe(self, ctx: StepContext, params: GoodParams, key: str) -> ProbeAnswer[GoodOutputs]:
+        return ProbeAnswer.not_done() if not params.path.exists() else ProbeAnswer.done(GoodOutputs())
+
+
 class AvailableByDoing(Good):
     """Find out whether it is available by doing it."""
 
@@ -268,6 +395,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BAD = [
+    (MisplacedName, "test_it_can_be_registered"),
+    (NoJson, "test_its_schemas_are_json_schema"),
+    (Demanding, "test_sample_fits_its_schema"),
+    (Tolerant, "test_unknown_parameters_are_refused_by_name"),
+    (NeverAgain, "test_probe_answers_after_an_interruption"),
+    (TellsInPreview, "test_preview_changes_nothing"),
+    (TellsInItsError, "test_failures_show_no_secret"),
+    (TellsInACause, "test_failures_show_no_secret"),
+    (TellsOnUndo, "test_failures_show_no_secret"),
+    (TellsInArguments, "test_a_run_keeps_every_rule"),
+    (TellsInEnvironment, "test_a_run_keeps_every_rule"),
+    (TellsThroughAnother, "test_a_run_keeps_every_rule"),
     (Undocumented, "test_it_is_documented"),
     (Wavers, "test_its_schemas_are_stable"),
     (NamesNothing, "test_wrong_parameters_are_refused_by_name_and_not_repeated"),
@@ -311,7 +450,7 @@ def test_each_bad_plugin_is_found(
 ) -> None:
     before = Harness.living_children()
     try:
-        with pytest.raises((AssertionError, StepFailed, pytest.fail.Exception)):
+        with pytest.raises((AssertionError, StepFailed, RegistrationRefused, pytest.fail.Exception)):
             call(bad(), check, harness, request)
     finally:
         for pid in harness.left_behind(before, 0.0):
@@ -328,14 +467,7 @@ def test_a_good_plugin_passes(check: str, harness: Harness, request: pytest.Fixt
 
 def test_every_check_has_a_bad_plugin() -> None:
     checks = {name for name in vars(Conformance) if name.startswith("test_")}
-    elsewhere = {
-        "test_it_can_be_registered",  # tests/unit/plugins/test_catalogue.py
-        "test_its_schemas_are_json_schema",  # likewise
-        "test_sample_fits_its_schema",  # about the sample
-        "test_unknown_parameters_are_refused_by_name",  # registration demands it
-        "test_probe_answers_after_an_interruption",  # invocation checks the answer's type
-    }
-    assert checks - elsewhere == {check for _, check in BAD}
+    assert checks == {check for _, check in BAD}
 
 
 def test_checks_that_do_not_apply_are_not_there_and_come_back() -> None:
@@ -373,16 +505,93 @@ def test_schemas_that_were_recorded_are_kept() -> None:
     del now["params"]["properties"]["password"]
     del now["outputs"]["properties"]["text"]
     assert broken_promises(before, now) == [
-        "parameter password is gone",
         "parameter path is no longer string",
+        "parameter password is gone",
         "parameter more is required now",
         "output text is gone",
     ]
 
 
+class Port(StepParams):
+    number: int = 80
+
+
+class DeepBefore(StepParams):
+    ports: tuple[Port, ...] = ()
+    mode: Literal["fast", "slow"] = "fast"
+    name: str | None = None
+    size: int = Field(1, le=10)
+    limits: dict[str, int] = Field(default_factory=dict)
+
+
+class Outlet(StepParams):
+    number: int = Field(80, ge=1)
+    kind: str
+
+
+class DeepAfter(StepParams):
+    ports: tuple[Outlet, ...] = ()
+    mode: Literal["fast"] = "fast"
+    name: str = ""
+    size: int = Field(1, le=5)
+    limits: dict[str, str] = Field(default_factory=dict)
+
+
+def deep(params: type[StepParams], outputs: type[StepOutputs] = GoodOutputs) -> dict[str, Any]:
+    class Deep(Good):
+        Params = params  # type: ignore[assignment]
+        Outputs = outputs  # type: ignore[assignment]
+
+    return schemas_of(Deep())
+
+
+def test_promises_are_kept_at_every_depth() -> None:
+    assert broken_promises(deep(DeepBefore), deep(DeepBefore)) == []
+    assert broken_promises(deep(DeepBefore), deep(DeepAfter)) == [
+        "parameter ports[].number: minimum is 1 now, was not bounded",
+        "parameter ports[].kind is required now",
+        "parameter mode no longer takes slow",
+        "parameter name is no longer null",
+        "parameter size: maximum is 5 now, was 10",
+        "parameter limits.* is no longer integer",
+    ]
+
+
+def test_what_takes_more_breaks_nothing() -> None:
+    class Wider(DeepBefore):
+        mode: Literal["fast", "slow", "calm"] | int = "fast"  # type: ignore[assignment]
+        size: int = Field(1, le=20)
+        name: str | int | None = None  # type: ignore[assignment]
+        more: str = ""
+
+    assert broken_promises(deep(DeepBefore), deep(Wider)) == []
+
+
+def test_an_output_that_may_be_missing_now_is_told() -> None:
+    class Perhaps(StepOutputs):
+        text: str | None = None
+
+    assert broken_promises(deep(GoodParams), deep(GoodParams, Perhaps)) == ["output text may be null now"]
+
+
+def test_a_class_that_recorded_other_schemas_does_not_conform(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    class Recorded(Suite):
+        step_type: StepType[Any, Any] = Good()
+        schemas = tmp_path / "good.json"
+
+    before = schemas_of(Good())
+    before["params"]["properties"]["colour"] = {"type": "string"}
+    Recorded.schemas.write_text(json.dumps(before))
+    with pytest.raises(AssertionError, match="would break: parameter colour is gone"):
+        Recorded().test_its_schemas_are_stable(request)
+    Recorded.schemas.write_text(json.dumps(schemas_of(Good())))
+    Recorded().test_its_schemas_are_stable(request)
+
+
 STRANGER = """
 from pathlib import Path
 from tests.unit.plugins.test_conformance import {suite}
+from pilotage_plugin_api.errors import RegistrationRefused
 from pilotage_plugin_api.testing import Conformance, Sample
 
 class TestStranger(Conformance):

@@ -4,24 +4,30 @@ import base64
 import contextlib
 import json
 import re
+import shutil
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
 
 import pytest
+from pydantic import BaseModel
 
 from pilotage_plugin_api.effect import Effect
 from pilotage_plugin_api.errors import DeadlineExceeded, PluginApiError, Refused, StepCancelled, StepFailed
 from pilotage_plugin_api.invocation import OUTPUTS_LIMIT, validate_params
+from pilotage_plugin_api.preview import Preview
 from pilotage_plugin_api.registration import check_step_type, docs_of, overrides
-from pilotage_plugin_api.step_type import StepType
+from pilotage_plugin_api.step_type import Availability, StepType
 from pilotage_plugin_api.testing.harness import Harness
 from pilotage_plugin_api.testing.schema import broken_promises, schemas_of
 from pilotage_plugin_api.testing.tree import tree_of
+from pilotage_plugin_api.testing.watching import Watch
+
+T = TypeVar("T")
 
 STOP_WITHIN_SECONDS: Final = 8.0
 """How soon a step type must have ended after cancellation or its deadline, clean-up included."""
@@ -34,7 +40,10 @@ _JSON_TYPES: Final = {"object", "array", "string", "number", "integer", "boolean
 class Sample:
     """Parameters that work, and what the suite must know about them.
 
-    `secrets`: by name; their contents must never be seen. `long`: parameters under which the step takes at least
+    `secrets`: by name; their contents must never be seen: not in logs, progress, previews, outputs, errors, and not in
+    the arguments or environments of processes. `in_environment`: names of those that a program takes by its environment
+    and in no better way, so that they may be there. `failing`: parameters under which a run fails when it has read its
+    secrets; without them, it runs in a sandbox that is gone. `long`: parameters under which the step takes at least
     half a minute, for cancellation, deadline and recovery; without them those tests use `params` and accept a step
     that is quicker. `tidy`: under `long` the step finishes nothing, so that a recovery must bring the sandbox back to
     what it was. `ignored_outputs`: names of outputs that may differ between two runs of an idempotent type, such as
@@ -47,6 +56,8 @@ class Sample:
     ignored_outputs: frozenset[str] = frozenset()
     facts: Mapping[str, Any] = field(default_factory=dict)
     tidy: bool = False
+    failing: Mapping[str, Any] | None = None
+    in_environment: frozenset[str] = frozenset()
 
 
 class Conformance:
@@ -134,7 +145,7 @@ class Conformance:
         for name in self.step_type.Params.model_json_schema().get("required", ()):
             params = {key: value for key, value in world.sample.params.items() if key != name}
             with pytest.raises(Refused, match=re.escape(name)):
-                world.harness.run(self.step_type, params)
+                world.run(params=params)
         for name, value in world.sample.params.items():
             is_secret = str(value).startswith("secret://")
             problem = self._problem_with({**world.sample.params, name: _CANARY if is_secret else {"a": [{"b": {}}]}})
@@ -161,33 +172,45 @@ class Conformance:
         """A parameter that does not exist is never ignored, and nothing happens."""
         before = tree_of(world.harness.sandbox)
         with pytest.raises(Refused, match="no_such_parameter"):
-            world.harness.run(self.step_type, {**world.sample.params, "no_such_parameter": 1})
+            world.run(params={**world.sample.params, "no_such_parameter": 1})
         assert tree_of(world.harness.sandbox) == before
 
     def test_a_run_keeps_every_rule(self, world: "World") -> None:
-        """The sample works. Its outputs are JSON of at most 64 KiB and read back into the model; no secret is in
-        logs, progress or outputs; no process lives on; effect `read` changed nothing; without an undo, asking for
-        one is refused by name. One run for all of these, as runs may be dear."""
+        """The sample works. Its outputs are JSON of at most 64 KiB and read back into the model; no process lives on;
+        effect `read` changed nothing; without an undo, asking for one is refused by name. One run for all of these, as
+        runs may be dear."""
         picture = tree_of(world.harness.sandbox, times=True)
         processes = world.harness.living_children()
         outputs = world.run()
         assert not world.harness.left_behind(processes), "it left processes behind"
         assert len(json.dumps(outputs, ensure_ascii=False).encode()) <= OUTPUTS_LIMIT
         self.step_type.Outputs.model_validate(outputs)
-        seen = world.harness.seen(outputs)
-        for name, content in world.sample.secrets.items():
-            for form in _forms(content):
-                assert form not in seen, f"it shows the secret {name}"
         if self.step_type.effect is Effect.READ:
             assert tree_of(world.harness.sandbox, times=True) == picture, "effect read, but it changed something"
         if not overrides(self.step_type, "undo"):
             with pytest.raises(Refused, match=re.escape(self.step_type.name)):
-                world.harness.undo(self.step_type, world.sample.params, outputs)
+                world.undo(outputs)
+
+    def test_failures_show_no_secret(self, world: "World") -> None:
+        """What is said when a run fails, or an undo, for its sandbox is gone meanwhile, holds no secret either. Give
+        `failing` parameters where a run is to fail otherwise."""
+        if not world.sample.secrets:
+            return
+        with contextlib.suppress(PluginApiError):
+            if world.sample.failing:
+                world.run(params=world.sample.failing)
+            else:
+                with world.gone():
+                    world.run()
+        if overrides(self.step_type, "undo"):
+            outputs = world.run()
+            with world.gone(), contextlib.suppress(PluginApiError):
+                world.undo(outputs)
 
     def test_preview_changes_nothing(self, world: "World") -> None:
         """A plan can be made as often as one likes."""
         before = tree_of(world.harness.sandbox, times=True)
-        preview = world.harness.preview(self.step_type, world.sample.params)
+        preview = world.preview()
         json.dumps(preview.model_dump(mode="json"), allow_nan=False)
         assert tree_of(world.harness.sandbox, times=True) == before
 
@@ -208,11 +231,11 @@ class Conformance:
         key = "exe_test/probed/host1//run/1"
         world.run(key=key)
         before = tree_of(world.harness.sandbox)
-        answer = world.harness.probe(self.step_type, world.sample.params, key)
+        answer = world.probe(key)
         assert answer["answer"] in ("done", "unknown")
         if answer["answer"] == "done":
             self.step_type.Outputs.model_validate(answer["outputs"])
-        never = world.harness.probe(self.step_type, world.sample.params, "exe_test/never/host1//run/1")
+        never = world.probe("exe_test/never/host1//run/1")
         assert never["answer"] != "done", "it takes one attempt for another"
         assert tree_of(world.harness.sandbox) == before, "the probe changed something"
 
@@ -223,7 +246,7 @@ class Conformance:
         key = "exe_test/cut/host1//run/1"
         with contextlib.suppress(StepCancelled):
             world.run(key=key, params=world.long, cancel_after=0.05)
-        answer = world.harness.probe(self.step_type, world.sample.params, key)
+        answer = world.probe(key)
         assert answer["answer"] in ("done", "not_done", "unknown")
         if answer["answer"] == "not_done":
             world.run(key=key)
@@ -234,9 +257,9 @@ class Conformance:
             pytest.skip("no undo")
         before = tree_of(world.harness.sandbox)
         outputs = world.run()
-        world.harness.undo(self.step_type, world.sample.params, outputs)
+        world.undo(outputs)
         assert tree_of(world.harness.sandbox) == before
-        world.harness.undo(self.step_type, world.sample.params, outputs)
+        world.undo(outputs)
         assert tree_of(world.harness.sandbox) == before
 
     def test_recovery_leaves_finished_work_alone(self, world: "World") -> None:
@@ -248,27 +271,24 @@ class Conformance:
         world.run(key=key)
         before, answer = tree_of(world.harness.sandbox), self._probed(world, key)
         for other in (key, key, "exe_test/never/host1//run/1"):
-            world.harness.recover(self.step_type, world.sample.params, other)
+            world.recover(other)
         assert tree_of(world.harness.sandbox) == before, "it puts back what was finished"
         assert self._probed(world, key) == answer, "the probe answers otherwise after it"
 
     @pytest.mark.parametrize("after", [0.02, 0.3])
     def test_recovery_puts_a_killed_attempt_in_order(self, world: "World", after: float) -> None:
-        """Whenever the attempt's process was killed: it succeeds, a second time too, and changes nothing then; it
-        shows no secret; and the step can be run again. A step that is cut off before it has put anything out of order
+        """Whenever the attempt's process was killed: it succeeds, a second time too, and changes nothing then; and the
+        step can be run again. A step that is cut off before it has put anything out of order
         leaves the sandbox as it was: what is temporary must not stay."""
         if not overrides(self.step_type, "recover"):
             pytest.skip("no recover")
         key = "exe_test/killed/host1//run/1"
         world.harness.kill_in_the_middle(self.step_type, world.long, key, after)
-        said = world.harness.recover(self.step_type, world.long, key)
+        world.recover(key, world.long)
         after_first = tree_of(world.harness.sandbox)
-        said += world.harness.recover(self.step_type, world.long, key)
+        world.recover(key, world.long)
         assert tree_of(world.harness.sandbox) == after_first, "a second recovery changes something more"
         self.in_order(world)
-        for name, content in world.sample.secrets.items():
-            for form in _forms(content):
-                assert form not in said, f"it shows the secret {name}"
         world.run(key="exe_test/killed/host1//run/2")
 
     def in_order(self, world: "World") -> None:
@@ -280,7 +300,7 @@ class Conformance:
     def _probed(self, world: "World", key: str) -> Any:
         if not overrides(self.step_type, "probe"):
             return None
-        return world.harness.probe(self.step_type, world.sample.params, key)["answer"]
+        return world.probe(key)["answer"]
 
     @pytest.mark.parametrize("after", [0.0, 0.02, 0.3])
     def test_cancellation_is_honoured(self, world: "World", after: float) -> None:
@@ -294,7 +314,7 @@ class Conformance:
     def test_availability_is_an_answer(self, world: "World") -> None:
         """It says whether it can run here, and why not, without changing anything."""
         before = tree_of(world.harness.sandbox, times=True)
-        answer = world.harness.available(self.step_type)
+        answer = world.available()
         assert answer.available or answer.reason
         assert tree_of(world.harness.sandbox, times=True) == before
 
@@ -323,7 +343,70 @@ class World:
     ) -> dict[str, Any]:
         """Run the step type with the sample's parameters or others."""
         chosen = self.sample.params if params is None else params
-        return self.harness.run(self.step_type, chosen, key=key, timeout=timeout, cancel_after=cancel_after)
+        return self._watched(
+            lambda: self.harness.run(self.step_type, chosen, key=key, timeout=timeout, cancel_after=cancel_after)
+        )
+
+    def preview(self) -> Preview:
+        """Ask for the sample's preview."""
+        return self._watched(lambda: self.harness.preview(self.step_type, self.sample.params))
+
+    def undo(self, outputs: Mapping[str, Any]) -> None:
+        """Compensate a run of the sample."""
+        self._watched(lambda: self.harness.undo(self.step_type, self.sample.params, outputs))
+
+    def probe(self, key: str) -> dict[str, Any]:
+        """Ask what became of an attempt at the sample."""
+        return self._watched(lambda: self.harness.probe(self.step_type, self.sample.params, key))
+
+    def recover(self, key: str, params: Mapping[str, Any] | None = None) -> str:
+        """Put in order what an attempt left, at the sample or with other parameters."""
+        chosen = self.sample.params if params is None else params
+        return self._watched(lambda: self.harness.recover(self.step_type, chosen, key))
+
+    def available(self) -> Availability:
+        """Ask whether the step type can run here."""
+        return self._watched(lambda: self.harness.available(self.step_type))
+
+    @contextlib.contextmanager
+    def gone(self) -> Iterator[None]:
+        """Take the sandbox away, and bring it back as it was."""
+        sandbox = self.harness.sandbox
+        aside = sandbox.with_name(f"{sandbox.name}-aside")
+        sandbox.rename(aside)
+        try:
+            yield
+        finally:
+            if sandbox.exists():
+                shutil.rmtree(sandbox)
+            aside.rename(sandbox)
+
+    def _watched(self, call: Callable[[], T]) -> T:
+        """Make a call, and check that it shows no secret to anybody, however it ends."""
+        if not self.sample.secrets:
+            return call()
+        with Watch() as watch:
+            try:
+                outcome = call()
+            except PluginApiError as error:
+                self._check_secrets(watch, error)
+                raise
+        self._check_secrets(watch, outcome)
+        return outcome
+
+    def _check_secrets(self, watch: Watch, outcome: object) -> None:
+        told = outcome.model_dump(mode="json") if isinstance(outcome, BaseModel) else outcome
+        places = {
+            "logs, progress, answers or errors": self.harness.seen(told) + _all_of(outcome),
+            "the arguments of a process": _text(watch.arguments),
+        }
+        environments = _text(watch.environments)
+        for name, content in self.sample.secrets.items():
+            for form in _forms(content):
+                for place, text in places.items():
+                    assert form not in text, f"it shows the secret {name} in {place}"
+                if name not in self.sample.in_environment:
+                    assert form not in environments, f"it shows the secret {name} in the environment of a process"
 
     def compared(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs that two runs must share."""
@@ -344,6 +427,18 @@ class World:
         assert time.monotonic() - started < STOP_WITHIN_SECONDS
         assert "ignores that it should stop" not in self.harness.recorder.text
         assert not self.harness.left_behind(before)
+
+
+def _all_of(outcome: object) -> str:
+    """Return what an error says, with what it was raised from and the outputs that it carries; empty for others."""
+    if not isinstance(outcome, BaseException):
+        return ""
+    causes = _all_of(outcome.__cause__)
+    return f"{outcome}\n{outcome!r}\n{getattr(outcome, 'outputs', None)!r}\n{causes}"
+
+
+def _text(parts: Iterable[bytes]) -> str:
+    return b"\n".join(parts).decode("utf-8", "backslashreplace")
 
 
 def _forms(secret: bytes) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a step type lets everybody on its machine see: the arguments, and the environments, of the processes it starts."""
+"""What a step type lets others on its machine see: the arguments, and the environments, of the processes it starts."""
 
 import os
 import sys
@@ -58,7 +58,7 @@ class Watch:
 
 
 _open: Final[set[Watch]] = set()
-"""The watches that are open now. Python keeps a hook as long as the process lives, so that there is one for them all."""
+"""The watches that are open now. Python keeps a hook as long as the process lives, so there is one for them all."""
 
 _STARTS: Final[Mapping[str, tuple[int, int | None]]] = {
     "subprocess.Popen": (1, 3),
