@@ -40,7 +40,20 @@ def current() -> dict[str, dict[str, Any]]:
     """Return the schemas of the built-in step types as their code has them."""
     catalogue = load_catalogue()
     ours = [name for name, one in catalogue.step_types.items() if one.origin.distribution == BUILTIN_DISTRIBUTION]
-    return {name: json.loads(json.dumps(schemas_of(catalogue.get(name)))) for name in sorted(ours)}
+    return {name: _promises(json.loads(json.dumps(schemas_of(catalogue.get(name))))) for name in sorted(ours)}
+
+
+def _promises(schema: Any, *, names: bool = False) -> Any:
+    """Leave out what only people read. With `names`, the keys are names of fields: one may be `description`."""
+    if isinstance(schema, list):
+        return [_promises(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _promises(value, names=not names and key in ("properties", "$defs"))
+        for key, value in schema.items()
+        if names or key != "description"
+    }
 
 
 def recorded() -> dict[str, dict[str, Any]]:

@@ -29,7 +29,7 @@ from pilotage_plugin_api.testing import conformance as kit
 from pilotage_plugin_api.testing.conformance import World
 from pilotage_plugin_api.testing.schema import broken_promises, schemas_of
 from pilotage_plugin_api.testing.tree import tree_of
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 SECRET = b"canary-5518"
 
@@ -522,6 +522,7 @@ class DeepBefore(StepParams):
     name: str | None = None
     size: int = Field(1, le=10)
     limits: dict[str, int] = Field(default_factory=dict)
+    anything: JsonValue = None
 
 
 class Outlet(StepParams):
@@ -535,6 +536,7 @@ class DeepAfter(StepParams):
     name: str = ""
     size: int = Field(1, le=5)
     limits: dict[str, str] = Field(default_factory=dict)
+    anything: JsonValue = None
 
 
 def deep(params: type[StepParams], outputs: type[StepOutputs] = GoodOutputs) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class _Comparison:
         if self.what == "output" and "null" in known - kinds:
             yield f"output {path} may be null now"
         for one in olds:
-            if other := _counterpart(one, news):
+            if (other := _counterpart(one, news)) is not None:
                 yield from self._alike(path, one, other)
             elif _kind(one) in known:
                 yield f"{self.what} {path} no longer takes {one.get('title', _kind(one))}"

@@ -83,7 +83,7 @@ async def docker_environment(socket: str) -> dict[str, str]:
     return known
 
 
-async def reach(path: str, seconds: float) -> None:
+async def reach(path: str, seconds: float = ANSWER_SECONDS) -> None:
     """Ask at the socket whether an engine is there, for so long; raises the StepError that explains the silence."""
     try:
         async with asyncio.timeout(seconds):
