@@ -646,9 +646,20 @@ class ApprovalSummary(TypedDict):
     decisions: list[Decision]
 
 
+class ApprovalAsker(TypedDict):
+    """Who asked for what is to be approved."""
+
+    name: str
+    kind: Literal["person", "service", "assistant"]
+    acts_for: str
+    """The person who answers for an assistant; empty for others."""
+
+
 class ApprovalDetail(ApprovalSummary):
     """One request for approval with all that a person needs to know to decide."""
 
+    askers: list[ApprovalAsker]
+    change: ChangeRecord
     blueprint: str
     version: str
     name: str

@@ -1,19 +1,12 @@
 """People who agree: a coordinator, a host, the command line, and keys that OpenSSH has made and signs with."""
 
-import asyncio
-import subprocess
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
-from pilotage_client import PilotageClient, RequestRefused
-from pilotage_client.transport import Transport
-from pilotage_proto.decision import NAMESPACE, Statement
+from pilotage_client import RequestRefused
+from pilotage_proto.decision import Statement
 
-from tests.fleet.fleet import Fleet
-
-T = TypeVar("T")
+from tests.e2e.house import House, signed
 
 BLUEPRINTS = """\
 pilotage: 1
@@ -37,88 +30,13 @@ workflows:
 """
 
 
-def make_key(file: Path) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
-
-
-def signed(key: Path, statement: Statement, namespace: str = NAMESPACE) -> str:
-    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key)]
-    return subprocess.run(command, input=statement.signed_bytes(), check=True, capture_output=True).stdout.decode()
-
-
-class House:
-    """A coordinator with one host, and the people around it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.keys: dict[str, Path] = {}
-        self.fleet = Fleet(folder / "fleet", ("one",))
-        self.fleet.environment |= {"HOME": str(folder / "home"), "XDG_CONFIG_HOME": str(folder / "config")}
-        self.fleet.environment["PILOTAGE_CONFIG"] = str(folder / "none.toml")
-        make_key(folder / "home" / ".ssh" / "id_ed25519")
-        self.owner = ""
-
-    def open(self) -> None:
-        """Start everything."""
-        folder = self.folder
-        self.fleet.start_coordinator()
-        self.fleet.join("one", {"tier": "gold"})
-        self.fleet.await_online()
-        self.owner = self.fleet.json("whoami")["principal"]
-        self.keys[self.owner] = folder / "home" / ".ssh" / "id_ed25519"
-        (folder / "books.yaml").write_text(BLUEPRINTS)
-        self.fleet.run("blueprint", "add", str(folder / "books.yaml"))
-
-    def add(self, name: str, *options: str, key: bool = True) -> None:
-        given = list(options)
-        if key:
-            self.keys[name] = self.folder / name / "key"
-            make_key(self.keys[name])
-            given += ["--key", f"{self.keys[name]}.pub"]
-        self.fleet.run("principal", "add", name, *given)
-        self.fleet.run("token", "create", name, "--to-file", str(self.folder / f"{name}.token"))
-
-    def as_(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        token = {} if name == self.owner else {"PILOTAGE_TOKEN": (self.folder / f"{name}.token").read_text().strip()}
-        before = dict(self.fleet.environment)
-        self.fleet.environment |= token
-        try:
-            return self.fleet.run(*arguments, check=False)
-        finally:
-            self.fleet.environment.clear()
-            self.fleet.environment |= before
-
-    def ask(self, name: str, question: Callable[[PilotageClient], Awaitable[T]]) -> T:
-        """Ask as somebody's token does."""
-        token = (self.folder / f"{name}.token").read_text().strip()
-
-        async def work() -> T:
-            async with PilotageClient(Transport.over_socket(self.fleet.socket, token=token)) as client:
-                return await question(client)
-
-        return asyncio.run(work())
-
-    def start(self, name: str, by: str = "") -> tuple[str, str]:
-        """Start a blueprint; return its execution and the request that it waits for."""
-        done = self.as_(by or self.owner, "--json", "run", "start", name, "--yes")
-        assert done.returncode == 3, done.stdout + done.stderr
-        newest = self.fleet.json("run", "list")[0]["id"]
-        (waiting,) = self.fleet.json("approval", "list", "--execution", newest)
-        return newest, waiting["id"]
-
-    def shown(self, request: str) -> Any:
-        return self.fleet.json("approval", "show", request)
-
-    def state(self, execution: str) -> str:
-        return str(self.fleet.json("run", "show", execution)["state"])
-
-
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"))
+    made = House(tmp_path_factory.mktemp("house"), "one")
     try:
-        made.open()
+        made.open({"tier": "gold"})
+        (made.folder / "books.yaml").write_text(BLUEPRINTS)
+        made.fleet.run("blueprint", "add", str(made.folder / "books.yaml"))
         yield made
     finally:
         made.fleet.stop()

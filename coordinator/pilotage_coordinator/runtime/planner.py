@@ -13,6 +13,7 @@ from pilotage_coordinator.domain.blueprint.loader import load_blueprints
 from pilotage_coordinator.domain.blueprint.model import Blueprint
 from pilotage_coordinator.domain.compliance.finding import Checked, Outcome, blocking
 from pilotage_coordinator.domain.errors import DomainError
+from pilotage_coordinator.domain.execution.index import index_plan
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
 from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
@@ -146,7 +147,8 @@ class PlanMaker:
     ) -> MadePlan:
         """Plan a stored blueprint by id, or one that was only read; stores the plan under its digest.
 
-        `within` is told the names of hosts before any is asked anything, and may raise.
+        `within` is told the names of hosts before any is asked anything, and may raise. A plan that somebody must
+        approve has `previews` in any case: they are what people decide by.
         """
         if isinstance(blueprint, str):
             stored = await self.library.get(blueprint, version)
@@ -167,7 +169,7 @@ class PlanMaker:
         planned = await self._plan(request, who, Stage.PLAN, within)
         pins = await asyncio.to_thread(pins_of, planned.plan)
         made = MadePlan(planned, replace(request, pins=pins), self.clock.now())
-        if previews:
+        if previews or (await asyncio.to_thread(index_plan, made.plan)).asks:
             made = await self._with_previews(made)
         await self.store.put(await asyncio.to_thread(self._record, made))
         self.shelf.keep(planned.plan)

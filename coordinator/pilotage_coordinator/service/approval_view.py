@@ -6,10 +6,11 @@ from pilotage_proto.decision import NAMESPACE, Statement
 
 from pilotage_coordinator.domain.approval.gate import Gate
 from pilotage_coordinator.domain.planning.view import view_plan
+from pilotage_coordinator.service.execution_view import ChangeRecordAnswer
 from pilotage_coordinator.service.plan_view import AskedAnswer, PlanAnswer, asked_answer, plan_answer
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.wire import Answer, rfc3339
-from pilotage_coordinator.store.records import ApprovalRecord, DecisionRecord, ExecutionRecord
+from pilotage_coordinator.store.records import ApprovalRecord, DecisionRecord, ExecutionRecord, PrincipalRecord
 
 
 class DecisionAnswer(Answer):
@@ -51,9 +52,22 @@ class ApprovalSummary(Answer):
     decisions: list[DecisionAnswer]
 
 
+class ApprovalAsker(Answer):
+    """Who asked for what is to be approved: `kind` is person, service or assistant."""
+
+    name: str
+    kind: str
+    acts_for: str
+    """The person who answers for an assistant; empty for others."""
+
+
 class ApprovalDetail(ApprovalSummary):
     """One request with all that a person needs to know to decide."""
 
+    askers: list[ApprovalAsker]
+    """Those of `requested_by`, and what they are."""
+    change: ChangeRecordAnswer
+    """What it is for, as far as whoever started it said so."""
     blueprint: str
     version: str
     name: str
@@ -104,6 +118,8 @@ def detail(
     record: ExecutionRecord,
     planned: Planned,
     decisions: Sequence[DecisionRecord],
+    askers: Sequence[PrincipalRecord],
+    change: ChangeRecordAnswer,
     why_not: str,
     keys: Sequence[str],
 ) -> ApprovalDetail:
@@ -112,6 +128,8 @@ def detail(
     asking = [each for each in planned.plan.policy.rulings if each.decision == "require_approval"]
     return ApprovalDetail(
         **summary(row, decisions).model_dump(),
+        askers=[ApprovalAsker(name=each.name, kind=each.kind, acts_for=each.sponsor) for each in askers],
+        change=change,
         blueprint=record.blueprint_id,
         version=record.blueprint_version,
         name=record.name,

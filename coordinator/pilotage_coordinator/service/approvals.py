@@ -25,6 +25,7 @@ from pilotage_coordinator.service.approval_view import (
     summary,
 )
 from pilotage_coordinator.service.caller import Caller
+from pilotage_coordinator.service.changes import change_of
 from pilotage_coordinator.service.errors import Conflict, Denied, NotFound
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
@@ -226,4 +227,6 @@ async def _detail(services: Services, caller: Caller, row: ApprovalRecord) -> Ap
     decisions = await services.store.approvals.decisions(row.id)
     why_not = "" if row.outcome else await electorate.why_not(services, caller, row)
     me = await services.store.access.principal(caller.principal)
-    return detail(row, record, planned, decisions, why_not, me.keys)
+    askers = [each for each in await services.store.access.principals() if each.name in row.requesters]
+    change = await change_of(services, row.execution)
+    return detail(row, record, planned, decisions, askers, change, why_not, me.keys)

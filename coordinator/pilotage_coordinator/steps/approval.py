@@ -13,8 +13,9 @@ MOST_REQUIRED: Final = 100
 
 
 class AskApproval:
-    """Parameters: `message`, what is asked; and of the gate `required`, `of`, `timeout`, `on_timeout`, `escalate` and
-    `comment`, as blueprints write them. The outputs are `by`, `comment` and the request's id as `approval`."""
+    """Parameters: `message`, what is asked; and of the gate `required`, `of`, `timeout`, `on_timeout`, `escalate`,
+    `comment`, `strict` and `separation`, as blueprints write them. The outputs are `by`, `comment` and the request's id
+    as `approval`."""
 
     raw: frozenset[str] = frozenset()
 
@@ -47,4 +48,6 @@ def _gate(parameters: Mapping[str, Any]) -> Gate:
         comment=parameters.get("comment") is True,
         description=str(parameters.get("message", "")),
         source="the step",
+        strict=parameters.get("strict") is True,
+        separation=parameters.get("separation") is not False,
     )

@@ -32,6 +32,8 @@ _PARAMETERS: Final[Mapping[str, Mapping[str, object]]] = {
                 },
             },
             "comment": {"type": "boolean"},
+            "strict": {"type": "boolean"},
+            "separation": {"type": "boolean"},
         },
         "required": ["message"],
         "additionalProperties": False,

@@ -215,6 +215,14 @@ def test_approvers_that_can_never_agree() -> None:
     assert "2 must agree, but only 1 may answer" in problems(text, frozenset({"approvals"}))[0].message
 
 
+def test_who_may_not_approve_is_kept_by_what_is_printed() -> None:
+    text = rich("    approvals: [{step: a, strict: true, separation: false}, {step: a}]")
+    blueprint = load(text)
+    assert [(each.gate.strict, each.gate.separation) for each in blueprint.approvals] == [(True, False), (False, True)]
+    (again,) = load_blueprints(expand(blueprint), "again.yaml", BUILT)
+    assert again == blueprint
+
+
 def test_an_approval_of_an_unknown_step() -> None:
     text = rich("    approvals: [{step: aa, required: 1, of: ['role:ops']}]")
     assert only_problem(text, frozenset({"approvals"})).hint == "did you mean `a`?"

@@ -369,6 +369,17 @@ def test_nobody_accepts_a_drift_for_those_who_approved() -> None:
     assert run.status == "cancelled"
 
 
+def test_what_drifts_while_it_is_paused_is_what_it_is_paused_for_from_then_on() -> None:
+    world = FakeWorld()
+    run = Run(plan(leaf("a", "h1", approvals=ASKED)), world=world)
+    run.give(i.PauseRequested("anna", "not today"))
+    vote(run)
+    world.drifts["h1"] = HostDrift("h1 has another plugin", "plugin", other_machine=False)
+    run.give(i.ResumeRequested("anna"))
+    run.refold()
+    assert (run.status, run.state.reason) == ("paused", "drift: h1 has another plugin")
+
+
 def test_an_open_question_does_not_outlive_its_execution() -> None:
     run = Run(plan(leaf("a", "h1", approvals=ASKED), leaf("b", "h1")))
     run.fail("b@h1")

@@ -195,6 +195,9 @@ def test_each_rule_that_asks_for_an_approval_is_asked_before_anything_starts() -
     plan = planned(ruleset(APPROVE.replace("required: 1", "required: 2, comment: true")))
     (gate,) = plan.approvals
     assert (gate.required, gate.comment, gate.source) == (2, True, "rule ask of the policy")
+    assert (gate.strict, gate.separation) == (False, True)
+    (gate,) = planned(ruleset(APPROVE.replace("required: 1", "strict: true, separation: false"))).approvals
+    assert (gate.strict, gate.separation) == (True, False)
     assert planned(ruleset("- {name: all, level: global, decision: allow}")).approvals == ()
     assert from_json(to_json(plan)) == plan
 

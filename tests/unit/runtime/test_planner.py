@@ -260,6 +260,14 @@ async def test_a_host_is_never_asked_with_a_secret_that_is_not_granted(site: Sit
     assert site.port.asked == []
 
 
+@pytest.mark.parametrize("asks", ["true", "false"])
+async def test_a_plan_that_people_must_approve_has_previews_in_any_case(site: Site, asks: str) -> None:
+    step = f"id: a, type: command.run, requires_approval: {asks}, parameters: {{argv: [echo]}}"
+    made = await site.make(f"    steps: [{{{step}}}]\n")
+    assert list(made.previews) == (["a"] if asks == "true" else [])
+    assert (await site.plans.stored(made.plan.digest)).previews == made.previews
+
+
 async def test_previews_are_asked_few_at_a_time_and_of_large_plans_only_the_first(site: Site) -> None:
     for number in range(2, 12):
         await site.join(f"h{number}", f"hst_{number}")

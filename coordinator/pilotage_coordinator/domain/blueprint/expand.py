@@ -199,6 +199,8 @@ def _gate(gate: Gate) -> Json:
         escalate=[{"after": write_duration(each.after), "to": each.to} for each in gate.escalate],
         comment=gate.comment or None,
         description=gate.description,
+        strict=gate.strict or None,
+        separation=_unless(gate.separation, True),
     )
 
 

@@ -25,6 +25,10 @@ class Gate:
     comment: bool = False
     """True when an answer must carry a comment."""
     description: str = ""
+    strict: bool = False
+    """True when the person who answers for the assistant that asked may not approve either."""
+    separation: bool = True
+    """False when whoever asked may approve too."""
     at: Position = field(default=NOWHERE, compare=False, repr=False)
 
     def asked_by(self, source: str) -> AskedFor:
@@ -38,6 +42,8 @@ class Gate:
             self.comment,
             self.description,
             source,
+            self.strict,
+            self.separation,
         )
 
 

@@ -134,6 +134,8 @@ def _build_demand(values: Mapping[str, Any], node: MapNode, path: Path, reading:
         tuple(Escalation(each.after, each.to) for each in gate.escalate),
         gate.comment,
         gate.description,
+        gate.strict,
+        gate.separation,
     )
 
 

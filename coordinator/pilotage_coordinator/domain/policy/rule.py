@@ -106,6 +106,10 @@ class Demand:
     comment: bool = False
     """Whether an answer must carry a comment."""
     description: str = ""
+    strict: bool = False
+    """Whether who answers for the assistant that asked may not approve either."""
+    separation: bool = True
+    """Whether whoever asked may not approve."""
 
 
 @dataclass(frozen=True, slots=True)

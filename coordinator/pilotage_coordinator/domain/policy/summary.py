@@ -56,6 +56,10 @@ def _asks(rule: Rule) -> Iterator[str]:
         of = f" of {', '.join(rule.approval.of)}" if rule.approval.of else ""
         yield f"{rule.approval.required} approval{'s' if rule.approval.required > 1 else ''}{of}"
         yield f"within {write_duration(rule.approval.timeout)}"
+        if rule.approval.strict:
+            yield "not of who answers for the assistant that asks"
+        if not rule.approval.separation:
+            yield "also of whoever asks"
 
 
 def _constraint(constraint: Constraint) -> str:

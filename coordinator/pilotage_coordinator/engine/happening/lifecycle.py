@@ -9,7 +9,7 @@ from pilotage_coordinator.domain.execution.key import RunKey
 from pilotage_coordinator.domain.execution.nodes import Frame, Phase
 from pilotage_coordinator.domain.execution.run import StepRun
 from pilotage_coordinator.domain.execution.state import ROOT_KEY
-from pilotage_coordinator.domain.execution.states import StepRunStatus, advance_execution
+from pilotage_coordinator.domain.execution.states import ExecutionStatus, StepRunStatus, advance_execution
 from pilotage_coordinator.domain.execution.timers import TimerKind
 from pilotage_coordinator.engine import failure, reopening
 from pilotage_coordinator.engine.closing import (
@@ -53,6 +53,9 @@ def _execution_moved(draft: Draft, event: e.ExecutionMoved, at: int) -> None:
 def _pause_asked(draft: Draft, event: e.PauseAsked, at: int) -> None:
     draft.pause_reason = event.reason or f"asked by {event.by}"
     draft.pause_change = event.change
+    if draft.status is ExecutionStatus.PAUSED:
+        # It stays paused, for another reason than before.
+        draft.reason = draft.pause_reason
 
 
 def _resume_asked(draft: Draft, event: e.ResumeAsked, at: int) -> None:

@@ -61,6 +61,8 @@ GATE_FIELDS: Final = {
     "escalate": Field(ListOf(_ESCALATION), "Ask others too, later."),
     "comment": Field(Flag(), "An answer must carry a comment."),
     "description": Field(Text(), "What is being asked."),
+    "strict": Field(Flag(), "Who answers for the assistant that asked may not approve either."),
+    "separation": Field(Flag(), "false: whoever asked may approve too."),
 }
 
 
