@@ -509,20 +509,21 @@ class Desk:
 
     async def add_approval(self) -> None:
         """Let the execution ask the owner, who has a key and has lent their say, for an approval that bob wants."""
-        await self.store.access.set_keys("ann", (ANN.line,))
-        row = await self.store.executions.get(EXECUTION)
-        asks = Gate(source="the step")
-        asked = ApprovalRecord(
-            APPROVAL, EXECUTION, DIGEST, "sane!approval", "step", "sane", "", "", asks.to_json(), "before sane",
-            ("bob",), (), NOW, NOW + asks.timeout,
-        )  # fmt: skip
-        await self.store.executions.commit(ExecutionChange(EXECUTION, row.version, row.progress, asked=(asked,)))
-        gate = OpenGate(
-            asked.gate, "sane", scope=GateScope.STEP, approval=request(APPROVAL, DIGEST, asks, NOW, ["bob"])
-        )
-        self.runs.gates = Map({asked.gate: gate})
+        await self.ask_approval(Gate(source="the step"), "bob")
         lent = DelegationRecord(DELEGATION, "ann", "bob", NOW, NOW + 1_000_000, "", NOW, "ann")
         await self.store.approvals.delegate(lent)
+
+    async def ask_approval(self, asks: Gate, *requesters: str, scope: GateScope = GateScope.STEP) -> None:
+        """Let the execution ask for an approval that the requesters want; the owner has a key."""
+        await self.store.access.set_keys("ann", (ANN.line,))
+        row = await self.store.executions.get(EXECUTION)
+        asked = ApprovalRecord(
+            APPROVAL, EXECUTION, DIGEST, "sane!approval", scope.value, "sane", "", "", asks.to_json(), "before sane",
+            requesters, asks.of, NOW, NOW + asks.timeout,
+        )  # fmt: skip
+        await self.store.executions.commit(ExecutionChange(EXECUTION, row.version, row.progress, asked=(asked,)))
+        gate = OpenGate(asked.gate, "sane", scope=scope, approval=request(APPROVAL, DIGEST, asks, NOW, requesters))
+        self.runs.gates = Map({asked.gate: gate})
 
     async def add_dead_notification(self) -> None:
         """Let the execution have sent a message that could not be delivered."""
