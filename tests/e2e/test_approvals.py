@@ -46,7 +46,7 @@ def test_the_only_person_there_is_approves_what_they_asked_for_and_it_shows(hous
     execution, request = house.start("careful")
     text = house.fleet.run("approval", "show", request).stdout
     assert "may it act?" in text
-    assert "CANNOT BE UNDONE: act" in text
+    assert "CANNOT BE UNDONE: Act" in text
     assert f"pilotage approval approve {request}" in text
     house.fleet.run("approval", "approve", request, "--yes")
     assert house.state(execution) == "completed"
