@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_approvals import House
+from tests.e2e.house import House
 from tests.fleet.process import program
 
 
@@ -31,9 +31,9 @@ BLUEPRINT = (
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"))
+    made = House(tmp_path_factory.mktemp("house"), "one")
     try:
-        made.open()
+        made.open({})
         made.add("bert", "--role", "approver")
         made.add("carl", "--role", "approver")
         (made.folder / "wipe.yaml").write_text(BLUEPRINT)
