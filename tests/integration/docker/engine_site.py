@@ -147,6 +147,7 @@ def engine_site(*, registry: Path | None = None, small_disk: str = "") -> Iterat
             _start(
                 site, "dockerd", "dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
                 "-p", f"{folder}/pid", "-H", site.address, "--shutdown-timeout", "1",
+                "--max-download-attempts", "1",
             )
         )  # fmt: skip
         _wait_for(site)

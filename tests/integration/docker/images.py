@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Final
@@ -47,6 +48,18 @@ def make_images(site: EngineSite) -> None:
 def make_base(site: EngineSite) -> None:
     """Make the image that tests use where any will do."""
     _make(site, "bb:base", "base", f"CMD {_SERVE}", "ENV LEVEL=image")
+
+
+def push_large(site: EngineSite, reference: str, mebibytes: int) -> None:
+    """Push an image of so much that does not compress, and keep nothing of it on the engine."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo("large")
+        entry.size = mebibytes * 1024 * 1024
+        tar.addfile(entry, io.BytesIO(os.urandom(entry.size)))
+    site.docker("import", "-", reference, stdin=packed.getvalue())
+    site.docker("push", "-q", reference)
+    site.docker("rmi", "-f", reference)
 
 
 def digest_of(site: EngineSite, reference: str) -> str:

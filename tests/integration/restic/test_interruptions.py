@@ -21,9 +21,9 @@ from pilotage_plugins.backup.prune import BackupPrune
 from pilotage_plugins.backup.restore import BackupRestore
 from pilotage_plugins.backup.verify import BackupVerify
 
+from tests.integration.cutting_proxy import CuttingProxy, running_proxy
 from tests.integration.restic.cheap_key import PASSWORD
 from tests.integration.restic.conftest import restic_version
-from tests.integration.restic.cutting_proxy import CuttingProxy, running_proxy
 from tests.integration.restic.rest_server import running_rest_server
 
 pytestmark = pytest.mark.integration

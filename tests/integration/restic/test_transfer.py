@@ -19,9 +19,9 @@ from pilotage_plugins.transfer.send import TransferSend
 from pilotage_plugins.tree import manifest
 from pilotage_plugins.tree.entry import describe
 
+from tests.integration.cutting_proxy import CuttingProxy, running_proxy
 from tests.integration.everything import picture
 from tests.integration.restic.cheap_key import PASSWORD
-from tests.integration.restic.cutting_proxy import CuttingProxy, running_proxy
 from tests.integration.restic.rest_server import running_rest_server
 
 pytestmark = pytest.mark.integration

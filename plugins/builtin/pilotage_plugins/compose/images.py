@@ -1,6 +1,7 @@
 """The images of a project, brought onto the host through its engine before anything is changed."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pilotage_plugin_api import Refused, TargetFailed
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def ensure_images(
-    site: Site, policy: PullPolicy, logins: Mapping[str, RegistryLogin], *, build: bool
+    site: Site, policy: PullPolicy, logins: Mapping[str, RegistryLogin], stall_wait: timedelta, *, build: bool
 ) -> dict[str, ImageOutputs]:
     """Have the images of all services on the host, each asked for once; returns them by reference.
 
@@ -31,7 +32,8 @@ async def ensure_images(
             )
         # What was built here has no registry to ask.
         chosen = PullPolicy.NEVER if service.built else policy
-        found[reference] = await ensure_image(site.ctx, site.engine, reference, chosen, login_of(reference, logins))
+        login = login_of(reference, logins)
+        found[reference] = await ensure_image(site.ctx, site.engine, reference, chosen, login, stall_wait)
     return found
 
 

@@ -7,11 +7,11 @@ from pilotage_plugins.compose.images import ensure_images
 from pilotage_plugins.compose.program import compose_available
 from pilotage_plugins.compose.project import PlannedProjectParams
 from pilotage_plugins.compose.site import open_site
-from pilotage_plugins.container.image import ImageOutputs, PullPolicy, RegistryLogin
+from pilotage_plugins.container.image import ImageOutputs, PullPolicy, RegistryLogin, StallParams
 from pilotage_plugins.container.reference import is_digest
 
 
-class PullParams(PlannedProjectParams):
+class PullParams(StallParams, PlannedProjectParams):
     """Which project."""
 
     policy: PullPolicy = Field(PullPolicy.ALWAYS, description="always asks the registries what tags mean now")
@@ -56,7 +56,7 @@ class ComposePull(StepType[PullParams, PulledOutputs]):
         """Pull them."""
         async with open_site(ctx, params) as site:
             site.must_be(params.expect_sha256)
-            images = await ensure_images(site, params.policy, params.auth, build=True)
+            images = await ensure_images(site, params.policy, params.auth, params.stall_wait, build=True)
         return PulledOutputs(project=site.wanted.project, images=tuple(images.values()))
 
     async def available(self, ctx: StepContext) -> Availability:

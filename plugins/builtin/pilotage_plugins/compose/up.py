@@ -30,12 +30,12 @@ from pilotage_plugins.compose.site import Site, open_site
 from pilotage_plugins.compose.standing import Standing, must_be_here, standing
 from pilotage_plugins.compose.way_back import put_back
 from pilotage_plugins.container.connection import open_engine, socket_of
-from pilotage_plugins.container.image import PullPolicy, RegistryLogin
+from pilotage_plugins.container.image import PullPolicy, RegistryLogin, StallParams
 from pilotage_plugins.container.seconds import whole_seconds
 from pilotage_plugins.container.way_back import whatever_comes
 
 
-class UpParams(PlannedProjectParams, GateParams):
+class UpParams(StallParams, PlannedProjectParams, GateParams):
     """Which project, what counts as healthy, and what happens when it is not."""
 
     pull: PullPolicy = Field(PullPolicy.MISSING, description="When to ask registries for images")
@@ -181,7 +181,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
         meant = await meanings(site)
         await clear(site.ctx, engine, site.compose.socket, project)
         await let_mean(engine, meant)
-        images = await ensure_images(site, params.pull, params.auth, build=params.build)
+        images = await ensure_images(site, params.pull, params.auth, params.stall_wait, build=params.build)
         ids = {reference: image.id for reference, image in images.items()}
         now = await standing(engine, project)
         begun = await begin(site, now, ids, keep_previous=params.keep_previous, orphans_go=params.remove_orphans)

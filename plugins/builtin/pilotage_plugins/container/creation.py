@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field
 
 from pilotage_plugins.container.configuration import LABEL_PREFIX
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
-from pilotage_plugins.container.image import ImageReference, PullPolicy, RegistryLogin, ensure_image
+from pilotage_plugins.container.image import ImageReference, PullPolicy, RegistryLogin, StallParams, ensure_image
 from pilotage_plugins.container.naming import ContainerName, ObjectName
 from pilotage_plugins.container.port import PORT_PATTERN, bindings, check_port
 from pilotage_plugins.container.swap import ATTEMPT, remove_if_made_by
@@ -48,7 +48,7 @@ class DockerCheck(StepParams):
     retries: int | None = Field(None, ge=1, le=1000)
 
 
-class CreateParams(EngineParams):
+class CreateParams(StallParams, EngineParams):
     """The container as it should be."""
 
     name: ContainerName
@@ -114,7 +114,7 @@ class ContainerCreate(StepType[CreateParams, CreateOutputs]):
             if found:
                 # Cut off between creation and start: what that attempt made may lack a network.
                 await engine.remove(found["Id"], force=True, volumes=True)
-            image = await ensure_image(ctx, engine, params.image, params.pull, params.auth)
+            image = await ensure_image(ctx, engine, params.image, params.pull, params.auth, params.stall_wait)
             reference = params.image if image.ref.startswith("sha256:") else image.ref
             labels = {ATTEMPT: ctx.attempt_key, STEP_RUN: ctx.step_run}
             try:

@@ -43,8 +43,20 @@ class Executed:
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator["Engine"]:
     """Open the engine at this address. The API version is the engine's own newest; its age is its own business."""
-    async with aiodocker.Docker(url=address, timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)) as docker:
+    async with _Docker(url=address, timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)) as docker:
         yield Engine(docker)
+
+
+class _Docker(aiodocker.Docker):
+    """The library, which leaves an answer open that is not read to its end: of a pull that was given up, say."""
+
+    @asynccontextmanager
+    async def _query(self, *args: Any, **more: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with super()._query(*args, **more) as response:
+            try:
+                yield response
+            finally:
+                response.close()
 
 
 def _to_its_end(

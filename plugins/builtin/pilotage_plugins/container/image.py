@@ -1,6 +1,10 @@
 """`container.pull` and `container.resolve_image`, and what both of them and the upgrade know about images."""
 
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +12,9 @@ from pilotage_plugin_api import (
     Action,
     Availability,
     Change,
+    Duration,
     Effect,
+    InfrastructureFailed,
     Preview,
     Refused,
     SecretRef,
@@ -18,10 +24,17 @@ from pilotage_plugin_api import (
     StepType,
     TargetFailed,
 )
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
-from pilotage_plugins.container.reference import REFERENCE_PATTERN, digest_in, is_digest, pinned, repository_of
+from pilotage_plugins.container.reference import (
+    REFERENCE_PATTERN,
+    digest_in,
+    is_digest,
+    pinned,
+    registry_of,
+    repository_of,
+)
 
 if TYPE_CHECKING:
     from pilotage_plugins.container.engine import Engine
@@ -44,7 +57,22 @@ class PullPolicy(StrEnum):
     NEVER = "never"
 
 
-class PullParams(EngineParams):
+class StallParams(StepParams):
+    """How patient a pull is. The engine has no such limit: it would wait for a registry for ever."""
+
+    stall_wait: Duration = Field(
+        timedelta(minutes=5), description="A pull that gets no further for so long is given up, to be tried again"
+    )
+
+    @field_validator("stall_wait")
+    @classmethod
+    def _patient(cls, wait: timedelta) -> timedelta:
+        if wait <= timedelta(0):
+            raise ValueError("must be longer than nothing")
+        return wait
+
+
+class PullParams(StallParams, EngineParams):
     """Which image."""
 
     image: ImageReference = Field(description="name:tag or name@sha256:…; without either, the tag latest")
@@ -88,14 +116,14 @@ class ContainerPull(StepType[PullParams, ImageOutputs]):
     async def run(self, ctx: StepContext, params: PullParams) -> ImageOutputs:
         """Pull it."""
         async with open_engine(ctx, params) as engine:
-            return await ensure_image(ctx, engine, params.image, params.policy, params.auth)
+            return await ensure_image(ctx, engine, params.image, params.policy, params.auth, params.stall_wait)
 
     async def available(self, ctx: StepContext) -> Availability:
         """Whether the engine answers."""
         return await engine_available(ctx)
 
 
-class ResolveImageParams(EngineParams):
+class ResolveImageParams(StallParams, EngineParams):
     """Which image."""
 
     image: ImageReference = Field(description="name:tag")
@@ -125,7 +153,9 @@ class ContainerResolveImage(StepType[ResolveImageParams, ResolveImageOutputs]):
     async def run(self, ctx: StepContext, params: ResolveImageParams) -> ResolveImageOutputs:
         """Ask."""
         async with open_engine(ctx, params) as engine:
-            answer = await engine.in_registry(params.image, await _credentials(ctx, params.image, params.auth))
+            auth = await _credentials(ctx, params.image, params.auth)
+            async with _watched(params.image, params.stall_wait):
+                answer = await engine.in_registry(params.image, auth)
         digest = str(answer["Descriptor"]["digest"])
         platforms = [one for one in answer.get("Platforms") or () if one.get("os")]
         return ResolveImageOutputs(
@@ -141,16 +171,24 @@ class ContainerResolveImage(StepType[ResolveImageParams, ResolveImageOutputs]):
 
 
 async def ensure_image(
-    ctx: StepContext, engine: "Engine", reference: str, policy: PullPolicy, login: RegistryLogin | None
+    ctx: StepContext,
+    engine: "Engine",
+    reference: str,
+    policy: PullPolicy,
+    login: RegistryLogin | None,
+    stall_wait: timedelta,
 ) -> ImageOutputs:
-    """Have the image on the host; raises Refused, TargetFailed or InfrastructureFailed that say why it is not."""
+    """Have the image on the host; raises Refused, TargetFailed or InfrastructureFailed that say why it is not.
+
+    A pull that gets no further for `stall_wait` is an InfrastructureFailed.
+    """
     found = await engine.image(reference)
     pulled = False
     local = policy is PullPolicy.MISSING or is_digest(reference)
     if found is None and (policy is PullPolicy.NEVER or reference.startswith("sha256:")):
         raise Refused(f"the image {reference} is not on this host, and it is not to be pulled")
     if found is None or not (local or policy is PullPolicy.NEVER):
-        await _pull(ctx, engine, reference, login)
+        await _pull(ctx, engine, reference, login, stall_wait)
         found, pulled = await engine.image(reference), True
     if found is None:
         raise TargetFailed(f"{reference} was pulled, but the engine does not show it: was it removed at once?")
@@ -167,10 +205,12 @@ async def ensure_image(
     )
 
 
-async def _pull(ctx: StepContext, engine: "Engine", reference: str, login: RegistryLogin | None) -> None:
+async def _pull(
+    ctx: StepContext, engine: "Engine", reference: str, login: RegistryLogin | None, stall_wait: timedelta
+) -> None:
     auth = await _credentials(ctx, reference, login)
     layers: dict[str, tuple[int, int]] = {}
-    async with aclosing(engine.pull(reference, auth)) as reports:
+    async with _watched(reference, stall_wait) as watch, aclosing(engine.pull(reference, auth)) as reports:
         async for report in reports:
             status, layer = str(report.get("status", "")), report.get("id")
             detail = report.get("progressDetail") or {}
@@ -180,6 +220,37 @@ async def _pull(ctx: StepContext, engine: "Engine", reference: str, login: Regis
                 ctx.progress(done / total if total else None, f"{status} {layer}")
             elif status and not layer:
                 ctx.log(status)
+            watch.heard(str(layer), status, int(detail.get("current", 0)))
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What a pull has come to. Being told again what was known, or that the engine tries again, is no progress."""
+
+    patience: asyncio.Timeout
+    seconds: float
+    known: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def heard(self, layer: str, status: str, current: int) -> None:
+        """Take a report of the engine, and be patient anew if it tells of anything that got further."""
+        if self.known.get(layer) != (status, current) and not status.startswith("Retrying"):
+            self.known[layer] = (status, current)
+            self.patience.reschedule(asyncio.get_running_loop().time() + self.seconds)
+
+
+@asynccontextmanager
+async def _watched(reference: str, stall_wait: timedelta) -> AsyncIterator[_Watch]:
+    """Give up what is done inside when its watch hears of nothing for so long; raises InfrastructureFailed then."""
+    seconds = stall_wait.total_seconds()
+    try:
+        async with asyncio.timeout(seconds) as patience:
+            yield _Watch(patience, seconds)
+    except TimeoutError as error:
+        raise InfrastructureFailed(
+            f"pulling {reference}: nothing has come from the registry {registry_of(reference)} for {seconds:g} s. Is"
+            " the way to it open? Layers that came whole are kept, and the next attempt goes on with the others"
+            " (stall_wait says how long to wait)"
+        ) from error
 
 
 async def _credentials(ctx: StepContext, reference: str, login: RegistryLogin | None) -> dict[str, str] | None:

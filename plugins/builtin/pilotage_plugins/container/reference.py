@@ -26,6 +26,12 @@ def repository_of(reference: str) -> str:
     return head if colon and "/" not in tag else name
 
 
+def registry_of(reference: str) -> str:
+    """Return the registry that the engine asks for it: the first part if that is a host's name, else Docker Hub's."""
+    head, slash, _ = reference.partition("/")
+    return head if slash and (head == "localhost" or "." in head or ":" in head) else "docker.io"
+
+
 def pinned(reference: str, image: dict[str, Any]) -> str:
     """Return `name@sha256:…` for a local image if a registry gave it a digest under that name, else its id."""
     if is_digest(reference) and "@" in reference:

@@ -28,7 +28,14 @@ from pilotage_plugins.container.blue_green import must_be_switchable, retire, sw
 from pilotage_plugins.container.configuration import Configuration, configuration_of, differences
 from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
 from pilotage_plugins.container.health import HealthCheck, Verdict, kind_of, wait_until_healthy
-from pilotage_plugins.container.image import ImageOutputs, ImageReference, PullPolicy, RegistryLogin, ensure_image
+from pilotage_plugins.container.image import (
+    ImageOutputs,
+    ImageReference,
+    PullPolicy,
+    RegistryLogin,
+    StallParams,
+    ensure_image,
+)
 from pilotage_plugins.container.names import also_called, connect_as, must_be_nameable, nameless
 from pilotage_plugins.container.naming import ContainerName, name_in_list
 from pilotage_plugins.container.reference import pinned
@@ -70,7 +77,7 @@ def _method(value: object) -> object:
     return "rolling" if value == "recreate" else value
 
 
-class UpgradeParams(EngineParams):
+class UpgradeParams(StallParams, EngineParams):
     """Which container, which image, and what counts as healthy."""
 
     container: ContainerName = Field(description="Name of the container")
@@ -196,7 +203,7 @@ class ContainerUpgrade(StepType[UpgradeParams, UpgradeOutputs]):
             await remove_rehearsals(engine, params.container)
             old = await engine.inspect(params.container)
             await self._must_fit(engine, old, params)
-            image = await ensure_image(ctx, engine, params.image, params.pull, params.auth)
+            image = await ensure_image(ctx, engine, params.image, params.pull, params.auth, params.stall_wait)
             before = await _generation(engine, old)
             if old["Image"] == image.id:
                 ctx.log(f"{params.container} runs {image.ref} already")

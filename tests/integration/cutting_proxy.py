@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that cuts connections after so many bytes have gone to the server."""
+"""A TCP proxy on loopback that cuts connections, or lets nothing more through, after so many bytes."""
 
 import socket
 import threading
@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class CuttingProxy:
     """Forwards to a port of loopback. `cut_after` bytes, either way, all connections are cut, and while `dead` new ones
-    are, too."""
+    are, too. `hang_after` bytes nothing goes either way any more, and nobody is told: a black hole."""
 
     to: int
     cut_after: int | None = None
+    hang_after: int | None = None
     dead: bool = False
     port: int = 0
     passed: int = 0
     cuts: int = 0
     stay_dead: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
+    _ended: threading.Event = field(default_factory=threading.Event)
     _open: list[socket.socket] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -38,6 +40,11 @@ class CuttingProxy:
                 self._open += [incoming, outgoing]
             for pair in ((incoming, outgoing), (outgoing, incoming)):
                 threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def end(self) -> None:
+        """Cut every connection for good, also those that hang."""
+        self._ended.set()
+        self.cut()
 
     def cut(self) -> None:
         """Cut every connection now."""
@@ -59,6 +66,10 @@ class CuttingProxy:
                     self.cut()
                     self.reached.set()
                     return
+                if self.hang_after is not None and self.passed > self.hang_after:
+                    self.reached.set()
+                    self._ended.wait()
+                    return
                 target.sendall(chunk)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
@@ -78,4 +89,4 @@ def running_proxy(to: int) -> Iterator[CuttingProxy]:
                 listening.shutdown(socket.SHUT_RDWR)
             listening.close()
             thread.join()
-            proxy.cut()
+            proxy.end()
