@@ -1,13 +1,17 @@
 """What discovery finds on a real engine."""
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pilotage_agent.catalogue import probe_holdings
 from pilotage_plugin_api.testing import Harness
 from pilotage_plugins.discovery.containers import DiscoveryContainers, DiscoveryVolumes
+from pilotage_plugins.discovery.data import DiscoveryData
 
 from tests.integration.docker.engine_site import EngineSite
 from tests.integration.docker.images import APP
@@ -73,3 +77,29 @@ async def test_the_agents_facts_name_the_projects(engine: EngineSite, start: Cal
     assert facts["compose_projects"] == [
         {"name": "shop", "directory": "/srv/shop", "config_files": ["/srv/shop/a.yaml", "/srv/b.yaml"]}
     ]
+
+
+def test_discovery_finds_the_named_volumes_of_the_engine(
+    host: Harness, engine: EngineSite, start: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """Wherever they lie, once, with who writes to them; those in a root are the root's, and nobody named the others."""
+    bound, root = tmp_path / "bound", tmp_path / "root"
+    (root / "inner").mkdir(parents=True)
+    bound.mkdir()
+    for name, device in (("elsewhere", bound), ("again", bound), ("in-root", root / "inner")):
+        options = [word for each in ("type=none", "o=bind", f"device={device}") for word in ("--opt", each)]
+        engine.docker("volume", "create", *options, name)
+    start("shop", "-v", "orders:/data", "-v", "/nobody", "bb:base")
+    start("reader", "-v", "orders:/data:ro", "bb:base")
+    folder = Path(engine.ask("GET", "/volumes/orders")["Mountpoint"])
+    (folder / "first").write_text("of the shop")
+    with closing(sqlite3.connect(folder / "shop.db")) as database:
+        database.execute("CREATE TABLE orders (id)")
+    found = host.run(DiscoveryData(), {"roots": [str(root)], "kinds": ["volumes", "docker_volumes", "databases"]})
+    assert {one["name"]: (one["path"], one["containers"]) for one in found["volumes"]} == {
+        "root": (str(root), []),
+        "docker/again": (str(bound), []),
+        "docker/orders": (str(folder), ["shop"]),
+    }
+    (database_found,) = found["databases"]
+    assert (database_found["name"], database_found["path"]) == ("docker/orders/shop.db", str(folder / "shop.db"))

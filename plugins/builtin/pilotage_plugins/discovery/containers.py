@@ -107,7 +107,7 @@ class DiscoveryVolumes(_OnEngine, StepType[VolumesParams, VolumesOutputs]):
             found = await engine.volumes()
             users = await engine.containers(all=True)
             sizes = await engine.volume_sizes() if params.sizes else {}
-        volumes = [_volume(each, users, sizes) for each in found if params.unnamed or not _unnamed(each)]
+        volumes = [_volume(each, users, sizes) for each in found if params.unnamed or not is_unnamed(each)]
         told, left_out = fitting(sorted(volumes, key=lambda each: each.name))
         return VolumesOutputs(volumes=told, left_out=left_out)
 
@@ -142,7 +142,7 @@ def _volume_names(container: Json) -> set[str]:
     return {str(each["Name"]) for each in container.get("Mounts") or () if each.get("Type") == "volume"}
 
 
-def _unnamed(volume: Json) -> bool:
+def is_unnamed(volume: Json) -> bool:
     """Whether nobody named it; engines before 23 do not say so, but name it by 64 random digits."""
     return ANONYMOUS in (volume.get("Labels") or {}) or re.fullmatch(r"[0-9a-f]{64}", volume["Name"]) is not None
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pilotage_plugins.backup.parameters import PlainPath
 from pilotage_plugins.backup.sqlite_copy import companions, is_sqlite
+from pilotage_plugins.discovery.docker_volumes import DockerVolumes, find_docker_volumes
 from pilotage_plugins.discovery.servers import find_databases, servers_in_containers, servers_on_sockets
 from pilotage_plugins.discovery.users import containers_writing_to
 from pilotage_plugins.tree.exclusion import Exclusion
@@ -25,6 +26,7 @@ class Kind(StrEnum):
     """What can be looked for."""
 
     VOLUMES = "volumes"
+    DOCKER_VOLUMES = "docker_volumes"
     DATABASES = "databases"
     SERVERS = "servers"
     CONTAINERS = "containers"
@@ -33,12 +35,15 @@ class Kind(StrEnum):
 class DiscoveryDataParams(StepParams):
     """Where to look."""
 
-    roots: tuple[PlainPath, ...] = Field(min_length=1, max_length=100, description="Folders, each a volume")
+    roots: tuple[PlainPath, ...] = Field(
+        max_length=100, description="Folders, each a volume; none, when only Docker's volumes or servers are wanted"
+    )
     kinds: tuple[Kind, ...] = Field(
         (Kind.VOLUMES, Kind.DATABASES),
         min_length=1,
-        description="volumes: the roots; databases: SQLite files in them; servers: databases of the host's servers;"
-        " containers: databases of servers in running containers",
+        description="volumes: the roots; docker_volumes: the named volumes of its Docker Engine, where it has one;"
+        " databases: SQLite files in these; servers: databases of the host's servers; containers: databases of servers in"
+        " running containers",
     )
     sockets: tuple[PlainPath, ...] = Field(
         ("/run/postgresql", "/run/mysqld"), max_length=20, description="Folders where servers have their sockets"
@@ -51,9 +56,10 @@ class DiscoveryDataParams(StepParams):
 
 
 class Volume(StepOutputs):
-    """A folder. `name` is unique on the host. `bytes` counts hard-linked files once. `containers` may write to it, as
-    far as the Docker Engine of the host tells: for `quiesce` of `backup.create`. `exclude` names the databases
-    in it, with their journals, for a backup that leaves them to `backup.database`."""
+    """A folder. `name` is unique on the host; that of a Docker volume begins with `docker/`. `bytes` counts hard-linked
+    files once. `containers` may write to it, as far as the Docker Engine of the host tells: for `quiesce` of
+    `backup.create`. `exclude` names the databases in it, with their journals, for a backup that leaves them to
+    `backup.database`."""
 
     name: str
     path: str
@@ -75,7 +81,8 @@ class Database(StepOutputs):
 
 
 class DiscoveryDataOutputs(StepOutputs):
-    """What was found, in the order of paths. `unreadable`: what could not be looked into (the first twenty).
+    """What was found, in the order of paths. `unreadable`: what could not be looked into (the first twenty), and Docker
+    volumes that lie in no folder of the host.
     `scratch_free_bytes`: room where steps work, for copies of SQLite files; `restore_free_bytes`: room in `scratch`,
     or the same where none was named."""
 
@@ -87,11 +94,13 @@ class DiscoveryDataOutputs(StepOutputs):
 
 
 class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
-    """Find the data of a host: the folders that it names, the SQLite databases in them, and those of servers if asked.
+    """Find the data of a host: folders, Docker volumes, the SQLite databases in them, and those of servers.
 
     Reads the names and sizes of everything and the first bytes of every file. With the kind `servers`, PostgreSQL and
     MySQL servers on their sockets are asked for their databases, too; with `containers`, those in running containers
-    whose image is one of such a server. One that does not answer stands in `unreadable`.
+    whose image is one of such a server. One that does not answer stands in `unreadable`. With `docker_volumes`, a Docker
+    Engine that is there and does not answer fails the step, so that no volume is forgotten; one that lies in a root is
+    that root's.
     """
 
     name = "discovery.data"
@@ -101,7 +110,10 @@ class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
 
     async def run(self, ctx: StepContext, params: DiscoveryDataParams) -> DiscoveryDataOutputs:
         """Walk every root."""
-        found = await asyncio.to_thread(_Search(ctx, params).run)
+        docker = DockerVolumes({})
+        if Kind.DOCKER_VOLUMES in params.kinds:
+            docker = await find_docker_volumes(ctx)
+        found = await asyncio.to_thread(_Search(ctx, params, docker).run)
         if found.volumes:
             users = await containers_writing_to(ctx, [volume.path for volume in found.volumes])
             volumes = [one.model_copy(update={"containers": users.get(one.path, ())}) for one in found.volumes]
@@ -130,24 +142,39 @@ class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
 class _Search:
     """One search; blocking, in a thread."""
 
-    def __init__(self, ctx: StepContext, params: DiscoveryDataParams) -> None:
+    def __init__(self, ctx: StepContext, params: DiscoveryDataParams, docker: DockerVolumes) -> None:
         self._ctx = ctx
         self._params = params
+        self._docker = docker
         self._entries = 0
-        self._unreadable: list[str] = []
+        self._unreadable: list[str] = list(docker.left_out)
         self._databases: list[Database] = []
 
     def run(self) -> DiscoveryDataOutputs:
         roots = _checked_roots(self._params.roots)
         names = _unique_names(roots)
+        docker = self._docker_names(roots)
         volumes = [self._look_into(root, names[root]) for root in roots]
+        more = [self._look_into(root, docker[root]) for root in _checked_roots(tuple(map(os.fsdecode, docker)))]
         return DiscoveryDataOutputs(
-            volumes=tuple(volumes) if Kind.VOLUMES in self._params.kinds else (),
+            volumes=(*(volumes if Kind.VOLUMES in self._params.kinds else ()), *more),
             databases=tuple(self._databases) if Kind.DATABASES in self._params.kinds else (),
             unreadable=tuple(self._unreadable[:UNREADABLE_NAMED]),
             scratch_free_bytes=_free(str(self._ctx.scratch)),
             restore_free_bytes=_free(self._params.scratch or str(self._ctx.scratch)),
         )
+
+    def _docker_names(self, roots: list[bytes]) -> dict[bytes, str]:
+        """Name the folders of Docker volumes: those that no root holds, and two volumes of one folder once."""
+        names: dict[bytes, str] = {}
+        for name, folder in self._docker.folders.items():
+            path = os.fsencode(folder)
+            if any(_holds(root, path) for root in (*roots, *names)):
+                continue
+            if inner := [os.fsdecode(root) for root in roots if _holds(path, root)]:
+                raise TargetFailed(f"{inner[0]!r} lies in the Docker volume {name}: name {folder!r} as a root instead")
+            names[path] = f"docker/{name}"
+        return names
 
     def _look_into(self, root: bytes, name: str) -> Volume:
         files = size = 0
@@ -201,6 +228,10 @@ class _Search:
         return path
 
 
+def _holds(outer: bytes, inner: bytes) -> bool:
+    return inner == outer or inner.startswith(outer.rstrip(b"/") + b"/")
+
+
 def _free(folder: str) -> int:
     try:
         return shutil.disk_usage(folder).free
@@ -221,7 +252,7 @@ def _checked_roots(roots: tuple[str, ...]) -> list[bytes]:
             )
     ordered = sorted({os.fsencode(root) for root in roots}, key=path_key)
     for outer, inner in pairwise(ordered):
-        if inner.startswith(outer.rstrip(b"/") + b"/"):
+        if _holds(outer, inner):
             raise TargetFailed(f"{os.fsdecode(inner)!r} lies in {os.fsdecode(outer)!r}: name only the outer one")
     return ordered
 
