@@ -51,17 +51,26 @@ async def describe(catalogue: Catalogue, scratch: Path, host: str) -> dict[str, 
 async def holdings(catalogue: Catalogue, scratch: Path, host: str) -> dict[str, Any]:
     """Return the facts about what this host holds, as our own read step types find them; what they cannot is left out.
 
-    `packages_manual`: names, as package.install takes them. `compose_projects`: name, directory, config_files.
+    `packages_manual`: names, as package.install takes them. `compose_projects`: name, directory, config_files, and the
+    profiles that are switched on, None where those are not known.
     """
     found: dict[str, Any] = {}
     packages = await _read(catalogue, "discovery.packages", {}, scratch, host)
     if packages is not None:
         found["packages_manual"] = [each["name"] for each in packages["packages"]]
         found["packages_manual_left_out"] = packages["left_out"]
-    projects = await _read(catalogue, "compose.list", {}, scratch, host)
+    projects = await _read(catalogue, "compose.list", {"profiles": True}, scratch, host)
+    if projects is None:
+        # Reading all the files may take longer than we have, and the projects themselves must not be forgotten for it.
+        projects = await _read(catalogue, "compose.list", {}, scratch, host)
     if projects is not None:
         found["compose_projects"] = [
-            {"name": each["name"], "directory": each["directory"], "config_files": each["files"]}
+            {
+                "name": each["name"],
+                "directory": each["directory"],
+                "config_files": each["files"],
+                "profiles": each.get("profiles"),
+            }
             for each in projects["projects"]
         ]
     return found

@@ -1,6 +1,7 @@
 """Compose projects on a real engine: brought up and proven healthy, or what was there before is back."""
 
 import itertools
+import json
 import os
 import signal
 import time
@@ -440,3 +441,30 @@ def test_images_and_definition_are_told(host: Harness, engine: EngineSite, shop:
     assert [image["ref"] for image in pulled["images"]] == [f"{APP}@{digest_of(engine, f'{APP}:1')}"]
     with pytest.raises(Refused, match="no such image"):
         host.run(ComposePull(), {"directory": "/srv/none", "text": text.replace(":1'", ":nope'")})
+
+
+def test_services_that_nobody_checks_run_if_that_is_said_and_are_named(host: Harness, shop: Path) -> None:
+    with pytest.raises(TargetFailed, match=r"queue of shop has no health check.*unchecked: run"):
+        up(host, params(shop, text="services: {queue: {image: bb:base, stop_signal: SIGKILL}}", project="shop"))
+    told = up(host, params(shop, unchecked="run"))
+    assert told["unchecked"] == []
+    text = "services: {queue: {image: bb:base, stop_signal: SIGKILL}}"
+    told = up(host, params(shop, text=text, project="other", unchecked="run"))
+    assert told["unchecked"] == ["queue"]
+
+
+def test_the_profiles_of_a_project_are_known_from_what_stands(
+    host: Harness, engine: EngineSite, tmp_path: Path
+) -> None:
+    """And brought up anew with them, the same services are there."""
+    mine = {"image": "bb:base", "stop_signal": "SIGKILL"}
+    services = {"web": mine, **{name: {**mine, "profiles": [name]} for name in ("debug", "mail")}}
+    (tmp_path / "compose.yaml").write_text(json.dumps({"services": services}))
+    wanted = {"directory": str(tmp_path), "project": "tools", "unchecked": "run", **FAST}
+    up(host, {**wanted, "profiles": ["mail"]})
+    (found,) = host.run(ComposeList(), {"profiles": True})["projects"]
+    assert (found["services"], found["profiles"]) == (["mail", "web"], ["mail"])
+    assert host.run(ComposeList(), {})["projects"][0]["profiles"] is None
+    down(host, {"directory": str(tmp_path), "project": "tools", "profiles": found["profiles"]})
+    up(host, {**wanted, "profiles": found["profiles"]})
+    assert engine.names() == {"tools-mail-1", "tools-web-1"}

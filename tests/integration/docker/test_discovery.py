@@ -75,8 +75,13 @@ async def test_the_agents_facts_name_the_projects(engine: EngineSite, start: Cal
     )
     facts = await probe_holdings({**os.environ, "DOCKER_HOST": engine.address})
     assert facts["compose_projects"] == [
-        {"name": "shop", "directory": "/srv/shop", "config_files": ["/srv/shop/a.yaml", "/srv/b.yaml"]}
-    ]
+        {
+            "name": "shop",
+            "directory": "/srv/shop",
+            "config_files": ["/srv/shop/a.yaml", "/srv/b.yaml"],
+            "profiles": None,
+        }
+    ], "its files are gone, so nobody knows about its profiles"
 
 
 def test_discovery_finds_the_named_volumes_of_the_engine(

@@ -153,21 +153,36 @@ def test_a_credential_for_pruning_without_a_trusted_host_is_refused(monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("same", "facts", "installed"),
+    ("given", "facts", "demanded", "had"),
     [
-        (True, {"packages_manual": ["nginx", "curl"]}, ["restic", "nginx", "curl"]),
-        (False, {"packages_manual": ["nginx", "curl"]}, ["restic"]),
-        (True, {}, ["restic"]),
+        ({}, {"packages_manual": ["nginx", "docker-ce"]}, None, ["nginx", "docker-ce"]),
+        ({"packages": ["restic"]}, {"packages_manual": ["nginx"]}, ["restic"], ["nginx"]),
+        ({"packages": ["restic"], "same_packages": False}, {"packages_manual": ["nginx"]}, ["restic"], None),
+        ({}, {}, None, None),
+        ({"recovery_type": "data", "packages": ["restic"]}, {"packages_manual": ["nginx"]}, None, None),
     ],
 )
-def test_a_recovery_installs_what_the_lost_host_had(same: bool, facts: dict[str, Any], installed: list[str]) -> None:
-    prepare = step(planned(BLUEPRINTS["disaster_recovery"]), "prepare")
+def test_a_recovery_demands_what_it_is_given_and_tries_what_the_lost_host_had(
+    given: dict[str, Any],
+    facts: dict[str, Any],
+    demanded: list[str] | None,
+    had: list[str] | None,
+) -> None:
+    defaults = {"recovery_type": "full", "same_packages": True, "packages": []}
     scope = {
-        "parameters": {"same_packages": same, "packages": ["restic"]},
+        "parameters": {**defaults, **given},
         "hosts": {"old1": {"name": "old1", "facts": facts}},
         "host": {"vars": {"replaces": "old1"}},
     }
-    assert Expressions().render(prepare.parameters, scope) == {"packages": installed}
+    found = planned(BLUEPRINTS["disaster_recovery"])
+    asked = []
+    for each in (step(found, "prepare"), step(found, "same")):
+        wanted = Expressions().evaluate_condition(str(each.when), scope)
+        asked.append(Expressions().render(each.parameters, scope) if wanted else None)
+    assert asked == [
+        demanded and {"packages": demanded},
+        had and {"packages": had, "skip_missing": True},
+    ]
 
 
 def test_a_recovery_loads_databases_and_does_not_bring_their_dumps_as_files(monkeypatch: pytest.MonkeyPatch) -> None:

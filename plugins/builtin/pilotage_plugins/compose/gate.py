@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from pilotage_plugin_api import Duration, Refused, StepContext, StepError, StepFailed, StepParams, TargetFailed
@@ -35,6 +36,13 @@ class ServiceCheck(StepParams):
         return self
 
 
+class Unchecked(StrEnum):
+    """What becomes of services that have no health check."""
+
+    REFUSE = "refuse"
+    RUN = "run"
+
+
 class GateParams(StepParams):
     """When the services of a project count as healthy."""
 
@@ -42,6 +50,11 @@ class GateParams(StepParams):
         default_factory=dict,
         description="Checks by service. Without one, Docker's own health check is asked, and a service that has none is"
         " refused: that nobody checks must be said, by {none: true}",
+    )
+    unchecked: Unchecked = Field(
+        Unchecked.REFUSE,
+        description="What becomes of services that nobody checks: refuse; or run: they must only keep running, and"
+        " stand in the output `unchecked`",
     )
     min_healthy_time: Duration = Field(timedelta(seconds=10), description="So long every service must stay healthy")
     healthy_deadline: Duration = Field(timedelta(minutes=5), description="Give up after this long; jobs, too")
@@ -74,7 +87,8 @@ async def checks_of(engine: "Engine", wanted: Definition, params: GateParams) ->
     if unchecked := [name for name, check in checks.items() if check is None]:
         raise TargetFailed(
             f"{', '.join(unchecked)} of {wanted.project} has no health check: give one in `health` by service (http,"
-            " tcp, command), say {ends: true} for a job, or {none: true} if nobody is to check it"
+            " tcp, command), say {ends: true} for a job, or {none: true} if nobody is to check it; unchecked: run says"
+            " it of all"
         )
     return {name: check for name, check in checks.items() if check is not None}
 
@@ -89,7 +103,9 @@ async def _check_of(engine: "Engine", service: Service, params: GateParams) -> S
         image = await engine.image(service.image)
         test = ((image or {}).get("Config") or {}).get("Healthcheck") or {}
         checked = (test.get("Test") or ["NONE"])[0] != "NONE"
-    return ServiceCheck(docker=True) if checked else None
+    if checked:
+        return ServiceCheck(docker=True)
+    return ServiceCheck(none=True) if params.unchecked is Unchecked.RUN else None
 
 
 async def wait_for_all(

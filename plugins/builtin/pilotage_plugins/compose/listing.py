@@ -3,23 +3,26 @@
 from pilotage_plugin_api import Availability, Effect, StepContext, StepFailed, StepOutputs, StepType
 from pydantic import Field
 
+from pilotage_plugins.compose.profiles import profiles_of
 from pilotage_plugins.compose.program import compose_available
 from pilotage_plugins.compose.project import ProjectParams
 from pilotage_plugins.compose.site import open_site
 from pilotage_plugins.compose.standing import Standing, projects
-from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine
+from pilotage_plugins.container.connection import EngineParams, engine_available, open_engine, socket_of
 
 
 class ListProjectsParams(EngineParams):
     """Which projects."""
 
     all: bool = Field(True, description="Those of which nothing runs, too")
+    profiles: bool = Field(False, description="Have Compose read their files, to say which profiles are switched on")
     max_items: int = Field(100, ge=1, le=100, description="More than this fail the step")
 
 
 class ListedProject(StepOutputs):
     """A project. `directory` and `files` are where its containers were made from. `status` is `running`, `stopped`, or
-    `partly` when some containers of it run; `unhealthy` names those that Docker calls so."""
+    `partly` when some containers of it run; `unhealthy` names those that Docker calls so. `profiles`: those that are
+    switched on; null when nobody asked, or Compose cannot read the files."""
 
     name: str
     directory: str
@@ -29,6 +32,7 @@ class ListedProject(StepOutputs):
     running: int
     containers: int
     unhealthy: tuple[str, ...]
+    profiles: tuple[str, ...] | None = None
 
 
 class ListProjectsOutputs(StepOutputs):
@@ -51,11 +55,15 @@ class ComposeList(StepType[ListProjectsParams, ListProjectsOutputs]):
     async def run(self, ctx: StepContext, params: ListProjectsParams) -> ListProjectsOutputs:
         """List."""
         async with open_engine(ctx, params) as engine:
-            listed = [_listed(one) for one in (await projects(engine)).values()]
-        chosen = tuple(one for one in listed if params.all or one.running)
+            found = await projects(engine)
+        chosen = [one for one in map(_listed, found.values()) if params.all or one.running]
         if len(chosen) > params.max_items:
             raise StepFailed(f"there are {len(chosen)} projects, more than max_items {params.max_items}")
-        return ListProjectsOutputs(projects=chosen)
+        if params.profiles:
+            socket = socket_of(params.engine, ctx)
+            asked = [await profiles_of(ctx, socket, found[one.name]) for one in chosen]
+            chosen = [one.model_copy(update={"profiles": told}) for one, told in zip(chosen, asked, strict=True)]
+        return ListProjectsOutputs(projects=tuple(chosen))
 
     async def available(self, ctx: StepContext) -> Availability:
         """Whether the engine answers."""

@@ -1,6 +1,7 @@
 """`compose.up`: a project as its file says, proven healthy, or what was there before."""
 
 import asyncio
+from collections.abc import Mapping
 
 from pilotage_plugin_api import (
     Availability,
@@ -20,7 +21,7 @@ from pydantic import Field
 
 from pilotage_plugins.compose.changes import preview_of
 from pilotage_plugins.compose.debt import clear, owe, owing_of, settle, take_back
-from pilotage_plugins.compose.gate import GateParams, checks_of, wait_for_all, whose_fault
+from pilotage_plugins.compose.gate import GateParams, ServiceCheck, checks_of, wait_for_all, whose_fault
 from pilotage_plugins.compose.images import ensure_images, let_mean, meanings
 from pilotage_plugins.compose.previous import begin
 from pilotage_plugins.compose.program import compose_available
@@ -70,7 +71,7 @@ class ServiceOutputs(StepOutputs):
 
 class UpOutputs(StepOutputs):
     """The project as it is. `sha256` is that of its resolved file without secrets; `note` is where the host keeps what
-    was there before."""
+    was there before. `unchecked`: services of which is only known that they keep running."""
 
     project: str
     directory: str
@@ -79,6 +80,7 @@ class UpOutputs(StepOutputs):
     removed: tuple[str, ...]
     sha256: str
     note: str
+    unchecked: tuple[str, ...] = ()
 
 
 class ComposeUp(StepType[UpParams, UpOutputs]):
@@ -117,7 +119,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
             try:
                 if params.revert and begun.has_way_back:
                     await owe(ctx.attempt_key, site.compose.socket, begun, site.wanted)
-                await self._bring_up(site, params)
+                checks = await self._bring_up(site, params)
             except (asyncio.CancelledError, StepCancelled):
                 if params.revert:
                     await whatever_comes(_put_back(site, begun))
@@ -126,7 +128,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
             except StepError as error:
                 raise await _reverted(site, begun, error, revert=params.revert) from error
             await settle(ctx.attempt_key)
-            return _outputs(ctx.step_run, site, begun, await standing(site.engine, site.wanted.project))
+            return _outputs(ctx.step_run, site, begun, await standing(site.engine, site.wanted.project), checks)
 
     async def undo(self, ctx: StepContext, params: UpParams, outputs: UpOutputs) -> None:
         """Bring back what was there before."""
@@ -167,7 +169,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
             except (StepFailed, TargetFailed) as error:
                 return ProbeAnswer.not_done(f"all of {now.project} is there, but {error}")
             return ProbeAnswer.done(
-                _outputs(step_run, site, begun, now), "every service is as the file says, and healthy"
+                _outputs(step_run, site, begun, now, checks), "every service is as the file says, and healthy"
             )
 
     async def available(self, ctx: StepContext) -> Availability:
@@ -190,7 +192,8 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
         await remember(site.compose.socket, Configuration.of(site.wanted))
         return begun
 
-    async def _bring_up(self, site: Site, params: UpParams) -> None:
+    async def _bring_up(self, site: Site, params: UpParams) -> dict[str, ServiceCheck]:
+        """Let Compose do it, and wait; returns how each service was checked."""
         project = site.wanted.project
         if params.build and any(service.built for service in site.wanted.services.values()):
             await site.change(f"building the images of {project}", "build")
@@ -210,6 +213,7 @@ class ComposeUp(StepType[UpParams, UpOutputs]):
         if reason := _unfinished(site, now):
             raise StepFailed(f"Compose said that {project} is up, but {reason}")
         await wait_for_all(site.ctx, site.engine, now, params, checks)
+        return checks
 
 
 def up(params: UpParams, *more: str) -> list[str]:
@@ -256,7 +260,7 @@ async def _reverted(site: Site, begun: Begun, error: StepError, *, revert: bool)
     return type(error)(f"{project} was not brought up: {error}. All that had changed was reverted: {before}.")
 
 
-def _outputs(note: str, site: Site, begun: Begun, now: Standing) -> UpOutputs:
+def _outputs(note: str, site: Site, begun: Begun, now: Standing, checks: Mapping[str, ServiceCheck]) -> UpOutputs:
     services: list[ServiceOutputs] = []
     for name, service in site.wanted.services.items():
         members = now.services.get(name, ())
@@ -280,4 +284,5 @@ def _outputs(note: str, site: Site, begun: Begun, now: Standing) -> UpOutputs:
         removed=removed,
         sha256=site.wanted.sha256,
         note=note,
+        unchecked=tuple(name for name, check in checks.items() if check.none),
     )
