@@ -19,7 +19,7 @@ from pilotage_plugins.container.health import HealthCheck
 from pilotage_plugins.container.image import PullParams
 from pilotage_plugins.container.inspection import ContainerInspect
 from pilotage_plugins.container.port import bindings
-from pilotage_plugins.container.reference import is_digest, pinned, repository_of
+from pilotage_plugins.container.reference import is_digest, pinned, registry_of, repository_of
 from pydantic import ValidationError
 
 DIGEST = "sha256:" + "a" * 64
@@ -38,6 +38,20 @@ DIGEST = "sha256:" + "a" * 64
 def test_a_reference_names_its_repository(reference: str, repository: str) -> None:
     assert repository_of(PullParams(image=reference).image) == repository
     assert is_digest(reference) == reference.endswith(DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry"),
+    [
+        ("nginx", "docker.io"),
+        ("shop/app:2", "docker.io"),
+        ("localhost/app", "localhost"),
+        ("vault.example/shop/app", "vault.example"),
+        ("host:5000/app", "host:5000"),
+    ],
+)
+def test_a_reference_names_its_registry(reference: str, registry: str) -> None:
+    assert registry_of(reference) == registry
 
 
 @pytest.mark.parametrize("reference", ["", "UPPER", "a b", "x:", "x@sha256:12", "../x", "x:1/../../y", "x\n"])

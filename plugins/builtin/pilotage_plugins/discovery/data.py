@@ -42,8 +42,8 @@ class DiscoveryDataParams(StepParams):
         (Kind.VOLUMES, Kind.DATABASES),
         min_length=1,
         description="volumes: the roots; docker_volumes: the named volumes of its Docker Engine, where it has one;"
-        " databases: SQLite files in these; servers: databases of the host's servers; containers: databases of servers in"
-        " running containers",
+        " databases: SQLite files in these; servers: databases of the host's servers; containers: databases of servers"
+        " in running containers",
     )
     sockets: tuple[PlainPath, ...] = Field(
         ("/run/postgresql", "/run/mysqld"), max_length=20, description="Folders where servers have their sockets"
@@ -98,8 +98,8 @@ class DiscoveryData(StepType[DiscoveryDataParams, DiscoveryDataOutputs]):
 
     Reads the names and sizes of everything and the first bytes of every file. With the kind `servers`, PostgreSQL and
     MySQL servers on their sockets are asked for their databases, too; with `containers`, those in running containers
-    whose image is one of such a server. One that does not answer stands in `unreadable`. With `docker_volumes`, a Docker
-    Engine that is there and does not answer fails the step, so that no volume is forgotten; one that lies in a root is
+    whose image is one of such a server. One that does not answer stands in `unreadable`. With `docker_volumes`, an
+    engine that is there and does not answer fails the step, so that no volume is forgotten; one that lies in a root is
     that root's.
     """
 
