@@ -453,10 +453,7 @@ def test_services_that_nobody_checks_run_if_that_is_said_and_are_named(host: Har
     assert told["unchecked"] == ["queue"]
 
 
-def test_the_profiles_of_a_project_are_known_from_what_stands(
-    host: Harness, engine: EngineSite, tmp_path: Path
-) -> None:
-    """And brought up anew with them, the same services are there."""
+def test_the_profiles_of_a_project_are_known_from_what_stands(host: Harness, tmp_path: Path) -> None:
     mine = {"image": "bb:base", "stop_signal": "SIGKILL"}
     services = {"web": mine, **{name: {**mine, "profiles": [name]} for name in ("debug", "mail")}}
     (tmp_path / "compose.yaml").write_text(json.dumps({"services": services}))
@@ -465,6 +462,3 @@ def test_the_profiles_of_a_project_are_known_from_what_stands(
     (found,) = host.run(ComposeList(), {"profiles": True})["projects"]
     assert (found["services"], found["profiles"]) == (["mail", "web"], ["mail"])
     assert host.run(ComposeList(), {})["projects"][0]["profiles"] is None
-    down(host, {"directory": str(tmp_path), "project": "tools", "profiles": found["profiles"]})
-    up(host, {**wanted, "profiles": found["profiles"]})
-    assert engine.names() == {"tools-mail-1", "tools-web-1"}

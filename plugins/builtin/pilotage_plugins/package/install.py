@@ -65,7 +65,7 @@ class PackageInstall(StepType[InstallParams, InstallOutputs]):
         missing = await _missing(manager, params)
         if missing and params.refresh:
             manager = await looking(ctx, fresh=True)
-        left_out = await _left_out(manager, params, missing)
+        left_out = await left_out_of(manager, params, missing)
         changes = await manager.with_details(await _chosen(manager, params, missing, left_out))
         note = f"in no archive, so left out: {', '.join(left_out)}"[:4096] if left_out else ""
         return await preview_with_units(manager, changes, note)
@@ -77,7 +77,7 @@ class PackageInstall(StepType[InstallParams, InstallOutputs]):
         missing = await _missing(manager, params)
         if params.refresh and missing:
             await manager.refresh()
-        left_out = await _left_out(manager, params, missing)
+        left_out = await left_out_of(manager, params, missing)
         if left_out:
             ctx.log(f"in no archive of this host, so left out: {', '.join(left_out)}")
         changes = await _chosen(manager, params, missing, left_out)
@@ -104,7 +104,7 @@ async def _missing(manager: PackageManager, params: InstallParams) -> list[str]:
     return missing
 
 
-async def _left_out(manager: PackageManager, params: InstallParams, missing: list[str]) -> list[str]:
+async def left_out_of(manager: PackageManager, params: InstallParams, missing: list[str]) -> list[str]:
     """Return the requests that no archive can fulfil, if they are to be left out."""
     if not params.skip_missing:
         return []
