@@ -502,3 +502,18 @@ def test_a_pinned_package_stays_at_its_version(harness: Harness) -> None:
     harness.undo(PackageHold(), {"packages": ["plg-demo"]}, held)
     harness.run(PackageUpgrade(), {"refresh": False}, key="exe_4/all/host1//run/1")
     assert installed()["plg-demo"] == "2.0"
+
+
+def test_what_no_archive_has_is_left_out_and_named(harness: Harness) -> None:
+    """As on the replacement of a lost host, which lacks the archives of others until somebody adds them."""
+    wanted = {"packages": ["plg-extra", "of-another-archive", "plg-demo=9.9"], "refresh": False}
+    with pytest.raises(TargetFailed, match="of-another-archive"):
+        harness.run(PackageInstall(), wanted)
+    preview = harness.preview(PackageInstall(), {**wanted, "skip_missing": True})
+    assert preview.note.startswith("in no archive, so left out: of-another-archive, plg-demo=9.9")
+    outputs = harness.run(PackageInstall(), {**wanted, "skip_missing": True})
+    assert outputs["left_out"] == ["of-another-archive", "plg-demo=9.9"]
+    assert [change["package"] for change in outputs["changes"]] == ["plg-extra"]
+    assert installed() == {**WANTED, "plg-extra": "1.0"}
+    harness.undo(PackageInstall(), {**wanted, "skip_missing": True}, outputs)
+    assert installed() == WANTED
