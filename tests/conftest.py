@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pilotage_coordinator.fleet  # noqa: F401 - sets what grpc reads from the environment at its import
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # a busy machine takes its time, and no test asserts one
 
 TESTS = Path(__file__).parent
 IN_CI = bool(os.environ.get("CI")) and os.geteuid() == 0

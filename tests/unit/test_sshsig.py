@@ -142,7 +142,7 @@ def test_a_short_rsa_key_is_refused(tmp_path: Path) -> None:
         read_key((tmp_path / "k.pub").read_text())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(cut=st.integers(0, 400), flip=st.integers(0, 2000))
 def test_a_damaged_signature_is_refused_and_never_an_error_of_ours(cut: int, flip: int) -> None:
     key, signature = hardware(flags=1)

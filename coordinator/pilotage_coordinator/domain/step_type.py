@@ -1,7 +1,8 @@
 """What the coordinator knows of a step type: a copy of what agents announce, or of its own few."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from pilotage_coordinator.domain.plan import Effect, Place
 
@@ -31,3 +32,13 @@ class StepTypeInfo:
     """On a host: whether it could run it when its agent last looked. It changes by itself, so no digest covers it."""
     reason: str = ""
     """Why it could not, and how to get what is missing."""
+
+
+_LEAST_FIRST: Final = (Effect.READ, Effect.IDEMPOTENT, Effect.PROBE, Effect.ONCE)
+
+
+def effect_for_rules(declared: Effect, types: Iterable[StepTypeInfo]) -> Effect:
+    """Return the effect by which rules judge a step: the gravest of what its author declares and of what its type does
+    on these hosts. An author may know that a command only reads, but nobody's rule may depend on their word.
+    """
+    return max((declared, *(each.effect for each in types)), key=_LEAST_FIRST.index)

@@ -75,7 +75,7 @@ class PlanJudging:
     def facts(self, plan: Plan, proofs: Mapping[str, tuple[Proof, ...]]) -> Facts:
         """Return what is known of a plan; `proofs` are those of its hosts, by id."""
         asking, ref = self.asking, plan.blueprint
-        steps = steps_of_plan(plan)
+        steps = steps_of_plan(plan, self.inventory)
         names = sorted({name for step in steps for name in step.hosts if name in self.inventory})
         hosts = {name: HostFacts(self.inventory[name], proofs.get(self.inventory[name].id, ())) for name in names}
         blueprint = BlueprintFacts.of(self.blueprint.blueprint, ref.digest, stored=not self._sent(ref))

@@ -358,7 +358,7 @@ async def test_an_end_that_cannot_be_written_is_not_reported_until_it_can(monkey
 EVENTS = ("assign", "assign_new_epoch", "cancel", "finish", "vanish", "ack", "crash", "turns", "full", "space")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     script=st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 3), st.integers(1, 2)), max_size=30),
     effect=st.sampled_from([Effect.ONCE, Effect.PROBE]),

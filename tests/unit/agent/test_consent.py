@@ -272,7 +272,7 @@ def test_the_newest_approval_of_a_gate_is_the_one_that_is_used() -> None:
     assert granted.order.approvals == (site.approval(number=2).id("exe_1"),)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_changed_byte_of_what_is_shown_is_refused(data: st.DataObject) -> None:
     site = Site(MADE)

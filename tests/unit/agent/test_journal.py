@@ -173,7 +173,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(share=0.1953125, bit=7)
 @given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_found_or_changes_nothing(whole: Path, share: float, bit: int) -> None:
@@ -305,7 +305,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     base=st.sampled_from(["started", "exited"]), name=st.sampled_from(sorted(json.loads(entry_to_json(entry(1))))),
     value=JSON, cut=st.integers(0, 60),

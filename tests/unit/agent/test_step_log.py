@@ -80,7 +80,7 @@ def read_all(folder: Path, limit: int) -> tuple[bytes, int]:
     raise AssertionError("no end")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 30_000), st.integers(200, 300_000))
 def test_head_and_tail_are_kept_and_the_rest_is_counted(
     tmp_path_factory: pytest.TempPathFactory, lines: int, limit: int
@@ -136,7 +136,7 @@ def test_a_follower_that_keeps_up_misses_nothing_however_the_writer_turns(tmp_pa
     assert len(follower.numbers) == lines
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 8), st.integers(17_000, CHUNK)), max_size=12))
 def test_a_slow_follower_is_told_each_gap_and_gets_head_and_tail(
     tmp_path_factory: pytest.TempPathFactory, turns: list[tuple[int, int, int]]

@@ -103,7 +103,7 @@ WHOLE = pb.SessionResponse(
 ).SerializeToString()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=6), st.integers(0, len(WHOLE)))
 def test_no_damage_breaks_the_reader(changes: list[tuple[int, int]], length: int) -> None:
     damaged = bytearray(WHOLE)

@@ -174,7 +174,7 @@ WORLD = World(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(WORKFLOWS)
 @example({"steps": [{"id": "a", "type": "validation.assert", "at_plan": True}]})
 def test_any_blueprint_is_refused_or_planned(workflow: dict[str, Any]) -> None:

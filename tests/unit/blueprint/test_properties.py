@@ -16,7 +16,7 @@ from pilotage_coordinator.domain.blueprint.yaml_text import write_yaml
 from tests.unit.blueprint.writing import SKETCHES, load, problems, rich
 
 TEXTS = [text for _, text in shipped()] + [each.read_text("utf-8") for each in sorted(SKETCHES.iterdir())]
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def survives(text: str) -> None:

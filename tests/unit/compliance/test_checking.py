@@ -268,7 +268,7 @@ def test_a_plan_says_who_is_asked_before_each_step_and_where_it_runs() -> None:
     made = planned(STEPS.replace("approvals: [{step: save, required_approvers: 1}]\n", "").replace(ASKS, ""))
     gates = {"save": Gate(source="the blueprint"), "all": Gate(source="the step")}
     made = replace(made, steps=tuple(_with(each, gates) for each in made.steps))
-    assert asked(steps_of_plan(made)) == {
+    assert asked(steps_of_plan(made, {})) == {
         "look": ("", True),
         "save": ("the blueprint", True),
         "all/prune": ("the step", True),
@@ -276,10 +276,10 @@ def test_a_plan_says_who_is_asked_before_each_step_and_where_it_runs() -> None:
         "last": ("", True),
         "again": ("", False),
     }
-    prune = next(each for each in steps_of_plan(made) if each.path == "all/prune")
+    prune = next(each for each in steps_of_plan(made, {}) if each.path == "all/prune")
     assert (prune.hosts, prune.destructive, prune.changes) == (("db1", "db2", "web1"), True, True)
     first = replace(made, approvals=(Gate(source="rule two of the policy"),))
-    assert {each.approval for each in steps_of_plan(first) if each.main} == {"rule two of the policy"}
+    assert {each.approval for each in steps_of_plan(first, {}) if each.main} == {"rule two of the policy"}
 
 
 def _with(step: PlannedStep, gates: dict[str, Gate]) -> PlannedStep:
@@ -314,9 +314,9 @@ def test_a_step_that_asks_counts_for_all_that_come_after_it_unless_it_may_be_lef
     types = {**STEP_TYPES, **ON_COORDINATOR, "approval.ask": step_type("approval.ask", Effect.READ)}
     three = [host(name, step_types=types) for name in ("db1",)]
     made = planned(ASK % "", *three)
-    assert asked(steps_of_plan(made))["prune"] == ("a step of type approval.ask", True)
+    assert asked(steps_of_plan(made, {}))["prune"] == ("a step of type approval.ask", True)
     doubtful = planned(ASK % ", when: 'parameters.size() > 3'", *three)
-    assert asked(steps_of_plan(doubtful))["prune"] == ("", True)
+    assert asked(steps_of_plan(doubtful, {}))["prune"] == ("", True)
     for text, who in (("", "a step of type approval.ask"), (", when: 'parameters.size() > 3'", None)):
         alone = steps_of_blueprint(whole(ASK % text).blueprint, types, Shelf())
         assert asked(alone)["prune"] == (who, True)

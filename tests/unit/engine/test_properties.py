@@ -298,7 +298,7 @@ class Storm:
         raise AssertionError(f"no end: {run.state.status}")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 60))
 def test_the_invariants_hold_in_any_storm(seed: int, length: int) -> None:
     _weather(seed, length)

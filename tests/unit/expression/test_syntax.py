@@ -107,7 +107,7 @@ WORDS = some.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(some.lists(WORDS, max_size=12).map(" ".join))
 def test_what_the_grammar_accepts_cel_accepts(text: str) -> None:
     try:
@@ -118,7 +118,7 @@ def test_what_the_grammar_accepts_cel_accepts(text: str) -> None:
     assert set(program.variables()) == references(tree).roots
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(some.text(max_size=60))
 def test_any_text_is_an_expression_or_refused(text: str) -> None:
     with contextlib.suppress(ExpressionError):

@@ -112,7 +112,7 @@ plans = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=25, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(plans)
 def test_every_plan_comes_back_the_same(plan: Plan) -> None:
     plan = replace(plan, digest=digest(plan))

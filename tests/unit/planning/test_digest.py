@@ -179,7 +179,7 @@ def test_a_host_with_another_version_is_checked_against_its_own() -> None:
     assert "planned was pilotage 1.0.1" in said(host_drift(found.plan, save, FLEET[1]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.randoms(use_true_random=False), st.dictionaries(st.text(max_size=5), st.integers(-9, 9), max_size=6))
 def test_the_order_of_mappings_never_counts(chance: random.Random, keep: dict[str, int]) -> None:
     shuffled = list(keep.items())
@@ -192,7 +192,7 @@ facts = st.dictionaries(st.sampled_from(["free", "load", "disks"]), st.integers(
 others = st.lists(st.from_regex(r"web[0-9]{1,3}", fullmatch=True), unique=True, max_size=4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(facts, others, st.integers(0, 2**50))
 def test_facts_other_hosts_and_sizes_never_count(found: dict[str, int], names: list[str], size: int) -> None:
     fleet = tuple(replace(each, facts=found) for each in FLEET)
@@ -201,7 +201,7 @@ def test_facts_other_hosts_and_sizes_never_count(found: dict[str, int], names: l
     assert made(fleet=(*strangers, *fleet), volumes=volumes).plan.digest == made().plan.digest
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=4, unique=True))
 def test_any_other_list_of_items_counts(keys: list[str]) -> None:
     volumes = [{"name": key, "path": "/v", "bytes": 1} for key in keys]

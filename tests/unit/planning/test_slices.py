@@ -71,7 +71,7 @@ def test_nothing_of_the_content_is_in_no_part() -> None:
     assert {name: each for name, each in whole.items() if name != "resolved"}.items() <= PARTS.head.items()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_change_of_a_slice_is_another_plan(data: st.DataObject) -> None:
     where = data.draw(st.sampled_from(sorted(PARTS.slices)))

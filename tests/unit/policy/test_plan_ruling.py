@@ -97,6 +97,18 @@ def test_undo_steps_are_denied_too() -> None:
     assert {each.partition("@")[0] for each in found} == {"write/back"}
 
 
+def test_an_author_makes_no_rule_milder_by_calling_a_command_a_reading_one() -> None:
+    """The starter policy lets assistants read."""
+    command = step_type("command.run", Effect.ONCE, author_effects=(Effect.READ, Effect.IDEMPOTENT))
+    look = step_type("http.check", Effect.READ)
+    hosts = [host("db1", step_types={each.name: each for each in (command, look)})]
+    text = 'targets: {select: "true"}\nsteps:\n  - {id: look, type: %s, effect: read}\n'
+    reads = ruleset("- {name: reads, level: role, kinds: assistant, effects: read, decision: allow}")
+    assert rulings(planned(reads, BOT, text % "http.check", hosts=hosts)) == [("allow", ("reads",), {"look": ()})]
+    with pytest.raises(PlanRefused, match=r"no rule allows command\.run"):
+        planned(reads, BOT, text % "command.run", hosts=hosts)
+
+
 UNRELATED = "- {name: other, level: global, decision: deny, operations: container.*}\n"
 
 
@@ -255,5 +267,6 @@ def test_what_a_blueprint_that_was_only_sent_says_of_itself_opens_no_door() -> N
     assert len(judged.refused) > 0
     assert judged.policy.sent
     question = question_of(sent, plan.steps[0], THREE[0], {}, Asking(ANN, Change(), MONDAY_NOON))
-    assert forbidden(rules, plan, replace(question, subject=subject_of(plan, plan.steps[0], ANN)), Expressions()) == ""
+    stored_one = replace(question, subject=subject_of(plan, plan.steps[0], ANN, None))
+    assert forbidden(rules, plan, stored_one, Expressions()) == ""
     assert "no rule allows" in forbidden(rules, sent, question, Expressions())

@@ -103,7 +103,7 @@ def compare(tables: Tables, state: ExecutionState) -> None:
     assert all(row.status == "ended" for row in tables.attempts.values() if row.ended_at is not None)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 50))
 def test_rows_are_what_a_recount_says(seed: int, length: int) -> None:
     storm = MirroredStorm(seed)

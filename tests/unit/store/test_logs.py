@@ -232,7 +232,7 @@ def test_an_agent_that_sends_gaps_only_fills_no_note(tmp_path: Path) -> None:
 Step = tuple[int, int, bool]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), max_size=25))
 def test_kept_and_dropped_bytes_account_for_every_offset(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pilotage_coordinator.domain.blueprint.model import Blueprint, Step, StepKind
 from pilotage_coordinator.domain.compliance.facts import StepFacts
 from pilotage_coordinator.domain.execution.index import ASK
+from pilotage_coordinator.domain.plan import Effect
 from pilotage_coordinator.domain.planning.approvals import EVERY
 from pilotage_coordinator.domain.planning.request import Library
-from pilotage_coordinator.domain.step_type import StepTypeInfo
+from pilotage_coordinator.domain.step_type import StepTypeInfo, effect_for_rules
 
 
 def steps_of_blueprint(
@@ -70,7 +71,7 @@ class _Walk:
         return StepFacts(
             path,
             step.type,
-            step.effect or (info.effect if info is not None else None),
+            _effect(step, info),
             info.destructive if info is not None else None,
             step.irreversible,
             who,
@@ -99,3 +100,10 @@ def _inside(step: Step) -> Iterator[Sequence[Step]]:
         yield step.rollout.analysis
         if step.rollout.health is not None:
             yield step.rollout.health.steps
+
+
+def _effect(step: Step, info: StepTypeInfo | None) -> Effect | None:
+    """Return what a step does, as far as that is known: an author's word that it only reads proves nothing."""
+    if info is not None:
+        return effect_for_rules(step.effect or info.effect, [info])
+    return step.effect if step.effect is not Effect.READ else None

@@ -6,16 +6,18 @@ from typing import Final
 
 from pilotage_coordinator.domain.compliance.facts import StepFacts
 from pilotage_coordinator.domain.execution.index import ASK
+from pilotage_coordinator.domain.inventory import Host
 from pilotage_coordinator.domain.plan import Plan, PlannedStep, StepKind
 from pilotage_coordinator.domain.planning.every_step import hosts_of
 from pilotage_coordinator.domain.planning.planned_values import PlannedValues
+from pilotage_coordinator.domain.step_type import effect_for_rules
 
 _NOBODY: Final = ""
 
 
-def steps_of_plan(plan: Plan) -> tuple[StepFacts, ...]:
+def steps_of_plan(plan: Plan, inventory: Mapping[str, Host]) -> tuple[StepFacts, ...]:
     """Return the leaves of a plan, each with who is asked before it, and the hosts that it may run on."""
-    walk = _Walk(hosts_of(plan), PlannedValues(plan.resolved))
+    walk = _Walk(hosts_of(plan), PlannedValues(plan.resolved), inventory)
     first = plan.approvals[0].source if plan.approvals else _NOBODY
     found = [*walk.leaves(plan.steps, first, main=True), *walk.leaves(plan.finally_, first, main=True)]
     if plan.rollback is not None:
@@ -27,6 +29,7 @@ def steps_of_plan(plan: Plan) -> tuple[StepFacts, ...]:
 class _Walk:
     hosts: Mapping[str, tuple[str, ...]]
     values: PlannedValues
+    inventory: Mapping[str, Host]
     _asks: dict[str, bool] = field(default_factory=dict)
     """Path to whether a step that asks for approval comes before it."""
 
@@ -43,16 +46,18 @@ class _Walk:
             yield from self.leaves(step.undo_steps, asked, main=False)
 
     def _leaf(self, step: PlannedStep, asked: str, *, main: bool) -> StepFacts:
-        hosts = (name for name in self.hosts.get(step.path, ()) if name)
+        type = step.type.name if step.type is not None else ""
+        hosts = [name for name in self.hosts.get(step.path, ()) if name and not self.values.left_out(step.path, name)]
+        known = (self.inventory[name].step_types.get(type) for name in hosts if name in self.inventory)
         return StepFacts(
             step.path,
-            step.type.name if step.type is not None else "",
-            step.effect,
+            type,
+            effect_for_rules(step.effect, filter(None, known)),
             step.destructive,
             step.irreversible,
             asked,
             main,
-            tuple(name for name in hosts if not self.values.left_out(step.path, name)),
+            tuple(hosts),
         )
 
     def _asked_before(self, step: PlannedStep, by_path: Mapping[str, PlannedStep]) -> bool:

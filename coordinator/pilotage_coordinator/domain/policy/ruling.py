@@ -16,6 +16,7 @@ from pilotage_coordinator.domain.policy.content import rule_content
 from pilotage_coordinator.domain.policy.judging import Ruleset
 from pilotage_coordinator.domain.policy.question import Asker, Change, Question, Stage, Subject
 from pilotage_coordinator.domain.policy.rule import Decision
+from pilotage_coordinator.domain.step_type import StepTypeInfo, effect_for_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class Asking:
     stage: Stage = Stage.PLAN
 
 
-def subject_of(plan: Plan, step: PlannedStep, asker: Asker) -> Subject:
-    """Return what a leaf of a plan is to a policy."""
+def subject_of(plan: Plan, step: PlannedStep, asker: Asker, info: StepTypeInfo | None) -> Subject:
+    """Return what a leaf of a plan is to a policy; `info`: its type on the host that it is about, if that has it."""
     return Subject(
         asker,
         step.type.name if step.type is not None else "",
-        step.effect,
+        effect_for_rules(step.effect, [info] if info is not None else []),
         step.destructive,
         step.irreversible,
         "" if plan.policy.sent else plan.blueprint.id,
@@ -46,13 +47,13 @@ def question_of(
 ) -> Question:
     """Return the question about one run of a leaf; parameters that are left out have the defaults of its type."""
     where = None if step.place is Place.COORDINATOR else host
-    given = _with_defaults(step, where, parameters)
-    subject = subject_of(plan, step, asking.asker)
+    info = where.step_types.get(step.type.name) if where is not None and step.type is not None else None
+    given = _with_defaults(info, parameters)
+    subject = subject_of(plan, step, asking.asker, info)
     return Question(subject, asking.at, where, given, asking.change, step.path, asking.stage)
 
 
-def _with_defaults(step: PlannedStep, host: Host | None, parameters: Mapping[str, Json]) -> Mapping[str, Json]:
-    info = host.step_types.get(step.type.name) if host is not None and step.type is not None else None
+def _with_defaults(info: StepTypeInfo | None, parameters: Mapping[str, Json]) -> Mapping[str, Json]:
     properties: Any = info.params_schema.get("properties") if info is not None else None
     if not isinstance(properties, Mapping):
         return parameters
