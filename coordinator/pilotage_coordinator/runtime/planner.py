@@ -16,7 +16,7 @@ from pilotage_coordinator.domain.errors import DomainError
 from pilotage_coordinator.domain.execution.index import index_plan
 from pilotage_coordinator.domain.expression.evaluation import Expressions
 from pilotage_coordinator.domain.fleet import Query, QueryAnswer, QueryPurpose
-from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan
+from pilotage_coordinator.domain.plan import BlueprintRef, FailureKind, Json, Plan, PlanPolicy
 from pilotage_coordinator.domain.planning.codec import to_json
 from pilotage_coordinator.domain.planning.difference import differences
 from pilotage_coordinator.domain.planning.errors import PlanRefused
@@ -228,6 +228,20 @@ class PlanMaker:
                 f"{changed}\nmake a new plan, look at it, and start that one"
             )
         return fresh
+
+    async def judged(self, made: MadePlan, requested: Requested) -> PlanPolicy:
+        """Return what the policy decides about a plan as it stands, for whoever takes up its execution again.
+
+        Asks no host. Raises PlanRefused where the policy, the external engine or a rule of compliance forbids it.
+        """
+        judging = self._judging(made.request.blueprint, requested, Stage.START)
+        if judging is None:
+            return PlanPolicy()
+        found, problems = await asyncio.to_thread(judging.plan, made.plan)
+        if problems:
+            raise PlanRefused(problems)
+        await self._complying(Planned(replace(made.plan, policy=found)), judging)
+        return found
 
     async def _world(self) -> World:
         return World(

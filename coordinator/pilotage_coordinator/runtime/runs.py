@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilotage_coordinator.domain.errors import DomainError
@@ -14,7 +14,7 @@ from pilotage_coordinator.domain.policy.errors import PolicyRefused
 from pilotage_coordinator.domain.policy.question import Asker, Stage
 from pilotage_coordinator.domain.policy.request import Requested
 from pilotage_coordinator.domain.policy.ruling import Asking
-from pilotage_coordinator.domain.policy.starting import limited, over_limit, unmet
+from pilotage_coordinator.domain.policy.starting import limited, over_limit, unmet, unmet_again
 from pilotage_coordinator.runtime.compliance_record import checked_record
 from pilotage_coordinator.runtime.executor import Executor, Start
 from pilotage_coordinator.runtime.planner import PlanMaker
@@ -94,6 +94,30 @@ class Runs:
         given = (await self.executor.store.executions.inputs(execution_id)).request
         who = Requested.from_json(given or {"principal": state.requested_by})
         await self.plans.again(await self.plans.stored(state.plan.digest), who)
+
+    async def reopen(
+        self, execution_id: str, input: Input, requested: Requested, *, audit: tuple[AuditEntry, ...]
+    ) -> None:
+        """Take up an ended execution again, where the policy lets whoever asks start its plan now, on these terms.
+
+        The change is that of the first start. Raises PlanRefused or PolicyRefused, with nothing done, and the engine's
+        refusal.
+        """
+        state = await self.executor.state(execution_id)
+        first = Requested.from_json((await self.executor.store.executions.inputs(execution_id)).request or {})
+        who = Requested(requested.asker, first.change)
+        judged = await self.plans.judged(await self.plans.stored(state.plan.digest), who)
+        if refused := tuple(unmet_again(state.plan, judged, who.change)):
+            raise PolicyRefused("nothing was retried", refused)
+        plan = replace(state.plan, policy=judged)
+        if not limited(plan):
+            await self.executor.submit(execution_id, input, audit)
+            return
+        async with self._turn:
+            running = ((other.id, other.plan) for other in self.executor.states() if other.id != execution_id)
+            if refused := tuple(over_limit(plan, running)):
+                raise PolicyRefused("nothing was retried", refused)
+            await self.executor.submit(execution_id, input, audit)
 
     async def submit(self, execution_id: str, input: Input, *, audit: tuple[AuditEntry, ...]) -> None:
         """Give the engine an input; raises its refusal when the state does not allow it."""

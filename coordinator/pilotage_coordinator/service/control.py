@@ -10,6 +10,7 @@ from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.execution_record import record_of
 from pilotage_coordinator.service.execution_view import ExecutionSummary, summary
+from pilotage_coordinator.service.requested import requested
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import ExecutionId, Name, Reason, Request
@@ -84,11 +85,19 @@ async def cancel_run(services: Services, caller: Caller, request: ControlRun) ->
 
 @verb("run.retry")
 async def retry_run(services: Services, caller: Caller, request: RetryRun) -> ExecutionSummary:
-    """Run again what failed; what succeeded stays."""
-    if request.from_step is None:
-        return await _submit(services, caller, "run.retry", request.execution, inputs.RetryFailed(caller.principal))
-    asked = inputs.RerunFrom(request.from_step, caller.principal)
-    return await _submit(services, caller, "run.retry", request.execution, asked, from_step=request.from_step)
+    """Run again what failed; what succeeded stays.
+
+    The policy is asked about the whole plan once more, for the caller: a retry is a start with somebody's rights.
+    """
+    record = await record_of(services, request.execution)
+    about: dict[str, Json] = {"plan_digest": record.plan_digest, "started_by": record.requested_by}
+    asked: inputs.Input = inputs.RetryFailed(caller.principal)
+    if request.from_step is not None:
+        asked = inputs.RerunFrom(request.from_step, caller.principal)
+        about["from_step"] = request.from_step
+    audit = allowed(services, caller, "run.retry", request.execution, policy_version=services.policies.version, **about)
+    await services.runs.reopen(request.execution, asked, requested(caller, None), audit=audit)
+    return summary(await record_of(services, request.execution))
 
 
 @verb("run.resolve")

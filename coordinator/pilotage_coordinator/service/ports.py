@@ -172,6 +172,10 @@ class Runs(Protocol):
         """Plan what an execution was started with once more; raises `runtime.planner.PlanDrifted` when that differs."""
         ...
 
+    async def reopen(self, execution_id: str, input: Input, requested: Requested, *, audit: Audit) -> None:
+        """Take up an ended execution again, where the policy lets whoever asks start its plan now."""
+        ...
+
     async def submit(self, execution_id: str, input: Input, *, audit: Audit) -> None:
         """Give the engine an input; raises its refusal when the state does not allow it."""
         ...

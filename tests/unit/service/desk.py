@@ -259,6 +259,12 @@ class FakeRuns:
         self.submitted.append((execution_id, input))
         await self.store.audit.append(*audit)
 
+    async def reopen(
+        self, execution_id: str, input: Input, requested: Requested, *, audit: tuple[AuditEntry, ...]
+    ) -> None:
+        self.requested = requested
+        await self.submit(execution_id, input, audit=audit)
+
     async def require_same(self, execution_id: str) -> None:
         if self.drifted is not None:
             raise self.drifted

@@ -1,9 +1,10 @@
 """What keeps a plan that may be made from being started: read from the decisions that the plan itself holds."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
-from pilotage_coordinator.domain.plan import FailureKind, Plan, Ruling
+from pilotage_coordinator.domain.plan import FailureKind, Plan, PlanPolicy, Ruling
 from pilotage_coordinator.domain.planning.errors import PlanProblem
 from pilotage_coordinator.domain.policy.question import Change
 from pilotage_coordinator.domain.policy.rule import Decision
@@ -13,6 +14,8 @@ _GIVE: Final = {
     "reason": "give it with --reason",
     "class": "give it with --class: standard, normal or emergency",
 }
+
+ANEW: Final = "start it anew, as your own: `pilotage run start` asks for all that the policy wants"
 
 
 def unmet(plan: Plan, change: Change) -> Iterator[PlanProblem]:
@@ -28,6 +31,25 @@ def unmet(plan: Plan, change: Change) -> Iterator[PlanProblem]:
             if change.lacks(what):
                 message = f"the rule {name} asks for the {what} of the change"
                 yield PlanProblem(FailureKind.POLICY, message, _GIVE[what])
+
+
+def unmet_again(plan: Plan, judged: PlanPolicy, change: Change) -> Iterator[PlanProblem]:
+    """Yield why whoever takes up an execution of this plan again may not; `judged` decides about the plan for them.
+
+    An approval counts as asked for where the plan asks for it by the same rule: a retry asks it again.
+    """
+    for problem in unmet(replace(plan, policy=judged), change):
+        yield replace(problem, fix=ANEW)
+    asked = {name for each in plan.policy.rulings if each.decision == Decision.REQUIRE_APPROVAL for name in each.rules}
+    for ruling in judged.rulings:
+        if ruling.decision != Decision.REQUIRE_APPROVAL:
+            continue
+        new = [
+            name for name in ruling.rules if name not in asked or plan.policy.rules.get(name) != judged.rules.get(name)
+        ]
+        if new:
+            message = f"for you the policy asks an approval that this execution does not ask for, by {', '.join(new)}"
+            yield PlanProblem(FailureKind.POLICY, message, ANEW)
 
 
 def over_limit(plan: Plan, running: Iterable[tuple[str, Plan]]) -> Iterator[PlanProblem]:
