@@ -116,14 +116,20 @@ async def list_tokens(services: Services, caller: Caller, request: ListTokens) -
 
 @verb("token.rotate")
 async def rotate_token(services: Services, caller: Caller, request: NamedToken) -> ApiTokenMade:
-    """Make a new token in the place of another, which ends in the same moment; it lives as long as that one did."""
+    """Make a new token in the place of another, which ends in the same moment; it lives as long as that one did.
+
+    With a token that is not the one that is rotated, it ends no later than that token: else a short-lived one could be
+    exchanged for a long-lived one.
+    """
     old = await services.store.access.token(request.token)
     await require_above(services, caller, old.principal)
     now = services.clock.now()
     if now >= old.expires_at:
         raise Conflict(f"token {old.id} has expired", fix=f"make a new one: pilotage token create {old.principal}")
-    life = old.expires_at - old.created_at
-    return await _make(services, caller, "token.rotate", old.principal, old.name, now + life, instead=old.id)
+    expires_at = now + old.expires_at - old.created_at
+    if caller.issued or caller.token not in ("", old.id):
+        expires_at = min(expires_at, caller.token_expires_at)
+    return await _make(services, caller, "token.rotate", old.principal, old.name, expires_at, instead=old.id)
 
 
 @verb("token.revoke")

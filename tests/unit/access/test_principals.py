@@ -1,5 +1,6 @@
 """Principals, roles and tokens as operations: nobody gives more than they hold, and what ends ends at once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -273,6 +274,34 @@ async def test_rotation_gives_a_new_token_and_ends_the_old_in_one_moment(desk: D
     assert (old.state, old.replaced_by) == ("revoked", made.token)
     with pytest.raises(Conflict, match="revoked already"):
         await api_tokens.rotate_token(desk.services, OWNER, api_tokens.NamedToken(token=TOKEN))
+
+
+@pytest.mark.parametrize("issued", [True, False])
+async def test_a_token_rotated_with_another_ends_no_later_than_that_one(desk: Desk, issued: bool) -> None:
+    await desk.add_principals()
+    shown, soon = ("jwt_1" if issued else "tok_9"), NOW + 300_000_000
+    caller = Caller("ann", PrincipalKind.PERSON, OWNER.grants, Face.HTTPS, shown, soon, issued=issued)
+    made = await api_tokens.rotate_token(desk.services, caller, api_tokens.NamedToken(token=TOKEN))
+    assert (await desk.store.access.token(made.token)).expires_at == soon
+
+
+async def test_an_issued_identity_rotates_nothing_into_a_longer_life_whatever_it_is_called(desk: Desk) -> None:
+    await desk.add_principals()
+    caller = Caller("bot", PrincipalKind.PERSON, OWNER.grants, Face.HTTPS, TOKEN, NOW + 1, issued=True)
+    made = await api_tokens.rotate_token(desk.services, caller, api_tokens.NamedToken(token=TOKEN))
+    assert (await desk.store.access.token(made.token)).expires_at == NOW + 1
+
+
+async def test_a_token_that_rotates_itself_and_the_owner_without_one_keep_the_length_of_its_life(desk: Desk) -> None:
+    await desk.add_principals()
+    old = await desk.store.access.token(TOKEN)
+    late = replace(old, id="tok_" + "0" * 31 + "2", hash="of another", created_at=NOW - DAY, expires_at=NOW + 1)
+    await desk.store.access.add_token(late)
+    itself = Caller("ann", PrincipalKind.PERSON, OWNER.grants, Face.HTTPS, late.id, late.expires_at)
+    for caller, rotated in ((itself, late), (OWNER, old)):
+        made = await api_tokens.rotate_token(desk.services, caller, api_tokens.NamedToken(token=rotated.id))
+        row = await desk.store.access.token(made.token)
+        assert row.expires_at - row.created_at == rotated.expires_at - rotated.created_at
 
 
 async def test_somebody_who_may_only_see_their_own_tokens_sees_no_other(desk: Desk) -> None:
