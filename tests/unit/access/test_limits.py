@@ -170,7 +170,7 @@ async def test_a_name_that_passed_to_another_machine_is_not_the_host_that_was(tw
 
 
 async def test_a_host_is_moved_neither_in_nor_out(two: Desk) -> None:
-    caller = limited("operator", environments=["staging"])
+    caller = limited(environments=["staging"])
     for host, environment in (("db1", "production"), ("db2", "staging"), ("db1", "")):
         with pytest.raises(Denied):
             await hosts.set_host(two.services, caller, hosts.SetHost(host=host, environment=environment))

@@ -47,9 +47,9 @@ BUILT_IN: Final[Mapping[str, Role]] = MappingProxyType(
             _built_in("reader", "Looks at what there is and what runs; changes nothing.", *_LOOK),
             _built_in(
                 "operator",
-                "Plans, starts, schedules and steers executions, and says what is so of hosts.",
+                "Plans, starts, schedules and steers executions.",
                 *_LOOK, *_TOKENS_OF_ONE_S_OWN, "coordinator.read", "secret.read",
-                "plan.make", "run.start", "run.control", "run.resolve", "run.release", "host.write",
+                "plan.make", "run.start", "run.control", "run.resolve", "run.release",
                 "notification.write", "approval.request", "schedule.write",
             ),
             _built_in(
