@@ -184,7 +184,7 @@ class Journal:
         use = self._uses.of_attempt(key)
         if use is not None:
             began = result.started_at > 0 and result.outcome is not Outcome.DECLINED
-            outputs = digest_of_json(result.outputs, "outputs") if result.outcome is Outcome.SUCCEEDED else ""
+            outputs = digest_of_json(result.outputs, "outputs")
             self._put_use(end(use, key.attempt, result.outcome, outputs, began=began))
 
     def _put_use(self, use: Use) -> None:

@@ -199,12 +199,15 @@ class SignedConsent:
         variables = canonical(part.variables)
         return Granted(
             replace(assignment, host_variables=variables),
-            None if _only_reads(step, known) else _order(assignment, step, by, asked_at),
+            None if _may_be_repeated(assignment.key.kind, step, known) else _order(assignment, step, by, asked_at),
         )
 
 
-def _only_reads(step: PlannedStep, known: Mapping[str, Any]) -> bool:
-    """Whether a step may be made again and again: by what was approved, of what its type allows."""
+def _may_be_repeated(kind: AttemptKind, step: PlannedStep, known: Mapping[str, Any]) -> bool:
+    """Whether an attempt may be made again and again, as it only reads: by what was approved, of what its type allows.
+    What only reads is never undone."""
+    if kind is not AttemptKind.RUN:
+        return False
     return step.effect == Effect.READ and Effect.READ in {known.get(_OWN), *(known.get("author_effects") or ())}
 
 

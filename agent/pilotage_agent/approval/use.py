@@ -15,6 +15,7 @@ from pilotage_proto.canonical import digest
 from pilotage_agent.approval.errors import Unapproved
 from pilotage_agent.messages import Outcome
 
+_NOTHING: Final = digest({})
 MOST_INTERRUPTIONS: Final = 10
 """How often a step may be begun again after it was cut off, beside the attempts that the plan lets fail."""
 OPEN: Final = ""
@@ -62,12 +63,17 @@ class Use:
     parameters: str
     ended: Mapping[int, str] = field(default_factory=dict)
     outputs: str = ""
-    """Digest of the outputs, once it succeeded."""
+    """Digest of what its last attempt that ended gave; empty before, and where an older agent saw it fail."""
 
     @property
     def done(self) -> bool:
         """Return whether an attempt succeeded."""
         return Outcome.SUCCEEDED in self.ended.values()
+
+    @property
+    def open(self) -> bool:
+        """Return whether an attempt has begun and not ended."""
+        return OPEN in self.ended.values()
 
 
 def begin(order: Order, number: int, use: Use | None, run: Use | None) -> Use:
@@ -96,7 +102,7 @@ def end(use: Use, number: int, outcome: Outcome, outputs: str, *, began: bool) -
         ended[number] = outcome.value
     else:
         ended.pop(number, None)
-    return replace(use, ended=ended, outputs=outputs if outcome is Outcome.SUCCEEDED else use.outputs)
+    return replace(use, ended=ended, outputs=outputs if began else use.outputs)
 
 
 def digest_of_json(data: bytes, what: str) -> str:
@@ -113,7 +119,10 @@ def _check_undo(order: Order, run: Use | None) -> None:
         raise Unapproved(f"{path} was not done here by this approval, so there is nothing to undo")
     if run.parameters != order.parameters:
         raise Unapproved(f"{path} was done with other parameters than it would be undone with")
-    if run.done and run.outputs != order.outputs:
+    if run.open:
+        raise Unapproved(f"{path} is not at its end here, so it is not undone: wait until it has ended")
+    # What failed or was cut off gave nothing, or what it found out on the way. Neither is for the coordinator to say.
+    if order.outputs != run.outputs and (run.done or order.outputs != _NOTHING):
         raise Unapproved(f"what came as the outputs of {path} is not what it gave here")
 
 

@@ -33,9 +33,10 @@ class Uses:
         return self._uses.get(name.step, {}).get(name)
 
     def run_of(self, name: Name) -> Use | None:
-        """Return the use of a step that an undo would take back: the newest that succeeded, else the newest."""
+        """Return the use of a step that an undo would take back: one that has not ended, else the newest that
+        succeeded, else the newest."""
         runs = self._uses.get((name.execution, name.path, name.item, AttemptKind.RUN), {})
-        return max(runs.values(), key=lambda each: (each.done, each.asked_at), default=None)
+        return max(runs.values(), key=lambda each: (each.open, each.done, each.asked_at), default=None)
 
     def of_attempt(self, key: AttemptKey) -> Use | None:
         """Return the use in which an attempt has begun and not ended."""

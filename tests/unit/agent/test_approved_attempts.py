@@ -150,6 +150,65 @@ async def test_only_what_was_done_here_is_undone_and_with_what_it_gave() -> None
     assert "was done here already" in await refused(host, replace(undo, key=undo.key._replace(attempt=4)))
 
 
+@pytest.mark.parametrize("ended", [Outcome.FAILED, Outcome.CANCELLED, Outcome.INTERRUPTED])
+@pytest.mark.parametrize("crashed", [False, True])
+async def test_what_did_not_succeed_is_undone_with_what_it_gave_or_with_nothing(ended: Outcome, crashed: bool) -> None:
+    world, site = World(), Site(MADE)
+    host = await open_host(world, site)
+    run = site.assignment()
+    await begun(host, run)
+    if ended is Outcome.INTERRUPTED:
+        world.crash(run.key)
+    else:
+        world.finish(run.key, ended, {"kept": "/srv/a"})
+    await host.settle()
+    assert host.last(run.key).outcome is ended
+    host.journal.forget(run.key)
+    if crashed:
+        await host.journal.flush()
+        host = await host.crash()
+    undo = site.assignment(kind=AttemptKind.UNDO)
+    for number, forged in enumerate((b'{"kept":"/etc/shadow"}', b'{"kept":null}', b"[]"), 1):
+        why = await refused(host, replace(undo, key=undo.key._replace(attempt=number), outputs=forged))
+        assert "not what it gave here" in why
+    own = b"{}" if ended is Outcome.INTERRUPTED else b'{"kept":"/srv/a"}'
+    await done(host, replace(undo, key=undo.key._replace(attempt=4), outputs=own), Outcome.FAILED)
+    await done(host, replace(undo, key=undo.key._replace(attempt=5)))
+
+
+async def test_what_has_not_ended_is_not_undone() -> None:
+    world, site = World(), Site(MADE)
+    host = await open_host(world, site)
+    undo = site.assignment(kind=AttemptKind.UNDO)
+    await done(host, site.assignment(), Outcome.FAILED)
+    await begun(host, site.assignment(attempt=2))
+    for number, outputs in enumerate((b"{}", b'{"kept":"/etc/shadow"}'), 1):
+        why = await refused(host, replace(undo, key=undo.key._replace(attempt=number), outputs=outputs))
+        assert "not at its end here" in why
+    world.finish(site.assignment(attempt=2).key)
+    await host.settle()
+    await done(host, replace(undo, key=undo.key._replace(attempt=3)))
+
+
+async def test_what_runs_by_another_approval_is_not_undone_either() -> None:
+    world, site = World(), Site(MADE)
+    host = await open_host(world, site)
+    await done(host, site.assignment())
+    again = site.approval(ANNA, number=2)
+    site.consent.see(site.shown(again))
+    await begun(host, site.assignment(attempt=2))
+    site.consent.see(site.shown())
+    assert "not at its end here" in await refused(host, site.assignment(kind=AttemptKind.UNDO))
+
+
+async def test_what_only_reads_has_nothing_to_undo() -> None:
+    world, site = World(), Site(MADE, everything=True)
+    host = await open_host(world, site)
+    await done(host, site.assignment("look", ""))
+    undo = site.assignment("look", "", kind=AttemptKind.UNDO, outputs=b'{"path":"/etc/shadow"}')
+    assert "nothing to undo" in await refused(host, undo)
+
+
 async def test_an_undo_with_other_parameters_than_the_run_had_is_refused() -> None:
     site = Site(MADE, run_time_values=("backup.prune:path",))
     world = World()

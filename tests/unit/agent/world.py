@@ -67,12 +67,16 @@ class World:
     seal_broken: bool = False
     store: MemoryJournalStore = field(default_factory=lambda: MemoryJournalStore(JournalContent(JournalHead("jrn_1"))))
 
-    def finish(self, of: AttemptKey, outcome: Outcome = Outcome.SUCCEEDED) -> None:
+    def finish(
+        self, of: AttemptKey, outcome: Outcome = Outcome.SUCCEEDED, outputs: Mapping[str, Any] | None = None
+    ) -> None:
         """Let a step end by itself."""
         process = self.processes[of]
         if process.outcome is None and not process.ended.is_set():
             entry = process.entry
-            process.outcome = make_result(of, entry.epoch, outcome, started_at=entry.started_at, ended_at=9)
+            process.outcome = make_result(
+                of, entry.epoch, outcome, outputs=outputs or {}, started_at=entry.started_at, ended_at=9
+            )
             self.mess.discard(of)
             process.ended.set()
 

@@ -24,6 +24,48 @@ def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
+def _undone_elsewhere(harness: Harness, step: Any, params: dict[str, Any], **forged: Any) -> str:
+    """Run a step, forge its outputs, and return why they are not undone."""
+    outputs = harness.run(step, params)
+    with pytest.raises(Refused) as refused:
+        harness.undo(step, params, {**outputs, **forged})
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["remove", "write", "copy", "template", "directory"])
+def test_an_undo_touches_no_other_path_than_the_step(harness: Harness, name: str) -> None:
+    path, other, source = (harness.sandbox / each for each in ("own", "other", "source"))
+    source.write_text("source")
+    path.write_text("before") if name == "remove" else None
+    steps: dict[str, tuple[Any, dict[str, Any]]] = {
+        "remove": (FileRemove(), {}),
+        "write": (FileWrite(), {"content": "x"}),
+        "copy": (FileCopy(), {"source": str(source)}),
+        "template": (FileTemplate(), {"template": "x"}),
+        "directory": (FileDirectory(), {}),
+    }
+    step, more = steps[name]
+    why = _undone_elsewhere(harness, step, {"path": str(path), **more}, path=str(other))
+    assert f"its outputs are about '{other}'" in why
+    assert (path.exists(), other.exists()) == (name != "remove", False)
+
+
+def test_an_undo_of_a_folder_removes_no_folder_beside_it(harness: Harness) -> None:
+    other = harness.sandbox / "other"
+    other.mkdir()
+    params = {"path": str(harness.sandbox / "own")}
+    why = _undone_elsewhere(harness, FileDirectory(), params, before={"made": [str(other), params["path"]]})
+    assert "nor a folder above it" in why
+    assert other.is_dir()
+
+
+def test_an_undo_reloads_no_other_unit_than_the_step(harness: Harness) -> None:
+    path = harness.sandbox / "own"
+    params = {"path": str(path), "content": "x"}
+    assert "reloads no unit 'ssh.service'" in _undone_elsewhere(harness, FileWrite(), params, reloaded="ssh.service")
+    assert path.read_text() == "x"
+
+
 def test_a_file_that_is_not_accepted_replaces_nothing(harness: Harness) -> None:
     path = harness.sandbox / "app.conf"
     path.write_text("good=1\n")

@@ -17,7 +17,7 @@ from pilotage_plugins.file.previous import (
     remove_note,
     write_note,
 )
-from pilotage_plugins.file.wish import PlacedOutputs, WishParams, accept, is_right, owners
+from pilotage_plugins.file.wish import PlacedOutputs, WishParams, accept, is_right, own_path, owners
 
 
 async def bring(
@@ -54,9 +54,9 @@ async def bring(
     return PlacedOutputs(path=params.path, changed=changed, sha256=sha256, bytes=size, previous=previous)
 
 
-def take_away(outputs: PlacedOutputs, mark: str) -> None:
+def take_away(params: WishParams, outputs: PlacedOutputs, mark: str) -> None:
     """Undo; a second time finds the work done. A file that others changed since is left alone, and that is said."""
-    path = Path(outputs.path)
+    path = own_path(params.path, outputs.path)
     if not outputs.changed:
         return
     remove_note(path)

@@ -66,7 +66,7 @@ class FileCopy(StepType[FileCopyParams, FileCopyOutputs]):
 
     async def undo(self, ctx: StepContext, params: FileCopyParams, outputs: FileCopyOutputs) -> None:
         """Put back what was there."""
-        await asyncio.to_thread(take_away, outputs, ctx.step_run)
+        await asyncio.to_thread(take_away, params, outputs, ctx.step_run)
 
 
 def _look(params: FileCopyParams) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from pilotage_plugin_api import (
     Effect,
     FileMode,
     Preview,
+    Refused,
     StepContext,
     StepOutputs,
     StepParams,
@@ -22,7 +23,7 @@ from pydantic import Field, ValidationError
 
 from pilotage_plugins.file.placement import group_id, place, sync_folder, user_id
 from pilotage_plugins.file.previous import note_path
-from pilotage_plugins.file.wish import FilePath, Owner
+from pilotage_plugins.file.wish import FilePath, Owner, own_path
 
 
 class FileDirectoryParams(StepParams):
@@ -128,9 +129,12 @@ def _make(params: FileDirectoryParams, step_run: str) -> FileDirectoryOutputs:
 
 
 def _undo(params: FileDirectoryParams, outputs: FileDirectoryOutputs) -> None:
-    before, path = outputs.before, Path(outputs.path)
+    before, path = outputs.before, own_path(params.path, outputs.path)
     if not outputs.changed:
         return
+    for folder in before.made:
+        if Path(folder) not in (path, *path.parents):
+            raise Refused(f"{folder!r} is neither {params.path!r} nor a folder above it: nothing was undone")
     try:
         if before.mode is not None and path.is_dir():
             os.chown(path, before.uid, before.gid)

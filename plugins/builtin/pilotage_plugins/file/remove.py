@@ -31,7 +31,7 @@ from pilotage_plugins.file.previous import (
     remove_note,
     write_note,
 )
-from pilotage_plugins.file.wish import FilePath
+from pilotage_plugins.file.wish import FilePath, own_path
 from pilotage_plugins.tree.deletion import delete_tree
 
 REMOVING: Final = "removed"
@@ -85,7 +85,7 @@ class FileRemove(StepType[FileRemoveParams, FileRemoveOutputs]):
 
     async def undo(self, ctx: StepContext, params: FileRemoveParams, outputs: FileRemoveOutputs) -> None:
         """Put it back, unless something else is there now."""
-        await asyncio.to_thread(_restore, outputs, ctx.step_run)
+        await asyncio.to_thread(_restore, params, outputs, ctx.step_run)
 
 
 def _is_folder(params: FileRemoveParams) -> bool:
@@ -144,8 +144,8 @@ def _delete_tree(ctx: StepContext, path: Path) -> None:
         raise TargetFailed(f"cannot remove {error.filename or str(path)!r}: {error.strerror}") from error
 
 
-def _restore(outputs: FileRemoveOutputs, mark: str) -> None:
-    path, before = Path(outputs.path), outputs.previous
+def _restore(params: FileRemoveParams, outputs: FileRemoveOutputs, mark: str) -> None:
+    path, before = own_path(params.path, outputs.path), outputs.previous
     if not outputs.changed:
         return
     if before is None:

@@ -48,7 +48,7 @@ class FileTemplate(StepType[FileTemplateParams, TextOutputs]):
 
     async def undo(self, ctx: StepContext, params: FileTemplateParams, outputs: TextOutputs) -> None:
         """Put back what was there."""
-        await take_text_away(ctx, outputs)
+        await take_text_away(ctx, params, outputs)
 
 
 def _rendered(ctx: StepContext, params: FileTemplateParams) -> str:

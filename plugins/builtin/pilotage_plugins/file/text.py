@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from pilotage_plugin_api import Action, Change, Preview, StepContext, StepFailed, StepParams, TargetFailed
+from pilotage_plugin_api import Action, Change, Preview, Refused, StepContext, StepFailed, StepParams, TargetFailed
 from pydantic import Field
 
 from pilotage_plugins.file.arrival import bring, take_away
@@ -72,9 +72,11 @@ async def place_text(ctx: StepContext, params: TextParams, text: str) -> TextOut
     return TextOutputs(**dict(placed), reloaded=unit)
 
 
-async def take_text_away(ctx: StepContext, outputs: TextOutputs) -> None:
+async def take_text_away(ctx: StepContext, params: TextParams, outputs: TextOutputs) -> None:
     """Undo: put back what was there, and reload who was told to read the new file."""
-    await asyncio.to_thread(take_away, outputs, ctx.step_run)
+    if outputs.reloaded not in (None, None if params.then is None else params.then.reload):
+        raise Refused(f"the step reloads no unit {outputs.reloaded!r}, which its outputs name: nothing was undone")
+    await asyncio.to_thread(take_away, params, outputs, ctx.step_run)
     if outputs.reloaded is not None and await _runs(ctx, outputs.reloaded):
         await tell(ctx, "reload", unit=outputs.reloaded)
 

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
-from pilotage_plugin_api import Action, Change, FileMode, Preview, StepContext, StepFailed, StepOutputs, StepParams
+from pilotage_plugin_api import (
+    Action,
+    Change,
+    FileMode,
+    Preview,
+    Refused,
+    StepContext,
+    StepFailed,
+    StepOutputs,
+    StepParams,
+)
 from pydantic import Field, field_validator
 
 from pilotage_plugins.file.placement import group_id, user_id
@@ -53,6 +63,14 @@ class PlacedOutputs(StepOutputs):
     sha256: str
     bytes: int
     previous: Previous
+
+
+def own_path(path: str, said: str) -> Path:
+    """Return the path of a step, which is the only one that its undo may touch; raises Refused when its outputs name
+    another."""
+    if said != path:
+        raise Refused(f"the step is about {path!r} and its outputs are about {said!r}: nothing was undone")
+    return Path(path)
 
 
 def owners(params: WishParams) -> tuple[int, int]:

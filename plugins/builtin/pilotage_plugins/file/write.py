@@ -41,7 +41,7 @@ class FileWrite(StepType[FileWriteParams, TextOutputs]):
 
     async def undo(self, ctx: StepContext, params: FileWriteParams, outputs: TextOutputs) -> None:
         """Put back what was there."""
-        await take_text_away(ctx, outputs)
+        await take_text_away(ctx, params, outputs)
 
 
 def _text(params: FileWriteParams) -> str:

@@ -23,6 +23,7 @@ from pilotage_plugins.backup.repository import RepositoryParams, masked
 from pilotage_plugins.backup.restic import Restic, ResticStepType, open_repository
 from pilotage_plugins.backup.restore import restore_snapshot
 from pilotage_plugins.backup.space import check_restore_room
+from pilotage_plugins.file.wish import own_path
 from pilotage_plugins.snapshot.backend import Kind, Method, Restored, snapshot_id
 from pilotage_plugins.snapshot.choice import of_method, place_of
 from pilotage_plugins.snapshot.copy import CopiedTrees
@@ -117,7 +118,8 @@ class TransferReceive(ResticStepType[TransferReceiveParams, TransferReceiveOutpu
 
     async def undo(self, ctx: StepContext, params: TransferReceiveParams, outputs: TransferReceiveOutputs) -> None:
         """Take it away, and put back what was there."""
-        await of_method(Method.COPY).put_back(ctx, await place_of(outputs.target), outputs.arrival)
+        place = await place_of(str(own_path(params.place, outputs.target)))
+        await of_method(Method.COPY).put_back(ctx, place, outputs.arrival)
 
     async def probe(
         self, ctx: StepContext, params: TransferReceiveParams, key: str
