@@ -41,6 +41,11 @@ class Caller:
         """Return the names of the roles that it holds, whatever their limits."""
         return tuple(sorted({grant.role.name for grant in self.grants}))
 
+    @property
+    def local(self) -> bool:
+        """Return whether it is the owner at the coordinator's own socket, by the kernel's word and with no token."""
+        return self.face is Face.SOCKET and not self.token
+
     def might(self, permission: str) -> bool:
         """Return whether there may be anything to which the caller may do it: asked before looking at it."""
         return self._good_for(permission) and might(self.kind, self.grants, permission)

@@ -9,6 +9,15 @@ from pilotage_coordinator.service.holder import grants_of, role_of
 from pilotage_coordinator.service.services import Services
 
 
+def require_local(caller: Caller, what: str) -> None:
+    """Raise Denied unless the owner asks at the coordinator's own socket: for what no token, once stolen, may do."""
+    if not caller.local:
+        raise Denied(
+            f"{what} on the coordinator's own machine, by its owner, and with no token",
+            fix="run the same command there, without PILOTAGE_TOKEN or a token file",
+        )
+
+
 async def role_named(services: Services, name: str) -> Role:
     """Return a role, built-in or made; raises store.NotFound."""
     return BUILT_IN.get(name) or role_of(await services.store.access.role(name))

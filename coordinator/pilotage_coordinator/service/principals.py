@@ -11,8 +11,8 @@ from pilotage_coordinator.domain.access.role import OWNER
 from pilotage_coordinator.domain.access.scope import EVERYTHING, Scope, Subject, scope_of
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.service.caller import Caller
-from pilotage_coordinator.service.errors import Conflict, Denied, Invalid
-from pilotage_coordinator.service.granting import require_above, require_all_of, role_named
+from pilotage_coordinator.service.errors import Conflict, Invalid
+from pilotage_coordinator.service.granting import require_above, require_all_of, require_local, role_named
 from pilotage_coordinator.service.holder import grants_of
 from pilotage_coordinator.service.limits import Limits
 from pilotage_coordinator.service.operations import PERMISSIONS
@@ -270,11 +270,7 @@ def _keys(caller: Caller, kind: PrincipalKind, lines: list[str]) -> tuple[str, .
         return ()
     if kind is not PrincipalKind.PERSON:
         raise Invalid(f"a {kind.value} signs nothing: only persons have keys")
-    if caller.token:
-        raise Denied(
-            "keys are added on the coordinator's own machine, by its owner, and with no token",
-            fix="run the same command there",
-        )
+    require_local(caller, "keys are added")
     found = {key.fingerprint: key.line for key in map(read_public_key, lines)}
     return tuple(found.values())
 

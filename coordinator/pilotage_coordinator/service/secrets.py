@@ -16,6 +16,7 @@ from pilotage_coordinator.runtime.secrets import RESERVED
 from pilotage_coordinator.security.age import encrypt, read_recipient
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Invalid
+from pilotage_coordinator.service.granting import require_local
 from pilotage_coordinator.service.limits import Alternatives, Limits
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
@@ -198,7 +199,11 @@ async def list_secrets(services: Services, caller: Caller, request: ListSecrets)
 
 @verb("secret.export")
 async def export_secrets(services: Services, caller: Caller, request: ExportSecrets) -> SecretsExported:
-    """Export every secret, encrypted to age keys; no value leaves the coordinator in any other form."""
+    """Export every secret, encrypted to age keys; no value leaves the coordinator in any other form.
+
+    Whoever asks chooses the keys. So no token is enough: a stolen one would hand every secret to a thief.
+    """
+    require_local(caller, "secrets are exported")
     keys = [read_recipient(each) for each in request.recipients]
     values = await services.secrets.everything()
     size = sum(len(each) for each in values.values())

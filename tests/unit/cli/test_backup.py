@@ -6,13 +6,15 @@ import json
 import subprocess
 from pathlib import Path
 
+from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.security.age import decrypt, read_identity
+from pilotage_coordinator.service.caller import Caller, Face
 from pilotage_proto.recovery import NAMESPACE, read_recovery
 from pilotage_proto.sshsig import read_key, verify
 
 from tests.unit.cli.terminal import Terminal
 from tests.unit.runtime.test_backup import IDENTITY, RECIPIENT
-from tests.unit.service.desk import GUEST, Desk, OneBackup
+from tests.unit.service.desk import DAY, GUEST, NOW, OWNER, TOKEN, Desk, OneBackup
 
 
 def test_a_backup_is_encrypted_or_plain_by_word_and_warned_of(terminal: Terminal, tmp_path: Path) -> None:
@@ -84,5 +86,12 @@ def test_secrets_are_exported_for_those_who_hold_the_key_alone(terminal: Termina
     }
     assert terminal.run("secret", "export", "-r", RECIPIENT, "-o", str(to), prepare=prepare).code == 1
     assert terminal.run("secret", "export", "-r", "age1nonsense", "-o", str(tmp_path / "x"), prepare=prepare).code == 1
+    for face in Face:
+        stolen = Caller("ann", PrincipalKind.PERSON, OWNER.grants, face, TOKEN, NOW + DAY)
+        refused = terminal.run(
+            "secret", "export", "-r", RECIPIENT, "-o", str(tmp_path / "z"), prepare=prepare, caller=stolen
+        )
+        assert (refused.code, "with no token" in refused.err, (tmp_path / "z").exists()) == (5, True, False)
+        assert refused.audit == [("secret.export", "denied", "secrets")]
     guest = terminal.run("secret", "export", "-r", RECIPIENT, "-o", str(tmp_path / "y"), caller=GUEST)
     assert (guest.code, guest.audit[0][:2], (tmp_path / "y").exists()) == (5, ("secret.export", "denied"), False)

@@ -198,6 +198,7 @@ def export(
 ) -> None:
     """Export every secret into a file that only the age keys open: for the day on which all else is gone.
 
+    Only on the coordinator's own machine, as its owner, without a token.
     `age -d -i KEY FILE` shows JSON with each value in base64, by name.
     """
 
