@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pilotage_coordinator.domain.schedule.firing import UNSEEN, State
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.inventory import LiveInventory
@@ -165,11 +166,17 @@ class Doctor:
         return Finding("notifications", "ok", f"{figures.waiting} wait for delivery, none has failed")
 
     async def _schedules(self) -> Finding:
-        stopped, next_due = await self.store.schedules.stopped(), await self.store.schedules.soonest(1)
+        standing, next_due = await self.store.schedules.standing(), await self.store.schedules.soonest(1)
+        stopped = [row for row in standing if row.state == State.STOPPED]
         if stopped:
             names = ", ".join(row.name for row in stopped[:10])
             detail = f"{len(stopped)} stopped: {names}; {stopped[0].name}: {stopped[0].note}"
             fix = "pilotage schedule update NAME, run by who shall own it; or enable the owner, then the schedule"
+            return Finding("schedules", "warning", detail, fix)
+        if unseen := [row for row in standing if row.note.startswith(UNSEEN)]:
+            names = ", ".join(row.name for row in unseen[:10])
+            detail = f"{len(unseen)} wait for their owners: {names}; {unseen[0].name}: {unseen[0].note}"
+            fix = "pilotage blueprint show ID; then its owner runs: pilotage schedule resume NAME"
             return Finding("schedules", "warning", detail, fix)
         return Finding("schedules", "ok", "none is stopped" if next_due else "there is none with a time to come")
 

@@ -63,6 +63,10 @@ class OwnerGone(DomainError):
     """There is nobody (any more) with whose rights the schedule could run."""
 
 
+class NotSeen(DomainError):
+    """A blueprint that the schedule would run is not the one that its owner saw; the text says which."""
+
+
 class TryAgain(DomainError):
     """Nothing can be started now; the same in a moment may succeed."""
 
@@ -73,7 +77,7 @@ class Starter(Protocol):
     async def start(self, schedule: ScheduleRecord, step: StepOf) -> str:
         """Start an execution and store the step with it; returns its id.
 
-        Raises NotStarted, OwnerGone, TryAgain, and Conflict when the schedule has changed in between.
+        Raises NotStarted, OwnerGone, NotSeen, TryAgain, and Conflict when the schedule has changed in between.
         """
         ...
 
@@ -296,6 +300,9 @@ class Scheduler:
     def _why_not(self, schedule: ScheduleRecord, error: Exception) -> tuple[str, End | None]:
         if isinstance(error, OwnerGone):
             return str(error), End(State.STOPPED, str(error)[:LONGEST_REASON])
+        if isinstance(error, NotSeen):
+            reason = str(error)[:LONGEST_REASON]
+            return reason, End(State.PAUSED, reason)
         if isinstance(error, NotStarted):
             reason = str(error)[:LONGEST_REASON]
         else:

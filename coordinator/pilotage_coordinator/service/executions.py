@@ -35,6 +35,7 @@ from pilotage_coordinator.service.plans import Argument, Selector, WhatToRun
 from pilotage_coordinator.service.ports import Planned
 from pilotage_coordinator.service.requested import ClassName, class_of, requested
 from pilotage_coordinator.service.seen import shown
+from pilotage_coordinator.service.seen_blueprints import strangers
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.subjects import require
 from pilotage_coordinator.service.verb import allowed, stream, verb
@@ -179,12 +180,14 @@ async def start_by(
     step: StepOf,
     about: Mapping[str, Json],
     operation: str = START,
+    known: Mapping[str, str] | None = None,
 ) -> Started:
     """Start an execution with a step of the schedule that asks for it, in one transaction.
 
-    Raises the store's Conflict when the schedule has changed in between, else a ServiceError.
+    `known`: the blueprints (`id@version` to digest) that the plan may be of; anything, if None. Raises the store's
+    Conflict when the schedule has changed in between, else a ServiceError.
     """
-    return await _start(services, caller, operation, request, {}, step, about)
+    return await _start(services, caller, operation, request, {}, step, about, known)
 
 
 @verb("exec")
@@ -284,12 +287,15 @@ async def _start(
     body: dict[str, JsonValue],
     step: StepOf | None = None,
     about: Mapping[str, Json] = MappingProxyType({}),
+    known: Mapping[str, str] | None = None,
 ) -> Started:
     request_digest = _request_digest(services, caller, request.idempotency_key, body)
     earlier = await _earlier(services, caller, request.idempotency_key, request_digest)
     if earlier is not None:
         return earlier
     planned = await _planned(services, caller, operation, request)
+    if known is not None and (others := strangers(planned.plan, known)):
+        raise Conflict(f"{others[0]} was stored while this was planned", fix="look at it, and start it again")
     change_class = class_of(request.change_class) or planned.change_class
     asked = requested(caller, change_class, request.reference, request.reason)
     execution_id = services.new_id("exe")

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from pilotage_coordinator.domain.plan import Json
-from pilotage_coordinator.runtime.scheduling import NotStarted, OwnerGone, StepOf, TryAgain
+from pilotage_coordinator.runtime.scheduling import NotSeen, NotStarted, OwnerGone, StepOf, TryAgain
 from pilotage_coordinator.service.caller import Caller, Face
 from pilotage_coordinator.service.control import ControlRun, cancel_run
-from pilotage_coordinator.service.errors import Fault, ServiceError, Unavailable
+from pilotage_coordinator.service.errors import Fault, ServiceError, Unavailable, translated
 from pilotage_coordinator.service.executions import START, Started, StartRun, start_by
 from pilotage_coordinator.service.holder import caller_of
 from pilotage_coordinator.service.plans import WhatToRun
+from pilotage_coordinator.service.seen_blueprints import blueprints_of, unseen
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import guarded
 from pilotage_coordinator.store.errors import NotFound
@@ -28,11 +29,23 @@ class Firing:
     async def start(self, schedule: ScheduleRecord, step: StepOf) -> str:
         """Start an execution and store the step with it."""
 
+        owner = await self._owner(schedule)
+        try:
+            with translated():
+                known = await blueprints_of(self.services, schedule.blueprint)
+                reason = await unseen(self.services, schedule, known)
+        except Unavailable as error:
+            raise TryAgain(words(error)) from error
+        except ServiceError as error:
+            raise NotStarted(words(error)) from error
+        if reason:
+            raise NotSeen(reason)
+
         async def begin(services: Services, caller: Caller, request: StartRun) -> Started:
-            return await start_by(services, caller, request, step, about(schedule))
+            return await start_by(services, caller, request, step, about(schedule), known=known)
 
         try:
-            started = await guarded(START, self.services, await self._owner(schedule), start_of(schedule), begin)
+            started = await guarded(START, self.services, owner, start_of(schedule), begin)
         except Unavailable as error:
             raise TryAgain(words(error)) from error
         except ServiceError as error:

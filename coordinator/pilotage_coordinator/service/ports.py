@@ -60,6 +60,10 @@ class Library(Protocol):
         """Return one version: exact (`1.2.0`), the newest of a major (`1`) or the newest (empty); store.NotFound."""
         ...
 
+    def newest(self, id: str, major: int) -> StoredBlueprint | None:
+        """Return the newest published version of a major, or None: what a blueprint that calls it would run."""
+        ...
+
     async def add(self, source: str, file: str, *, added_by: str, audit: Audit) -> Sequence[BlueprintRecord]:
         """Store every blueprint of a file. The same content again changes nothing. Raises BlueprintError with every
         problem, store.Refused when a published version would change."""

@@ -14,6 +14,7 @@ from pilotage_coordinator.service.executions import START
 from pilotage_coordinator.service.parameter_texts import parameters_of_texts
 from pilotage_coordinator.service.plans import WhatToRun
 from pilotage_coordinator.service.requested import ClassName
+from pilotage_coordinator.service.seen_blueprints import blueprints_of
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.subjects import require
 from pilotage_coordinator.service.within import Wanted
@@ -34,10 +35,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found: the parameters by their types, the hosts of a plan made now, and what stands against it now."""
+    """What was found: the parameters by their types, the hosts of a plan made now, and what stands against it now.
+
+    `seen` holds the blueprints that it would run: `id@version` to digest.
+    """
 
     parameters: Mapping[str, Json]
     hosts: tuple[str, ...]
+    seen: Mapping[str, str]
     warning: str = ""
 
 
@@ -48,12 +53,13 @@ async def checked(services: Services, caller: Caller, operation: str, name: str,
     policy says now is a warning: it is asked anew at each firing, and may say otherwise at night.
     """
     id, _, version = work.blueprint.partition("@")
-    parameters = dict(work.parameters)
+    parameters, seen = dict(work.parameters), dict[str, str]()
     what = {"blueprint": work.blueprint, "limit_to": work.limit_to, "change_class": work.change_class}
     if await services.store.blueprints.versions(id):
         blueprint = (await services.library.get(id, version)).blueprint
         parameters |= parameters_of_texts(blueprint, work.texts)
         _no_secrets(blueprint, parameters)
+        seen = await blueprints_of(services, work.blueprint)
     request = WhatToRun.model_validate({**what, "parameters": parameters})
     if not caller.might(START):
         raise Denied(
@@ -65,9 +71,9 @@ async def checked(services: Services, caller: Caller, operation: str, name: str,
         if not error.problems:
             raise
         require_schedulable(services, caller, operation, await services.subjects.of_blueprint(work.blueprint), name)
-        return Checked(parameters, (), f"now the policy would not let it run: {error.detail}")
+        return Checked(parameters, (), seen, f"now the policy would not let it run: {error.detail}")
     require_schedulable(services, caller, operation, await services.subjects.of_made(made.plan), name)
-    return Checked(parameters, tuple(sorted({*made.plan.host_ids, *made.plan.targets})))
+    return Checked(parameters, tuple(sorted({*made.plan.host_ids, *made.plan.targets})), seen)
 
 
 def require_schedulable(services: Services, caller: Caller, operation: str, subject: Subject, name: str) -> None:

@@ -6,9 +6,10 @@ from typing import Final
 
 from pilotage_coordinator.domain.plan import Json
 from pilotage_coordinator.domain.schedule.codec import read_timetable, timetable_of, to_json
-from pilotage_coordinator.domain.schedule.firing import Outcome, Overlap, State
+from pilotage_coordinator.domain.schedule.firing import UNSEEN, Outcome, Overlap, State
 from pilotage_coordinator.domain.schedule.timetable import check
 from pilotage_coordinator.runtime.schedule_steps import timed
+from pilotage_coordinator.runtime.scheduling import LONGEST_REASON
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict
 from pilotage_coordinator.service.executions import Started, start_by
@@ -17,6 +18,7 @@ from pilotage_coordinator.service.schedule_requests import CreateSchedule, Steer
 from pilotage_coordinator.service.schedule_texts import catchup_of, jitter_of, new_timetable, updated_timetable
 from pilotage_coordinator.service.schedule_view import ScheduleAnswer, schedule_answer
 from pilotage_coordinator.service.scheduled_work import Work, checked
+from pilotage_coordinator.service.seen_blueprints import blueprints_of, unseen
 from pilotage_coordinator.service.services import Services
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.store import errors as store_errors
@@ -47,6 +49,7 @@ async def create_schedule(services: Services, caller: Caller, request: CreateSch
         parameters=found.parameters,
         limit_to=request.limit_to,
         hosts=found.hosts,
+        seen=found.seen,
         reason=request.reason,
         reference=request.reference,
         change_class=request.change_class or "",
@@ -89,6 +92,7 @@ async def update_schedule(services: Services, caller: Caller, request: UpdateSch
             parameters=found.parameters,
             limit_to=work.limit_to,
             hosts=found.hosts,
+            seen=found.seen,
             change_class=work.change_class or "",
             timetable=to_json(timetable),
             reason=row.reason if request.reason is None else request.reason,
@@ -99,7 +103,8 @@ async def update_schedule(services: Services, caller: Caller, request: UpdateSch
             most_runs=row.most_runs if request.count is None else request.count,
             pause_on_failure=row.pause_on_failure if request.pause_on_failure is None else request.pause_on_failure,
         )
-        if row.state in (State.STOPPED, State.FINISHED):
+        waits = row.state == State.PAUSED and row.note.startswith(UNSEEN)
+        if waits or row.state in (State.STOPPED, State.FINISHED):
             changed = replace(changed, state=State.ACTIVE, note="")
         same = (changed.timetable, changed.jitter, changed.state) == (row.timetable, row.jitter, row.state)
         if same and not (changed.most_runs and changed.runs >= changed.most_runs):
@@ -151,11 +156,24 @@ async def pause_schedule(services: Services, caller: Caller, request: SteerSched
 
 @verb("schedule.resume")
 async def resume_schedule(services: Services, caller: Caller, request: SteerSchedule) -> ScheduleAnswer:
-    """Let a paused schedule run again, from its next time on."""
+    """Let a paused schedule run again, from its next time on. Its owner says yes with it to what its note names."""
+    row = await services.store.schedules.get(request.schedule)
+    _require(row, State.PAUSED, "resumed")
+    found = await blueprints_of(services, row.blueprint)
+    reason = await unseen(services, row, found)
+    if reason and not (caller.principal == row.owner and row.note == reason[:LONGEST_REASON]):
+        raise Conflict(
+            reason,
+            fix=f"look at it (`pilotage blueprint show`); then `pilotage schedule update {row.name}` by whoever shall"
+            " answer for it, and so own the schedule",
+        )
+    looked_at = row
 
     def change(row: ScheduleRecord, now: int) -> ScheduleRecord:
         _require(row, State.PAUSED, "resumed")
-        return replace(row, state=State.ACTIVE, note="")
+        if (row.owner, row.blueprint, row.note) != (looked_at.owner, looked_at.blueprint, looked_at.note):
+            raise Conflict(f"schedule {row.name} was changed meanwhile", fix="look at it, and resume it again")
+        return replace(row, state=State.ACTIVE, note="", seen=found if reason else row.seen)
 
     return await _set(services, caller, "schedule.resume", request.schedule, change, reason=request.reason)
 
@@ -224,6 +242,7 @@ def _audited(
         "blueprint": row.blueprint,
         "limit_to": row.limit_to,
         "owner": row.owner,
+        "seen": {**row.seen},
         "timetable": dict(row.timetable),
         "state": str(row.state),
     }

@@ -16,7 +16,9 @@ TIMETABLE = {"cron": "0 2 * * *", "zone": "UTC", "start": None, "end": None}
 
 def schedule(id: str = "sch_1", name: str = "nightly", **more: Any) -> ScheduleRecord:
     row = ScheduleRecord(id, name, "ann", "check", TIMETABLE, NOW, "ann", NOW, "ann", {"days": 3})
-    return replace(row, next_nominal=NOW + 10, due_at=NOW + 12, number=1, hosts=("db1",), **more)
+    return replace(
+        row, next_nominal=NOW + 10, due_at=NOW + 12, number=1, hosts=("db1",), seen={"check@1.0.0": "sha256:ab"}, **more
+    )
 
 
 def firing(nominal: int = NOW + 10, outcome: str = "skipped", **more: Any) -> FiringRecord:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from pilotage_coordinator.cli import machine
+from pilotage_coordinator.domain.schedule.firing import UNSEEN
 from pilotage_coordinator.runtime.audit_log import AuditLog
 from pilotage_coordinator.runtime.clock import SystemClock
 from pilotage_coordinator.runtime.doctor import Doctor, Finding
 from pilotage_coordinator.runtime.inventory import LiveInventory
 from pilotage_coordinator.runtime.restoration import Restoration
 from pilotage_coordinator.store.errors import StoreUnavailable
-from pilotage_coordinator.store.records import ScheduleRecord
+from pilotage_coordinator.store.records import ScheduleRecord, ScheduleStep
 from pilotage_coordinator.store.sqlite.inline import SimulatedDisk
 from pilotage_coordinator.store.sqlite.store import SqliteStore, open_simulated_store
 
@@ -69,6 +70,19 @@ async def test_a_schedule_that_nobody_owns_any_more_is_a_warning(store: SqliteSt
     finding = await said(store, tmp_path, "schedules")
     assert (finding.verdict, finding.detail) == ("warning", "1 stopped: nightly; nightly: eva is disabled")
     assert "schedule update" in finding.fix
+
+
+async def test_a_schedule_that_waits_for_its_owners_word_is_a_warning(store: SqliteStore, tmp_path: Path) -> None:
+    timetable = {"cron": "@daily", "zone": "UTC", "start": None, "end": None}
+    row = ScheduleRecord("sch_1", "nightly", "eva", "check", timetable, NOW, "eva", NOW, "eva", {}, state="paused")
+    await store.schedules.add(replace(row, note="paused by eva"))
+    assert (await said(store, tmp_path, "schedules")).verdict == "ok"
+    paused = await store.schedules.get("nightly")
+    await store.schedules.step(ScheduleStep(replace(paused, note=f"{UNSEEN}check@1.1.0 was stored by bob")))
+    finding = await said(store, tmp_path, "schedules")
+    assert (finding.verdict, finding.detail[:34]) == ("warning", "1 wait for their owners: nightly; ")
+    assert "stored by bob" in finding.detail
+    assert "schedule resume" in finding.fix
 
 
 async def test_a_host_in_quarantine_is_a_failure_that_names_both_ways_out(store: SqliteStore, tmp_path: Path) -> None:

@@ -190,11 +190,20 @@ class FakePlans:
             {"blueprint": blueprint, "version": version, "parameters": dict(parameters), "limit_to": limit_to}
         )
         await self.store.audit.append(*audit)
-        made = plan()
+        made = await self._plan(blueprint, version)
         await self.store.plans.put(PlanRecord(made.digest, to_json(made), {}, NOW))
         preview = {"changes": [{"action": "run", "subject": "uptime"}], "complete": True, "note": ""}
         shown = {"sane": [{**preview, "host": "db1"}]} if previews else {}
         return FakePlanned(made, (Note("db2 is offline", host="db2"),), shown)
+
+    async def _plan(self, blueprint: str | Blueprint, version: str) -> Plan:
+        """Return the plan, of the stored blueprint where there is one."""
+        if not isinstance(blueprint, str) or blueprint not in {each.id for each in await self.store.blueprints.list()}:
+            return plan()
+        exact = "." in version
+        blueprints = self.store.blueprints
+        record = await (blueprints.get(blueprint, version) if exact else blueprints.newest(blueprint))
+        return replace(plan(), blueprint=BlueprintRef(record.id, record.version, record.digest))
 
     async def offers(
         self,

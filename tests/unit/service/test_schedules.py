@@ -326,6 +326,97 @@ async def test_more_are_due_at_once_than_are_started_at_once(world: World) -> No
     assert len(await world.runs()) == 30
 
 
+# --- whose word counts ----------------------------------------------------------------------------------------------
+
+
+NEWER = SOURCE.replace('version: "1.0.0"', 'version: "1.1.0"').replace("> 0", "> 1")
+CALLER = """\
+pilotage: 1
+workflows:
+  outer:
+    version: "1.0.0"
+    steps: [{id: inner, blueprint: check@1}]
+"""
+
+
+async def store_as(world: World, who: str, source: str, role: str = "author") -> None:
+    """Let somebody store a blueprint."""
+    if who != "ann":
+        grants = (GrantRecord(who, role, EVENING, "ann"),)
+        await world.desk.store.access.add_principal(PrincipalRecord(who, "person", EVENING, "ann"), grants)
+    await world.desk.services.library.add(source, "check.yaml", added_by=who, audit=())
+
+
+@pytest.mark.parametrize("reference", ["check", "check@1", "outer"])
+async def test_what_an_author_stores_does_not_run_as_a_schedules_owner_before_the_owner_says_so(
+    world: World, reference: str
+) -> None:
+    await world.desk.services.library.add(CALLER, "outer.yaml", added_by="ann", audit=())
+    await world.create(blueprint=reference)
+    await world.create("exact", blueprint="check@1.0.0", overlap="allow_all")
+    await store_as(world, "eve", NEWER)
+    await world.goes_to(TWO)
+    assert await world.told("nightly") == ["11 02:00:00 skipped"]
+    row = await world.row("nightly")
+    assert row.state == "paused"
+    assert "check@1.1.0" in row.note
+    assert "stored by eve" in row.note
+    assert await world.why("nightly") == row.note
+    entries = [each.entry for each in await world.desk.store.audit.read()]
+    told = next(each for each in entries if each.operation == "schedule.fire")
+    assert (told.detail["state"], told.detail["reason"]) == ("paused", row.note)
+    await world.goes_to(TWO + DAY)
+    assert await world.told("nightly") == ["11 02:00:00 skipped", "12 02:00:00 skipped"]
+    assert await world.told("exact") == ["11 02:00:00 ran", "12 02:00:00 ran"]
+    with pytest.raises(Conflict, match=r"check@1\.1\.0"):
+        await world.ask(schedules.resume_schedule, caller=replace(OWNER, principal="bob"))
+    await world.ask(schedules.resume_schedule)
+    assert (await world.row("nightly")).seen.keys() >= {"check@1.1.0"}
+
+
+async def test_a_resume_says_yes_to_what_the_note_names_and_to_nothing_newer(world: World) -> None:
+    await world.create()
+    await store_as(world, "eve", NEWER)
+    await world.goes_to(TWO)
+    newest = NEWER.replace("1.1.0", "1.2.0")
+    await world.desk.services.library.add(newest, "check.yaml", added_by="eve", audit=())
+    with pytest.raises(Conflict, match=r"check@1\.2\.0"):
+        await world.ask(schedules.resume_schedule)
+    updated = await world.ask(schedules.update_schedule)
+    assert (updated.state, updated.note) == ("active", "")
+    await world.goes_to(TWO + DAY)
+    assert (await world.told("nightly"))[-1] == "12 02:00:00 ran"
+
+
+@pytest.mark.parametrize(
+    ("who", "role", "outcome"), [("ann", "", "ran"), ("oda", "owner", "ran"), ("a", "author", "skipped")]
+)
+async def test_a_newer_version_of_the_schedules_owner_or_of_an_owner_runs_at_once(
+    world: World, who: str, role: str, outcome: str
+) -> None:
+    await world.create()
+    await store_as(world, who, NEWER, role)
+    await world.goes_to(TWO)
+    assert await world.told("nightly") == [f"11 02:00:00 {outcome}"]
+
+
+async def test_what_is_stored_while_a_firing_is_planned_does_not_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.create()
+    make = type(world.desk.plans).make
+
+    async def slow(self: Any, *arguments: Any, **more: Any) -> Any:
+        await store_as(world, "eve", NEWER)
+        return await make(self, *arguments, **more)
+
+    monkeypatch.setattr(type(world.desk.plans), "make", slow)
+    await world.goes_to(TWO)
+    assert await world.told("nightly") == ["11 02:00:00 skipped"]
+    assert "stored while this was planned" in await world.why("nightly")
+    assert await world.runs() == []
+
+
 # --- overlap --------------------------------------------------------------------------------------------------------
 
 

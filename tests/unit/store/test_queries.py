@@ -47,7 +47,7 @@ SCANS = {
     "metrics_all",  # blueprints x statuses
     "hosts_active",  # the inventory: every host is in the answer
     "proofs_passed",  # at most four rows for each host of the fleet
-    "schedules_stopped",  # every schedule: only the doctor asks
+    "schedules_standing",  # every schedule: only the doctor asks
     "secrets_all",
     "principals_all",  # people and their tools: every one is in the answer
     "grants_all",

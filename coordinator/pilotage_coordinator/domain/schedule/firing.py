@@ -19,6 +19,8 @@ LONGEST_OUTAGE: Final = 32 * DAY
 MOST_WAITING: Final = 100
 """Firings that wait for one schedule."""
 LOST: Final = "the coordinator was restored from a backup, and nobody knows whether it has run"
+UNSEEN: Final = "it would run what its owner has not seen: "
+"""How the note of a schedule begins that waits for its owner's word."""
 NOT_THE_NEWEST: Final = "nobody was there in time; only the newest time is caught up"
 
 

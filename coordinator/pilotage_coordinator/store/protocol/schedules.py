@@ -32,8 +32,8 @@ class ScheduleStore(Protocol):
         """Return the schedules that are due first, in that order. Cost: those."""
         ...
 
-    async def stopped(self) -> tuple[ScheduleRecord, ...]:
-        """Return the schedules whose owner is gone. Cost: all schedules; for the doctor."""
+    async def standing(self) -> tuple[ScheduleRecord, ...]:
+        """Return the schedules that are stopped or paused: each one's note says why."""
         ...
 
     async def ahead(self, now: int, after: int = 0, limit: int = 100) -> tuple[ScheduleRecord, ...]:

@@ -1,7 +1,7 @@
 """Rows of schedules and their firings. What they mean is said in `domain.schedule`; times are UTC microseconds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pilotage_coordinator.audit.entry import AuditEntry
 from pilotage_coordinator.domain.plan import Json
@@ -16,7 +16,7 @@ class ScheduleRecord:
     owner: str
     """The principal with whose rights it runs."""
     blueprint: str
-    """`id`, `id@1` or `id@1.2.0`, found anew at each firing."""
+    """`id`, `id@1` or `id@1.2.0`, found anew at each firing, and compared with `seen`."""
     timetable: Mapping[str, Json]
     created_at: int
     created_by: str
@@ -26,6 +26,8 @@ class ScheduleRecord:
     limit_to: str = ""
     hosts: tuple[str, ...] = ()
     """Those that its plan touched when somebody last set it: what limits of grants ask about."""
+    seen: Mapping[str, str] = field(default_factory=dict)
+    """Each blueprint that it runs, as `id@version`, to its digest, when its owner last set or confirmed it."""
     reason: str = ""
     reference: str = ""
     change_class: str = ""

@@ -514,7 +514,8 @@ CREATE TABLE workflow_schedules (
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
     updated_at INTEGER NOT NULL,
-    updated_by TEXT NOT NULL
+    updated_by TEXT NOT NULL,
+    seen TEXT NOT NULL DEFAULT '{}' -- JSON: each blueprint that it runs, `id@version`, to the digest that its owner saw
 ) STRICT;
 CREATE INDEX schedules_due ON workflow_schedules (due_at) WHERE due_at IS NOT NULL;
 CREATE UNIQUE INDEX schedules_by_name ON workflow_schedules (name) WHERE state <> 'cancelled';

@@ -110,9 +110,9 @@ class SqliteSchedules:
         """Return the schedules that are due first."""
         return await self._access.records("schedules_soonest", {"limit": bounded(limit, 10_000)}, _schedule)
 
-    async def stopped(self) -> tuple[ScheduleRecord, ...]:
-        """Return the schedules whose owner is gone."""
-        return await self._access.records("schedules_stopped", (), _schedule)
+    async def standing(self) -> tuple[ScheduleRecord, ...]:
+        """Return the schedules that are stopped or paused."""
+        return await self._access.records("schedules_standing", (), _schedule)
 
     async def ahead(self, now: int, after: int = 0, limit: int = 100) -> tuple[ScheduleRecord, ...]:
         """Return schedules that have told of times later than now."""
@@ -195,6 +195,7 @@ def _schedule_row(schedule: ScheduleRecord) -> dict[str, object]:
         "updated_at": schedule.updated_at,
         "updated_by": schedule.updated_by,
         "hosts": write_json(schedule.hosts),
+        "seen": write_json(schedule.seen),
     }
 
 
@@ -228,6 +229,7 @@ def _schedule(row: Row) -> ScheduleRecord:
         updated_by=row[25],
         number=row[26],
         hosts=tuple(read_json(row[27])),
+        seen=read_json(row[28]),
     )
 
 

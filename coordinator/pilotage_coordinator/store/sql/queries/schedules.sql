@@ -2,11 +2,11 @@
 INSERT INTO workflow_schedules (
     id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
     catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
-    created_by, updated_at, updated_by, hosts
+    created_by, updated_at, updated_by, hosts, seen
 ) VALUES (
     :id, :name, 0, :owner, :blueprint, :parameters, :limit_to, :reason, :reference, :change_class, :timetable, :overlap,
     :catchup, :jitter, :most_runs, :pause_on_failure, :state, :note, :runs, :last_nominal, :next_nominal, :due_at,
-    :created_at, :created_by, :updated_at, :updated_by, :hosts
+    :created_at, :created_by, :updated_at, :updated_by, :hosts, :seen
 );
 
 -- name: schedule_replace
@@ -16,45 +16,45 @@ UPDATE workflow_schedules SET
     timetable = :timetable, overlap = :overlap, catchup = :catchup, jitter = :jitter, most_runs = :most_runs,
     pause_on_failure = :pause_on_failure, state = :state, note = :note, runs = :runs, last_nominal = :last_nominal,
     next_nominal = :next_nominal, due_at = :due_at, updated_at = :updated_at, updated_by = :updated_by,
-    hosts = :hosts
+    hosts = :hosts, seen = :seen
 WHERE id = :id AND version = :version;
 
 -- name: schedule_by_id
 SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
     catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
-    created_by, updated_at, updated_by, number, hosts
+    created_by, updated_at, updated_by, number, hosts, seen
 FROM workflow_schedules WHERE id = ?;
 
 -- name: schedule_by_name
 SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
     catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
-    created_by, updated_at, updated_by, number, hosts
+    created_by, updated_at, updated_by, number, hosts, seen
 FROM workflow_schedules INDEXED BY schedules_by_name WHERE name = ? AND state <> 'cancelled';
 
 -- name: schedules_newest
 SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
     catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
-    created_by, updated_at, updated_by, number, hosts
+    created_by, updated_at, updated_by, number, hosts, seen
 FROM workflow_schedules WHERE number < :before AND (:every OR state <> 'cancelled') ORDER BY number DESC LIMIT :limit;
 
 -- name: schedules_soonest
 SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
     catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
-    created_by, updated_at, updated_by, number, hosts
+    created_by, updated_at, updated_by, number, hosts, seen
 FROM workflow_schedules INDEXED BY schedules_due
 WHERE due_at IS NOT NULL ORDER BY due_at LIMIT :limit;
 
--- name: schedules_stopped
+-- name: schedules_standing
 SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
     catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
-    created_by, updated_at, updated_by, number, hosts
-FROM workflow_schedules WHERE state = 'stopped';
+    created_by, updated_at, updated_by, number, hosts, seen
+FROM workflow_schedules WHERE state IN ('stopped', 'paused');
 
 -- name: schedules_ahead
 -- Once at each start and each time that the clock goes back.
 SELECT id, name, version, owner, blueprint, parameters, limit_to, reason, reference, change_class, timetable, overlap,
     catchup, jitter, most_runs, pause_on_failure, state, note, runs, last_nominal, next_nominal, due_at, created_at,
-    created_by, updated_at, updated_by, number, hosts
+    created_by, updated_at, updated_by, number, hosts, seen
 FROM workflow_schedules
 WHERE number > :number AND (last_nominal > :now OR updated_at > :now) AND state IN ('active', 'paused', 'finished') ORDER BY number LIMIT :limit;
 
