@@ -426,13 +426,14 @@ class PilotageClient:
         return await self._post(answers.ApprovalSummary, path, proof=proof, comment=comment)
 
     async def delegate(
-        self, to: str, until: datetime, *, since: datetime | None = None, reason: str = ""
+        self, to: str, until: datetime, *, since: datetime, proof: str, reason: str = ""
     ) -> answers.Delegation:
-        """Lend one's own say on approvals to another person until a time."""
-        body: dict[str, Any] = {"to": to, "until": until.isoformat(), "reason": reason}
-        if since is not None:
-            body["since"] = since.isoformat()
-        return await self._post(answers.Delegation, "/v1/delegations", **body)
+        """Lend one's own say on approvals to another person from a time until another.
+
+        `proof` signs (caller, `to`, `since`, `until`) by a registered key of the caller, as docs/governance.md says.
+        """
+        body: dict[str, Any] = {"to": to, "since": since.isoformat(), "until": until.isoformat()}
+        return await self._post(answers.Delegation, "/v1/delegations", **body, proof=proof, reason=reason)
 
     async def list_delegations(self) -> list[answers.Delegation]:
         """Return the delegations that have not ended."""

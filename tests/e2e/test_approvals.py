@@ -125,7 +125,9 @@ def test_a_comment_is_asked_for_and_a_say_can_be_lent(house: House) -> None:
     execution, request = house.start("asks")
     bare = house.as_("carl", "approval", "approve", request, "--yes", "--key", str(house.keys["carl"]))
     assert (bare.returncode, "asks for a comment" in bare.stderr) == (2, True)
-    lent = house.as_("bert", "--json", "approval", "delegate", "dora", "--until", "1d")
+    lent = house.as_(
+        "bert", "--json", "approval", "delegate", "dora", "--until", "1d", "--key", str(house.keys["bert"])
+    )
     assert lent.returncode == 0, lent.stderr
     assert "bert" in house.fleet.run("approval", "delegations").stdout
     done = house.as_(

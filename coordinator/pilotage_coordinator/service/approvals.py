@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from pilotage_proto.decision import NAMESPACE, Answer, Statement
-from pilotage_proto.sshsig import LARGEST_SIGNATURE, KeyRefused, SignatureRefused, read_key, signer, verify
+from pilotage_proto.sshsig import LARGEST_SIGNATURE, read_key
 from pydantic import StringConstraints
 
 from pilotage_coordinator.domain.access.principal import PrincipalKind
@@ -28,6 +28,7 @@ from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.changes import change_of
 from pilotage_coordinator.service.errors import Conflict, Denied, NotFound
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.signatures import person, proved
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import ExecutionId, Page, PageRequest, Request, shaped
 from pilotage_coordinator.store import errors as store_errors
@@ -113,7 +114,7 @@ async def _decide(services: Services, caller: Caller, request: Decide, answer: A
     row = await _record(services, request.approval)
     if row.outcome:
         raise Conflict(f"{row.id} is {row.outcome} already: {row.reason}")
-    key = _proved(await _principal(services, caller.principal), row, request.proof, answer)
+    key = _proved(await person(services, caller.principal), row, request.proof, answer)
     asked, scope = await _open(services, row)
     voter = await electorate.voter(services, caller.principal, row)
     sponsors = await electorate.sponsors(services, row.requesters)
@@ -147,26 +148,9 @@ async def _submit(services: Services, caller: Caller, row: ApprovalRecord, asked
 
 def _proved(principal: PrincipalRecord, row: ApprovalRecord, proof: str, answer: Answer) -> str:
     """Return the key, as `TYPE BASE64`, that proves that the person said this; raises Denied."""
-    how = f"pilotage approval {answer} {row.id} signs it with your SSH key"
-    if not proof:
-        raise Denied(f"{row.id} needs a proof that a person decides, and there is none", fix=how)
     statement = Statement(row.id, answer, row.plan_digest).signed_bytes()
-    try:
-        blob = signer(proof)
-        for line in principal.keys:
-            try:
-                key = read_key(line)
-            except KeyRefused:
-                continue
-            if key.blob == blob:
-                verify(proof, statement, NAMESPACE, key)
-                return key.line
-    except SignatureRefused as error:
-        raise Denied(f"the proof for {row.id} proves nothing: {error}", fix=how) from error
-    raise Denied(
-        f"the proof for {row.id} is signed by a key that is not registered for {principal.name}",
-        fix=f"an owner registers it: pilotage principal keys {principal.name} --add FILE.pub",
-    )
+    how = f"pilotage approval {answer} {row.id} signs it with your SSH key"
+    return proved(principal, proof, statement, NAMESPACE, about=row.id, how=how)
 
 
 async def _open(services: Services, row: ApprovalRecord) -> tuple[Asked, GateScope]:
@@ -204,13 +188,6 @@ async def _record(services: Services, id: str) -> ApprovalRecord:
         return await services.store.approvals.get(id)
     except store_errors.NotFound as error:
         raise NotFound(f"there is no request {id}", fix="`pilotage approval list` shows those that are open") from error
-
-
-async def _principal(services: Services, name: str) -> PrincipalRecord:
-    found = await services.store.access.principal(name)
-    if found.disabled_at is not None or found.kind != PrincipalKind.PERSON.value:
-        raise Denied(f"{name} is disabled", fix="an owner enables it: pilotage principal enable")
-    return found
 
 
 async def _sees(services: Services, caller: Caller, row: ApprovalRecord) -> bool:

@@ -1,15 +1,22 @@
-"""Operations by which a person lends their say on approvals to another, until a date."""
+"""Operations by which a person lends their say on approvals to another, until a date.
+
+Whoever has a say lent to them decides with their own key. So lending takes a signature too: no token is enough to
+decide.
+"""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BeforeValidator
+from pilotage_proto.delegation import NAMESPACE, Lending
+from pilotage_proto.sshsig import LARGEST_SIGNATURE, read_key
+from pydantic import AwareDatetime, BeforeValidator, StringConstraints
 
 from pilotage_coordinator.domain.access.principal import PrincipalKind
 from pilotage_coordinator.domain.access.scope import WHOLE
 from pilotage_coordinator.service.caller import Caller
 from pilotage_coordinator.service.errors import Conflict, Denied, Invalid
 from pilotage_coordinator.service.services import Services
+from pilotage_coordinator.service.signatures import person, proved
 from pilotage_coordinator.service.verb import allowed, verb
 from pilotage_coordinator.service.wire import (
     Answer,
@@ -22,6 +29,7 @@ from pilotage_coordinator.service.wire import (
     rfc3339,
     shaped,
 )
+from pilotage_coordinator.store import errors as store_errors
 from pilotage_coordinator.store.records import DelegationRecord
 
 LONGEST: Final = timedelta(days=366) // timedelta(microseconds=1)
@@ -44,11 +52,16 @@ DelegationId = Annotated[
 
 
 class Delegate(Request):
-    """Lend one's own say on approvals to another person, from now or from `since` until `until`."""
+    """Lend one's own say on approvals to another person, from `since` (now, where that is over) until `until`.
+
+    `proof` is the signature of the canonical JSON of `{"delegate", "delegator", "from", "until"}`, times in UTC
+    microseconds, by `ssh-keygen -Y sign -n delegation@pilotage`, with a key that is registered for the caller.
+    """
 
     to: Name
     until: Moment
-    since: Moment | None = None
+    since: Moment
+    proof: Annotated[str, StringConstraints(max_length=LARGEST_SIGNATURE)] = ""
     reason: Reason = ""
 
     def subject(self) -> str:
@@ -92,16 +105,19 @@ async def delegate(services: Services, caller: Caller, request: Delegate) -> Del
         )
     if to.name == caller.principal:
         raise Invalid("one's own say need not be lent to oneself")
-    begins_at = max(now, microseconds(request.since)) if request.since is not None else now
+    begins_at = max(now, microseconds(request.since))
     ends_at = microseconds(request.until)
     if not begins_at < ends_at <= now + LONGEST:
         raise Invalid("a delegation ends after it begins, within a year from now", fix="give another date with --until")
+    lending = Lending(caller.principal, to.name, request.since, request.until)
+    key = await _proved(services, lending, request.proof)
     row = DelegationRecord(
-        services.new_id("dlg"), caller.principal, to.name, begins_at, ends_at, request.reason, now, caller.principal
+        lending.id, caller.principal, to.name, begins_at, ends_at, request.reason, now, caller.principal
     )
     audit = allowed(
-        services, caller, "approval.delegate", row.id, to=to.name, until=rfc3339(ends_at), reason=request.reason
-    )
+        services, caller, "approval.delegate", row.id, to=to.name, since=rfc3339(begins_at), until=rfc3339(ends_at),
+        key=read_key(key).fingerprint, reason=request.reason,
+    )  # fmt: skip
     await services.store.approvals.delegate(row, audit)
     return _answer(row)
 
@@ -123,6 +139,26 @@ async def undelegate(services: Services, caller: Caller, request: EndDelegation)
     audit = allowed(services, caller, "approval.undelegate", row.id, to=row.delegate)
     await services.store.approvals.end_delegation(row.id, now, caller.principal, audit)
     return _answer(await services.store.approvals.delegation(row.id))
+
+
+async def _proved(services: Services, lending: Lending, proof: str) -> str:
+    """Return the key that signed it; raises Denied, and Conflict for what was lent with this signature before."""
+    key = proved(
+        await person(services, lending.delegator),
+        proof,
+        lending.signed_bytes(),
+        NAMESPACE,
+        about=f"lending the say of {lending.delegator}",
+        how=f"`pilotage approval delegate {lending.delegate} --until DATE` signs it with your SSH key",
+    )
+    try:
+        await services.store.approvals.delegation(lending.id)
+    except store_errors.NotFound:
+        return key
+    raise Conflict(
+        f"{lending.id} was lent before with this signature, which is good for once",
+        fix=f"sign anew: pilotage approval delegate {lending.delegate} --until DATE",
+    )
 
 
 def _answer(row: DelegationRecord) -> DelegationAnswer:

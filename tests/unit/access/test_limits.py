@@ -24,8 +24,8 @@ from pilotage_coordinator.store.records import (
     Progress,
 )
 
-from tests.unit.service.desk import DIGEST, EXECUTION, NOW, OWNER, SOURCE, Desk, plan
-from tests.unit.service.test_guard import EXAMPLES, world
+from tests.unit.service.desk import ANN, DIGEST, EXECUTION, NOW, OWNER, SOURCE, Desk, plan
+from tests.unit.service.test_guard import EXAMPLES, lent_by, world
 
 BACKUP = SOURCE.replace("  check:", "  nightly:").replace("name: Check", "name: Nightly\n    category: backup")
 OTHER = "exe_" + "0" * 31 + "9"
@@ -241,7 +241,9 @@ async def test_an_owner_of_nothing_that_is_here_can_do_nothing_to_it(desk: Desk,
         with pytest.raises(Conflict, match="not yours"):
             await verb(desk.services, caller, request)
     elif row.about is About.SELF:
-        await desk.store.access.add_principal(PrincipalRecord("lim", "person", NOW, "ann"))
+        await desk.store.access.add_principal(PrincipalRecord("lim", "person", NOW, "ann", keys=(ANN.line,)))
+        if row.name == "approval.delegate":
+            request = request.model_copy(update={"proof": lent_by("lim")})
         await verb(desk.services, OWNER if row.name == "whoami" else caller, request)
     elif row.about is About.MANY:
         answer = await verb(desk.services, caller, request)

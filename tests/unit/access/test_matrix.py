@@ -17,7 +17,7 @@ from pilotage_coordinator.store.records import PrincipalRecord, TokenRecord
 
 from tests.unit.access.matrix import OWNED, PAGE, kind_of, page
 from tests.unit.service.desk import ANN, DAY, NOW, Desk
-from tests.unit.service.test_guard import EXAMPLES, world
+from tests.unit.service.test_guard import EXAMPLES, lent_by, world
 
 OWN_EXECUTION = "exe_" + "0" * 31 + "2"
 OWN_TOKEN = "tok_" + "0" * 31 + "2"
@@ -80,6 +80,8 @@ async def test_an_operation_does_what_the_matrix_says(desk: Desk, verb: Any, own
         await desk.add_dead_notification()
     fields = EXAMPLES.get(verb.operation, {})
     mine = {name: value for name, value in OWN.items() if own and name in fields}
+    if verb.operation == "approval.delegate":
+        mine["proof"] = lent_by("me")
     request = verb.request(**{**fields, **mine})
     # Those who may not come first: a write by one who may would change the world for them.
     for role in sorted(BUILT_IN, key=lambda role: cells[role] == "yes"):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pilotage_coordinator.cli.commands import approval, host
 from pilotage_coordinator.cli.exits import NotUnderstood
+from pilotage_proto import delegation
 from pilotage_proto.decision import NAMESPACE, Statement
 
 DIGEST = "sha256:" + "1" * 64
@@ -69,3 +70,32 @@ def test_host_show_tells_what_a_host_wants_signed() -> None:
     assert "every step only with the signatures of 2 of its 3 pinned approvers; none for discovery.*" in said
     shown["facts"] = {}
     assert not list(host._signatures(shown))
+
+
+def test_what_is_sent_to_lend_a_say_is_what_was_signed_by_a_registered_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed, sent = [], []
+
+    async def sign(statement: str, namespace: str, registered: object, key: object) -> str:
+        assert (namespace, registered, key) == (delegation.NAMESPACE, ["ssh-ed25519 AAAA"], None)
+        signed.append(statement)
+        return "proof"
+
+    async def whoami() -> Any:
+        return {"principal": "anna"}
+
+    async def show_principal(name: str) -> Any:
+        return {"keys": [{"line": "ssh-ed25519 AAAA"}]} if name == "anna" else {}
+
+    async def delegate(to: str, until: Any, *, since: Any, proof: str, reason: str) -> None:
+        assert (proof, reason) == ("proof", "on leave")
+        sent.append(delegation.Lending("anna", to, since, until).signed_bytes().decode())
+
+    screen: Any = SimpleNamespace(json=True, object=lambda row: None)
+    client: Any = SimpleNamespace(whoami=whoami, show_principal=show_principal, delegate=delegate)
+    monkeypatch.setattr(approval, "signature", sign)
+    monkeypatch.setattr(approval, "perform", lambda context, work: asyncio.run(work(client, screen)))
+    context: Any = None
+    for since in (None, "2d"):
+        approval.delegate(context, "bob", until="14d", since=since, reason="on leave")
+    assert len(sent) == 2
+    assert sent == signed

@@ -7,6 +7,7 @@ import struct
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pilotage_proto.decision import NAMESPACE, Statement
+from pilotage_proto.delegation import Lending
 
 _TYPE = b"ssh-ed25519"
 
@@ -28,10 +29,10 @@ class Signer:
         """Return the public key as a .pub file has it."""
         return f"{_TYPE.decode()} {base64.b64encode(self._blob).decode()} made for tests"
 
-    def proof(self, statement: Statement) -> str:
+    def proof(self, statement: Statement | Lending, namespace: str = NAMESPACE) -> str:
         """Return the signature of a statement."""
         hashed = hashlib.sha512(statement.signed_bytes()).digest()
-        about = [NAMESPACE.encode(), b"", b"sha512"]
+        about = [namespace.encode(), b"", b"sha512"]
         signed = b"SSHSIG" + b"".join(map(_string, [*about, hashed]))
         made = _string(_TYPE) + _string(self._private.sign(signed))
         parts = b"".join(map(_string, [self._blob, *about, made]))

@@ -19,6 +19,7 @@ from pilotage_coordinator.service.approval_view import ApprovalSummary
 from pilotage_coordinator.service.caller import Caller, Face
 from pilotage_coordinator.service.errors import Conflict, Denied, Invalid
 from pilotage_coordinator.store.records import DelegationRecord, GrantRecord, PrincipalRecord, RoleRecord
+from pilotage_proto import decision, delegation
 from pilotage_proto.decision import Answer, Statement
 
 from tests.unit.service.desk import ANN, APPROVAL, DIGEST, NOW, OWNER, Desk
@@ -46,6 +47,16 @@ async def ask(desk: Desk, gate: Gate | None = None, *requesters: str, scope: Gat
 
 def proof(name: str, say: Answer = "approve", digest: str = DIGEST, request: str = APPROVAL) -> str:
     return SIGNERS[name].proof(Statement(request, say, digest))
+
+
+def lending(
+    by: str = "bert", to: str = "carl", hours: int = 1, signed_by: str = "", namespace: str = delegation.NAMESPACE
+) -> delegations.Delegate:
+    """Ask to lend somebody's say from now on, with a signature."""
+    since = datetime.fromtimestamp(NOW // 1_000_000, UTC)
+    until = since + timedelta(hours=hours)
+    signed = SIGNERS[signed_by or by].proof(delegation.Lending(by, to, since, until), namespace)
+    return delegations.Delegate(to=to, since=since, until=until, proof=signed)
 
 
 async def decide(desk: Desk, by: Caller, say: Answer = "approve", **more: Any) -> ApprovalSummary:
@@ -225,13 +236,55 @@ async def test_a_say_is_lent_by_who_has_one_to_who_may_decide_until_its_end(desk
     await ask(desk, Gate(of=("bert",), escalate=(Escalation(HOUR, "role:owner"),)))
     with pytest.raises(Conflict, match="carl is not asked"):
         await decide(desk, caller("carl"))
-    until = datetime.fromtimestamp(NOW / 1e6, UTC) + timedelta(hours=1)
-    lent = await delegations.delegate(desk.services, caller("bert"), delegations.Delegate(to="carl", until=until))
+    lent = await delegations.delegate(desk.services, caller("bert"), lending())
     await decide(desk, caller("carl"))
     assert (vote(desk).by, vote(desk).voice, vote(desk).stands_on) == ("carl", "bert", "bert")
     await delegations.undelegate(desk.services, caller("bert"), delegations.EndDelegation(delegation=lent.id))
     with pytest.raises(Conflict, match="carl is not asked"):
         await decide(desk, caller("carl"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (lending().model_copy(update={"proof": ""}), "there is none"),
+        (lending(signed_by="carl"), "key that is not registered for bert"),
+        (lending().model_copy(update={"to": "dora"}), "signed something else"),
+        (lending().model_copy(update={"until": lending(hours=2).until}), "signed something else"),
+        (lending().model_copy(update={"since": lending().since - timedelta(hours=1)}), "signed something else"),
+        (lending(by="dora", signed_by="bert"), "signed something else"),
+        (lending(namespace=decision.NAMESPACE), "decision@pilotage"),
+        (lending().model_copy(update={"proof": proof("bert")}), "decision@pilotage"),
+    ],
+)
+async def test_no_token_is_enough_to_lend_a_say(desk: Desk, asked: delegations.Delegate, why: str) -> None:
+    await people(desk, "bert", "carl", "dora")
+    with pytest.raises(Denied, match=why):
+        await delegations.delegate(desk.services, caller("bert"), asked)
+    assert await desk.store.approvals.delegations(NOW) == ()
+
+
+async def test_the_owner_at_the_socket_lends_with_a_signature_like_everybody_else(desk: Desk) -> None:
+    await people(desk, "carl")
+    with pytest.raises(Denied, match="there is none"):
+        await delegations.delegate(desk.services, OWNER, lending("ann").model_copy(update={"proof": ""}))
+
+
+async def test_a_say_that_was_taken_back_is_not_lent_again_by_the_old_signature(desk: Desk) -> None:
+    await people(desk, "bert", "carl")
+    lent = await delegations.delegate(desk.services, caller("bert"), lending())
+    await delegations.undelegate(desk.services, caller("bert"), delegations.EndDelegation(delegation=lent.id))
+    with pytest.raises(Conflict, match="good for once"):
+        await delegations.delegate(desk.services, caller("bert"), lending())
+    assert await desk.store.approvals.delegations(NOW) == ()
+
+
+async def test_what_was_signed_to_lend_decides_nothing(desk: Desk) -> None:
+    await people(desk, "bert")
+    await ask(desk)
+    with pytest.raises(Denied, match="delegation@pilotage"):
+        await decide(desk, caller("bert"), proof=lending().proof)
+    assert desk.runs.submitted == []
 
 
 async def test_a_say_that_begins_later_or_of_who_may_not_decide_is_none(desk: Desk) -> None:
@@ -257,7 +310,6 @@ async def test_a_say_that_begins_later_or_of_who_may_not_decide_is_none(desk: De
 async def test_what_is_no_delegation(desk: Desk, to: str, hours: int, why: str) -> None:
     await people(desk, "bert", "carl")
     await people(desk, "bot", role="assistant", kind="assistant", sponsor="bert")
-    until = datetime.fromtimestamp(NOW / 1e6, UTC) + timedelta(hours=hours)
     with pytest.raises(Invalid, match=why):
-        await delegations.delegate(desk.services, caller("bert"), delegations.Delegate(to=to, until=until))
+        await delegations.delegate(desk.services, caller("bert"), lending(to=to, hours=hours))
     assert await desk.store.approvals.delegations(NOW) == ()

@@ -1,6 +1,7 @@
 """Who may do what, and what the audit log says of it."""
 
 import base64
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pilotage_coordinator.service.verbs import ALL, VERBS
 from pilotage_coordinator.service.wire import Answer, Request
 from pilotage_coordinator.store.errors import StoreUnavailable
 from pilotage_coordinator.store.records import RecoveryRecord
+from pilotage_proto import delegation
 from pilotage_proto.decision import Statement
 from pilotage_proto.recovery import Recovery
 from structlog.testing import capture_logs
@@ -37,6 +39,14 @@ from tests.unit.service.desk import (
 
 RECIPIENT = "age1w9a9e6uma3zp3jh6mrvygyqd8ejs49k8ccq4h2gmurhkfx9ccyeslglmhr"
 RECOVERY = Recovery("coo_1", 1, "sha256:" + "0" * 64, 2, "sha256:" + "1" * 64, 5)
+SINCE, UNTIL = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def lent_by(name: str) -> str:
+    """Return the signature, by Ann's key, under which somebody lends their say in the example."""
+    return ANN.proof(delegation.Lending(name, "bob", SINCE, UNTIL), delegation.NAMESPACE)
+
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "blueprint.show": {"blueprint": "check"},
     "blueprint.validate": {"source": SOURCE},
@@ -83,7 +93,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "approval.show": {"approval": APPROVAL},
     "approval.approve": {"approval": APPROVAL, "proof": ANN.proof(Statement(APPROVAL, "approve", DIGEST))},
     "approval.reject": {"approval": APPROVAL, "proof": ANN.proof(Statement(APPROVAL, "reject", DIGEST))},
-    "approval.delegate": {"to": "bob", "until": "2026-12-01T00:00:00Z"},
+    "approval.delegate": {
+        "to": "bob",
+        "since": SINCE.isoformat(),
+        "until": UNTIL.isoformat(),
+        "proof": lent_by("ann"),
+    },
     "approval.undelegate": {"delegation": DELEGATION},
     "compliance.check": {"blueprint": "check"},
     "notification.retry": {"notification": NOTIFICATION},

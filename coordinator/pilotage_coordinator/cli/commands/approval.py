@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from pilotage_client import PilotageClient
 from pilotage_client.answers import ApprovalDetail, ApprovalSummary
+from pilotage_proto import delegation as lending
 from pilotage_proto.decision import NAMESPACE, Answer, Statement
 
 from pilotage_coordinator.cli.completion import executions
@@ -109,15 +110,20 @@ def delegate(
     until: Annotated[str, typer.Option("--until", metavar="WHEN", help="When it ends: 12h, 14d, a date or a time.")],
     since: Annotated[str | None, typer.Option("--since", metavar="WHEN", help="When it begins, if not now.")] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; everybody can read it.")] = "",
+    key: KeyOption = None,
 ) -> None:
-    """Lend your say on approvals to another person, until a date.
+    """Lend your say on approvals to another person, until a date, signed with your SSH key.
 
     They may then answer what you are asked, but never what you or they have asked for.
     """
-    ends, begins = _moment(until), _moment(since) if since is not None else None
+    ends, begins = _moment(until), _moment(since) if since is not None else datetime.now(UTC)
 
     async def work(client: PilotageClient, screen: Screen) -> None:
-        row = await client.delegate(to, ends, since=begins, reason=reason)
+        me = (await client.whoami())["principal"]
+        registered = [] if key is not None else [each["line"] for each in (await client.show_principal(me))["keys"]]
+        statement = lending.Lending(me, to, begins, ends).signed_bytes().decode()
+        proof = await signature(statement, lending.NAMESPACE, registered, key)
+        row = await client.delegate(to, ends, since=begins, proof=proof, reason=reason)
         if screen.json:
             screen.object(row)
         else:
