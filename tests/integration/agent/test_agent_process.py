@@ -97,11 +97,11 @@ async def test_a_stop_is_quick_and_leaves_the_step_running(
     key = attempt_key()
     async with running_agent(state) as agent:
         session = await coordinator.next_session()
-        job = assignment(key, "dummy.once", pb.EFFECT_ONCE, {"write": str(starts), "sleep": "4s"})
+        job = assignment(key, "dummy.once", pb.EFFECT_ONCE, {"write": str(starts), "sleep": "8s"})
         session.send(assignment=job)
         await _until(starts.exists)
         agent.process.terminate()
-        assert await agent.ended(3) == 0
+        assert await agent.ended(8) == 0
     async with running_agent(state):
         session = await coordinator.next_session()
         [result] = await session.wait_for("result")
