@@ -121,8 +121,10 @@ class People:
             if not finally_:
                 answers.append("retry")
             await self.ask(execution, i.UnknownResolved(key, draw.choice(answers), by), by)
-        elif state.pause_change and state.index.asks and finally_:
-            # What has drifted is not what was approved: nobody can accept it for those who did.
+        elif (
+            state.pause_change and state.index.asks and finally_ and not any(not each.step for each in state.rollbacks)
+        ):
+            # What has drifted is not what was approved: nobody can accept it for those who did. Who rolls back, may.
             await self.ask(execution, i.CancelRequested(by), by)
         elif state.pause_reason is not None:
             await self.ask(execution, i.ResumeRequested(by), by)

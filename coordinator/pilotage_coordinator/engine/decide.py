@@ -178,7 +178,8 @@ def _drift(decision: Decision, input: i.Drift) -> None:
 
 
 def _resume(decision: Decision, input: i.ResumeRequested) -> None:
-    if decision.draft.pause_change and decision.draft.index.asks:
+    # A rollback can be neither cancelled nor planned anew: there, whoever may resume it answers for going on.
+    if decision.draft.pause_change and decision.draft.index.asks and not _is_rolled_back(decision.draft):
         raise Refused(
             f"{decision.draft.id} cannot be resumed: {decision.draft.pause_reason}. What was approved is its plan as it"
             " was, so nobody can accept this for those who approved it. Cancel it or roll it back, and plan anew."
@@ -190,13 +191,18 @@ def _resume(decision: Decision, input: i.ResumeRequested) -> None:
     _recovered(decision, i.Recovered())
 
 
+def _is_rolled_back(draft: Draft) -> bool:
+    """Whether the execution as a whole is being rolled back."""
+    return bool(draft.rollbacks) and not draft.rollbacks[0].step
+
+
 def _cancel(decision: Decision, input: i.CancelRequested) -> None:
     draft = decision.draft
     reason = input.reason or f"cancelled by {input.by}"
     if draft.status is _E.PENDING:
         decision.emit(e.ExecutionMoved(_E.CANCELLED, reason))
         return
-    if draft.rollbacks and not draft.rollbacks[0].step:
+    if _is_rolled_back(draft):
         raise Refused(f"{draft.id} cannot be cancelled: it is being rolled back. Pause it instead.")
     again = draft.halted == "cancel" or draft.status is _E.FINISHING
     paused = not decision.starting
