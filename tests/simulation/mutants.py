@@ -689,7 +689,7 @@ MUTANTS = (
     Mutant("attempts end before journals are read", 7, ("1", "4"), _ended_before_reconciliation),
     Mutant("open attempts are not sent again", 7, ("12",), _open_attempts_are_not_sent_again),
     Mutant("old attempts are not fenced", 7, ("7", "12"), _old_attempts_are_not_fenced),
-    Mutant("timers are lost at the restart", 295, ("12",), _timers_are_lost_at_the_restart),
+    Mutant("timers are lost at the restart", 766, ("12",), _timers_are_lost_at_the_restart),
     Mutant("nobody hears of a host that comes back", 7, ("12",), _waiting_executions_are_not_told_of_the_host),
     Mutant("credit is not given back", 19, ("12",), _credit_is_not_given_back),
     Mutant("slots are not freed", 1, ("12",), _slots_are_not_freed),
